@@ -1,0 +1,239 @@
+package stateward
+
+import "slices"
+
+// Status says how much of a host could be evaluated.
+type Status string
+
+const (
+	// StatusOK is a host of which everything that is read could be evaluated.
+	StatusOK Status = "ok"
+	// StatusPartial is a host of which some values could not be evaluated; they
+	// are in Host.Unknown.
+	StatusPartial Status = "partial"
+	// StatusFailed is a host that could not be evaluated at all.
+	StatusFailed Status = "failed"
+)
+
+// Host is what one host declares, normalised from every dialect that applies.
+//
+// A list that is absent belongs to an option that the host does not have; one
+// that is unknown could not be evaluated as a whole. A single item that could
+// not be evaluated is in the list with unknown fields.
+type Host struct {
+	// Name is the attribute name, such as "forge" of nixosConfigurations.forge.
+	Name string
+	// Source is what was loaded, such as ".#forge".
+	Source string
+	Status Status
+	// Dialects that apply to the host, sorted.
+	Dialects []string
+
+	// Persistence holds `environment.persistence.<root>`.
+	Persistence Value[[]PersistenceRoot]
+	// Services holds the contract of every service, from every dialect. One
+	// service that two dialects describe is there twice.
+	Services Value[[]Service]
+	// Units holds `systemd.services`.
+	Units Value[[]Unit]
+	// FileSystems holds `fileSystems`.
+	FileSystems Value[[]FileSystem]
+	// Mounts holds `systemd.mounts`, which `fileSystems` does not show.
+	Mounts Value[[]FileSystem]
+	// Datasets holds the ZFS datasets that the options themselves declare, such
+	// as `disko.devices.zpool.<pool>.datasets`.
+	Datasets Value[[]Dataset]
+	// ExtraPools holds `boot.zfs.extraPools`: pools whose datasets mount
+	// themselves where their own mountpoint property says.
+	ExtraPools Value[[]string]
+	Initrd     Initrd
+	Jobs       Value[[]Job]
+	Snapshots  Value[[]SnapshotPolicy]
+	// SnapshotTemplates holds `services.sanoid.templates`.
+	SnapshotTemplates Value[[]SnapshotPolicy]
+	Replications      Value[[]Replication]
+	Users             Value[[]User]
+	Groups            Value[[]Group]
+
+	// FailedAssertions holds the messages of the configuration's own failing
+	// `assertions`; evaluating single options does not run them.
+	FailedAssertions Value[[]Value[string]]
+	// Warnings holds the configuration's own `warnings`.
+	Warnings Value[[]Value[string]]
+
+	// Unknown lists everything that could not be evaluated or understood,
+	// sorted by subject, each once.
+	Unknown []Unknown
+}
+
+// AddUnknown records what could not be had and lowers the status to partial.
+func (h *Host) AddUnknown(us ...Unknown) {
+	if len(us) == 0 {
+		return
+	}
+	h.Unknown = append(h.Unknown, us...)
+	slices.SortFunc(h.Unknown, CompareUnknown)
+	h.Unknown = slices.Compact(h.Unknown)
+	if h.Status == StatusOK || h.Status == "" {
+		h.Status = StatusPartial
+	}
+}
+
+// PersistenceRoot is one `environment.persistence.<name>` of Impermanence.
+type PersistenceRoot struct {
+	// Name is the attribute name.
+	Name string
+	// Path is `persistentStoragePath`, which defaults to the name.
+	Path   Value[AbsPath]
+	Enable Value[bool]
+	// Directories and Files hold the system's entries and, with paths joined to
+	// their homes, those of `users.<name>`.
+	Directories Value[[]Entry]
+	Files       Value[[]Entry]
+	Origin      Origin
+}
+
+// Initrd holds what the initial ramdisk runs, as far as it can wipe or mount.
+type Initrd struct {
+	// Systemd is `boot.initrd.systemd.enable`.
+	Systemd Value[bool]
+	// Commands are the shell texts of `boot.initrd.postDeviceCommands`,
+	// `postResumeCommands`, `postMountCommands`, `preLVMCommands`, and of the services of
+	// `boot.initrd.systemd.services`, which run under the systemd initrd only.
+	Commands Value[[]InitrdCommand]
+}
+
+// InitrdCommand is one text that the initial ramdisk runs.
+type InitrdCommand struct {
+	// Hook is the option's name: "postDeviceCommands", … or "systemd.services.<name>".
+	Hook string
+	// Text is unknown (kind hidden) where it is only in a built script.
+	Text   Value[string]
+	Origin Origin
+}
+
+// FileSystem is one `fileSystems.<mountPoint>`, or one of `systemd.mounts`.
+type FileSystem struct {
+	MountPoint Entry
+	// Device is a path, a ZFS dataset, a label …, as written.
+	Device        Value[string]
+	FSType        Value[string]
+	Options       Value[[]string]
+	NeededForBoot Value[bool]
+	// Depends are mount points that must be mounted first.
+	Depends Value[[]string]
+	Origin  Origin
+}
+
+// IsBind tells whether the device is a directory that is mounted again.
+func (f FileSystem) IsBind() bool {
+	if opts, ok := f.Options.Get(); ok && (slices.Contains(opts, "bind") || slices.Contains(opts, "rbind")) {
+		return true
+	}
+	return false
+}
+
+// Dataset is one ZFS dataset that the configuration declares. Properties stay
+// raw text; package dataset parses them.
+type Dataset struct {
+	// Name is the full name, such as "tank/services/sonarr".
+	Name string
+	// MountPoint is the property as written: a path, "none", "legacy"; absent
+	// where it is inherited.
+	MountPoint Value[string]
+	// CanMount is "on", "off" or "noauto"; absent means on.
+	CanMount   Value[string]
+	Properties map[string]Value[string]
+	Owner      Value[Owner]
+	Group      Value[Owner]
+	Mode       Value[Mode]
+	Origin     Origin
+}
+
+// User is one `users.users.<name>`.
+type User struct {
+	Name string
+	// UID is absent where NixOS deals one and remembers it in /var/lib/nixos.
+	UID    Value[int]
+	Group  Value[string]
+	Home   Value[string]
+	Normal Value[bool]
+	Origin Origin
+}
+
+// Group is one `users.groups.<name>`.
+type Group struct {
+	Name string
+	// GID is absent where NixOS deals one and remembers it in /var/lib/nixos.
+	GID    Value[int]
+	Origin Origin
+}
+
+// FileRef is a reference to a file that a service reads at run time, such as a
+// password file.
+type FileRef struct {
+	Text string
+	// NixPath tells that the option holds a Nix path and not a text: using it
+	// copies the file into the world-readable store.
+	NixPath bool
+}
+
+// Job is one backup job, of whatever engine. Schedules and retention stay raw
+// text; package backup parses them.
+type Job struct {
+	Name string
+	// Engine is "restic", "borg", or the dialect's name where the dialect
+	// leaves the engine open.
+	Engine  string
+	Paths   Value[[]Entry]
+	Exclude Value[[]string]
+	// Repository is restic's `repository`, borg's `repo`.
+	Repository      Value[string]
+	RepositoryFile  Value[FileRef]
+	PasswordFile    Value[FileRef]
+	EnvironmentFile Value[FileRef]
+	User            Value[Owner]
+	Initialize      Value[bool]
+	// Schedule is `OnCalendar` or `startAt`; absent where there is no timer.
+	Schedule        Value[[]string]
+	RandomizedDelay Value[Duration]
+	Persistent      Value[bool]
+	// Prune holds the raw options of `pruneOpts`, or "keep-daily 7" from borg's
+	// `prune.keep`.
+	Prune Value[[]string]
+	// StopUnits are stopped while the job runs.
+	StopUnits      Value[[]string]
+	Priority       Value[int]
+	RequireNetwork Value[bool]
+	// PreHook and PostHook tell that there is such a script; its text is not read.
+	PreHook  Value[bool]
+	PostHook Value[bool]
+	// DynamicPaths tells that a command adds paths at run time (`dynamicFilesFrom`).
+	DynamicPaths Value[bool]
+	Origin       Origin
+}
+
+// SnapshotPolicy is one `services.sanoid.datasets.<name>` or `.templates.<name>`.
+type SnapshotPolicy struct {
+	// Name is the dataset's or the template's name.
+	Name      string
+	Templates Value[[]string]
+	// Recursive is "yes", "no" or "zfs".
+	Recursive Value[string]
+	// Settings are all other keys, raw, such as "hourly": "36".
+	Settings map[string]Value[string]
+	Origin   Origin
+}
+
+// Replication is one `services.syncoid.commands.<name>`.
+type Replication struct {
+	Name        string
+	Source      Value[string]
+	Target      Value[string]
+	Recursive   Value[bool]
+	SendOptions Value[string]
+	RecvOptions Value[string]
+	ExtraArgs   Value[[]string]
+	Schedule    Value[[]string]
+	Origin      Origin
+}

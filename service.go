@@ -1,0 +1,171 @@
+package stateward
+
+// StateSource names the kind of declaration that says where state is.
+type StateSource string
+
+const (
+	// SourceStateDirectory is `serviceConfig.StateDirectory`.
+	SourceStateDirectory StateSource = "StateDirectory"
+	// SourceDataDir is a service's own `dataDir`, `stateDir` or the like.
+	SourceDataDir StateSource = "dataDir"
+	// SourceBackupPaths is `backupPaths` of the contract.
+	SourceBackupPaths StateSource = "backupPaths"
+	// SourcePersistedData is `persistedData` of the older contract.
+	SourcePersistedData StateSource = "persistedData"
+	// SourceVolume is a bind-mounted volume of an OCI container.
+	SourceVolume StateSource = "volume"
+)
+
+// StatePath is one place where a service keeps what must survive.
+type StatePath struct {
+	Entry
+	Source StateSource
+	// Pattern tells that the text goes on below Path in a way that options do
+	// not show (an unresolved specifier such as "%i"): Path is the part that is sure.
+	Pattern bool
+	// ReadOnly tells that the service only reads there (a ":ro" volume).
+	ReadOnly bool
+}
+
+// Service is what one service declares about itself, in one dialect: the union
+// of what the contracts of the field carry. It mirrors
+// `qgroget.serviceModules.<name>`, and what a stock module's options and unit say.
+type Service struct {
+	Name    string
+	Dialect string
+	Origin  Origin
+	// Enable is known and true for what is there at all because a module made
+	// it (a systemd unit, a container).
+	Enable Value[bool]
+	// Units are the names of the systemd units, with suffix.
+	Units       []string
+	User        Value[Owner]
+	Group       Value[Owner]
+	DynamicUser Value[bool]
+
+	// DataDir and BackupPaths are as the contract has them, for the collector.
+	DataDir     Value[Entry]
+	BackupPaths Value[[]Entry]
+	// State is every place where the service keeps state, DataDir and
+	// BackupPaths included. It is unknown when any one of them is; what could be had
+	// of it is in StateSeen.
+	State Value[[]StatePath]
+	// StateSeen holds what is known of State when it is unknown as a whole.
+	StateSeen []StatePath
+
+	Databases  Value[[]Database]
+	Dataset    *Dataset
+	Protection *Protection
+	Exposure   Exposure
+}
+
+// StatePaths returns every state path that is known, and whether that is all.
+func (s Service) StatePaths() (paths []StatePath, complete bool) {
+	if p, ok := s.State.Get(); ok {
+		return p, true
+	}
+	return s.StateSeen, s.State.IsAbsent()
+}
+
+// Database is one database that a service declares.
+type Database struct {
+	// Type is "postgresql", "redis", "mongodb", as written.
+	Type   Value[string]
+	Name   Value[string]
+	User   Value[string]
+	Origin Origin
+}
+
+// Exposure is how a service is reached. It protects nothing, and is kept because
+// the contract carries it.
+type Exposure struct {
+	Exposed     Value[bool]
+	Domain      Value[string]
+	Subdomain   Value[string]
+	Type        Value[string]
+	Port        Value[int]
+	Middlewares Value[[]string]
+}
+
+// Protection is what a service asks for: the tiers that must hold, and the
+// recovery point objective in each.
+type Protection struct {
+	Tiers  []Tier
+	RPO    map[Tier]Value[Duration]
+	Origin Origin
+}
+
+// Unit is one `systemd.services.<name>`.
+type Unit struct {
+	// Name has the suffix: "sonarr.service".
+	Name   string
+	Enable Value[bool]
+	User   Value[Owner]
+	Group  Value[Owner]
+	// DynamicUser is read as systemd does: true, "true", "yes", "on", "1".
+	DynamicUser Value[bool]
+	// StateDirectory has one text an element, whatever way it was spelt; each
+	// may carry ":alias", and specifiers.
+	StateDirectory     Value[[]string]
+	StateDirectoryMode Value[Mode]
+	CacheDirectory     Value[[]string]
+	LogsDirectory      Value[[]string]
+	WorkingDirectory   Value[string]
+	Type               Value[string]
+
+	After             Value[[]string]
+	Before            Value[[]string]
+	Requires          Value[[]string]
+	Wants             Value[[]string]
+	BindsTo           Value[[]string]
+	WantedBy          Value[[]string]
+	RequiresMountsFor Value[[]string]
+	Origin            Origin
+}
+
+// Tier is one kind of loss that data can survive.
+type Tier string
+
+// The survival tiers, nearest first.
+const (
+	TierReboot      Tier = "reboot"
+	TierRollback    Tier = "rollback"
+	TierDisk        Tier = "disk"
+	TierSite        Tier = "site"
+	TierRebuild     Tier = "rebuild"
+	TierPointInTime Tier = "point-in-time"
+)
+
+// Tiers lists all tiers in order.
+func Tiers() []Tier {
+	return []Tier{TierReboot, TierRollback, TierDisk, TierSite, TierRebuild, TierPointInTime}
+}
+
+// TierState is the answer to one question of the survival matrix.
+type TierState string
+
+const (
+	SurvivalYes       TierState = "yes"
+	SurvivalNo        TierState = "no"
+	SurvivalUnknown   TierState = "unknown"
+	SurvivalNotNeeded TierState = "not-needed"
+)
+
+// TierResult is one cell of the survival matrix.
+type TierResult struct {
+	State TierState `json:"state"`
+	// By names what makes the data survive, or what hides the answer.
+	By string `json:"by,omitempty"`
+	// RPO is the recovery point reached, as a time span of systemd.time(7).
+	RPO string `json:"rpo,omitempty"`
+}
+
+// SurvivalRow is one state path of one enabled service against the tiers.
+type SurvivalRow struct {
+	Service string `json:"service"`
+	// Path is where the state really is (below /var/lib/private for DynamicUser).
+	Path string `json:"path"`
+	// Origin is the kind of declaration: "StateDirectory", "dataDir", …
+	Origin string              `json:"origin"`
+	Tiers  map[Tier]TierResult `json:"tiers"`
+}
