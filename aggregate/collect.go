@@ -1,0 +1,123 @@
+package aggregate
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/stateward/stateward"
+)
+
+// Collection is what [Collect] returns.
+type Collection struct {
+	// Entries are the host's own entries, then the collected ones.
+	Entries []stateward.Entry
+	// Own is how many of Entries were the host's own.
+	Own int
+	// Unknown lists the values that could not be had, and so could not be
+	// collected. The Nix collector would have failed there as a whole.
+	Unknown []stateward.Unknown
+}
+
+// Collected returns the entries that the services brought.
+func (c Collection) Collected() []stateward.Entry { return c.Entries[c.Own:] }
+
+// Collect is the collector of the service contract. It equals this Nix
+// expression, order included:
+//
+//	environment.persistence.<root>.directories = lib.mkAfter (lib.unique (lib.flatten
+//	  (lib.mapAttrsToList (name: s: [ s.dataDir ] ++ s.backupPaths)
+//	    (lib.filterAttrs (name: s: s.enable) services))));
+//
+// Services are taken in the order of their names (byte by byte, as Nix does),
+// disabled ones are left out, of equal entries the first is kept, and the
+// host's own entries stand before all others, untouched. Texts are compared as
+// they are written: the collector takes "/a" and "/a/" for two paths.
+// [Resolve] does not.
+func Collect(own []stateward.Entry, services []stateward.Service) Collection {
+	c := Collection{Own: len(own)}
+	c.Entries = make([]stateward.Entry, len(own), len(own)+2*len(services))
+	copy(c.Entries, own)
+	seen := newEntrySet(len(services))
+	add := func(e stateward.Entry) {
+		if seen.add(e) {
+			c.Entries = append(c.Entries, e)
+		}
+	}
+	for _, i := range orderByName(services) {
+		s := &services[i]
+		if s.DataDir.IsAbsent() && s.BackupPaths.IsAbsent() {
+			continue
+		}
+		enabled, ok := s.Enable.Get()
+		if !ok {
+			if why, unknown := s.Enable.Why(); unknown {
+				c.Unknown = append(c.Unknown, why)
+			}
+			continue
+		}
+		if !enabled {
+			continue
+		}
+		if e, ok := s.DataDir.Get(); ok {
+			add(e)
+		} else if why, unknown := s.DataDir.Why(); unknown {
+			c.Unknown = append(c.Unknown, why)
+		}
+		if es, ok := s.BackupPaths.Get(); ok {
+			for _, e := range es {
+				add(e)
+			}
+		} else if why, unknown := s.BackupPaths.Why(); unknown {
+			c.Unknown = append(c.Unknown, why)
+		}
+	}
+	return c
+}
+
+// orderByName returns the indices of services in the order of their names. Services
+// of one name keep their order.
+func orderByName(services []stateward.Service) []int {
+	order := make([]int, len(services))
+	for i := range order {
+		order[i] = i
+	}
+	byName := func(a, b int) int { return strings.Compare(services[a].Name, services[b].Name) }
+	if !slices.IsSortedFunc(order, byName) {
+		slices.SortStableFunc(order, byName)
+	}
+	return order
+}
+
+// entrySet tells equal entries as Nix's == does: texts by their bytes, attribute
+// sets by all their attributes.
+type entrySet struct {
+	texts map[string]struct{}
+	sets  map[entryKey]struct{}
+}
+
+type entryKey struct {
+	text, user, group, mode string
+	kind                    stateward.EntryKind
+}
+
+func newEntrySet(hint int) *entrySet {
+	return &entrySet{texts: make(map[string]struct{}, hint)}
+}
+
+// add reports whether e was not there yet.
+func (s *entrySet) add(e stateward.Entry) bool {
+	if !e.HasOwner() && e.Kind == stateward.Directory {
+		before := len(s.texts)
+		s.texts[e.Text] = struct{}{}
+		return len(s.texts) > before
+	}
+	k := entryKey{text: e.Text, user: e.User.String(), group: e.Group.String(), mode: e.Mode.String(), kind: e.Kind}
+	if _, ok := s.sets[k]; ok {
+		return false
+	}
+	if s.sets == nil {
+		s.sets = map[entryKey]struct{}{}
+	}
+	s.sets[k] = struct{}{}
+	return true
+}

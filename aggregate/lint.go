@@ -1,0 +1,97 @@
+package aggregate
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/stateward/stateward"
+)
+
+// Input is what [Lint] looks at. Host is required; of the others nil, or the zero
+// time, means unknown.
+type Input struct {
+	Host *stateward.Host
+	// Now is used by checks of expiry and age; no check reads the clock.
+	Now time.Time
+}
+
+// Report is what [Lint] returns.
+type Report struct {
+	// Root says whether the root file system is wiped at every boot.
+	Root RootState
+	// Findings are sorted, the gravest first, and complete.
+	Findings []stateward.Diagnostic
+	// Survival is the survival matrix.
+	Survival []stateward.SurvivalRow
+}
+
+// Check is a documented check over a whole host.
+type Check struct {
+	stateward.CheckInfo
+	run func(*facts) []stateward.Diagnostic
+}
+
+// Catalog returns all checks, sorted by code.
+func Catalog() []Check {
+	return []Check{
+		sw101, sw102, sw103, sw104, sw105, sw106, sw107, sw108, sw109, sw110, sw111, sw112, sw113, sw114, sw115,
+		sw601, sw602, sw603, sw604,
+	}
+}
+
+// Lint runs every check over a host.
+func Lint(in Input) Report {
+	f := newFacts(in)
+	var out []stateward.Diagnostic
+	for _, c := range Catalog() {
+		for _, d := range c.run(f) {
+			d.Code = c.Code
+			if d.Severity == 0 {
+				d.Severity = c.Severity
+			}
+			out = append(out, d)
+		}
+	}
+	slices.SortFunc(out, stateward.CompareDiagnostics)
+	out = slices.Compact(out)
+	return Report{Root: f.root, Findings: out, Survival: rowsOf(f.storage, f.rows)}
+}
+
+// facts are what checks share, computed once for a host.
+type facts struct {
+	*storage
+	in   Input
+	host *stateward.Host
+	rows []stateRow
+	// entries are all entries of enabled persistence roots, in order.
+	entries []rootEntry
+}
+
+type rootEntry struct {
+	stateward.Entry
+	root persistenceRoot
+}
+
+func newFacts(in Input) *facts {
+	s := newStorage(in.Host)
+	f := &facts{storage: s, in: in, host: in.Host, rows: stateRows(s)}
+	for _, r := range s.roots {
+		for _, e := range slices.Concat(r.Directories.Or(nil), r.Files.Or(nil)) {
+			f.entries = append(f.entries, rootEntry{Entry: e, root: r})
+		}
+	}
+	return f
+}
+
+// wiped tells that the root does not survive, or may not: checks about what is
+// persisted have nothing to say about a host whose root is kept.
+func (f *facts) wiped() bool { return f.root.Wiped != stateward.SurvivalNo }
+
+// finding starts a diagnostic at an origin.
+func finding(o stateward.Origin) stateward.Diagnostic {
+	return stateward.Diagnostic{Subject: o.Option, File: o.File, Line: o.Line}
+}
+
+// example cuts the common indentation of a Markdown text written in Go source.
+func doc(s string) string { return strings.TrimSpace(s) + "\n" }

@@ -1,0 +1,396 @@
+package aggregate
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+
+	"github.com/stateward/stateward"
+)
+
+// Options choose how [Resolve] resolves. The zero value is useful.
+type Options struct {
+	// Root names the persistence root to write for, by name or path. It may be
+	// empty where the host has exactly one.
+	Root string
+	// Collapse leaves out directories that lie below another persisted one
+	// and ask for no owner or mode of their own.
+	Collapse bool
+}
+
+// RootError says that no persistence root could be chosen.
+type RootError struct {
+	// Asked is the root that was asked for; empty when none was.
+	Asked string
+	// Have are the names of the host's persistence roots, sorted.
+	Have []string
+}
+
+func (e *RootError) Error() string {
+	switch {
+	case e.Asked != "":
+		return fmt.Sprintf("the host has no persistence root %q", e.Asked)
+	case len(e.Have) == 0:
+		return "the host names no persistence root"
+	default:
+		return fmt.Sprintf("the host has %d persistence roots", len(e.Have))
+	}
+}
+
+// Hint says what to do.
+func (e *RootError) Hint() string {
+	if len(e.Have) == 0 {
+		return `declare environment.persistence."/persist", or name a root with --root`
+	}
+	return fmt.Sprintf("choose one of %q with --root", e.Have)
+}
+
+// From says who asked for a resolved entry.
+type From string
+
+const (
+	// FromHost is an entry of the host's own list.
+	FromHost From = "host"
+	// FromCollector is one that [Collect] brings.
+	FromCollector From = "collector"
+	// FromState is a state path that only [Resolve] sees.
+	FromState From = "state"
+)
+
+// ResolvedEntry is one entry of the list to write.
+type ResolvedEntry struct {
+	stateward.Entry
+	From From
+	// Services that keep state there, sorted.
+	Services []string
+}
+
+// NoteKind says what [Resolve] did, or found, with a path.
+type NoteKind string
+
+const (
+	// NoteConflict: one path, two entries with different owner, group or mode.
+	// The first is kept.
+	NoteConflict NoteKind = "conflict"
+	// NoteMerged: several entries for one path became one.
+	NoteMerged NoteKind = "merged"
+	// NoteNested: the path lies below another persisted one.
+	NoteNested NoteKind = "nested"
+	// NoteCollapsed: the path lies below another persisted one and was left out.
+	NoteCollapsed NoteKind = "collapsed"
+	// NoteCovered: a file system, dataset or other persistence root holds the path already.
+	NoteCovered NoteKind = "covered"
+	// NoteRespelt: the path is the same as another one spelt differently.
+	NoteRespelt NoteKind = "respelt"
+	// NoteMoved: DynamicUser keeps the state below /var/lib/private.
+	NoteMoved NoteKind = "moved"
+	// NoteUnusable: the text is no path that can be persisted.
+	NoteUnusable NoteKind = "unusable"
+	// NoteUnknown: the path could not be had, or whether something holds it already.
+	NoteUnknown NoteKind = "unknown"
+)
+
+// Note is one thing in which [Resolve] differs from [Collect], or that a person
+// should know.
+type Note struct {
+	Kind NoteKind `json:"kind"`
+	Path string   `json:"path"`
+	// Other is the path, or the thing, that Path conflicts with, lies below, is covered by.
+	Other   string           `json:"other,omitempty"`
+	Message string           `json:"message"`
+	Origin  stateward.Origin `json:"origin"`
+}
+
+// Resolution is what [Resolve] returns.
+type Resolution struct {
+	// Root is the persistence root that the list is for.
+	Root     stateward.AbsPath
+	RootName string
+	// Entries is the whole list, the host's own entries first and in their own order,
+	// then the others by service and path.
+	Entries []ResolvedEntry
+	// Notes are sorted by kind and path.
+	Notes []Note
+}
+
+// Added returns the entries that the host does not have yet.
+func (r *Resolution) Added() []ResolvedEntry {
+	var out []ResolvedEntry
+	for _, e := range r.Entries {
+		if e.From != FromHost {
+			out = append(out, e)
+		}
+	}
+	return out
+}
+
+// Resolve goes beyond [Collect]: it looks at every state path of every enabled
+// service, whatever dialect names it, takes paths for equal that are, merges a
+// text and an attribute set for one path, follows DynamicUser, and leaves out what
+// something else holds already. Nothing it leaves out or changes goes unsaid:
+// see [Resolution.Notes]. The error is a *[RootError].
+func Resolve(h *stateward.Host, opts Options) (*Resolution, error) {
+	s := newStorage(h)
+	root, err := chooseRoot(h, opts.Root)
+	if err != nil {
+		return nil, err
+	}
+	r := &resolver{storage: s, Resolution: &Resolution{Root: root.path, RootName: root.Name}, at: map[stateward.AbsPath]int{}}
+	own := root.Directories.Or(nil)
+	for _, why := range []func() (stateward.Unknown, bool){h.Persistence.Why, root.Directories.Why} {
+		if u, unknown := why(); unknown {
+			r.note(NoteUnknown, u.Subject, "", u.String(), stateward.Origin{Option: u.Subject})
+		}
+	}
+	for _, e := range own {
+		r.add(ResolvedEntry{Entry: e, From: FromHost})
+	}
+	collected := collectedPaths(h)
+	for _, row := range stateRows(s) {
+		r.state(row, collected)
+	}
+	r.nest(opts.Collapse)
+	slices.SortFunc(r.Notes, func(a, b Note) int {
+		return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Path, b.Path), cmp.Compare(a.Other, b.Other), cmp.Compare(a.Message, b.Message))
+	})
+	r.Notes = slices.Compact(r.Notes)
+	return r.Resolution, nil
+}
+
+func chooseRoot(h *stateward.Host, asked string) (*persistenceRoot, error) {
+	var names []string
+	var found []*persistenceRoot
+	for _, p := range h.Persistence.Or(nil) {
+		path, ok := p.Path.Get()
+		if enabled, known := p.Enable.Get(); !ok || known && !enabled {
+			continue
+		}
+		names = append(names, p.Name)
+		if asked == "" || asked == p.Name || asked == path.String() {
+			found = append(found, &persistenceRoot{PersistenceRoot: p, path: path})
+		}
+	}
+	slices.Sort(names)
+	if len(found) == 1 {
+		return found[0], nil
+	}
+	if asked != "" && len(found) == 0 {
+		// A root that the host does not have yet may be named by its path.
+		if path, err := stateward.ParsePath(asked); err == nil && len(names) == 0 {
+			return &persistenceRoot{PersistenceRoot: stateward.PersistenceRoot{Name: asked}, path: path}, nil
+		}
+	}
+	return nil, &RootError{Asked: asked, Have: names}
+}
+
+// collectedPaths are the texts that the Nix collector would have brought.
+func collectedPaths(h *stateward.Host) map[string]bool {
+	out := map[string]bool{}
+	for _, e := range Collect(nil, h.Services.Or(nil)).Entries {
+		out[e.Text] = true
+	}
+	return out
+}
+
+type resolver struct {
+	*storage
+	*Resolution
+	at map[stateward.AbsPath]int
+}
+
+func (r *resolver) note(kind NoteKind, path, other, message string, o stateward.Origin) {
+	r.Notes = append(r.Notes, Note{Kind: kind, Path: path, Other: other, Message: message, Origin: o})
+}
+
+// state adds what one state path needs.
+func (r *resolver) state(row stateRow, collected map[string]bool) {
+	sp := row.state
+	switch {
+	case sp.Text == "":
+		if sp.Problem != nil {
+			r.note(NoteUnusable, sp.Text, "", sp.Problem.Error(), sp.Origin)
+		} else {
+			r.note(NoteUnknown, sp.Origin.Option, row.Service, "the state of "+row.Service+" could not be read: "+row.reboot.By, sp.Origin)
+		}
+		return
+	case sp.Problem != nil:
+		r.note(NoteUnusable, sp.Text, "", sp.Problem.Error(), sp.Origin)
+		return
+	case row.reboot.State == stateward.SurvivalNotNeeded:
+		return
+	case unpersistable(sp.Path) != "":
+		r.note(NoteUnusable, sp.Path.String(), row.Service, unpersistable(sp.Path), sp.Origin)
+		return
+	}
+	e := sp.Entry
+	if p := r.real(sp.Path); p != sp.Path {
+		r.note(NoteMoved, sp.Path.String(), p.String(), fmt.Sprintf("%s runs with DynamicUser: the state is in %s and %s is a symbolic link", row.Service, p, sp.Path), sp.Origin)
+		// The owner is dealt at every start; systemd chowns what it finds.
+		e = stateward.NewEntry(p.String(), e.Kind, e.Origin)
+	}
+	if e.Unclean() {
+		r.note(NoteRespelt, e.Path.String(), e.Text, fmt.Sprintf("%q is %s", e.Text, e.Path), e.Origin)
+		e.Text = e.Path.String()
+	}
+	if i, ok := r.at[e.Path]; ok {
+		r.merge(i, e)
+		r.Entries[i].Services = addSorted(r.Entries[i].Services, row.Service)
+		return
+	}
+	if row.reboot.State == stateward.SurvivalYes && !r.onWipeableRoot(e.Path) {
+		r.note(NoteCovered, e.Path.String(), row.reboot.By, "survives a reboot already by "+row.reboot.By, e.Origin)
+		return
+	}
+	if row.reboot.State == stateward.SurvivalUnknown {
+		r.note(NoteUnknown, e.Path.String(), "", "whether something holds it already is unknown: "+row.reboot.By, e.Origin)
+	}
+	from := FromState
+	if collected[sp.Text] {
+		from = FromCollector
+	}
+	r.add(ResolvedEntry{Entry: e, From: from, Services: []string{row.Service}})
+}
+
+// onWipeableRoot tells whether p is safe only because the root is not wiped. A
+// list for a persistence root names such paths too: that is what it is for.
+func (r *resolver) onWipeableRoot(p stateward.AbsPath) bool {
+	if r.root.Wiped == stateward.SurvivalYes {
+		return false
+	}
+	for q := p; q != stateward.Root; q = q.Parent() {
+		if len(r.mounts[q]) > 0 || len(r.persisted[q]) > 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// add puts an entry at the end of the list, or merges it into the one that is there.
+func (r *resolver) add(e ResolvedEntry) {
+	if e.Problem != nil {
+		r.note(NoteUnusable, e.Text, "", e.Problem.Error(), e.Origin)
+		return
+	}
+	if e.From == FromHost {
+		if unit, ok := r.dynamic[e.Path]; ok {
+			to := r.real(e.Path)
+			r.note(NoteMoved, e.Path.String(), to.String(), fmt.Sprintf("%s runs with DynamicUser: %s is a symbolic link, and persisting it stops the unit", unit, e.Path), e.Origin)
+			e.Entry = stateward.NewEntry(to.String(), e.Kind, e.Origin)
+		}
+		if why := unpersistable(e.Path); why != "" {
+			r.note(NoteUnusable, e.Path.String(), "", why, e.Origin)
+			return
+		}
+		if e.Unclean() {
+			r.note(NoteRespelt, e.Path.String(), e.Text, fmt.Sprintf("%q is %s", e.Text, e.Path), e.Origin)
+			e.Text = e.Path.String()
+		}
+	}
+	if i, ok := r.at[e.Path]; ok {
+		r.merge(i, e.Entry)
+		return
+	}
+	r.at[e.Path] = len(r.Entries)
+	r.Entries = append(r.Entries, e)
+}
+
+// merge takes over owner and mode that the entry of the list leaves open.
+func (r *resolver) merge(i int, e stateward.Entry) {
+	have := &r.Entries[i].Entry
+	for _, f := range ownerFields(have, &e) {
+		if f.differ {
+			r.note(NoteConflict, e.Path.String(), e.Origin.String(), fmt.Sprintf("%s is %s by %s and %s by %s", f.name, f.a, have.Origin, f.b, e.Origin), e.Origin)
+		}
+	}
+	if r.Entries[i].From == FromHost && e.Origin != have.Origin && have.Origin.Option != "" && isEntryOf(e.Origin, have.Origin) {
+		r.note(NoteMerged, e.Path.String(), have.Origin.String(), fmt.Sprintf("%s and %s name one path", have.Origin, e.Origin), e.Origin)
+	}
+	if have.User.IsAbsent() {
+		have.User = e.User
+	}
+	if have.Group.IsAbsent() {
+		have.Group = e.Group
+	}
+	if have.Mode.IsAbsent() {
+		have.Mode = e.Mode
+	}
+}
+
+// isEntryOf tells whether both stand in an environment.persistence list: two
+// entries there trip Impermanence's assertion, an entry and a service's state do not.
+func isEntryOf(a, b stateward.Origin) bool {
+	const prefix = "environment.persistence."
+	return len(a.Option) > len(prefix) && len(b.Option) > len(prefix) && a.Option[:len(prefix)] == prefix && b.Option[:len(prefix)] == prefix
+}
+
+type ownerField struct {
+	name, a, b string
+	differ     bool
+}
+
+// ownerFields compares what both entries give and know.
+func ownerFields(a, b *stateward.Entry) []ownerField {
+	one := func(name string, x, y string, both bool) ownerField {
+		return ownerField{name: name, a: x, b: y, differ: both && x != y}
+	}
+	return []ownerField{
+		one("user", a.User.String(), b.User.String(), a.User.IsKnown() && b.User.IsKnown()),
+		one("group", a.Group.String(), b.Group.String(), a.Group.IsKnown() && b.Group.IsKnown()),
+		one("mode", a.Mode.String(), b.Mode.String(), a.Mode.IsKnown() && b.Mode.IsKnown()),
+	}
+}
+
+// nest reports entries below others, and leaves them out where asked.
+func (r *resolver) nest(collapse bool) {
+	kept := r.Entries[:0:0]
+	for _, e := range r.Entries {
+		outer, ok := r.outerEntry(e.Path)
+		if !ok {
+			kept = append(kept, e)
+			continue
+		}
+		kind, verb := NoteNested, "lies below"
+		if collapse && !e.HasOwner() {
+			kind, verb = NoteCollapsed, "is left out below"
+		}
+		r.note(kind, e.Path.String(), outer.String(), fmt.Sprintf("%s %s %s", e.Path, verb, outer), e.Origin)
+		if kind == NoteNested {
+			kept = append(kept, e)
+		}
+	}
+	r.Entries = kept
+}
+
+func (r *resolver) outerEntry(p stateward.AbsPath) (stateward.AbsPath, bool) {
+	for q := p; q != stateward.Root; {
+		q = q.Parent()
+		if i, ok := r.at[q]; ok && r.Entries[i].Kind == stateward.Directory {
+			return q, true
+		}
+	}
+	return stateward.AbsPath{}, false
+}
+
+// unpersistable says why a path must not be in a persistence list; empty when it may.
+func unpersistable(p stateward.AbsPath) string {
+	switch {
+	case p == stateward.Root:
+		return `"/" cannot be bind-mounted over itself`
+	case stateward.MustPath("/tmp").Contains(p):
+		return "/tmp is emptied by design"
+	case stateward.MustPath("/nix").Contains(p):
+		return "/nix must be there before anything is persisted"
+	}
+	if why, ok := runtimePath(p); ok {
+		return p.String() + " is " + why
+	}
+	return ""
+}
+
+func addSorted(names []string, name string) []string {
+	i, found := slices.BinarySearch(names, name)
+	if found {
+		return names
+	}
+	return slices.Insert(names, i, name)
+}

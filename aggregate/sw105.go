@@ -1,0 +1,69 @@
+package aggregate
+
+import (
+	"fmt"
+
+	"github.com/stateward/stateward"
+)
+
+var sw105 = Check{
+	CheckInfo: stateward.CheckInfo{
+		Code: "SW105", Title: "/var/lib/private is persisted with another mode than 0700", Severity: stateward.SeverityError, Since: "0.1", Traps: []string{"P3"},
+		Doc: doc(`
+systemd keeps the state of ` + "`DynamicUser`" + ` services below ` + "`/var/lib/private`" + ` and insists that this directory is
+root's with mode 0700: their user ids are dealt anew and again, so nobody else may look inside. Impermanence
+creates a persisted directory, and the parents of one, with mode 0755 unless told otherwise, and the units then
+refuse to start.
+
+Mend it by persisting the directory as a whole, with its mode:
+
+` + "```nix" + `
+environment.persistence."/persist".directories = [
+  { directory = "/var/lib/private"; mode = "0700"; }
+];
+` + "```" + `
+`),
+	},
+	run: func(f *facts) []stateward.Diagnostic {
+		var out []stateward.Diagnostic
+		held := false
+		for _, e := range f.entries {
+			if e.Path != varLibPrivate {
+				continue
+			}
+			held = true
+			d := finding(e.Origin)
+			d.Path = e.Path.String()
+			d.Hint = `write { directory = "/var/lib/private"; mode = "0700"; }`
+			if m, ok := e.Mode.Get(); ok && m.Bits() == 0o700 {
+				continue
+			} else if ok {
+				d.Message = fmt.Sprintf("/var/lib/private is persisted with mode %s: units with DynamicUser refuse to start", m)
+			} else if why, unknown := e.Mode.Why(); unknown {
+				d.Severity = stateward.SeverityWarning
+				d.Message = fmt.Sprintf("cannot tell whether /var/lib/private has mode 0700: %s", why)
+			} else {
+				d.Message = "/var/lib/private is persisted with the default mode 0755: units with DynamicUser refuse to start"
+			}
+			out = append(out, d)
+		}
+		if held {
+			return out
+		}
+		for _, e := range f.entries {
+			if e.Problem != nil || !e.Path.Below(varLibPrivate) {
+				continue
+			}
+			if len(f.mounts[varLibPrivate]) > 0 {
+				continue
+			}
+			d := finding(e.Origin)
+			d.Severity = stateward.SeverityWarning
+			d.Path = e.Path.String()
+			d.Message = fmt.Sprintf("%s is persisted, and /var/lib/private above it is created with mode 0755 if it is not there: units with DynamicUser refuse to start", e.Path)
+			d.Hint = `persist { directory = "/var/lib/private"; mode = "0700"; }, or create it with systemd.tmpfiles before`
+			out = append(out, d)
+		}
+		return out
+	},
+}

@@ -1,0 +1,55 @@
+package aggregate
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/stateward/stateward"
+)
+
+var sw107 = Check{
+	CheckInfo: stateward.CheckInfo{
+		Code: "SW107", Title: "two file systems have one mount point", Severity: stateward.SeverityError, Since: "0.1", Traps: []string{"P5", "D8"},
+		Doc: doc(`
+Two file systems, two ZFS datasets, or a file system and a dataset are to be mounted at one place. They race at boot;
+the one mounted last hides the other, and a service writes today to the one and tomorrow to the other.
+
+Mend it by giving each a mount point of its own. A dataset that ` + "`fileSystems`" + ` mounts has ` + "`mountpoint=legacy`" + `.
+
+` + "```nix" + `
+fileSystems."/srv/media" = { device = "tank/media"; fsType = "zfs"; };
+fileSystems."/srv/media/" = { device = "tank/films"; fsType = "zfs"; }; # the same place, spelt differently
+` + "```" + `
+`),
+	},
+	run: func(f *facts) []stateward.Diagnostic {
+		var out []stateward.Diagnostic
+		for at, ms := range f.mounts {
+			for i, m := range ms[1:] {
+				if slices.ContainsFunc(ms[:i+1], func(o mount) bool { return sameMount(o, m) }) {
+					continue
+				}
+				d := finding(m.origin)
+				d.Path = at.String()
+				d.Message = fmt.Sprintf("%s and %s are both mounted at %s", ms[0].by, m.by, at)
+				d.Hint = "give one of them another mount point"
+				out = append(out, d)
+			}
+		}
+		return out
+	},
+}
+
+// sameMount tells whether two declarations are one mount: a mount unit beside
+// the fileSystems entry it was made from, a dataset beside its legacy mount.
+func sameMount(a, b mount) bool {
+	name := func(m mount) string {
+		if m.zfs != nil {
+			return m.zfs.Name
+		}
+		d, _ := m.fs.Device.Get()
+		return d
+	}
+	return name(a) != "" && name(a) == name(b) && (a.zfs == nil) == (b.zfs == nil) && a.by != b.by &&
+		(a.origin.Option != b.origin.Option)
+}

@@ -1,0 +1,70 @@
+package aggregate
+
+import (
+	"fmt"
+
+	"github.com/stateward/stateward"
+)
+
+var sw111 = Check{
+	CheckInfo: stateward.CheckInfo{
+		Code: "SW111", Title: "one path is given different owners or modes", Severity: stateward.SeverityError, Since: "0.1", Traps: []string{"P10"},
+		Doc: doc(`
+Two declarations name one path and give it another user, group or mode: two persistence entries, or an entry and the
+service's own contract. Which of them is applied depends on their order, and the service may be unable to read its
+state after the next boot.
+
+Mend it by saying it once.
+
+` + "```nix" + `
+environment.persistence."/persist".directories = [
+  { directory = "/var/lib/sonarr"; user = "root"; group = "root"; mode = "0700"; }
+];
+qgroget.services.sonarr.persistedData = [
+  { directory = "/var/lib/sonarr"; user = "sonarr"; group = "media"; mode = "0750"; } # not the same
+];
+` + "```" + `
+`),
+	},
+	run: func(f *facts) []stateward.Diagnostic {
+		first := map[stateward.AbsPath]stateward.Entry{}
+		var out []stateward.Diagnostic
+		compare := func(e stateward.Entry, service string) {
+			if e.Problem != nil || !e.HasOwner() {
+				return
+			}
+			have, ok := first[e.Path]
+			if !ok {
+				first[e.Path] = e
+				return
+			}
+			for _, c := range ownerFields(&have, &e) {
+				if !c.differ {
+					continue
+				}
+				d := finding(e.Origin)
+				d.Service, d.Path = service, e.Path.String()
+				d.Message = fmt.Sprintf("%s is given %s %s here and %s by %s", e.Path, c.name, c.b, c.a, have.Origin)
+				d.Hint = "give owner and mode in one place"
+				out = append(out, d)
+			}
+			if have.User.IsAbsent() {
+				have.User = e.User
+			}
+			if have.Group.IsAbsent() {
+				have.Group = e.Group
+			}
+			if have.Mode.IsAbsent() {
+				have.Mode = e.Mode
+			}
+			first[e.Path] = have
+		}
+		for _, e := range f.entries {
+			compare(e.Entry, "")
+		}
+		for _, r := range f.rows {
+			compare(r.state.Entry, r.Service)
+		}
+		return out
+	},
+}

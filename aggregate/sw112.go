@@ -1,0 +1,66 @@
+package aggregate
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/stateward/stateward"
+)
+
+var sw112 = Check{
+	CheckInfo: stateward.CheckInfo{
+		Code: "SW112", Title: "path cannot hold state", Severity: stateward.SeverityError, Since: "0.1", Traps: []string{"P10"},
+		Doc: doc(`
+A path that is persisted, backed up, or named as a place of state is none: it is empty or relative, contains ` + "`..`" + `, is the
+root itself, or lies in ` + "`/tmp`" + `, ` + "`/run`" + `, ` + "`/nix`" + ` or the store. What is meant is not protected.
+
+Mend it by writing an absolute path.
+
+` + "```nix" + `
+environment.persistence."/persist".directories = [ "var/lib/sonarr" ]; # the leading slash is missing
+` + "```" + `
+`),
+	},
+	run: func(f *facts) []stateward.Diagnostic {
+		var out []stateward.Diagnostic
+		report := func(e stateward.Entry, service, what string, why string) {
+			d := finding(e.Origin)
+			d.Service, d.Path = service, e.Text
+			d.Message = fmt.Sprintf("%s: %s", what, why)
+			d.Hint = "write an absolute path outside of /tmp, /run and /nix"
+			var pe *stateward.PathError
+			if errors.As(e.Problem, &pe) {
+				d.Hint = pe.Hint()
+			}
+			out = append(out, d)
+		}
+		for _, e := range f.entries {
+			switch why := unpersistable(e.Path); {
+			case e.Problem != nil:
+				report(e.Entry, "", "persisted path is unusable", e.Problem.Error())
+			case why != "":
+				report(e.Entry, "", fmt.Sprintf("persisted path %q is unusable", e.Text), why)
+			}
+		}
+		for _, r := range f.rows {
+			if r.Path == "" {
+				continue
+			}
+			e := r.state.Entry
+			switch why := unpersistable(e.Path); {
+			case e.Problem != nil:
+				report(e, r.Service, fmt.Sprintf("%s of %s is unusable", r.state.Source, r.Service), e.Problem.Error())
+			case why != "" && r.state.Source != stateward.SourceVolume:
+				report(e, r.Service, fmt.Sprintf("%s of %s is unusable", r.state.Source, r.Service), why)
+			}
+		}
+		for _, j := range f.host.Jobs.Or(nil) {
+			for _, p := range j.Paths.Or(nil) {
+				if p.Problem != nil {
+					report(p, "", fmt.Sprintf("%s job %s backs up no absolute path", j.Engine, j.Name), p.Problem.Error())
+				}
+			}
+		}
+		return out
+	},
+}

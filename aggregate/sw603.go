@@ -1,0 +1,100 @@
+package aggregate
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/stateward/stateward"
+)
+
+var sw603 = Check{
+	CheckInfo: stateward.CheckInfo{
+		Code: "SW603", Title: "a value that a check needs is unknown", Severity: stateward.SeverityWarning, Since: "0.1", Traps: []string{"N1", "N4", "N6"},
+		Doc: doc(`
+An option could not be evaluated, holds a function, or holds a value of another type or form than it should, and a
+check needs it. What that check did not report is then no good news: it could not look.
+
+The finding names the option, nix's own message where there is one, and the checks that needed it.
+
+Mend the option so that it evaluates. ` + "`stateward eval`" + ` shows everything that could and could not be read.
+`),
+	},
+	run: func(f *facts) []stateward.Diagnostic {
+		var out []stateward.Diagnostic
+		for _, u := range f.host.Unknown {
+			codes := neededBy(u.Subject)
+			if len(codes) == 0 {
+				continue
+			}
+			d := stateward.Diagnostic{Subject: u.Subject, File: u.File, Line: u.Line}
+			what := "could not be evaluated"
+			switch u.Kind {
+			case stateward.UnknownFunction:
+				what = "is a function"
+			case stateward.UnknownType, stateward.UnknownForm:
+				what = "is not understood"
+			case stateward.UnknownDepth:
+				what = "is nested too deeply to be read"
+			}
+			d.Message = fmt.Sprintf("%s %s", u.Subject, what)
+			if u.Message != "" {
+				d.Message += ": " + oneLine(u.Message)
+			}
+			d.Hint = "needed by " + strings.Join(codes, ", ")
+			out = append(out, d)
+		}
+		return out
+	},
+}
+
+// needs says which checks read which options. A subject below or above a prefix
+// touches it.
+var needs = []struct {
+	prefix string
+	codes  []string
+}{
+	{"assertions", []string{"SW601"}},
+	{"boot.initrd", []string{"SW101", "SW110", "SW115"}},
+	{"boot.zfs.extraPools", []string{"SW101", "SW110"}},
+	{"disko", []string{"SW101", "SW107", "SW108"}},
+	{"environment.persistence", []string{"SW101", "SW103", "SW106", "SW111", "SW112"}},
+	{"fileSystems", []string{"SW101", "SW106", "SW107", "SW109", "SW115"}},
+	{"qgroget", []string{"SW101", "SW111", "SW112"}},
+	{"services", []string{"SW101", "SW112", "SW604"}},
+	{"systemd.mounts", []string{"SW101", "SW106", "SW107"}},
+	{"systemd.services", []string{"SW101", "SW104", "SW105"}},
+	{"users.groups", []string{"SW110"}},
+	{"users.users", []string{"SW110"}},
+	{"virtualisation.oci-containers", []string{"SW101"}},
+	{"warnings", []string{"SW602"}},
+}
+
+// unread are options that are projected for later checks and that none reads yet.
+var unread = []string{
+	"after", "before", "requires", "wants", "bindsTo", "wantedBy", "unitConfig", "serviceConfig.CacheDirectory",
+	"serviceConfig.LogsDirectory", "serviceConfig.WorkingDirectory", "serviceConfig.Type",
+}
+
+func neededBy(subject string) []string {
+	if rest, ok := strings.CutPrefix(subject, "systemd.services."); ok {
+		for _, u := range unread {
+			if strings.Contains(rest, "."+u) {
+				return nil
+			}
+		}
+	}
+	for _, n := range needs {
+		if touches(subject, n.prefix) {
+			return n.codes
+		}
+	}
+	return nil
+}
+
+func touches(subject, prefix string) bool {
+	at := func(long, short string) bool {
+		rest, ok := strings.CutPrefix(long, short)
+		return ok && (rest == "" || rest[0] == '.' || rest[0] == '[')
+	}
+	return at(subject, prefix) || at(prefix, subject)
+}

@@ -1,0 +1,131 @@
+// Package nix writes Nix expressions. It knows how Nix quotes, and nothing of
+// what is written.
+package nix
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+)
+
+// String writes a string literal that nix reads back to the same bytes. It
+// mirrors the escapes of nix's lexer (src/libexpr/lexer.l): \\, \", \$, \n, \r, \t.
+func String(s string) string {
+	var b strings.Builder
+	b.Grow(len(s) + 2)
+	b.WriteByte('"')
+	for i := 0; i < len(s); i++ {
+		switch c := s[i]; c {
+		case '\\', '"':
+			b.WriteByte('\\')
+			b.WriteByte(c)
+		case '$':
+			// Only "${" begins an antiquotation; "$$" before it would shield it.
+			b.WriteString(`\$`)
+		case '\n':
+			b.WriteString(`\n`)
+		case '\r':
+			b.WriteString(`\r`)
+		case '\t':
+			b.WriteString(`\t`)
+		default:
+			b.WriteByte(c)
+		}
+	}
+	b.WriteByte('"')
+	return b.String()
+}
+
+// Attr is one attribute of a [Set].
+type Attr struct {
+	Name  string
+	Value any
+}
+
+// Set is an attribute set, written in the order given.
+type Set []Attr
+
+// List is a list.
+type List []any
+
+// Raw is an expression that is written as it is.
+type Raw string
+
+// Write returns v as an expression, indented by depth levels of two spaces. It
+// takes string, bool, int, [Set], [List] and [Raw]; anything else is an error.
+// NUL bytes, which no Nix string can hold, are an error too.
+func Write(v any, depth int) (string, error) {
+	var b strings.Builder
+	if err := write(&b, v, depth); err != nil {
+		return "", err
+	}
+	return b.String(), nil
+}
+
+func write(b *strings.Builder, v any, depth int) error {
+	in := strings.Repeat("  ", depth+1)
+	out := strings.Repeat("  ", depth)
+	switch v := v.(type) {
+	case string:
+		if strings.IndexByte(v, 0) >= 0 {
+			return fmt.Errorf("text %q holds a NUL byte, which no nix string can", v)
+		}
+		b.WriteString(String(v))
+	case bool:
+		b.WriteString(strconv.FormatBool(v))
+	case int:
+		b.WriteString(strconv.Itoa(v))
+	case Raw:
+		b.WriteString(string(v))
+	case List:
+		if len(v) == 0 {
+			b.WriteString("[ ]")
+			return nil
+		}
+		b.WriteString("[\n")
+		for _, e := range v {
+			b.WriteString(in)
+			if err := write(b, e, depth+1); err != nil {
+				return err
+			}
+			b.WriteByte('\n')
+		}
+		b.WriteString(out + "]")
+	case Set:
+		if len(v) == 0 {
+			b.WriteString("{ }")
+			return nil
+		}
+		b.WriteString("{ ")
+		for i, a := range v {
+			if i > 0 {
+				b.WriteByte(' ')
+			}
+			b.WriteString(attrName(a.Name) + " = ")
+			if err := write(b, a.Value, depth); err != nil {
+				return err
+			}
+			b.WriteByte(';')
+		}
+		b.WriteString(" }")
+	default:
+		return fmt.Errorf("cannot write a %T as a nix expression", v)
+	}
+	return nil
+}
+
+func attrName(s string) string {
+	for i, c := range []byte(s) {
+		switch {
+		case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c == '_':
+		case i > 0 && (c >= '0' && c <= '9' || c == '-' || c == '\''):
+		default:
+			return String(s)
+		}
+	}
+	switch s {
+	case "", "if", "then", "else", "assert", "with", "let", "in", "rec", "inherit", "or":
+		return String(s)
+	}
+	return s
+}
