@@ -1,0 +1,29 @@
+// Package dialect is the base on which each dialect is built: how one family of
+// configurations spells the contract of package stateward.
+//
+// A dialect is a projection and a decoder. The projection is Nix text that says
+// which options are read; the head of nixbridge/probe.nix explains how to write
+// one. The decoder reads the evaluated tree through [Node] and fills a
+// [stateward.Host]. The built-in dialects lie in the folders below this one.
+//
+// Nothing here starts a process or reads a file.
+package dialect
+
+import "github.com/stateward/stateward"
+
+// Dialect is one family of configurations. Several may apply to one host.
+type Dialect struct {
+	// Name is a Nix identifier, such as "nixos".
+	Name string
+	// Projection is the Nix text of a function
+	//
+	//	{ probe }: { config, options }: { detected = …; sections = { … }; }
+	//
+	// as the head of nixbridge/probe.nix describes it.
+	Projection string
+	// Decode fills the host from the evaluated tree. It is called only where the
+	// projection detected the dialect. It appends to what other dialects have
+	// already put there. Places that could not be evaluated, and those that
+	// Node's methods found to be of a wrong type, are recorded without its doing.
+	Decode func(n *Node, h *stateward.Host)
+}
