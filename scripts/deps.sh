@@ -1,0 +1,162 @@
+#!/usr/bin/env bash
+# deps.sh [--versions] : see to it that all is there that building and trying stateward needs.
+#
+# On Debian it installs what is missing and says so, one line each; elsewhere it says what to install. It is quick
+# when nothing is missing. With --versions also what `make test` needs: a C compiler for the race
+# detector, systemd-analyze, and the nix of other Debian suites beside the system's own.
+#
+# On standard output: shell exports, for eval. All else goes to standard error.
+#   STATEWARD_TEST_NIX  nix executables to test with, separated by colons (kept when set already)
+# What it unpacks goes to ${STATEWARD_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/stateward-dev}.
+set -euo pipefail
+
+say() { echo "deps: $*" >&2; }
+fail() { say "$@"; exit 1; }
+have() { command -v "$1" >/dev/null 2>&1; }
+give() { printf 'export %s=%q\n' "$1" "$2"; }
+
+# at_least HAVE WANT: is version HAVE the same as WANT, or later?
+at_least() { [ "$(printf '%s\n' "$2" "$1" | sort -V | head -n 1)" = "$2" ]; }
+
+versions=
+case "${1-}" in
+  "") ;;
+  --versions) versions=yes ;;
+  *) echo "usage: deps.sh [--versions]" >&2; exit 2 ;;
+esac
+
+top=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+suites=(bookworm trixie sid)
+oldest_nix=2.8
+want_go=$(sed -n 's/^go //p' "$top/go.mod")
+
+# Neither nix nor go runs without a home.
+if [ -z "${HOME:-}" ]; then
+  HOME="${TMPDIR:-/tmp}/stateward-home-$(id -u)"
+  export HOME
+  mkdir -p "$HOME"
+  [ -O "$HOME" ] || fail "HOME is not set, and $HOME belongs to somebody else"
+  chmod 700 "$HOME"
+  give HOME "$HOME"
+fi
+cache="${STATEWARD_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/stateward-dev}"
+
+mkdir -p "$cache"
+
+os_release() { sed -n "s/^$1=\"\{0,1\}\([^\"]*\).*/\1/p" /etc/os-release 2>/dev/null || true; }
+distribution=$(os_release ID)
+suite=$(os_release VERSION_CODENAME)
+
+# ---- what a package manager can give ----
+
+packages=()
+want() { # want WHAT PACKAGE
+  packages+=("$2")
+  if [ "$distribution" = debian ]; then say "$1 is missing: installing Debian's $2"; else say "$1 is missing"; fi
+}
+
+have git || want git git
+have make || want make make
+have nix || want nix nix-bin
+if [ "$distribution" = debian ]; then
+  [ -s /etc/ssl/certs/ca-certificates.crt ] || want "the list of certificate authorities" ca-certificates
+fi
+if [ -n "$versions" ]; then
+  have gcc || want "gcc, for the race detector," gcc
+  have systemd-analyze || want systemd-analyze systemd
+  if [ "$distribution" = debian ]; then
+    [ -e /usr/include/stdlib.h ] || want "the C library's headers" libc6-dev
+  fi
+fi
+
+if [ ${#packages[@]} -gt 0 ]; then
+  [ "$distribution" = debian ] ||
+    fail "this is not Debian, so nothing was installed; needed are Go $want_go, nix $oldest_nix, git, gcc and make, or later versions"
+  as_root=()
+  if [ "$(id -u)" -ne 0 ]; then
+    have sudo || fail "neither root nor sudo; as root run: apt-get install ${packages[*]}"
+    as_root=(sudo)
+  fi
+  {
+    "${as_root[@]}" apt-get -qq update
+    "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -qq -y --no-install-recommends \
+      -o DPkg::Lock::Timeout=120 -o Dpkg::Use-Pty=0 install "${packages[@]}"
+  } </dev/null >"$cache/apt.log" 2>&1 || {
+    cat "$cache/apt.log" >&2
+    fail "apt-get could not install ${packages[*]}"
+  }
+fi
+
+# ---- nix ----
+
+nix_version() { "$1" --version 2>/dev/null | sed -nE 's/^.* ([0-9]+\.[0-9][0-9.]*).*$/\1/p'; }
+
+system_nix=$(command -v nix)
+at_least "$(nix_version "$system_nix")" "$oldest_nix" ||
+  fail "$system_nix is version $(nix_version "$system_nix"), too old; install nix $oldest_nix or later"
+
+# ---- Go ----
+
+# The version of the Go itself, whatever newer toolchain it would fetch for this module.
+go_version() { (cd / && GOTOOLCHAIN=local "$1" env GOVERSION 2>/dev/null | sed -nE 's/^go([0-9][0-9.]*).*$/\1/p') || true; }
+
+go=$(command -v go || true)
+found=${go:+$(go_version "$go")}
+if [ -z "$found" ] || ! at_least "$found" 1.21; then
+  lack="Go is missing"
+  [ -z "$found" ] || lack="Go $found is too old"
+  [ "$distribution" = debian ] || fail "$lack; install Go $want_go or later"
+  go="$cache/go-trixie/root/usr/bin/go"
+  [ -x "$go" ] || say "$lack: unpacking Debian trixie's into $cache"
+  "$top/scripts/debroot" trixie "$cache/go-trixie" golang-go
+  found=$(go_version "$go")
+  give PATH "${go%/*}:$PATH"
+fi
+if ! at_least "$found" "$want_go"; then
+  # From 1.21 on Go fetches the toolchain that a module asks for, if it may.
+  export GOTOOLCHAIN=auto
+  give GOTOOLCHAIN auto
+  compgen -G "$(cd / && "$go" env GOMODCACHE)/golang.org/toolchain@v0.0.1-go$want_go.*" >/dev/null ||
+    say "Go $found is older than $want_go: having it fetch that version for itself"
+  (cd "$top" && "$go" version) >/dev/null || fail "Go $found could not fetch Go $want_go"
+fi
+
+# ---- more versions of nix ----
+
+if [ -n "$versions" ] && [ -z "${STATEWARD_TEST_NIX:-}" ]; then
+  # wrap SUITE COMMAND...: $cache/bin/nix-SUITE, so that a version of nix is just the path of an executable.
+  wrap() {
+    local target="$cache/bin/nix-$1" text
+    shift
+    text=$(printf '#!/bin/sh\nexec'; printf " '%s'" "$@"; printf ' "$@"')
+    mkdir -p "$cache/bin"
+    if [ "$(cat "$target" 2>/dev/null || true)" != "$text" ]; then
+      printf '%s\n' "$text" >"$target.$$"
+      chmod +x "$target.$$"
+      mv "$target.$$" "$target"
+    fi
+  }
+
+  list=()
+  described=
+  if [ "$distribution" = debian ]; then
+    mkdir -p "$cache/bin"
+    cmp -s "$top/scripts/debroot-run" "$cache/bin/debroot-run" || cp "$top/scripts/debroot-run" "$cache/bin/debroot-run"
+    for one in "${suites[@]}"; do
+      if [ "$one" = "$suite" ]; then
+        wrap "$one" "$system_nix"
+      else
+        [ -x "$cache/nix-$one/root/usr/bin/nix" ] || say "nix of Debian $one is missing: unpacking it into $cache"
+        "$top/scripts/debroot" "$one" "$cache/nix-$one" nix-bin
+        wrap "$one" "$cache/bin/debroot-run" "$cache/nix-$one" nix
+      fi
+      list+=("$cache/bin/nix-$one")
+      described+="${described:+, }$(nix_version "$cache/bin/nix-$one") ($one)"
+    done
+  else
+    list=("$system_nix")
+    described=$(nix_version "$system_nix")
+  fi
+  say "testing with nix $described"
+  give STATEWARD_TEST_NIX "$(IFS=:; echo "${list[*]}")"
+fi
