@@ -164,6 +164,10 @@ func TestEvaluatorComplains(t *testing.T) {
 			modules: `{ options.a = mkOption { type = types.str; }; } { _file = "x.nix"; a = "x"; } { _file = "y.nix"; a = "y"; }`,
 			want:    []string{"The option `a' is set to different values", "x.nix: the string \"x\"", "y.nix: the string \"y\""},
 		},
+		"null and a value": {
+			modules: `{ options.a = mkOption { type = types.nullOr types.str; }; } { _file = "x.nix"; a = null; } { _file = "y.nix"; a = "y"; }`,
+			want:    []string{"The option `a' is set to different values", "x.nix: null", "y.nix: the string \"y\""},
+		},
 		"never set": {
 			modules: `{ options.a = mkOption { type = types.str; }; }`,
 			want:    []string{"The option `a' is used but never set."},
