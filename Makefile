@@ -76,7 +76,7 @@ golden: ## write the golden files anew: look at the diff
 docs: ## write docs/checks.md anew from the checks
 	@$(deps)
 	$(show)
-	UPDATE_GOLDEN=1 go test -run 'Docs' ./...
+	UPDATE_GOLDEN=1 go test -run 'Fresh' ./...
 
 clean: ## remove what was built here (not the cache folder of deps.sh)
 	rm -rf bin
