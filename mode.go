@@ -101,7 +101,8 @@ func permBit(who, perm rune) (uint16, bool) {
 		// chmod ignores s for "o".
 		return map[rune]uint16{'u': 0o4000, 'g': 0o2000}[who], true
 	case 't':
-		return 0o1000, true
+		// chmod ignores t for "u" and "g".
+		return map[rune]uint16{'o': 0o1000}[who], true
 	default:
 		return 0, false
 	}
