@@ -111,6 +111,44 @@ type Resolution struct {
 	Entries []ResolvedEntry
 	// Notes are sorted by kind and path.
 	Notes []Note
+	// Collection is what [Collect] makes of the same host, for comparison.
+	Collection Collection
+}
+
+// Difference returns the texts that only the collector writes, and those that
+// only Entries has, each in order.
+func (r *Resolution) Difference() (onlyCollect, onlyResolve []string) {
+	resolved, collected := map[string]bool{}, map[string]bool{}
+	for _, e := range r.Entries {
+		resolved[e.Text] = true
+	}
+	for _, e := range r.Collection.Entries {
+		collected[e.Text] = true
+		if !resolved[e.Text] {
+			onlyCollect = append(onlyCollect, e.Text)
+		}
+	}
+	for _, e := range r.Entries {
+		if !collected[e.Text] {
+			onlyResolve = append(onlyResolve, e.Text)
+		}
+	}
+	return onlyCollect, onlyResolve
+}
+
+// withoutCollected cuts off what the collector has already put behind the host's
+// own entries, so that it is not taken for the host's own.
+func withoutCollected(own []stateward.Entry, collected []stateward.Entry) []stateward.Entry {
+	if len(collected) == 0 || len(own) < len(collected) {
+		return own
+	}
+	cut := len(own) - len(collected)
+	for i, e := range own[cut:] {
+		if e.Text != collected[i].Text {
+			return own
+		}
+	}
+	return own[:cut]
 }
 
 // Added returns the entries that the host does not have yet.
@@ -145,7 +183,12 @@ func Resolve(h *stateward.Host, opts Options) (*Resolution, error) {
 	for _, e := range own {
 		r.add(ResolvedEntry{Entry: e, From: FromHost})
 	}
-	collected := collectedPaths(h)
+	services := h.Services.Or(nil)
+	r.Collection = Collect(withoutCollected(own, Collect(nil, services).Entries), services)
+	collected := map[string]bool{}
+	for _, e := range r.Collection.Collected() {
+		collected[e.Text] = true
+	}
 	for _, row := range stateRows(s) {
 		r.state(row, collected)
 	}
@@ -181,15 +224,6 @@ func chooseRoot(h *stateward.Host, asked string) (*persistenceRoot, error) {
 		}
 	}
 	return nil, &RootError{Asked: asked, Have: names}
-}
-
-// collectedPaths are the texts that the Nix collector would have brought.
-func collectedPaths(h *stateward.Host) map[string]bool {
-	out := map[string]bool{}
-	for _, e := range Collect(nil, h.Services.Or(nil)).Entries {
-		out[e.Text] = true
-	}
-	return out
 }
 
 type resolver struct {

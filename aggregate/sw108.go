@@ -14,7 +14,10 @@ A ZFS dataset mounts itself (` + "`zfs-mount.service`" + `) above or below a mou
 entries of ` + "`fileSystems`" + ` among themselves by their paths, but knows nothing of the datasets: when the outer one is
 mounted last, it hides the inner one, or ZFS refuses to mount over what was written beneath.
 
-Mend it by mounting both in the same way: ` + "`mountpoint=legacy`" + ` and an entry in ` + "`fileSystems`" + `.
+The same happens where the inner entry is ` + "`neededForBoot`" + ` and the outer is not: the inner one is mounted in the initial
+ramdisk, and later the outer one over it.
+
+Mend it by mounting both in the same way: ` + "`mountpoint=legacy`" + ` and an entry in ` + "`fileSystems`" + `, needed for boot both or neither.
 `),
 	},
 	run: func(f *facts) []stateward.Diagnostic {
@@ -28,13 +31,18 @@ Mend it by mounting both in the same way: ` + "`mountpoint=legacy`" + ` and an e
 				continue
 			}
 			for _, m := range ms {
-				if (m.zfs == nil) == (outer.zfs == nil) {
-					continue
-				}
 				d := finding(m.origin)
 				d.Path = at.String()
-				d.Message = fmt.Sprintf("%s is mounted at %s below %s, and nothing orders the two", m.by, at, outer.by)
-				d.Hint = "mount both by fileSystems, the dataset with mountpoint=legacy"
+				switch {
+				case (m.zfs == nil) != (outer.zfs == nil):
+					d.Message = fmt.Sprintf("%s is mounted at %s below %s, and nothing orders the two", m.by, at, outer.by)
+					d.Hint = "mount both by fileSystems, the dataset with mountpoint=legacy"
+				case m.zfs == nil && f.neededForBoot(at, m) && !outer.fs.NeededForBoot.IsUnknown() && !f.neededForBoot(outer.fs.MountPoint.Path, outer):
+					d.Message = fmt.Sprintf("%s is needed for boot and %s above it is not: the outer one is mounted later and hides the inner", m.by, outer.by)
+					d.Hint = outer.by + ".neededForBoot = true;"
+				default:
+					continue
+				}
 				out = append(out, d)
 			}
 		}

@@ -1,0 +1,10 @@
+{
+  config = {
+    fileSystems."/" = { device = "tmpfs"; fsType = "tmpfs"; };
+    fileSystems."/persist" = { device = "rpool/safe/persist"; fsType = "zfs"; neededForBoot = true; };
+    environment.persistence."/persist".directories = [
+      "/var/lib/sonarr"
+      { directory = "/var/lib/sonarr/"; user = "sonarr"; group = "sonarr"; mode = "0750"; }
+    ];
+  };
+}

@@ -1,0 +1,8 @@
+{
+  config = {
+    fileSystems."/" = { device = "tmpfs"; fsType = "tmpfs"; };
+    fileSystems."/persist" = { device = "rpool/safe/persist"; fsType = "zfs"; neededForBoot = true; };
+    systemd.services.ntfy.serviceConfig = { StateDirectory = "ntfy"; DynamicUser = "true"; };
+    environment.persistence."/persist".directories = [ "/var/lib/ntfy" ];
+  };
+}

@@ -1,0 +1,10 @@
+{
+  config = {
+    fileSystems."/" = { device = "tmpfs"; fsType = "tmpfs"; };
+    fileSystems."/persist" = { device = "rpool/safe/persist"; fsType = "zfs"; neededForBoot = true; };
+    systemd.services.ntfy.serviceConfig = { StateDirectory = "ntfy"; DynamicUser = "true"; };
+    environment.persistence."/persist".directories = [
+      { directory = "/var/lib/private"; mode = "0700"; }
+    ];
+  };
+}
