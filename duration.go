@@ -40,52 +40,94 @@ var durationUnits = map[string]time.Duration{
 
 // ParseDuration accepts a time span of systemd.time(7): numbers with optional
 // fractions and units, which add up ("90", "1h 30min", "1.5h", "2d12h"). A number
-// without a unit is seconds. "infinity", a sign and a span beyond 292 years are
-// refused. The error is a *[DurationError].
+// without a unit is seconds; what is less than a microsecond is cut off, as
+// systemd does. "infinity", a sign and a span beyond 292 years are refused. The
+// error is a *[DurationError]. It mirrors parse_time of systemd's src/basic/time-util.c.
 func ParseDuration(s string) (Duration, error) {
-	rest := strings.TrimLeft(s, " \t\n\r")
-	if strings.TrimSpace(rest) == "" {
-		return Duration{}, &DurationError{Text: s, Reason: "is empty"}
+	refuse := func(reason string, args ...any) (Duration, error) {
+		return Duration{}, &DurationError{Text: s, Reason: fmt.Sprintf(reason, args...)}
 	}
-	if strings.TrimSpace(rest) == "infinity" {
-		return Duration{}, &DurationError{Text: s, Reason: "has no end"}
+	rest := trimBlank(s)
+	switch strings.TrimRight(rest, blanks) {
+	case "":
+		return refuse("is empty")
+	case "infinity":
+		return refuse("has no end")
 	}
-	var total float64
+	var total time.Duration
 	for rest != "" {
-		i := 0
-		for i < len(rest) && (rest[i] >= '0' && rest[i] <= '9' || rest[i] == '.') {
-			i++
+		at := rest
+		whole, rest2 := digits(rest)
+		fraction, point := "", strings.HasPrefix(rest2, ".")
+		if point {
+			fraction, rest2 = digits(rest2[1:])
 		}
-		n, err := strconv.ParseFloat(rest[:i], 64)
-		if i == 0 || err != nil {
-			return Duration{}, &DurationError{Text: s, Reason: fmt.Sprintf("has no number at %q", rest)}
+		switch {
+		case point && fraction == "":
+			return refuse("has no digit after the point at %q", at)
+		case whole == "" && !point:
+			return refuse("has no number at %q", at)
 		}
-		rest = strings.TrimLeft(rest[i:], " \t\n\r")
-		j := strings.IndexFunc(rest, func(r rune) bool {
-			return r >= '0' && r <= '9' || r == ' ' || r == '\t' || r == '\n' || r == '\r' || r == '.' || r == '-' || r == '+'
-		})
-		if j < 0 {
-			j = len(rest)
+		if strings.HasPrefix(rest2, ".") {
+			return refuse("has no unit or blank at %q", rest2)
 		}
-		unit, ok := durationUnits[rest[:j]]
+		rest = trimBlank(rest2)
+		i := strings.IndexAny(rest, "0123456789.+-"+blanks)
+		if i < 0 {
+			i = len(rest)
+		}
+		unit, ok := durationUnits[rest[:i]]
 		if !ok {
-			return Duration{}, &DurationError{Text: s, Reason: fmt.Sprintf("has an unknown unit %q", rest[:j])}
+			return refuse("has an unknown unit %q", rest[:i])
 		}
-		total += n * float64(unit)
-		rest = strings.TrimLeft(rest[j:], " \t\n\r")
+		rest = trimBlank(rest[i:])
+		d, ok := span(whole, fraction, unit)
+		if !ok || d > math.MaxInt64-total {
+			return refuse("is longer than 292 years")
+		}
+		total += d
 	}
-	if total >= math.MaxInt64 {
-		return Duration{}, &DurationError{Text: s, Reason: "is longer than 292 years"}
-	}
-	return Duration{time.Duration(math.Round(total/1000) * 1000)}, nil
+	return Duration{total}, nil
 }
 
-// NewDuration returns d as a Duration; negative spans are refused.
+const blanks = " \t\n\r"
+
+func trimBlank(s string) string { return strings.TrimLeft(s, blanks) }
+
+// digits cuts s behind its leading decimal digits.
+func digits(s string) (number, rest string) {
+	rest = strings.TrimLeft(s, "0123456789")
+	return s[:len(s)-len(rest)], rest
+}
+
+// span returns whole.fraction units; ok is false when they are too many.
+func span(whole, fraction string, unit time.Duration) (d time.Duration, ok bool) {
+	if whole != "" {
+		n, err := strconv.ParseInt(whole, 10, 64)
+		if err != nil || n > int64(math.MaxInt64/unit) {
+			return 0, false
+		}
+		d = time.Duration(n) * unit
+	}
+	// A fraction of a microsecond is cut off at each digit.
+	part := unit / time.Microsecond
+	for _, c := range []byte(fraction) {
+		part /= 10
+		d += time.Duration(c-'0') * part * time.Microsecond
+		if d < 0 {
+			return 0, false
+		}
+	}
+	return d, true
+}
+
+// NewDuration returns d as a Duration; what is less than a microsecond is cut
+// off. Negative spans are refused.
 func NewDuration(d time.Duration) (Duration, error) {
 	if d < 0 {
 		return Duration{}, &DurationError{Text: d.String(), Reason: "is negative"}
 	}
-	return Duration{d}, nil
+	return Duration{d.Truncate(time.Microsecond)}, nil
 }
 
 // Std returns the span as the standard library has it.
