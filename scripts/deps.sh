@@ -49,10 +49,15 @@ suite=$(os_release VERSION_CODENAME)
 
 # ---- what a package manager can give ----
 
+as_root=()
+[ "$(id -u)" -eq 0 ] || as_root=(sudo)
+able= # to install packages
+if [ "$distribution" = debian ] && { [ ${#as_root[@]} -eq 0 ] || have sudo; }; then able=yes; fi
+
 packages=()
 want() { # want WHAT PACKAGE
   packages+=("$2")
-  if [ "$distribution" = debian ]; then say "$1 is missing: installing Debian's $2"; else say "$1 is missing"; fi
+  if [ -n "$able" ]; then say "$1 is missing: installing Debian's $2"; else say "$1 is missing"; fi
 }
 
 have git || want git git
@@ -72,11 +77,7 @@ fi
 if [ ${#packages[@]} -gt 0 ]; then
   [ "$distribution" = debian ] ||
     fail "this is not Debian, so nothing was installed; needed are Go $want_go, nix $oldest_nix, git, gcc and make, or later versions"
-  as_root=()
-  if [ "$(id -u)" -ne 0 ]; then
-    have sudo || fail "neither root nor sudo; as root run: apt-get install ${packages[*]}"
-    as_root=(sudo)
-  fi
+  [ -n "$able" ] || fail "neither root nor sudo; as root run: apt-get install ${packages[*]}"
   {
     "${as_root[@]}" apt-get -qq update
     "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -qq -y --no-install-recommends \
