@@ -7,8 +7,9 @@ var varLib = MustPath("/var/lib")
 // StateDirectoryPath returns the path of one element of a unit's StateDirectory,
 // which may carry ":alias" and ":ro" (systemd.exec(5)), and resolves the specifiers
 // that a unit's name decides: %n, %N, %p, %P, %i, %I, %j, %J and %%. Where another
-// specifier is left, the path ends before its component and partial is true. ok
-// is false when the text is no relative path below /var/lib.
+// specifier is left, or an escape of the unit file, the path ends before its
+// component and partial is true. ok is false when the text is no relative path
+// below /var/lib.
 func StateDirectoryPath(unit, text string) (p AbsPath, partial, ok bool) {
 	name, _, _ := strings.Cut(text, ":")
 	var parts []string
@@ -25,12 +26,18 @@ func StateDirectoryPath(unit, text string) (p AbsPath, partial, ok bool) {
 		return AbsPath{}, partial, false
 	}
 	p, ok = varLib.Join(rel)
-	return p, partial, ok && p != varLib
+	if !ok || p == varLib {
+		return AbsPath{}, partial, false
+	}
+	return p, partial, true
 }
 
 // expandSpecifiers mirrors the name specifiers of systemd.unit(5). Escapes of
 // unit names (\x2d) are undone for the capital letters.
 func expandSpecifiers(unit, s string) (string, bool) {
+	if strings.Contains(s, `\`) {
+		return "", false
+	}
 	if !strings.Contains(s, "%") {
 		return s, true
 	}
