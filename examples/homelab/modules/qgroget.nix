@@ -9,6 +9,12 @@ let
   strings = description: mkOption { type = types.listOf types.str; default = [ ]; inherit description; };
   maybe = type: description: mkOption { type = types.nullOr type; default = null; inherit description; };
 
+  database.options = {
+    type = mkOption { type = types.enum [ "postgresql" "mysql" "redis" ]; default = "postgresql"; description = "Which kind."; };
+    name = mkOption { type = types.str; description = "Its name."; };
+    user = maybe types.str "The account that owns it.";
+  };
+
   service.options = {
     enable = mkEnableOption "this service";
     domain = maybe types.str "The domain it belongs to.";
@@ -19,7 +25,7 @@ let
     middlewares = strings "What the reverse proxy puts before it.";
     dataDir = mkOption { type = types.str; description = "Where its data is."; };
     backupPaths = strings "More paths to persist and to back up.";
-    databases = strings "Databases it uses.";
+    databases = mkOption { type = types.listOf (types.submodule database); default = [ ]; description = "Databases it uses."; };
     extraConfig = mkOption { type = types.attrsOf types.anything; default = { }; description = "Anything else."; };
   };
 
