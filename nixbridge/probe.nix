@@ -301,6 +301,6 @@ in
   read = dialects: host:
     announce start (
       let names = wanted start (attrNames dialects);
-      in builtins.seq (attrNames host.config)
+      in if !(isAttrs host && host ? config) then "no host" else builtins.seq (attrNames host.config)
         (object names (n: project (child start n) host dialects.${n})));
 }

@@ -70,7 +70,7 @@ func FuzzParse(f *testing.F) {
 		require.NoError(t, err)
 		require.Equal(t, string(once), string(again.AppendJSON(nil)))
 		v.EachUnknown(func(path []string, _ *dialect.Value) { v.Explain(path, "m", "f", 1) })
-		if tr, err := dialect.NewTree(v, nil); err == nil {
+		if tr, err := dialect.NewTree(v); err == nil {
 			tr.Detected()
 			walk(tr.Root())
 			tr.Unknowns()

@@ -278,7 +278,7 @@ func (n *Node) unknown() stateward.Unknown {
 	return stateward.Unknown{
 		// Where a projection failed as a whole there is no option to name.
 		Subject: cmp.Or(n.Path(), "config"), Kind: stateward.UnknownKind(n.value.Text()), Message: message,
-		File: n.tree.relativise(file), Line: line,
+		File: file, Line: line,
 	}
 }
 

@@ -14,7 +14,7 @@ func tree(t *testing.T, json string) *dialect.Tree {
 	t.Helper()
 	v, err := dialect.Parse(json, 64)
 	require.NoError(t, err)
-	tr, err := dialect.NewTree(v, nil)
+	tr, err := dialect.NewTree(v)
 	require.NoError(t, err)
 	return tr
 }
@@ -122,7 +122,7 @@ func TestNewTreeRefusesOtherForms(t *testing.T) {
 	for _, bad := range []string{`1`, `{}`, `{"detected": 1}`, `{"detected": true, "sections": []}`, `{"detected": true, "sections": {"a..b": 1}}`} {
 		v, err := dialect.Parse(bad, 8)
 		require.NoError(t, err)
-		_, err = dialect.NewTree(v, nil)
+		_, err = dialect.NewTree(v)
 		require.IsType(t, &dialect.TreeError{}, err, bad)
 	}
 }

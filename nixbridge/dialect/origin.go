@@ -20,7 +20,7 @@ func (n *Node) Origin() stateward.Origin {
 		if v.Kind() == List && v.Len() > 0 {
 			_, d := v.Index(0)
 			if f := d.Get("file"); f.Kind() == String {
-				o.File = n.tree.relativise(f.Text())
+				o.File = f.Text()
 				line, _ := d.Get("line").Int()
 				o.Line = int(line)
 			}

@@ -12,9 +12,9 @@ import (
 type Tree struct {
 	detected *Value
 	// root holds the sections at their option paths.
-	root       *place
-	wrong      []stateward.Unknown
-	relativise func(string) string
+	root    *place
+	wrong   []stateward.Unknown
+	ignored map[*Value]bool
 }
 
 // place is one step of the paths of sections.
@@ -31,13 +31,9 @@ type TreeError struct{ Reason string }
 func (e *TreeError) Error() string { return "output of a projection: " + e.Reason }
 
 // NewTree checks what a projection printed: an attribute set with `detected`,
-// `sections` and `where`. File names pass through relativise; nil leaves them as they
-// are. The error is a *[TreeError].
-func NewTree(v *Value, relativise func(file string) string) (*Tree, error) {
-	if relativise == nil {
-		relativise = func(file string) string { return file }
-	}
-	t := &Tree{detected: v.Get("detected"), root: &place{}, relativise: relativise}
+// `sections` and `where`. The error is a *[TreeError].
+func NewTree(v *Value) (*Tree, error) {
+	t := &Tree{detected: v.Get("detected"), root: &place{}}
 	if v.Kind() == Unknown {
 		t.detected = v
 		return t, nil
@@ -99,13 +95,15 @@ func (t *Tree) Detected() stateward.Value[bool] {
 func (t *Tree) Root() *Node { return &Node{tree: t, place: t.root, value: t.root.value} }
 
 // Unknowns lists every place that could not be evaluated and every one that a
-// decoder so far found to be of a wrong type.
+// decoder so far found to be of a wrong type, but for what [Node.Ignore] was told of.
 func (t *Tree) Unknowns() []stateward.Unknown {
 	us := slices.Clone(t.wrong)
 	var visit func(n *Node)
 	visit = func(n *Node) {
 		if n.Kind() == Unknown {
-			us = append(us, n.unknown())
+			if !t.ignored[n.value] {
+				us = append(us, n.unknown())
+			}
 			return
 		}
 		if n.place != nil {
@@ -114,6 +112,9 @@ func (t *Tree) Unknowns() []stateward.Unknown {
 			}
 		}
 		n.value.EachUnknown(func(path []string, u *Value) {
+			if t.ignored[u] {
+				return
+			}
 			m := n
 			for _, c := range path {
 				m = m.step(c)

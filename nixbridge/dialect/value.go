@@ -50,7 +50,7 @@ const (
 )
 
 // Value is one evaluated value with everything below it. It is never changed
-// once it is shared, except by [Value.Explain].
+// once it is shared, except by [Value.Explain] and [Value.EachText].
 type Value struct {
 	kind Kind
 	// text is the string, path, number, Boolean or derivation name, or why the value is unknown.
@@ -181,7 +181,19 @@ func (v *Value) eachUnknown(path []string, f func([]string, *Value)) {
 	}
 }
 
-// Message, file and line that a run of nix added to an unknown value.
+// EachText replaces every string at or below the value.
+func (v *Value) EachText(f func(string) string) {
+	switch v.Kind() {
+	case String:
+		v.text = f(v.text)
+	case List, Attrs:
+		for i := range v.kids {
+			v.kids[i].value.EachText(f)
+		}
+	}
+}
+
+// Reason is the message, file and line that a run of nix added to an unknown value.
 func (v *Value) Reason() (message, file string, line int) {
 	line, _ = strconv.Atoi(v.extra("line").Text())
 	return v.extra("message").Text(), v.extra("file").Text(), line

@@ -1,0 +1,311 @@
+package nixbridge
+
+import (
+	"fmt"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/stateward/stateward/internal/run"
+)
+
+// Hinter is an error that also says how to mend what it reports.
+type Hinter interface {
+	error
+	Hint() string
+}
+
+// NotFoundError says that there is no nix.
+type NotFoundError struct {
+	Nix string
+	Err error
+}
+
+func (e *NotFoundError) Error() string { return fmt.Sprintf("cannot run nix: %v", e.Err) }
+func (e *NotFoundError) Unwrap() error { return e.Err }
+
+// Hint says how to mend it.
+func (e *NotFoundError) Hint() string {
+	return "install nix 2.8 or newer (Debian: apt install nix-bin), name it with --nix, or load a saved evaluation"
+}
+
+// VersionError says that nix is too old, or is no nix.
+type VersionError struct {
+	Nix string
+	// Version is what `nix --version` printed.
+	Version string
+}
+
+func (e *VersionError) Error() string {
+	return fmt.Sprintf("%s is %q, not nix 2.8 or newer", e.Nix, e.Version)
+}
+
+// Hint says how to mend it.
+func (e *VersionError) Hint() string { return "name a newer nix with --nix" }
+
+// NotFlakeError says that the source is no flake.
+type NotFlakeError struct {
+	Ref string
+	// Untracked tells that flake.nix is there, but git does not track it.
+	Untracked bool
+	// Missing tells that the folder itself is not there.
+	Missing bool
+}
+
+func (e *NotFlakeError) Error() string {
+	switch {
+	case e.Untracked:
+		return fmt.Sprintf("%s is no flake: git does not track its flake.nix", e.Ref)
+	case e.Missing:
+		return fmt.Sprintf("%s is no flake: there is no such folder", e.Ref)
+	}
+	return fmt.Sprintf("%s is no flake: there is no flake.nix in it or above it", e.Ref)
+}
+
+// Hint says how to mend it.
+func (e *NotFlakeError) Hint() string {
+	if e.Untracked {
+		return "git add flake.nix"
+	}
+	return "name the folder that holds flake.nix, or a .nix file with an attribute path (hosts.nix#forge)"
+}
+
+// OwnershipError says that git refuses a repository that belongs to another user.
+type OwnershipError struct{ Dir string }
+
+func (e *OwnershipError) Error() string {
+	return fmt.Sprintf("git refuses %s: it belongs to another user", e.Dir)
+}
+
+// Hint says how to mend it.
+func (e *OwnershipError) Hint() string { return "git config --global --add safe.directory " + e.Dir }
+
+// InputError says that a locked input of the flake is not on this machine.
+type InputError struct {
+	// Inputs are the names of the lock file's nodes that are missing.
+	Inputs []string
+	// Message is what nix said.
+	Message string
+}
+
+func (e *InputError) Error() string {
+	switch len(e.Inputs) {
+	case 0:
+		return "a flake input cannot be had offline: " + e.Message
+	case 1:
+		return fmt.Sprintf("flake input %q is not on this machine", e.Inputs[0])
+	}
+	return fmt.Sprintf("flake inputs %s are not on this machine", strings.Join(e.Inputs, ", "))
+}
+
+// Hint says how to mend it.
+func (e *InputError) Hint() string {
+	return "fetch it once with `nix flake archive`, or let nix fetch it with --online"
+}
+
+// MissingAttributeError says that the source has no such attribute.
+type MissingAttributeError struct {
+	// Source is what was searched, Attribute what it has not.
+	Source, Attribute string
+	// Names are those that it has, sorted.
+	Names []string
+}
+
+func (e *MissingAttributeError) Error() string {
+	return fmt.Sprintf("%s has no %s", e.Source, e.Attribute)
+}
+
+// Hint names what there is.
+func (e *MissingAttributeError) Hint() string {
+	if len(e.Names) == 0 {
+		return "hosts are read from `nixosConfigurations`"
+	}
+	return "there is " + strings.Join(e.Names, ", ")
+}
+
+// NoHostsError says that the source has a place for hosts and none in it.
+type NoHostsError struct{ Source string }
+
+func (e *NoHostsError) Error() string { return e.Source + " has no hosts" }
+
+// EvalError is nix's own error.
+type EvalError struct {
+	// Host is empty where the error is of the source as a whole.
+	Host string
+	// Attribute is the option path that was evaluated; empty where that is the configuration as a whole.
+	Attribute string
+	Message   string
+	// File is relative to the flake where it lies inside it; Line and Column count from 1. Zero where nix does not tell.
+	File         string
+	Line, Column int
+	// Trace is nix's own account of how it got there; empty where it was not asked for.
+	Trace string
+	hint  string
+}
+
+func (e *EvalError) Error() string {
+	var b strings.Builder
+	if e.Host != "" {
+		fmt.Fprintf(&b, "host %s: ", e.Host)
+	}
+	if e.Attribute != "" {
+		fmt.Fprintf(&b, "%s: ", e.Attribute)
+	}
+	b.WriteString(e.Message)
+	if p := e.Position(); p != "" {
+		fmt.Fprintf(&b, " (%s)", p)
+	}
+	return b.String()
+}
+
+// Position is "file:line:column" as far as it is known.
+func (e *EvalError) Position() string {
+	switch {
+	case e.File == "":
+		return ""
+	case e.Line == 0:
+		return e.File
+	case e.Column == 0:
+		return fmt.Sprintf("%s:%d", e.File, e.Line)
+	}
+	return fmt.Sprintf("%s:%d:%d", e.File, e.Line, e.Column)
+}
+
+// Hint says how to mend it, where that is known.
+func (e *EvalError) Hint() string { return e.hint }
+
+// MemoryError says that nix ran out of the memory it was allowed.
+type MemoryError struct {
+	Host  string
+	Limit int64
+}
+
+func (e *MemoryError) Error() string {
+	return hostPrefix(e.Host) + fmt.Sprintf("nix ran out of memory (%d MiB)", e.Limit>>20)
+}
+
+// Hint says how to mend it.
+func (e *MemoryError) Hint() string {
+	return "look for an endless list or set; evaluate fewer hosts at once with --workers 1"
+}
+
+// StackError says that nix recursed too deeply.
+type StackError struct {
+	Host string
+	// File and Line are where nix noticed; older nix do not tell.
+	File string
+	Line int
+}
+
+func (e *StackError) Error() string {
+	msg := hostPrefix(e.Host) + "nix recursed too deeply"
+	if e.File != "" {
+		msg += fmt.Sprintf(" (%s:%d)", e.File, e.Line)
+	}
+	return msg
+}
+
+// TimeoutError says that a host took longer than it was allowed.
+type TimeoutError struct {
+	Host  string
+	After time.Duration
+}
+
+func (e *TimeoutError) Error() string {
+	return hostPrefix(e.Host) + fmt.Sprintf("evaluation took longer than %s", e.After)
+}
+
+// Hint says how to mend it.
+func (e *TimeoutError) Hint() string { return "allow more with --timeout" }
+
+// CrashError says that nix ended in a way that is none of the others, such as by a signal.
+type CrashError struct {
+	Host    string
+	Err     error
+	Message string
+}
+
+func (e *CrashError) Error() string {
+	msg := hostPrefix(e.Host) + e.Err.Error()
+	if e.Message != "" {
+		msg += ": " + e.Message
+	}
+	return msg
+}
+func (e *CrashError) Unwrap() error { return e.Err }
+
+// OutputTooLargeError says that nix printed more than is read.
+type OutputTooLargeError = run.OutputTooLargeError
+
+// CacheError says that the private folder cannot be used.
+type CacheError struct {
+	Dir string
+	Err error
+}
+
+func (e *CacheError) Error() string {
+	return fmt.Sprintf("cannot use %s: %v", filepath.Clean(e.Dir), e.Err)
+}
+func (e *CacheError) Unwrap() error { return e.Err }
+
+// Hint says how to mend it.
+func (e *CacheError) Hint() string { return "name a folder of your own with --cache-dir" }
+
+// RecordedError is the error of a host that a saved evaluation recorded.
+type RecordedError struct {
+	Host, Message, File string
+	Line                int
+	hint                string
+}
+
+func (e *RecordedError) Error() string {
+	msg := hostPrefix(e.Host) + e.Message
+	if e.File != "" {
+		msg += fmt.Sprintf(" (%s:%d)", e.File, e.Line)
+	}
+	return msg
+}
+
+// Hint says how to mend it, where that was recorded.
+func (e *RecordedError) Hint() string { return e.hint }
+
+// FormatError says that a text is no saved evaluation.
+type FormatError struct {
+	// Name is the file, or "standard input".
+	Name string
+	// Offset is the byte at which the fault was seen, -1 where that is not known.
+	Offset int64
+	// Path leads to the fault, such as "hosts.0.name".
+	Path   string
+	Reason string
+	hint   string
+}
+
+func (e *FormatError) Error() string {
+	msg := "no saved evaluation"
+	if e.Name != "" {
+		msg = e.Name + " is no saved evaluation"
+	}
+	if e.Offset >= 0 {
+		msg += fmt.Sprintf(", byte %d", e.Offset)
+	}
+	if e.Path != "" {
+		msg += ", at " + e.Path
+	}
+	return msg + ": " + e.Reason
+}
+
+// Hint says how to mend it.
+func (e *FormatError) Hint() string {
+	if e.hint != "" {
+		return e.hint
+	}
+	return "write one with `stateward eval -o FILE`; docs/evaluation-format.md describes it"
+}
+
+func hostPrefix(host string) string {
+	if host == "" {
+		return ""
+	}
+	return "host " + host + ": "
+}

@@ -1,0 +1,494 @@
+package nixbridge
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net/url"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+	"golang.org/x/sync/semaphore"
+
+	"github.com/stateward/stateward"
+	"github.com/stateward/stateward/internal/run"
+	"github.com/stateward/stateward/nixbridge/dialect"
+)
+
+// Evaluator runs nix. Its zero value is useful. It may be used by several goroutines at once.
+type Evaluator struct {
+	// Nix is the program, a name on PATH or a file; empty means "nix". 2.8 or newer.
+	Nix string
+	// CacheDir is a private folder, the only one that nix writes to; it keeps copies of flakes and of
+	// their inputs. Empty means stateward in the user's cache folder; where there is none, a temporary one.
+	CacheDir string
+	// Online lets nix fetch what is missing, with the caller's proxy and certificate variables and nix.conf.
+	Online bool
+	// MachineStore lets flakes be evaluated in the machine's own store instead of a private one:
+	// inputs need not be copied, but nix writes the flake's source there, as it always does.
+	MachineStore bool
+	// Workers is how many nix run at once; 0 means as many as processors and memory allow.
+	Workers int
+	// MaxHeap bounds the memory of one nix in bytes; 0 means three quarters of what is available, shared among
+	// the workers, and 8 GiB at most.
+	MaxHeap int64
+	// Timeout is how long one host may take; 0 means for ever.
+	Timeout time.Duration
+	// Dialects are read; nil means the built-in ones.
+	Dialects []dialect.Dialect
+	// Progress is called as the work goes on, never by two goroutines at once.
+	Progress func(Event)
+
+	// machine stands in for /nix/store in tests.
+	machine string
+	mu      sync.Mutex
+}
+
+// EventKind tells what an [Event] is about.
+type EventKind string
+
+// The kinds of events.
+const (
+	// EventInput is a flake input that is copied into the private folder.
+	EventInput EventKind = "input"
+	// EventHosts tells how many hosts there are.
+	EventHosts EventKind = "hosts"
+	// EventStart is a host whose evaluation begins.
+	EventStart EventKind = "start"
+	// EventAgain is a host that is evaluated again, without what failed.
+	EventAgain EventKind = "again"
+	// EventDone is a host that is done, well or not.
+	EventDone EventKind = "done"
+)
+
+// Event says how far the work is.
+type Event struct {
+	Kind  EventKind
+	Host  string
+	Input string
+	// Place is what failed, for EventAgain.
+	Place string
+	// Done of Total hosts are done.
+	Done, Total int
+	Duration    time.Duration
+	// Err is why a host that is done failed.
+	Err error
+}
+
+// String is one line for people.
+func (e Event) String() string {
+	switch e.Kind {
+	case EventInput:
+		return "copying flake input " + e.Input
+	case EventHosts:
+		if e.Total == 1 {
+			return "evaluating 1 host"
+		}
+		return fmt.Sprintf("evaluating %d hosts", e.Total)
+	case EventStart:
+		return "evaluating " + e.Host
+	case EventAgain:
+		return fmt.Sprintf("evaluating %s again without %s", e.Host, e.Place)
+	case EventDone:
+		if e.Err != nil {
+			return fmt.Sprintf("%s failed (%d of %d)", e.Host, e.Done, e.Total)
+		}
+		return fmt.Sprintf("%s evaluated in %.1f s (%d of %d)", e.Host, e.Duration.Seconds(), e.Done, e.Total)
+	}
+	return string(e.Kind)
+}
+
+func (e *Evaluator) nixName() string {
+	if e.Nix == "" {
+		return "nix"
+	}
+	return e.Nix
+}
+
+func (e *Evaluator) dialects() []dialect.Dialect {
+	if e.Dialects != nil {
+		return e.Dialects
+	}
+	return BuiltinDialects()
+}
+
+func (e *Evaluator) progress(ev Event) {
+	if e.Progress == nil {
+		return
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.Progress(ev)
+}
+
+// Read evaluates a source or reads it, if it is a saved evaluation. stdin is what
+// the source "-" reads.
+func (e *Evaluator) Read(ctx context.Context, src Source, stdin io.Reader) (*Evaluation, error) {
+	if src.Kind != SavedSource {
+		return e.Evaluate(ctx, src)
+	}
+	name := src.Ref
+	if name == "-" {
+		name = "standard input"
+		if stdin == nil {
+			stdin = strings.NewReader("")
+		}
+	} else {
+		f, err := os.Open(src.Ref)
+		if err != nil {
+			return nil, err
+		}
+		defer f.Close()
+		stdin = f
+	}
+	ev, err := ReadEvaluation(stdin)
+	if fe := (*FormatError)(nil); errors.As(err, &fe) {
+		fe.Name = name
+	}
+	if err != nil {
+		return nil, err
+	}
+	ev.dialects = e.dialects()
+	return ev, nil
+}
+
+// Evaluate runs nix on a flake or a .nix file: once to list the hosts, then once
+// for each host, several side by side. A host that fails has its error in the
+// Evaluation and hides no other. Evaluate itself fails where the hosts cannot even be listed: with one of
+// this package's error types, or with the cause of ctx.
+func (e *Evaluator) Evaluate(ctx context.Context, src Source) (*Evaluation, error) {
+	if src.Kind == SavedSource {
+		return nil, &SourceError{src.Arg, "is a saved evaluation, which is read and not evaluated", ""}
+	}
+	s, done, err := e.open(ctx, src)
+	if err != nil {
+		return nil, err
+	}
+	defer done()
+	hosts, err := s.list(ctx)
+	if err != nil {
+		return nil, err
+	}
+	s.progress(Event{Kind: EventHosts, Total: len(hosts)})
+
+	ev := &Evaluation{Nix: s.version, Source: src.Arg, dialects: e.dialects(), Hosts: make([]*HostEvaluation, len(hosts))}
+	var g errgroup.Group
+	var mu sync.Mutex
+	finished := 0
+	for i, h := range hosts {
+		g.Go(func() error {
+			if err := s.slots.Acquire(ctx, 1); err != nil {
+				return context.Cause(ctx)
+			}
+			defer s.slots.Release(1)
+			s.progress(Event{Kind: EventStart, Host: h.name, Total: len(hosts)})
+			began := time.Now()
+			he := s.evaluateHost(ctx, h)
+			he.dialects = ev.dialects
+			ev.Hosts[i] = he
+			mu.Lock()
+			defer mu.Unlock()
+			finished++
+			s.progress(Event{Kind: EventDone, Host: h.name, Done: finished, Total: len(hosts), Duration: time.Since(began), Err: he.Err})
+			return nil
+		})
+	}
+	err = g.Wait()
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
+	return ev, err
+}
+
+// open finds nix and makes the private folder ready. done ends what was opened.
+func (e *Evaluator) open(ctx context.Context, src Source) (s *session, done func(), err error) {
+	dir, temporary, err := e.folder()
+	if err != nil {
+		return nil, nil, err
+	}
+	done = func() {
+		if temporary {
+			removeAll(dir)
+		}
+	}
+	defer func() {
+		if err != nil {
+			done()
+		}
+	}()
+	available := availableMemory()
+	workers := e.Workers
+	if workers <= 0 {
+		workers = defaultWorkers(available)
+	}
+	s = &session{Evaluator: e, dir: dir, src: src, slots: semaphore.NewWeighted(int64(workers)), heap: e.MaxHeap}
+	if s.heap <= 0 {
+		s.heap = defaultHeap(available, workers)
+	}
+	s.env = s.baseEnv()
+	if err := s.findNix(ctx); err != nil {
+		return nil, nil, err
+	}
+	if err := s.findSource(ctx); err != nil {
+		return nil, nil, err
+	}
+	return s, done, nil
+}
+
+// folder makes the private folder: for the user alone, since it holds copies of whole configurations.
+func (e *Evaluator) folder() (dir string, temporary bool, err error) {
+	dir = e.CacheDir
+	if dir == "" {
+		if base, err := os.UserCacheDir(); err == nil {
+			dir = filepath.Join(base, "stateward")
+		}
+	}
+	if dir == "" {
+		if dir, err = os.MkdirTemp("", "stateward-"); err != nil {
+			return "", false, &CacheError{os.TempDir(), err}
+		}
+		temporary = true
+	}
+	if dir, err = filepath.Abs(dir); err != nil {
+		return "", false, &CacheError{dir, err}
+	}
+	// nix resolves symbolic links in the name of its store, and refuses some.
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return "", false, &CacheError{dir, err}
+	}
+	if dir, err = filepath.EvalSymlinks(dir); err != nil {
+		return "", false, &CacheError{dir, err}
+	}
+	for _, sub := range []string{"home/.config", "tmp", "store"} {
+		if err := os.MkdirAll(filepath.Join(dir, sub), 0o700); err != nil {
+			return "", false, &CacheError{dir, err}
+		}
+	}
+	return dir, temporary, nil
+}
+
+// removeAll removes a folder with a nix store in it, whose own folders are read-only.
+func removeAll(dir string) {
+	_ = filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err == nil && d.IsDir() {
+			_ = os.Chmod(path, 0o700)
+		}
+		return nil
+	})
+	_ = os.RemoveAll(dir)
+}
+
+var versionPattern = regexp.MustCompile(`\b(\d+)\.(\d+)(?:\.(\d+))?\S*\s*$`)
+
+func (s *session) findNix(ctx context.Context) error {
+	path, err := run.LookPath(s.nixName(), s.env)
+	if err == nil {
+		// nix runs in the private folder, not where the name was given.
+		path, err = filepath.Abs(path)
+	}
+	if err != nil {
+		return &NotFoundError{Nix: s.nixName(), Err: err}
+	}
+	s.nix = path
+	r, err := run.Run(ctx, run.Cmd{Path: path, Args: []string{"--version"}, Env: s.env, Dir: s.dir})
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	line, _, _ := strings.Cut(strings.TrimSpace(string(r.Stdout)), "\n")
+	m := versionPattern.FindStringSubmatch(line)
+	if m == nil {
+		if missing := (*run.NotFoundError)(nil); errors.As(err, &missing) {
+			return &NotFoundError{Nix: s.nixName(), Err: err}
+		}
+		return &VersionError{Nix: s.nixName(), Version: line}
+	}
+	major, _ := strconv.Atoi(m[1])
+	minor, _ := strconv.Atoi(m[2])
+	if major < 2 || major == 2 && minor < 8 {
+		return &VersionError{Nix: s.nixName(), Version: line}
+	}
+	s.version = strings.TrimSpace(m[0])
+	return nil
+}
+
+// findSource finds what the source names on this machine and brings a flake's inputs.
+func (s *session) findSource(ctx context.Context) error {
+	if s.src.Kind == FileSource {
+		file, err := filepath.Abs(s.src.Ref)
+		if err != nil {
+			return err
+		}
+		st, err := os.Stat(file)
+		if err != nil {
+			return err
+		}
+		if st.IsDir() {
+			return &SourceError{s.src.Arg, "is a folder", "name the .nix file in it"}
+		}
+		s.ref = file
+		// Files are named relative to the repository, as a reader of the message stands in it.
+		s.root = filepath.Dir(file)
+		if _, repo, _ := flakeRoot(s.root, ""); repo != "" {
+			s.root = repo
+		}
+		return nil
+	}
+	dir, query, local := localDir(s.src.Ref)
+	if !local {
+		s.ref = s.src.Ref
+		return nil
+	}
+	st, err := os.Stat(dir)
+	if err != nil || !st.IsDir() {
+		return &NotFlakeError{Ref: s.src.Ref, Missing: true}
+	}
+	values, _ := url.ParseQuery(query)
+	root, repo, found := flakeRoot(dir, values.Get("dir"))
+	if !found {
+		return &NotFlakeError{Ref: s.src.Ref}
+	}
+	s.root, s.repo = root, repo
+	if query != "" {
+		query = "?" + query
+	}
+	escaped := (&url.URL{Path: dir}).EscapedPath()
+	switch {
+	case strings.HasPrefix(s.src.Ref, "path:"):
+		s.ref, s.repo = "path:"+escaped+query, dir
+	case strings.HasPrefix(s.src.Ref, "git+file:"):
+		s.ref = "git+file://" + escaped + query
+	default:
+		s.ref = dir + query
+	}
+	if s.repo == "" {
+		s.repo = root
+	}
+	if repo != "" {
+		if err := s.trustRepositories(ctx); err != nil {
+			return err
+		}
+	}
+	if s.inputs, err = readLock(filepath.Join(root, "flake.lock")); err != nil {
+		return err
+	}
+	return s.addInputs(ctx)
+}
+
+// trustRepositories copies what the user said about repositories of others
+// (safe.directory) into the private home, since git sees no other there.
+func (s *session) trustRepositories(ctx context.Context) error {
+	home, err := os.UserHomeDir()
+	if err != nil {
+		return nil
+	}
+	env := []string{"HOME=" + home, "PATH=" + os.Getenv("PATH")}
+	if x := os.Getenv("XDG_CONFIG_HOME"); x != "" {
+		env = append(env, "XDG_CONFIG_HOME="+x)
+	}
+	r, err := run.Run(ctx, run.Cmd{Path: "git", Args: []string{"config", "--global", "--null", "--get-all", "safe.directory"}, Env: env, Dir: s.dir})
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	var b strings.Builder
+	if err == nil {
+		for dir := range strings.SplitSeq(strings.TrimSuffix(string(r.Stdout), "\x00"), "\x00") {
+			quoted := strings.NewReplacer(`\`, `\\`, `"`, `\"`, "\n", `\n`, "\t", `\t`).Replace(dir)
+			fmt.Fprintf(&b, "[safe]\n\tdirectory = \"%s\"\n", quoted)
+		}
+	}
+	return s.replaceFile(filepath.Join(s.dir, "home/.gitconfig"), b.String())
+}
+
+func (s *session) replaceFile(path, text string) error {
+	if old, err := os.ReadFile(path); err == nil && string(old) == text || err != nil && text == "" {
+		return nil
+	}
+	f, err := os.CreateTemp(filepath.Dir(path), ".new-")
+	if err != nil {
+		return &CacheError{s.dir, err}
+	}
+	_, err = f.WriteString(text)
+	if err = errors.Join(err, f.Close()); err == nil {
+		err = os.Rename(f.Name(), path)
+	}
+	if err != nil {
+		_ = os.Remove(f.Name())
+		return &CacheError{s.dir, err}
+	}
+	return nil
+}
+
+// hostPlace is a host and where it is found below what nix is told to evaluate.
+type hostPlace struct {
+	name string
+	path []string
+}
+
+// list finds the hosts of the source.
+func (s *session) list(ctx context.Context) ([]hostPlace, error) {
+	log := &nixLog{}
+	out, err := s.start(ctx, "", log, s.evalArgs(listExpression(s.src.Kind, s.src.Attr)))
+	if err != nil {
+		return nil, err
+	}
+	var found struct {
+		Hosts   []string `json:"hosts"`
+		Host    bool     `json:"host"`
+		Inside  bool     `json:"inside"`
+		Missing *int     `json:"missing"`
+		Names   []string `json:"names"`
+		Other   string   `json:"other"`
+	}
+	if err := json.Unmarshal([]byte(out), &found); err != nil {
+		return nil, &CrashError{Err: fmt.Errorf("nix printed no list of hosts: %w", err)}
+	}
+	path := s.src.Attr
+	if s.src.Kind == FlakeSource {
+		path = nil
+	}
+	switch {
+	case found.Missing != nil && *found.Missing < len(path):
+		i := *found.Missing
+		where := s.src.Ref
+		if i > 0 {
+			where += "#" + stateward.OptionPath(path[:i]...)
+		}
+		return nil, &MissingAttributeError{Source: where, Attribute: "attribute " + stateward.OptionPath(path[i]), Names: found.Names}
+	case found.Other != "":
+		return nil, &MissingAttributeError{Source: s.src.Arg, Attribute: "hosts: it is of type " + found.Other}
+	case found.Host:
+		name := strings.TrimSuffix(filepath.Base(s.src.Ref), ".nix")
+		if len(path) > 0 {
+			name = path[len(path)-1]
+		}
+		return []hostPlace{{name, path}}, nil
+	}
+	if found.Inside {
+		path = append(slices.Clone(path), "nixosConfigurations")
+	}
+	if s.src.Kind == FlakeSource && len(s.src.Attr) == 1 {
+		want := s.src.Attr[0]
+		if !slices.Contains(found.Hosts, want) {
+			return nil, &MissingAttributeError{Source: s.src.Ref, Attribute: "host " + strconv.Quote(want), Names: found.Hosts}
+		}
+		found.Hosts = []string{want}
+	}
+	if len(found.Hosts) == 0 {
+		return nil, &NoHostsError{Source: s.src.Arg}
+	}
+	var hosts []hostPlace
+	for _, n := range found.Hosts {
+		hosts = append(hosts, hostPlace{n, append(slices.Clone(path), n)})
+	}
+	return hosts, nil
+}

@@ -1,0 +1,68 @@
+package nixbridge
+
+import (
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+)
+
+var sourcePath = regexp.MustCompile(`^(/nix/store/([a-z0-9]{32})-source)(?:/(.*))?$`)
+
+// relative prints a file of the source relative to the flake's folder; for a
+// .nix file, to the repository that it lies in, or else to its folder. Other files stay as they are.
+func (s *session) relative(file string) string {
+	if file == "" {
+		return ""
+	}
+	if v, ok := s.files.Load(file); ok {
+		return v.(string)
+	}
+	out := s.relativeFile(file)
+	s.files.Store(file, out)
+	return out
+}
+
+func (s *session) relativeFile(file string) string {
+	file = strings.TrimPrefix(file, s.store())
+	if m := sourcePath.FindStringSubmatch(file); m != nil && s.src.Kind == FlakeSource {
+		for _, in := range s.inputs {
+			if in.storePath == m[1] {
+				return file
+			}
+		}
+		if s.repo == "" {
+			// A flake that was fetched: its own tree is the one that is no input of its lock file.
+			if len(s.inputs) > 0 || s.root == "" {
+				return m[3]
+			}
+			return file
+		}
+		// Other sources have such names too; ours holds the same files as the folder.
+		local := filepath.Join(s.repo, m[3])
+		if _, err := os.Stat(local); err != nil {
+			return file
+		}
+		file = local
+	}
+	if s.root == "" {
+		return file
+	}
+	if rel, err := filepath.Rel(s.root, file); err == nil && rel != "." && (filepath.IsLocal(rel) || s.repo != "" && within(s.repo, file)) {
+		return rel
+	}
+	return file
+}
+
+func within(dir, file string) bool {
+	rel, err := filepath.Rel(dir, file)
+	return err == nil && filepath.IsLocal(rel)
+}
+
+var sourceInText = regexp.MustCompile(`/nix/store/[a-z0-9]{32}-source(?:/[A-Za-z0-9._+/=-]*)?`)
+
+// relativeText does the same with the files that a message names.
+func (s *session) relativeText(text string) string {
+	text = strings.ReplaceAll(text, s.store()+"/nix/store/", "/nix/store/")
+	return sourceInText.ReplaceAllStringFunc(text, s.relative)
+}

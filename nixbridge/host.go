@@ -1,0 +1,356 @@
+package nixbridge
+
+import (
+	"cmp"
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+
+	"github.com/stateward/stateward"
+	"github.com/stateward/stateward/nixbridge/dialect"
+)
+
+const (
+	// maxDepth bounds the nesting of what nix prints and of saved evaluations.
+	maxDepth = 512
+	// maxAgain bounds how often a host is evaluated again because of errors that end the evaluation. From
+	// then on whole sections are given up, which needs a run for each at most.
+	maxAgain = 64
+	// maxLast is when the host itself is given up.
+	maxLast = 2 * maxAgain
+	// maxMessages bounds how many values that throw are evaluated once more for their message.
+	maxMessages = 16
+	// maxMemory bounds how often nix may run out of memory on one host: each time is slow.
+	maxMemory = 2
+)
+
+// hostRun is the evaluation of one host.
+type hostRun struct {
+	*session
+	hostPlace
+	skip placeSet
+	// blamed are the places in skip, with their errors.
+	blamed []blame
+	// same counts errors that are equal, below a prefix.
+	same map[string]int
+	utf8 bool
+}
+
+type blame struct {
+	path []string
+	err  error
+}
+
+func (s *session) evaluateHost(ctx context.Context, h hostPlace) *HostEvaluation {
+	if s.Timeout > 0 {
+		te := &TimeoutError{Host: h.name, After: s.Timeout}
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeoutCause(ctx, s.Timeout, te)
+		defer cancel()
+	}
+	r := &hostRun{session: s, hostPlace: h, same: map[string]int{}}
+	he := &HostEvaluation{Name: h.name, Source: s.src.Host(h.name)}
+	v, err := r.evaluate(ctx)
+	if err == nil {
+		err = r.explain(ctx, v)
+	}
+	if err == nil {
+		err = wholeFailure(h.name, v)
+	}
+	if err != nil {
+		he.Status, he.Err = stateward.StatusFailed, err
+		return he
+	}
+	he.tree = v
+	he.Status = stateward.StatusOK
+	v.EachUnknown(func(path []string, _ *dialect.Value) {
+		if !isWhere(path) {
+			he.Status = stateward.StatusPartial
+		}
+	})
+	return he
+}
+
+// isWhere tells whether a place only locates definitions.
+func isWhere(path []string) bool { return len(path) > 1 && path[1] == "where" }
+
+// evaluate reads the host. An error that tryEval cannot catch ends the whole
+// evaluation, so it is done again with every place announced, and again without the place
+// announced last, until what is left can be evaluated.
+func (r *hostRun) evaluate(ctx context.Context) (*dialect.Value, error) {
+	mark := ""
+	memory := 0
+	for again := 0; ; {
+		log := &nixLog{mark: []byte(mark), full: mark != ""}
+		out, err := r.read(ctx, log, probeArgs{skip: &r.skip, mark: mark, utf8: r.utf8, where: true})
+		if err == nil {
+			v, err := r.parse(out)
+			if isBadText(err) && !r.utf8 {
+				r.utf8 = true
+				continue
+			}
+			if err != nil {
+				return nil, err
+			}
+			r.located(v)
+			return v, nil
+		}
+		if isBadText(err) && !r.utf8 {
+			r.utf8 = true
+			continue
+		}
+		if !blamable(err) {
+			return nil, err
+		}
+		if me := (*MemoryError)(nil); errors.As(err, &me) {
+			if memory++; memory > maxMemory {
+				return nil, err
+			}
+		}
+		if mark == "" {
+			mark = "stateward " + rand.Text() + " "
+			continue
+		}
+		place, ok := log.announced()
+		if !ok || len(place) == 0 {
+			// The configuration itself cannot be had.
+			return nil, err
+		}
+		if again++; again > maxLast {
+			return nil, err
+		}
+		place, ok = r.blame(place, err, again)
+		if !ok {
+			return nil, err
+		}
+		r.progress(Event{Kind: EventAgain, Host: r.name, Place: placeName(place)})
+	}
+}
+
+// blamable tells an error of the configuration, which may be of one place only,
+// from one of nix or of the machine.
+func blamable(err error) bool {
+	var ee *EvalError
+	var me *MemoryError
+	var se *StackError
+	return errors.As(err, &ee) || errors.As(err, &me) || errors.As(err, &se)
+}
+
+// isBadText tells that a text is no UTF-8: newer nix refuse to print it, 2.8 does not.
+func isBadText(err error) bool {
+	var se *dialect.SyntaxError
+	var ee *EvalError
+	return errors.As(err, &se) && strings.HasSuffix(se.Reason, "is no UTF-8") ||
+		errors.As(err, &ee) && strings.Contains(ee.Message, "json.exception.type_error.316")
+}
+
+// blame adds a place to those that are not evaluated. Many equal errors below
+// one place are most likely its own: it is then left out as a whole.
+func (r *hostRun) blame(place []string, err error, again int) ([]string, bool) {
+	const section = 3 // dialect, "sections", option path
+	place = slices.Clone(place)
+	switch {
+	case isWhere(place):
+		// Where something is defined is worth one more run for each section, not more.
+		place = place[:min(len(place), section)]
+	case again >= maxAgain:
+		place = place[:min(len(place), section)]
+	default:
+		for _, rule := range []struct{ below, limit int }{{section, 8}, {section + 1, 4}} {
+			if len(place) <= rule.below {
+				continue
+			}
+			key := strings.Join(place[:rule.below], "\x00") + "\x00\x00" + bareMessage(err)
+			if r.same[key]++; r.same[key] >= rule.limit {
+				place = place[:rule.below]
+				break
+			}
+		}
+	}
+	// A place that is left out cannot fail; if it seems so, what holds it did.
+	for !r.skip.add(place) {
+		if place = place[:len(place)-1]; len(place) == 0 {
+			return nil, false
+		}
+	}
+	r.blamed = slices.DeleteFunc(r.blamed, func(b blame) bool {
+		return len(b.path) > len(place) && slices.Equal(b.path[:len(place)], place)
+	})
+	r.blamed = append(r.blamed, blame{place, err})
+	return place, true
+}
+
+// bareMessage is what an error says apart from the host and the place.
+func bareMessage(err error) string {
+	if ee := (*EvalError)(nil); errors.As(err, &ee) {
+		return ee.Message + "\x00" + ee.Position()
+	}
+	return err.Error()
+}
+
+// placeName prints a place of the projections' output as the option path that it stands for.
+func placeName(place []string) string {
+	if len(place) < 3 || isWhere(place) {
+		return strings.Join(place, ".")
+	}
+	name := place[2]
+	for _, c := range place[3:] {
+		if _, err := strconv.Atoi(c); err == nil {
+			name += "[" + c + "]"
+		} else {
+			name += "." + stateward.OptionPath(c)
+		}
+	}
+	return name
+}
+
+func (r *hostRun) read(ctx context.Context, log *nixLog, a probeArgs) (string, error) {
+	expr, err := readExpression(r.dialects(), a)
+	if err != nil {
+		return "", err
+	}
+	var extra []string
+	if log.full {
+		extra = []string{"--show-trace"}
+	}
+	return r.start(ctx, r.name, log, r.evalArgs(selectExpression(r.path, expr), extra...))
+}
+
+func (r *hostRun) parse(out string) (*dialect.Value, error) {
+	v, err := dialect.Parse(out, maxDepth)
+	if err != nil {
+		return nil, fmt.Errorf("host %s: nix printed what cannot be read: %w", r.name, err)
+	}
+	if v.Kind() == dialect.String && v.Text() == "no host" {
+		return nil, &EvalError{Host: r.name, Message: "this is no evaluated host: it has no attribute 'config'",
+			hint: "name what lib.nixosSystem returns, or a set of such"}
+	}
+	if v.Kind() != dialect.Attrs {
+		return nil, fmt.Errorf("host %s: %w", r.name, &dialect.TreeError{Reason: "it is " + v.Kind().String()})
+	}
+	return v, nil
+}
+
+// located makes the names of files relative.
+func (r *hostRun) located(v *dialect.Value) {
+	for i := range v.Len() {
+		_, d := v.Index(i)
+		d.Get("where").EachText(r.relative)
+	}
+}
+
+// explain says of each unknown value why it is. Values that throw are evaluated
+// once more, each alone and without tryEval, which loses the message.
+func (r *hostRun) explain(ctx context.Context, v *dialect.Value) error {
+	for _, b := range r.blamed {
+		if ee := (*EvalError)(nil); errors.As(b.err, &ee) {
+			v.Explain(b.path, ee.Message, ee.File, ee.Line)
+		} else {
+			// The host's name is said elsewhere.
+			v.Explain(b.path, strings.TrimPrefix(b.err.Error(), hostPrefix(r.name)), "", 0)
+		}
+	}
+	type thrown struct {
+		path []string
+		rank int
+	}
+	var throws []thrown
+	ranks := map[string]int{}
+	v.EachUnknown(func(path []string, u *dialect.Value) {
+		if message, _, _ := u.Reason(); message != "" || isWhere(path) {
+			return
+		}
+		path = slices.Clone(path)
+		switch stateward.UnknownKind(u.Text()) {
+		case stateward.UnknownFunction:
+			v.Explain(path, "it is a function", "", 0)
+		case stateward.UnknownDepth:
+			v.Explain(path, "it is nested deeper than is read", "", 0)
+		case stateward.UnknownForm:
+			v.Explain(path, "it is no UTF-8 text, or no finite number", "", 0)
+		case stateward.UnknownThrow:
+			section := strings.Join(path[:min(len(path), 3)], "\x00")
+			throws = append(throws, thrown{path, ranks[section]})
+			ranks[section]++
+			v.Explain(path, "it throws; the message was not asked for, since many values do", "", 0)
+		}
+	})
+	// One of each section before the second of any.
+	slices.SortStableFunc(throws, func(a, b thrown) int { return cmp.Compare(a.rank, b.rank) })
+	throws = throws[:min(len(throws), maxMessages)]
+
+	// This host has a slot of its own; others help while they are free.
+	var wg sync.WaitGroup
+	var mu sync.Mutex
+	next := 0
+	worker := func() {
+		for ctx.Err() == nil {
+			mu.Lock()
+			i := next
+			next++
+			mu.Unlock()
+			if i >= len(throws) {
+				return
+			}
+			path := throws[i].path
+			_, err := r.read(ctx, &nixLog{}, probeArgs{skip: &r.skip, only: path, raw: true, utf8: r.utf8})
+			if ee := (*EvalError)(nil); errors.As(err, &ee) {
+				mu.Lock()
+				v.Explain(path, ee.Message, ee.File, ee.Line)
+				mu.Unlock()
+			}
+		}
+	}
+	for range min(len(throws), 8) - 1 {
+		if !r.slots.TryAcquire(1) {
+			break
+		}
+		wg.Go(func() {
+			defer r.slots.Release(1)
+			worker()
+		})
+	}
+	worker()
+	wg.Wait()
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	return nil
+}
+
+// wholeFailure tells that a host failed as a whole: several sections, and all of
+// them with one and the same error.
+func wholeFailure(host string, v *dialect.Value) error {
+	var first *EvalError
+	n := 0
+	for i := range v.Len() {
+		_, d := v.Index(i)
+		sections := d.Get("sections")
+		for j := range sections.Len() {
+			_, s := sections.Index(j)
+			switch s.Kind() {
+			case dialect.Absent:
+				continue
+			case dialect.Unknown:
+			default:
+				return nil
+			}
+			message, file, line := s.Reason()
+			n++
+			if first == nil {
+				first = &EvalError{Host: host, Message: message, File: file, Line: line}
+			} else if first.Message != message || first.File != file || first.Line != line {
+				return nil
+			}
+		}
+	}
+	if n < 3 {
+		return nil
+	}
+	return first
+}

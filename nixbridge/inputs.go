@@ -1,0 +1,165 @@
+package nixbridge
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/nix-community/go-nix/pkg/nixbase32"
+
+	"github.com/stateward/stateward/internal/run"
+)
+
+// lockedInput is one node of a flake.lock that has a tree of its own.
+type lockedInput struct {
+	name      string
+	storePath string
+	missing   bool
+}
+
+// lockFile mirrors flake.lock, versions 5 to 7 (nix, src/libflake/lockfile.cc).
+type lockFile struct {
+	Version int                 `json:"version"`
+	Root    string              `json:"root"`
+	Nodes   map[string]lockNode `json:"nodes"`
+}
+
+type lockNode struct {
+	Locked *struct {
+		Type    string `json:"type"`
+		NarHash string `json:"narHash"`
+	} `json:"locked"`
+}
+
+// LockFileError says that a flake.lock cannot be read.
+type LockFileError struct {
+	File string
+	Err  error
+}
+
+func (e *LockFileError) Error() string { return fmt.Sprintf("%s: %v", e.File, e.Err) }
+func (e *LockFileError) Unwrap() error { return e.Err }
+
+// Hint says how to mend it.
+func (e *LockFileError) Hint() string { return "write it anew with `nix flake lock`" }
+
+func readLock(file string) ([]lockedInput, error) {
+	text, err := os.ReadFile(file)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, &LockFileError{file, err}
+	}
+	inputs, err := parseLock(text)
+	if err != nil {
+		return nil, &LockFileError{file, err}
+	}
+	return inputs, nil
+}
+
+// parseLock lists the inputs that are identified by the hash of their tree, sorted by name.
+func parseLock(text []byte) ([]lockedInput, error) {
+	var l lockFile
+	if err := json.Unmarshal(text, &l); err != nil {
+		return nil, err
+	}
+	if l.Version < 5 || l.Version > 7 {
+		return nil, fmt.Errorf("version %d of the lock file is not known", l.Version)
+	}
+	var inputs []lockedInput
+	for name, n := range l.Nodes {
+		// Relative paths within the flake have no hash.
+		if name == l.Root || n.Locked == nil || n.Locked.NarHash == "" {
+			continue
+		}
+		path, err := sourceStorePath(n.Locked.NarHash)
+		if err != nil {
+			return nil, fmt.Errorf("input %q: %w", name, err)
+		}
+		inputs = append(inputs, lockedInput{name: name, storePath: path})
+	}
+	slices.SortFunc(inputs, func(a, b lockedInput) int { return strings.Compare(a.name, b.name) })
+	return inputs, nil
+}
+
+// sourceStorePath is the path of a tree that nix stores as `source`, from its
+// NAR hash (makeFixedOutputPath in nix, src/libstore/store-api.cc).
+func sourceStorePath(narHash string) (string, error) {
+	b64, ok := strings.CutPrefix(narHash, "sha256-")
+	sum, err := base64.StdEncoding.DecodeString(b64)
+	if !ok || err != nil || len(sum) != sha256.Size {
+		return "", fmt.Errorf("narHash %q is no SHA-256", narHash)
+	}
+	inner := sha256.Sum256([]byte("source:sha256:" + hex.EncodeToString(sum) + ":/nix/store:source"))
+	// nix folds a hash that is too long onto itself (compressHash).
+	var folded [20]byte
+	for i, b := range inner {
+		folded[i%20] ^= b
+	}
+	return "/nix/store/" + nixbase32.EncodeToString(folded[:]) + "-source", nil
+}
+
+// machineStore is where the inputs of flakes usually already lie.
+const machineStore = "/nix/store"
+
+// addInputs brings every locked input that the machine has into the private
+// store, so that nix needs no network. A missing one is only noted: most hosts do not need all.
+func (s *session) addInputs(ctx context.Context) error {
+	if s.MachineStore {
+		return nil
+	}
+	from := s.machine
+	if from == "" {
+		from = machineStore
+	}
+	for i := range s.inputs {
+		in := &s.inputs[i]
+		base := filepath.Base(in.storePath)
+		if exists(filepath.Join(s.store(), "nix/store", base)) {
+			continue
+		}
+		tree := filepath.Join(from, base)
+		if !exists(tree) {
+			in.missing = true
+			continue
+		}
+		s.progress(Event{Kind: EventInput, Input: in.name})
+		log := &nixLog{}
+		args := []string{"store", "add-path", "--extra-experimental-features", "nix-command", "--log-format", "internal-json",
+			"--offline", "--store", s.store(), "--name", "source", tree}
+		r, err := run.Run(ctx, run.Cmd{Path: s.nix, Args: args, Env: s.env, Dir: s.dir, OnStderrLine: log.add})
+		if err != nil {
+			return s.classify(ctx, "", log, r, err)
+		}
+		if got := strings.TrimSpace(string(r.Stdout)); got != in.storePath {
+			// The tree was changed in place; nix will say so if it needs it.
+			in.missing = true
+		}
+	}
+	return nil
+}
+
+func (s *session) missingInputs() []string {
+	var names []string
+	for _, in := range s.inputs {
+		if in.missing {
+			names = append(names, in.name)
+		}
+	}
+	return names
+}
+
+func exists(path string) bool {
+	_, err := os.Lstat(path)
+	return err == nil
+}

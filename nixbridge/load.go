@@ -1,0 +1,94 @@
+package nixbridge
+
+import (
+	"context"
+	"errors"
+	"io"
+	"slices"
+	"strings"
+
+	"github.com/stateward/stateward"
+	"github.com/stateward/stateward/nixbridge/dialect"
+)
+
+// BuiltinDialects are the dialects that are read unless others are given.
+func BuiltinDialects() []dialect.Dialect { return nil }
+
+// Options of [Load]. The zero value is useful.
+type Options struct {
+	// Evaluator runs nix; nil means one with its zero value.
+	Evaluator *Evaluator
+	// Stdin is what the source "-" reads.
+	Stdin io.Reader
+}
+
+// Load evaluates a source, or reads it if it is a saved evaluation, and decodes
+// every host with the dialects that apply to it. A host that failed has
+// [stateward.StatusFailed] and, as its one Unknown, the error.
+func Load(ctx context.Context, src Source, opts Options) ([]*stateward.Host, error) {
+	e := opts.Evaluator
+	if e == nil {
+		e = &Evaluator{}
+	}
+	ev, err := e.Read(ctx, src, opts.Stdin)
+	if err != nil {
+		return nil, err
+	}
+	hosts := make([]*stateward.Host, len(ev.Hosts))
+	for i, h := range ev.Hosts {
+		// The error is in the host.
+		hosts[i], _ = h.Decode()
+	}
+	return hosts, nil
+}
+
+// Decode fills a host with what each dialect that applies to it declares. The
+// host is never nil: where the evaluation failed it has [stateward.StatusFailed], and the error is Err.
+func (h *HostEvaluation) Decode() (*stateward.Host, error) {
+	host := &stateward.Host{Name: h.Name, Source: h.Source, Status: stateward.StatusOK}
+	if h.Err != nil {
+		host.AddUnknown(failure(h))
+		host.Status = stateward.StatusFailed
+		return host, h.Err
+	}
+	for _, d := range h.dialects {
+		v := h.Tree(d.Name)
+		if v == nil {
+			continue
+		}
+		t, err := dialect.NewTree(v)
+		if err != nil {
+			host.AddUnknown(stateward.Unknown{Subject: "config", Kind: stateward.UnknownForm, Message: d.Name + ": " + err.Error()})
+			continue
+		}
+		applies := t.Detected()
+		if why, unknown := applies.Why(); unknown {
+			host.AddUnknown(why)
+		}
+		if !applies.Or(false) {
+			continue
+		}
+		host.Dialects = append(host.Dialects, d.Name)
+		d.Decode(t.Root(), host)
+		host.AddUnknown(t.Unknowns()...)
+	}
+	slices.Sort(host.Dialects)
+	return host, nil
+}
+
+// failure is a host's error as what could not be evaluated: all of it.
+func failure(h *HostEvaluation) stateward.Unknown {
+	u := stateward.Unknown{Subject: "config", Kind: stateward.UnknownAbort, Message: strings.TrimPrefix(h.Err.Error(), hostPrefix(h.Name))}
+	var ee *EvalError
+	var re *RecordedError
+	switch {
+	case errors.As(h.Err, &ee):
+		u.Message, u.File, u.Line = ee.Message, ee.File, ee.Line
+		if ee.Attribute != "" {
+			u.Subject = ee.Attribute
+		}
+	case errors.As(h.Err, &re):
+		u.Message, u.File, u.Line = re.Message, re.File, re.Line
+	}
+	return u
+}

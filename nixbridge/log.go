@@ -1,0 +1,157 @@
+package nixbridge
+
+import (
+	"bytes"
+	"encoding/json"
+	"regexp"
+	"strconv"
+	"strings"
+)
+
+// nixLog reads standard error of a nix that runs with --log-format internal-json.
+type nixLog struct {
+	// mark precedes the places that the probe announces; place is the last one.
+	mark  []byte
+	place []byte
+	// full tells that nix runs with --show-trace.
+	full bool
+	// errs are the last messages of level 0 that carry an error.
+	errs []logMessage
+	// plain are the last lines that nix, git or a library printed past the log.
+	plain []string
+}
+
+type logMessage struct {
+	Level  int     `json:"level"`
+	Msg    string  `json:"msg"`
+	RawMsg *string `json:"raw_msg"`
+	File   *string `json:"file"`
+	Line   *int    `json:"line"`
+	Column *int    `json:"column"`
+}
+
+var (
+	nixLine    = []byte("@nix ")
+	messageKey = []byte(`"action":"msg"`)
+	errorLevel = []byte(`"level":0`)
+)
+
+func (l *nixLog) add(line []byte) {
+	body, ok := bytes.CutPrefix(line, nixLine)
+	if !ok {
+		if s := strings.TrimSpace(stripANSI(string(line[:min(len(line), 4096)]))); s != "" {
+			l.plain = keepLast(append(l.plain, s), 20)
+		}
+		return
+	}
+	if !bytes.Contains(body, messageKey) {
+		return
+	}
+	// 2.8 also quotes our whole expression, with the mark, as the file of an error.
+	if len(l.mark) > 0 && bytes.Contains(body, append([]byte(`"msg":"trace: `), l.mark...)) {
+		l.place = append(l.place[:0], body...)
+		return
+	}
+	if !bytes.Contains(body, errorLevel) {
+		return
+	}
+	var m logMessage
+	if json.Unmarshal(body, &m) != nil || m.Level != 0 {
+		return
+	}
+	m.Msg = stripANSI(m.Msg)
+	// A trace that the configuration prints is of level 0 too.
+	if m.RawMsg != nil || strings.HasPrefix(m.Msg, "error:") {
+		l.errs = keepLast(append(l.errs, m), 4)
+	}
+}
+
+func keepLast[T any](s []T, n int) []T {
+	if len(s) > n {
+		s = append(s[:0], s[len(s)-n:]...)
+	}
+	return s
+}
+
+// announced is the place that the probe entered last; ok is false when it entered none.
+func (l *nixLog) announced() (path []string, ok bool) {
+	if len(l.place) == 0 {
+		return nil, false
+	}
+	var m logMessage
+	if json.Unmarshal(l.place, &m) != nil {
+		return nil, false
+	}
+	_, text, ok := strings.Cut(m.Msg, string(l.mark))
+	if !ok || json.Unmarshal([]byte(text), &path) != nil {
+		return nil, false
+	}
+	return path, true
+}
+
+// err is the error that nix reported; nil when it reported none.
+func (l *nixLog) err() *EvalError {
+	var m logMessage
+	for _, c := range l.errs {
+		if c.RawMsg != nil || m.RawMsg == nil {
+			m = c
+		}
+	}
+	if m.Msg == "" {
+		return nil
+	}
+	e := &EvalError{Trace: m.Msg}
+	if m.RawMsg != nil {
+		e.Message = strings.TrimSpace(stripANSI(*m.RawMsg))
+	} else {
+		e.Message = strings.TrimSpace(strings.TrimPrefix(m.Msg, "error:"))
+	}
+	if m.File != nil {
+		file, line, column := splitPosition(*m.File)
+		if m.Line != nil {
+			line = *m.Line
+		}
+		if m.Column != nil {
+			column = *m.Column
+		}
+		// What lies within our own expression helps nobody. 2.8 names it by its whole text.
+		if file != "" && !strings.HasPrefix(file, "«") && !strings.ContainsAny(file, "\n{") {
+			e.File, e.Line, e.Column = file, line, column
+		}
+	}
+	return e
+}
+
+// text is all that was said, for what is only found in it.
+func (l *nixLog) text() string {
+	parts := append([]string(nil), l.plain...)
+	for _, m := range l.errs {
+		if m.RawMsg != nil {
+			parts = append(parts, stripANSI(*m.RawMsg))
+		}
+		parts = append(parts, m.Msg)
+	}
+	return strings.Join(parts, "\n")
+}
+
+var trailingPosition = regexp.MustCompile(`:(\d+):(\d+)$`)
+
+// splitPosition cuts ":line:column" off a file name, where newer nix put it.
+func splitPosition(s string) (file string, line, column int) {
+	m := trailingPosition.FindStringSubmatchIndex(s)
+	if m == nil {
+		return s, 0, 0
+	}
+	line, _ = strconv.Atoi(s[m[2]:m[3]])
+	column, _ = strconv.Atoi(s[m[4]:m[5]])
+	return s[:m[0]], line, column
+}
+
+var ansi = regexp.MustCompile("\x1b\\[[0-9;?]*[A-Za-z]|\x1b\\][^\x07\x1b]*(?:\x07|\x1b\\\\)")
+
+func stripANSI(s string) string {
+	if strings.IndexByte(s, 0x1b) < 0 {
+		return s
+	}
+	return ansi.ReplaceAllString(s, "")
+}

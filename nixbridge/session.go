@@ -1,0 +1,202 @@
+package nixbridge
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"sync"
+
+	"golang.org/x/sync/semaphore"
+
+	"github.com/stateward/stateward/internal/run"
+)
+
+// session is one Evaluate: a nix, a private folder and a source.
+type session struct {
+	*Evaluator
+	nix     string
+	version string
+	dir     string
+	env     []string
+	heap    int64
+	slots   *semaphore.Weighted
+	src     Source
+	// ref is the source as nix is given it.
+	ref string
+	// root is the flake's folder, repo the folder that nix copies for it; empty where they are not on this machine.
+	root, repo string
+	inputs     []lockedInput
+	files      sync.Map
+}
+
+// maxOutput bounds what one nix may print.
+const maxOutput = 1 << 30
+
+// baseEnv is the environment of every process: nothing of the caller's but the
+// search path, and what a fetch needs where that is allowed.
+func (s *session) baseEnv() []string {
+	home := filepath.Join(s.dir, "home")
+	env := []string{
+		"HOME=" + home,
+		"XDG_CACHE_HOME=" + filepath.Join(home, ".cache"),
+		"XDG_CONFIG_HOME=" + filepath.Join(home, ".config"),
+		"XDG_DATA_HOME=" + filepath.Join(home, ".local/share"),
+		"XDG_STATE_HOME=" + filepath.Join(home, ".local/state"),
+		"TMPDIR=" + filepath.Join(s.dir, "tmp"),
+		// nix 2.8 stops without it.
+		"USER=stateward",
+		"LANG=C.UTF-8",
+		"PATH=" + os.Getenv("PATH"),
+		// git refreshes the index of the repository that it looks at, unless told not to.
+		"GIT_OPTIONAL_LOCKS=0",
+		"GIT_TERMINAL_PROMPT=0",
+		"GC_MAXIMUM_HEAP_SIZE=" + strconv.FormatInt(s.heap, 10),
+	}
+	if !s.Online {
+		return append(env, "NIX_CONF_DIR="+filepath.Join(home, ".config"))
+	}
+	for _, name := range []string{
+		"http_proxy", "https_proxy", "ftp_proxy", "all_proxy", "no_proxy",
+		"HTTP_PROXY", "HTTPS_PROXY", "FTP_PROXY", "ALL_PROXY", "NO_PROXY",
+		"NIX_SSL_CERT_FILE", "SSL_CERT_FILE", "SSL_CERT_DIR", "CURL_CA_BUNDLE", "GIT_SSL_CAINFO", "SSH_AUTH_SOCK",
+	} {
+		if v, ok := os.LookupEnv(name); ok {
+			env = append(env, name+"="+v)
+		}
+	}
+	return env
+}
+
+// evalArgs are the arguments of nix eval that every run has.
+func (s *session) evalArgs(expr string, extra ...string) []string {
+	args := []string{
+		"eval", "--extra-experimental-features", "nix-command flakes", "--json", "--log-format", "internal-json",
+		"--no-eval-cache", "--option", "allow-import-from-derivation", "false",
+	}
+	if !s.Online {
+		args = append(args, "--offline")
+	}
+	args = append(args, extra...)
+	if s.src.Kind == FileSource {
+		// With this store nothing is ever written; paths that would be copied are only named.
+		args = append(args, "--store", "dummy://", "--read-only", "--file", s.ref)
+	} else {
+		// nix looks for the attribute in `packages` and `legacyPackages` of its own system first, which may
+		// be slow or fail. No flake has packages for this one.
+		args = append(args, "--option", "system", "none-none", "--no-write-lock-file")
+		args = append(args, s.storeArgs()...)
+		args = append(args, s.ref+"#nixosConfigurations")
+	}
+	return append(args, "--apply", expr)
+}
+
+func (s *session) storeArgs() []string {
+	if s.MachineStore {
+		return nil
+	}
+	return []string{"--store", s.store()}
+}
+
+func (s *session) store() string { return filepath.Join(s.dir, "store") }
+
+// start runs nix and returns what it printed, after a clean exit only.
+func (s *session) start(ctx context.Context, host string, log *nixLog, args []string) (string, error) {
+	r, err := run.Run(ctx, run.Cmd{
+		Path: s.nix, Args: args, Env: s.env, Dir: s.dir, MaxStdout: maxOutput,
+		OnStderrLine: log.add,
+		// JSON is built outside of the collected heap, up to fifteen times the size of its text.
+		MemoryLimit: 2*s.heap + 4<<30,
+	})
+	if err != nil {
+		return "", s.classify(ctx, host, log, r, err)
+	}
+	out := r.Stdout
+	if phys := s.store() + "/nix/store/"; bytes.Contains(out, []byte(phys)) {
+		out = bytes.ReplaceAll(out, []byte(phys), []byte("/nix/store/"))
+	}
+	return string(out), nil
+}
+
+var (
+	outOfMemory = regexp.MustCompile(`(?i)out of memory|bad_alloc|cannot allocate memory|Failed to expand heap`)
+	deepStack   = regexp.MustCompile(`stack overflow`)
+	ownership   = regexp.MustCompile(`detected dubious ownership in repository at '([^']+)'|repository path '([^']+)' is not owned by current user`)
+	untracked   = regexp.MustCompile(`Path '([^']+)' in the repository .* is not tracked by Git`)
+	noFlake     = regexp.MustCompile(`could not find a flake\.nix file|-source/flake\.nix'?: No such file|-source/flake\.nix' does not exist|does not contain a 'flake\.nix'`)
+	notProvided = regexp.MustCompile(`does not provide attribute`)
+	noFetch     = regexp.MustCompile(`(?i)unable to download|could not resolve host|couldn't resolve host|while fetching the input|cannot find flake|fetching .* is not allowed|failed to fetch|is not valid and cannot be|no internet|unable to connect`)
+	missingFile = regexp.MustCompile(`(?:getting status of '?"?|opening file '?"?|path '?"?)(?:[^'"]*)/nix/store/[a-z0-9]{32}-source/([^'":]+)['"]?(?:: No such file or directory| does not exist)`)
+	noGit       = regexp.MustCompile(`executing 'git'|program 'git' .* not found`)
+)
+
+// classify turns the end of a process into one of this package's errors.
+func (s *session) classify(ctx context.Context, host string, log *nixLog, r run.Result, err error) error {
+	var missing *run.NotFoundError
+	var large *run.OutputTooLargeError
+	var exit *run.ExitError
+	switch {
+	case errors.As(err, &missing):
+		return &NotFoundError{Nix: s.Evaluator.nixName(), Err: err}
+	case errors.As(err, &large):
+		return large
+	case ctx.Err() != nil:
+		cause := context.Cause(ctx)
+		if te := (*TimeoutError)(nil); errors.As(cause, &te) {
+			return te
+		}
+		return cause
+	case !errors.As(err, &exit):
+		return err
+	}
+	said := log.text()
+	if m := ownership.FindStringSubmatch(said); m != nil {
+		return &OwnershipError{Dir: m[1] + m[2]}
+	}
+	e := log.err()
+	switch {
+	case outOfMemory.MatchString(said) && (e == nil || outOfMemory.MatchString(e.Message)):
+		return &MemoryError{Host: host, Limit: s.heap}
+	case deepStack.MatchString(said) && (e == nil || deepStack.MatchString(e.Message)) || e == nil && exit.Signal != 0 && exit.Signal.String() == "segmentation fault":
+		se := &StackError{Host: host}
+		if e != nil {
+			se.File, se.Line = s.relative(e.File), e.Line
+		}
+		return se
+	case e == nil:
+		text := strings.TrimSpace(said)
+		if text == "" {
+			text = strings.TrimSpace(stripANSI(string(r.Stderr[max(0, len(r.Stderr)-2000):])))
+		}
+		return &CrashError{Host: host, Err: err, Message: text}
+	case s.src.Kind == FlakeSource && untracked.MatchString(e.Message) && strings.Contains(e.Message, "'flake.nix'"),
+		s.src.Kind == FlakeSource && noFlake.MatchString(e.Message):
+		return &NotFlakeError{Ref: s.src.Ref, Untracked: s.root != ""}
+	case s.src.Kind == FlakeSource && notProvided.MatchString(e.Message):
+		return &MissingAttributeError{Source: s.src.Ref, Attribute: "nixosConfigurations"}
+	case s.src.Kind == FlakeSource && !s.Online && noFetch.MatchString(said) && (s.root == "" || len(s.missingInputs()) > 0):
+		return &InputError{Inputs: s.missingInputs(), Message: e.Message}
+	}
+	e.Host = host
+	e.File = s.relative(e.File)
+	e.Message = s.relativeText(e.Message)
+	if !log.full {
+		e.Trace = ""
+	}
+	e.Trace = s.relativeText(e.Trace[:min(len(e.Trace), 64<<10)])
+	switch m := missingFile.FindStringSubmatch(said); {
+	case noGit.MatchString(said):
+		e.hint = "install git"
+	case !s.Online && noFetch.MatchString(said):
+		e.hint = "the configuration fetches something while it is evaluated: allow it with --online"
+	case m != nil && s.repo != "":
+		if _, err := os.Stat(filepath.Join(s.repo, m[1])); err == nil {
+			e.hint = "git does not track " + m[1] + ": git add " + m[1]
+		}
+	}
+	return e
+}

@@ -1,0 +1,171 @@
+package nixbridge
+
+import (
+	"fmt"
+	"net/url"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/stateward/stateward"
+	"github.com/stateward/stateward/nixbridge/dialect"
+)
+
+// SourceKind tells what a source is.
+type SourceKind uint8
+
+// The kinds of sources.
+const (
+	// FlakeSource is a flake reference; its hosts are `nixosConfigurations`.
+	FlakeSource SourceKind = iota + 1
+	// FileSource is a .nix file.
+	FileSource
+	// SavedSource is a saved evaluation.
+	SavedSource
+)
+
+// Source says what is loaded. [ParseSource] makes one.
+type Source struct {
+	Kind SourceKind
+	// Arg is the source as it was written.
+	Arg string
+	// Ref is the flake reference without its fragment, or the path of a file; "-" is standard input.
+	Ref string
+	// Attr is what follows "#": the host of a flake, or the attribute path within a .nix file.
+	Attr []string
+}
+
+// SourceError says why a text names no source.
+type SourceError struct{ Arg, Reason, hint string }
+
+func (e *SourceError) Error() string { return fmt.Sprintf("source %q %s", e.Arg, e.Reason) }
+
+// Hint says what to write instead.
+func (e *SourceError) Hint() string { return e.hint }
+
+// ParseSource reads a source as the command line takes it:
+//
+//   - a flake reference: ".", "./dir", "path:…", "git+file:…", "github:…"; with "#host" or
+//     "#nixosConfigurations.host" that host only;
+//   - "file.nix", with "#attr.path" to a set of hosts, to a set with `nixosConfigurations` or to one
+//     evaluated host (what lib.nixosSystem returns);
+//   - "file.json" or "-" (standard input): a saved evaluation.
+//
+// Whether the source exists is only seen when it is loaded. The error is a *[SourceError].
+func ParseSource(arg string) (Source, error) {
+	ref, fragment, hasFragment := strings.Cut(arg, "#")
+	s := Source{Arg: arg, Ref: ref}
+	switch {
+	case arg == "":
+		return s, &SourceError{arg, "is empty", "write \".\" for the flake in this directory"}
+	case strings.ContainsAny(arg, "\x00\n"):
+		return s, &SourceError{arg, "contains a control character", ""}
+	case ref == "-" || strings.HasSuffix(ref, ".json") && !strings.Contains(ref, ":"):
+		s.Kind = SavedSource
+		if hasFragment {
+			return s, &SourceError{arg, "names a part of a saved evaluation", "choose hosts with --host"}
+		}
+		return s, nil
+	case strings.HasPrefix(ref, "-"):
+		return s, &SourceError{arg, "begins with a dash", "write ./" + ref}
+	case strings.HasSuffix(ref, ".nix") && !strings.Contains(ref, ":"):
+		s.Kind = FileSource
+	default:
+		s.Kind = FlakeSource
+		if ref == "" {
+			s.Ref = "."
+		}
+	}
+	if fragment == "" {
+		return s, nil
+	}
+	if unescaped, err := url.PathUnescape(fragment); err == nil && s.Kind == FlakeSource {
+		fragment = unescaped
+	}
+	path, err := dialect.SplitPath(fragment)
+	if err != nil {
+		return s, &SourceError{arg, "has a malformed attribute path: " + err.Error(), `write it as in Nix, such as nixosConfigurations."my.host"`}
+	}
+	if s.Kind == FlakeSource {
+		switch {
+		case path[0] == "nixosConfigurations" && len(path) <= 2:
+			path = path[1:]
+		case path[0] == "nixosConfigurations":
+			return s, &SourceError{arg, "leads into a host", "name the host only"}
+		case !strings.Contains(fragment, `"`):
+			// Host names may hold dots, and `.#my.host` can mean nothing else.
+			path = []string{fragment}
+		case len(path) > 1:
+			return s, &SourceError{arg, "names no host", "write SOURCE#HOST"}
+		}
+	}
+	s.Attr = path
+	return s, nil
+}
+
+// Host is the source of one host: ".#forge".
+func (s Source) Host(name string) string {
+	switch s.Kind {
+	case FlakeSource:
+		return s.Ref + "#" + stateward.OptionPath(name)
+	case FileSource:
+		if len(s.Attr) > 0 && s.Attr[len(s.Attr)-1] == name {
+			return s.Ref + "#" + stateward.OptionPath(s.Attr...)
+		}
+		return s.Ref + "#" + stateward.OptionPath(append(slices.Clone(s.Attr), name)...)
+	}
+	return s.Ref
+}
+
+// localDir is the directory that a flake reference names on this machine; ok is
+// false for one that has to be fetched. Query parameters are returned apart.
+func localDir(ref string) (dir, query string, ok bool) {
+	path, query, _ := strings.Cut(ref, "?")
+	for _, scheme := range []string{"path:", "git+file://", "git+file:"} {
+		if rest, found := strings.CutPrefix(path, scheme); found {
+			if unescaped, err := url.PathUnescape(rest); err == nil {
+				rest = unescaped
+			}
+			path, ok = rest, true
+			break
+		}
+	}
+	if !ok {
+		switch {
+		case strings.HasPrefix(path, "/"), strings.HasPrefix(path, "."):
+			ok = true
+		case strings.Contains(path, ":"):
+		default:
+			// A plain name is an entry of the flake registry, unless it is a folder here.
+			st, err := os.Stat(path)
+			ok = err == nil && st.IsDir()
+		}
+	}
+	if !ok {
+		return "", query, false
+	}
+	abs, err := filepath.Abs(path)
+	if err != nil {
+		return "", query, false
+	}
+	return abs, query, true
+}
+
+// flakeRoot is the folder of the flake.nix that nix finds for dir: it searches
+// upwards and stops at the repository's root. The second result is that root, if any.
+func flakeRoot(dir, sub string) (root, repo string, found bool) {
+	for d := filepath.Join(dir, sub); ; d = filepath.Dir(d) {
+		if !found {
+			if st, err := os.Stat(filepath.Join(d, "flake.nix")); err == nil && !st.IsDir() {
+				root, found = d, true
+			}
+		}
+		if _, err := os.Lstat(filepath.Join(d, ".git")); err == nil {
+			return root, d, found
+		}
+		if d == filepath.Dir(d) {
+			return root, "", found
+		}
+	}
+}
