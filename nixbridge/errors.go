@@ -174,6 +174,14 @@ func (e *EvalError) Position() string {
 // Hint says how to mend it, where that is known.
 func (e *EvalError) Hint() string { return e.hint }
 
+// messageAndHint is for where only a message is kept.
+func (e *EvalError) messageAndHint() string {
+	if e.hint == "" {
+		return e.Message
+	}
+	return e.Message + " (" + e.hint + ")"
+}
+
 // MemoryError says that nix ran out of the memory it was allowed.
 type MemoryError struct {
 	Host  string

@@ -159,6 +159,9 @@ func (e *Evaluator) Read(ctx context.Context, src Source, stdin io.Reader) (*Eva
 		return nil, err
 	}
 	ev.dialects = e.dialects()
+	for _, h := range ev.Hosts {
+		h.dialects = ev.dialects
+	}
 	return ev, nil
 }
 
@@ -211,35 +214,31 @@ func (e *Evaluator) Evaluate(ctx context.Context, src Source) (*Evaluation, erro
 }
 
 // open finds nix and makes the private folder ready. done ends what was opened.
-func (e *Evaluator) open(ctx context.Context, src Source) (s *session, done func(), err error) {
+func (e *Evaluator) open(ctx context.Context, src Source) (*session, func(), error) {
 	dir, temporary, err := e.folder()
 	if err != nil {
 		return nil, nil, err
 	}
-	done = func() {
+	done := func() {
 		if temporary {
 			removeAll(dir)
 		}
 	}
-	defer func() {
-		if err != nil {
-			done()
-		}
-	}()
 	available := availableMemory()
 	workers := e.Workers
 	if workers <= 0 {
 		workers = defaultWorkers(available)
 	}
-	s = &session{Evaluator: e, dir: dir, src: src, slots: semaphore.NewWeighted(int64(workers)), heap: e.MaxHeap}
+	s := &session{Evaluator: e, dir: dir, src: src, slots: semaphore.NewWeighted(int64(workers)), heap: e.MaxHeap}
 	if s.heap <= 0 {
 		s.heap = defaultHeap(available, workers)
 	}
 	s.env = s.baseEnv()
-	if err := s.findNix(ctx); err != nil {
-		return nil, nil, err
+	if err = s.findNix(ctx); err == nil {
+		err = s.findSource(ctx)
 	}
-	if err := s.findSource(ctx); err != nil {
+	if err != nil {
+		done()
 		return nil, nil, err
 	}
 	return s, done, nil

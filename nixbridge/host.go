@@ -249,7 +249,7 @@ func (r *hostRun) located(v *dialect.Value) {
 func (r *hostRun) explain(ctx context.Context, v *dialect.Value) error {
 	for _, b := range r.blamed {
 		if ee := (*EvalError)(nil); errors.As(b.err, &ee) {
-			v.Explain(b.path, ee.Message, ee.File, ee.Line)
+			v.Explain(b.path, ee.messageAndHint(), ee.File, ee.Line)
 		} else {
 			// The host's name is said elsewhere.
 			v.Explain(b.path, strings.TrimPrefix(b.err.Error(), hostPrefix(r.name)), "", 0)
@@ -301,7 +301,7 @@ func (r *hostRun) explain(ctx context.Context, v *dialect.Value) error {
 			_, err := r.read(ctx, &nixLog{}, probeArgs{skip: &r.skip, only: path, raw: true, utf8: r.utf8})
 			if ee := (*EvalError)(nil); errors.As(err, &ee) {
 				mu.Lock()
-				v.Explain(path, ee.Message, ee.File, ee.Line)
+				v.Explain(path, ee.messageAndHint(), ee.File, ee.Line)
 				mu.Unlock()
 			}
 		}

@@ -68,11 +68,6 @@ func evaluate(t testing.TB, e *nixbridge.Evaluator, arg string) *nixbridge.HostE
 	return ev.Hosts[0]
 }
 
-// sections prints what was read of the options.
-func sections(h *nixbridge.HostEvaluation) string {
-	return string(h.Tree("test").Get("sections").AppendJSON(nil))
-}
-
 // root opens what was read of the options.
 func root(t testing.TB, h *nixbridge.HostEvaluation) *dialect.Tree {
 	t.Helper()

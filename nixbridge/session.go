@@ -188,6 +188,11 @@ func (s *session) classify(ctx context.Context, host string, log *nixLog, r run.
 		e.Trace = ""
 	}
 	e.Trace = s.relativeText(e.Trace[:min(len(e.Trace), 64<<10)])
+	if m := untracked.FindStringSubmatch(e.Message); m != nil {
+		// Newer nix say so themselves, over several lines.
+		e.Message, _, _ = strings.Cut(e.Message, "\n")
+		e.hint = "git add " + m[1]
+	}
 	switch m := missingFile.FindStringSubmatch(said); {
 	case noGit.MatchString(said):
 		e.hint = "install git"
@@ -195,7 +200,7 @@ func (s *session) classify(ctx context.Context, host string, log *nixLog, r run.
 		e.hint = "the configuration fetches something while it is evaluated: allow it with --online"
 	case m != nil && s.repo != "":
 		if _, err := os.Stat(filepath.Join(s.repo, m[1])); err == nil {
-			e.hint = "git does not track " + m[1] + ": git add " + m[1]
+			e.hint = "git add " + m[1]
 		}
 	}
 	return e
