@@ -90,7 +90,9 @@ type PersistenceRoot struct {
 	// their homes, those of `users.<name>`.
 	Directories Value[[]Entry]
 	Files       Value[[]Entry]
-	Origin      Origin
+	// Seen holds what is known of Directories and Files where they are unknown as a whole.
+	Seen   []Entry
+	Origin Origin
 }
 
 // Initrd holds what the initial ramdisk runs, as far as it can wipe or mount.
@@ -222,6 +224,8 @@ type SnapshotPolicy struct {
 	Recursive Value[string]
 	// Settings are all other keys, raw, such as "hourly": "36".
 	Settings map[string]Value[string]
+	// Schedule is `services.sanoid.interval`; a template has none.
+	Schedule Value[[]string]
 	Origin   Origin
 }
 

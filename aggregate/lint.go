@@ -70,15 +70,15 @@ type facts struct {
 
 type rootEntry struct {
 	stateward.Entry
-	root persistenceRoot
+	root *persistenceRoot
 }
 
 func newFacts(in Input) *facts {
 	s := newStorage(in.Host)
 	f := &facts{storage: s, in: in, host: in.Host, rows: stateRows(s)}
 	for _, r := range s.roots {
-		for _, e := range slices.Concat(r.Directories.Or(nil), r.Files.Or(nil)) {
-			f.entries = append(f.entries, rootEntry{Entry: e, root: r})
+		for e := range r.entries() {
+			f.entries = append(f.entries, rootEntry{Entry: *e, root: r})
 		}
 	}
 	return f

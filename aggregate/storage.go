@@ -1,7 +1,9 @@
 package aggregate
 
 import (
+	"cmp"
 	"fmt"
+	"iter"
 	"slices"
 	"strings"
 
@@ -16,31 +18,42 @@ type storage struct {
 	mounts map[stateward.AbsPath][]mount
 	// persisted entries of enabled roots, by the path that is bind-mounted.
 	persisted map[stateward.AbsPath][]persisted
-	roots     []persistenceRoot
+	roots     []*persistenceRoot // sorted by name
 	// dynamic maps /var/lib/NAME to the unit whose state is really in
 	// /var/lib/private/NAME (P3).
 	dynamic map[stateward.AbsPath]string
+	// perhapsDynamic maps /var/lib/NAME to why it is not known which of the two it
+	// is; varLib stands for all, where the units themselves are unknown.
+	perhapsDynamic map[stateward.AbsPath]string
 	// blind says why not every mount or entry could be seen; empty when all were.
 	blind string
 	root  RootState
+	// onRoot answers for what lies on the root file system itself.
+	onRoot stateward.TierResult
 }
 
 // persistenceRoot is an enabled persistence root whose path is known.
 type persistenceRoot struct {
 	stateward.PersistenceRoot
 	path stateward.AbsPath
+	// by is its option path; under answers for what it is stored on.
+	by    string
+	under stateward.TierResult
 }
 
 type persisted struct {
-	entry stateward.Entry
+	entry *stateward.Entry
 	root  *persistenceRoot
 }
 
 type mount struct {
 	by     string // for people: `fileSystems."/srv"`
+	option string // "fileSystems", "systemd.mounts"; empty for a dataset
 	fs     stateward.FileSystem
 	zfs    *stateward.Dataset
 	origin stateward.Origin
+	// doubt says why it is not known whether it is mounted; empty when it is.
+	doubt string
 }
 
 // RootState says whether a host's root file system is wiped at every boot.
@@ -56,50 +69,49 @@ var (
 	varLibPrivate = stateward.MustPath("/var/lib/private")
 )
 
-// maxBinds bounds how often a bind mount is followed; a longer chain is a loop.
+// maxBinds bounds how many bind mounts are followed from one path.
 const maxBinds = 16
 
 func newStorage(h *stateward.Host) *storage {
 	s := &storage{
-		host:      h,
-		wipes:     readWipes(h.Initrd),
-		mounts:    map[stateward.AbsPath][]mount{},
-		persisted: map[stateward.AbsPath][]persisted{},
-		dynamic:   map[stateward.AbsPath]string{},
+		host:           h,
+		wipes:          readWipes(h.Initrd),
+		mounts:         map[stateward.AbsPath][]mount{},
+		persisted:      map[stateward.AbsPath][]persisted{},
+		dynamic:        map[stateward.AbsPath]string{},
+		perhapsDynamic: map[stateward.AbsPath]string{},
 	}
 	s.addFileSystems(h.FileSystems, "fileSystems")
 	s.addFileSystems(h.Mounts, "systemd.mounts")
-	for _, d := range h.Datasets.Or(nil) {
-		if at, ok := datasetMountPoint(d); ok {
-			s.mounts[at] = append(s.mounts[at], mount{by: "dataset " + d.Name, zfs: &d, origin: d.Origin})
+	s.addDatasets(h.Datasets)
+	for _, ms := range s.mounts {
+		if len(ms) > 1 {
+			slices.SortStableFunc(ms, compareMounts)
 		}
 	}
-	s.noteUnknown(h.FileSystems.Why())
-	s.noteUnknown(h.Mounts.Why())
-	s.noteUnknown(h.Datasets.Why())
 	s.addPersistence(h.Persistence)
-	for _, u := range h.Units.Or(nil) {
-		if dyn, _ := u.DynamicUser.Get(); dyn {
-			for _, d := range u.StateDirectory.Or(nil) {
-				if p, _, ok := stateward.StateDirectoryPath(u.Name, d); ok && p.Below(varLib) && !varLibPrivate.Contains(p) {
-					s.dynamic[p] = u.Name
-				}
-			}
-		}
-	}
+	s.addUnits(h.Units)
 	s.root = s.rootState()
+	s.onRoot = s.rootTier()
+	for _, r := range s.roots {
+		r.under = s.storageOf(r.path, &trail{})
+	}
 	return s
 }
 
 func (s *storage) noteUnknown(why stateward.Unknown, unknown bool) {
-	if unknown && s.blind == "" {
-		s.blind = why.String()
+	if unknown {
+		s.blind = firstText(s.blind, why.String())
 	}
 }
 
 func (s *storage) addFileSystems(v stateward.Value[[]stateward.FileSystem], option string) {
+	s.noteUnknown(v.Why())
 	for _, f := range v.Or(nil) {
 		if f.MountPoint.Problem != nil {
+			if fsType, ok := f.FSType.Get(); !ok || fsType != "swap" {
+				s.blind = firstText(s.blind, f.MountPoint.Problem.Error())
+			}
 			continue
 		}
 		by := option
@@ -109,21 +121,85 @@ func (s *storage) addFileSystems(v stateward.Value[[]stateward.FileSystem], opti
 			by += " at " + f.MountPoint.Text
 		}
 		at := f.MountPoint.Path
-		s.mounts[at] = append(s.mounts[at], mount{by: by, fs: f, origin: f.Origin})
+		s.mounts[at] = append(s.mounts[at], mount{by: by, option: option, fs: f, origin: f.Origin})
 	}
 }
 
-// datasetMountPoint returns where a declared dataset mounts itself.
-func datasetMountPoint(d stateward.Dataset) (stateward.AbsPath, bool) {
-	text, ok := d.MountPoint.Get()
-	if !ok {
-		return stateward.AbsPath{}, false
+// compareMounts orders what is mounted at one point: file systems, mount units, datasets.
+func compareMounts(a, b mount) int {
+	device := func(m mount) string { return m.fs.Device.String() }
+	dataset := func(m mount) int {
+		if m.zfs != nil {
+			return 1
+		}
+		return 0
 	}
-	if c, ok := d.CanMount.Get(); ok && c != "on" {
-		return stateward.AbsPath{}, false
+	return cmp.Or(dataset(a)-dataset(b), cmp.Compare(a.by, b.by), compareOrigins(a.origin, b.origin), cmp.Compare(device(a), device(b)))
+}
+
+func (s *storage) addDatasets(v stateward.Value[[]stateward.Dataset]) {
+	s.noteUnknown(v.Why())
+	datasets := v.Or(nil)
+	byName := make(map[string]*stateward.Dataset, len(datasets))
+	for i := range datasets {
+		byName[datasets[i].Name] = &datasets[i]
 	}
-	p, err := stateward.ParsePath(text)
-	return p, err == nil
+	named := map[string]bool{}
+	for _, ms := range s.mounts {
+		for _, m := range ms {
+			if d, ok := m.fs.Device.Get(); ok {
+				named[d] = true
+			}
+		}
+	}
+	for i := range datasets {
+		d := &datasets[i]
+		if d.MountPoint.IsAbsent() && named[d.Name] {
+			continue // fileSystems says where
+		}
+		at, ok, why := mountPointOf(d.Name, byName)
+		if why != nil {
+			s.noteUnknown(*why, true)
+		}
+		canMount, doubt := d.CanMount.Or("on"), ""
+		if why, unknown := d.CanMount.Why(); unknown {
+			doubt = why.String()
+		}
+		if ok && canMount == "on" {
+			s.mounts[at] = append(s.mounts[at], mount{by: "dataset " + d.Name, zfs: d, origin: d.Origin, doubt: doubt})
+		}
+	}
+}
+
+// mountPointOf returns where a declared dataset mounts itself: at its own mount
+// point, or below that of the nearest dataset above which has one. A pool that
+// is declared without one is mounted at /POOL (zfsprops(7)).
+func mountPointOf(name string, datasets map[string]*stateward.Dataset) (at stateward.AbsPath, ok bool, why *stateward.Unknown) {
+	above, below := name, ""
+	for {
+		if d := datasets[above]; d != nil {
+			if u, unknown := d.MountPoint.Why(); unknown {
+				return stateward.AbsPath{}, false, &u
+			}
+			if text, known := d.MountPoint.Get(); known {
+				p, err := stateward.ParsePath(text)
+				if err != nil {
+					return stateward.AbsPath{}, false, nil // none, legacy
+				}
+				at, ok = p.Join(strings.TrimPrefix(below, "/"))
+				return at, ok, nil
+			}
+		}
+		i := strings.LastIndexByte(above, '/')
+		if i < 0 {
+			if datasets[above] == nil {
+				return stateward.AbsPath{}, false, nil
+			}
+			at, ok = stateward.Root.Join(name)
+			return at, ok, nil
+		}
+		above, below = above[:i], above[i:]+below
+	}
 }
 
 func (s *storage) addPersistence(v stateward.Value[[]stateward.PersistenceRoot]) {
@@ -140,12 +216,78 @@ func (s *storage) addPersistence(v stateward.Value[[]stateward.PersistenceRoot])
 		if !ok || r.Enable.IsUnknown() {
 			continue
 		}
-		root := &persistenceRoot{PersistenceRoot: r, path: path}
-		s.roots = append(s.roots, *root)
-		for _, e := range slices.Concat(r.Directories.Or(nil), r.Files.Or(nil)) {
+		by := stateward.OptionPath("environment", "persistence", r.Name)
+		loop := stateward.TierResult{State: stateward.SurvivalUnknown, By: by + " is a loop of bind mounts"}
+		s.roots = append(s.roots, &persistenceRoot{PersistenceRoot: r, path: path, by: by, under: loop})
+	}
+	slices.SortStableFunc(s.roots, func(a, b *persistenceRoot) int {
+		return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.path.String(), b.path.String()), compareOrigins(a.Origin, b.Origin))
+	})
+	for _, r := range s.roots {
+		for e := range r.entries() {
 			if e.Problem == nil {
-				s.persisted[e.Path] = append(s.persisted[e.Path], persisted{entry: e, root: root})
+				s.persisted[e.Path] = append(s.persisted[e.Path], persisted{entry: e, root: r})
+				s.dropBind(e.Path, r)
 			}
+		}
+	}
+}
+
+// dropBind leaves out the very bind mount that an entry asks for, which the persistence
+// module declares itself.
+func (s *storage) dropBind(at stateward.AbsPath, r *persistenceRoot) {
+	ms, ok := s.mounts[at]
+	if !ok {
+		return
+	}
+	ms = slices.DeleteFunc(ms, func(m mount) bool {
+		device, ok := m.fs.Device.Get()
+		return ok && m.zfs == nil && m.fs.IsBind() && device == r.path.Mount(at).String()
+	})
+	if len(ms) == 0 {
+		delete(s.mounts, at)
+		return
+	}
+	s.mounts[at] = ms
+}
+
+// entries are the root's directories, its files, and what is known of them where
+// they are unknown.
+func (r *persistenceRoot) entries() iter.Seq[*stateward.Entry] {
+	return func(yield func(*stateward.Entry) bool) {
+		for _, list := range [][]stateward.Entry{r.Directories.Or(nil), r.Files.Or(nil), r.Seen} {
+			for i := range list {
+				if !yield(&list[i]) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// addUnits finds where DynamicUser moves state (P3).
+func (s *storage) addUnits(v stateward.Value[[]stateward.Unit]) {
+	if why, unknown := v.Why(); unknown {
+		s.perhapsDynamic[varLib] = "whether it is kept in %s is unknown: " + why.String()
+	}
+	units := v.Or(nil)
+	for i := range units {
+		u := &units[i]
+		dynamic, known := u.DynamicUser.Get()
+		if known && !dynamic || u.DynamicUser.IsAbsent() {
+			continue
+		}
+		for _, d := range u.StateDirectory.Or(nil) {
+			p, _, ok := stateward.StateDirectoryPath(u.Name, d)
+			if !ok || varLibPrivate.Contains(p) {
+				continue
+			}
+			if known {
+				s.dynamic[p] = firstText(s.dynamic[p], u.Name)
+				continue
+			}
+			why, _ := u.DynamicUser.Why()
+			s.perhapsDynamic[p] = firstText(s.perhapsDynamic[p], "whether "+u.Name+" keeps it in %s is unknown: "+why.String())
 		}
 	}
 }
@@ -158,7 +300,9 @@ func (s *storage) rootState() RootState {
 		}
 		return RootState{Wiped: stateward.SurvivalUnknown, By: `fileSystems has no entry for "/"`}
 	}
-	r := s.ofMounts(stateward.Root, s.mounts[stateward.Root], 0)
+	// What the root binds cannot lie on the root.
+	s.onRoot = stateward.TierResult{State: stateward.SurvivalUnknown, By: "a loop of bind mounts at /"}
+	r := s.ofMounts(stateward.Root, s.mounts[stateward.Root], &trail{})
 	switch r.State {
 	case stateward.SurvivalNo:
 		return RootState{Wiped: stateward.SurvivalYes, By: r.By}
@@ -179,6 +323,18 @@ func (s *storage) rootState() RootState {
 	}
 }
 
+// rootTier is the root's state as an answer for what lies on it.
+func (s *storage) rootTier() stateward.TierResult {
+	switch s.root.Wiped {
+	case stateward.SurvivalYes:
+		return stateward.TierResult{State: stateward.SurvivalNo, By: s.root.By}
+	case stateward.SurvivalNo:
+		return stateward.TierResult{State: stateward.SurvivalYes, By: s.mounts[stateward.Root][0].by}
+	default:
+		return stateward.TierResult{State: stateward.SurvivalUnknown, By: s.root.By}
+	}
+}
+
 // unmatchedWipe names something that is wiped and that no file system shows: it
 // may be the root under another name.
 func (s *storage) unmatchedWipe() string {
@@ -189,8 +345,8 @@ func (s *storage) unmatchedWipe() string {
 				matched[d] = true
 			}
 			for _, o := range m.fs.Options.Or(nil) {
-				if name, ok := strings.CutPrefix(o, "subvol="); ok {
-					matched[strings.Trim(name, "/")] = true
+				if name, ok := subvolumeOption(o); ok {
+					matched[name] = true
 				}
 			}
 		}
@@ -225,13 +381,33 @@ func describe(m mount) string {
 func (s *storage) real(p stateward.AbsPath) stateward.AbsPath {
 	for q := p; q.Below(varLib); q = q.Parent() {
 		if _, ok := s.dynamic[q]; ok {
-			rel, _ := varLib.Rel(p)
-			if r, ok := varLibPrivate.Join(rel); ok {
-				return r
-			}
+			return private(p)
 		}
 	}
 	return p
+}
+
+// private returns the place that a path below /var/lib has under DynamicUser.
+func private(p stateward.AbsPath) stateward.AbsPath {
+	rel, _ := varLib.Rel(p)
+	r, _ := varLibPrivate.Join(rel)
+	return r
+}
+
+// perhapsPrivate says why it is not known whether a path's content is below
+// /var/lib/private; empty when that is known.
+func (s *storage) perhapsPrivate(p stateward.AbsPath) string {
+	if len(s.perhapsDynamic) == 0 || !p.Below(varLib) || varLibPrivate.Contains(p) {
+		return ""
+	}
+	for q := p; ; q = q.Parent() {
+		if why, ok := s.perhapsDynamic[q]; ok {
+			return strings.Replace(why, "%s", private(p).String(), 1)
+		}
+		if q == varLib {
+			return ""
+		}
+	}
 }
 
 // reboot answers the tier "reboot" for what really is at p.
@@ -239,18 +415,34 @@ func (s *storage) reboot(p stateward.AbsPath) stateward.TierResult {
 	if by, ok := runtimePath(p); ok {
 		return stateward.TierResult{State: stateward.SurvivalNotNeeded, By: by}
 	}
-	r := s.backing(s.real(p), 0)
-	if r.State == stateward.SurvivalNo && s.blind != "" {
-		return stateward.TierResult{State: stateward.SurvivalUnknown, By: s.blind}
+	real := s.real(p)
+	r := s.seen(real)
+	if real == p {
+		if why := s.perhapsPrivate(p); why != "" && s.seen(private(p)).State != r.State {
+			return stateward.TierResult{State: stateward.SurvivalUnknown, By: why}
+		}
 	}
-	if r.State == stateward.SurvivalNo {
-		if pools, ok := s.host.ExtraPools.Get(); ok && len(pools) > 0 {
-			return stateward.TierResult{State: stateward.SurvivalUnknown,
-				By: fmt.Sprintf("pool %s of boot.zfs.extraPools mounts its datasets where their own mountpoint property says", pools[0])}
-		}
-		if why, unknown := s.host.ExtraPools.Why(); unknown {
-			return stateward.TierResult{State: stateward.SurvivalUnknown, By: why.String()}
-		}
+	return r
+}
+
+// seen answers for p, and turns "no" into "unknown" where something that could not
+// be seen may hold it.
+func (s *storage) seen(p stateward.AbsPath) stateward.TierResult {
+	r := s.backing(p, &trail{start: p})
+	if r.State != stateward.SurvivalNo {
+		return r
+	}
+	unknown := func(by string) stateward.TierResult {
+		return stateward.TierResult{State: stateward.SurvivalUnknown, By: by}
+	}
+	if s.blind != "" {
+		return unknown(s.blind)
+	}
+	if pools, ok := s.host.ExtraPools.Get(); ok && len(pools) > 0 {
+		return unknown(fmt.Sprintf("pool %s of boot.zfs.extraPools mounts its datasets where their own mountpoint property says", pools[0]))
+	}
+	if why, is := s.host.ExtraPools.Why(); is {
+		return unknown(why.String())
 	}
 	return r
 }
@@ -278,60 +470,88 @@ func runtimePath(p stateward.AbsPath) (string, bool) {
 	return "", false
 }
 
-// backing walks up from p to what is mounted over it.
-func (s *storage) backing(p stateward.AbsPath, binds int) stateward.TierResult {
-	for q := p; ; q = q.Parent() {
-		entries, mounts := s.persisted[q], s.mounts[q]
-		// A persisted file covers itself only.
-		entries = slices.DeleteFunc(slices.Clone(entries), func(e persisted) bool { return e.entry.Kind == stateward.File && q != p })
-		switch {
-		case len(entries) > 0 && len(mounts) > 0:
-			a, b := s.ofPersistence(entries, binds), s.ofMounts(p, mounts, binds)
-			if a.State == b.State {
-				return a
-			}
-			return stateward.TierResult{State: stateward.SurvivalUnknown, By: fmt.Sprintf("%s and %s hide one another", a.By, mounts[0].by)}
-		case len(entries) > 0:
-			return s.ofPersistence(entries, binds)
-		case len(mounts) > 0:
-			return s.ofMounts(p, mounts, binds)
-		case q == stateward.Root:
-			return stateward.TierResult{State: stateward.SurvivalUnknown, By: s.root.By}
-		}
-	}
+// trail is what was asked on the way from one path, so that loops of bind mounts end.
+type trail struct {
+	start stateward.AbsPath
+	seen  map[stateward.AbsPath]stateward.TierResult
 }
 
-func (s *storage) ofPersistence(entries []persisted, binds int) stateward.TierResult {
-	root := entries[0].root
-	by := stateward.OptionPath("environment", "persistence", root.Name)
-	if binds >= maxBinds {
-		return stateward.TierResult{State: stateward.SurvivalUnknown, By: by + " is a loop of bind mounts"}
+// follow answers for a path that a bind mount leads to.
+func (s *storage) follow(p stateward.AbsPath, t *trail) stateward.TierResult {
+	loop := func(at stateward.AbsPath) stateward.TierResult {
+		return stateward.TierResult{State: stateward.SurvivalUnknown, By: "a loop of bind mounts at " + at.String()}
 	}
-	under := s.storageOf(root.path, binds+1)
-	if under.State != stateward.SurvivalYes {
-		return stateward.TierResult{State: under.State, By: fmt.Sprintf("%s is stored at %s, and there: %s", by, root.path, under.By)}
+	if t.seen == nil {
+		t.seen = map[stateward.AbsPath]stateward.TierResult{t.start: loop(t.start)}
 	}
-	return stateward.TierResult{State: stateward.SurvivalYes, By: by}
+	if r, ok := t.seen[p]; ok {
+		return r
+	}
+	if len(t.seen) > maxBinds {
+		return stateward.TierResult{State: stateward.SurvivalUnknown, By: fmt.Sprintf("more than %d bind mounts", maxBinds)}
+	}
+	t.seen[p] = loop(p)
+	r := s.backing(p, t)
+	t.seen[p] = r
+	return r
+}
+
+// backing walks up from p to what is mounted over it.
+func (s *storage) backing(p stateward.AbsPath, t *trail) stateward.TierResult {
+	for q := p; q != stateward.Root; q = q.Parent() {
+		r, persisted := s.ofPersistence(s.persisted[q], q == p)
+		mounts := s.mounts[q]
+		switch {
+		case persisted && len(mounts) > 0:
+			if m := s.ofMounts(p, mounts, t); m.State != r.State {
+				return stateward.TierResult{State: stateward.SurvivalUnknown, By: fmt.Sprintf("%s and %s hide one another", r.By, mounts[0].by)}
+			}
+			return r
+		case persisted:
+			return r
+		case len(mounts) > 0:
+			return s.ofMounts(p, mounts, t)
+		}
+	}
+	return s.onRoot
+}
+
+// ofPersistence answers for what entries of one path hold. A persisted file holds itself only.
+func (s *storage) ofPersistence(entries []persisted, itself bool) (r stateward.TierResult, ok bool) {
+	for _, e := range entries {
+		if e.entry.Kind == stateward.File && !itself {
+			continue
+		}
+		one := stateward.TierResult{State: e.root.under.State, By: e.root.by}
+		if one.State != stateward.SurvivalYes {
+			one.By = fmt.Sprintf("%s is stored at %s, and there: %s", e.root.by, e.root.path, e.root.under.By)
+		}
+		if ok && one.State != r.State {
+			return stateward.TierResult{State: stateward.SurvivalUnknown, By: fmt.Sprintf("%s and %s hide one another", entries[0].root.by, e.root.by)}, true
+		}
+		if !ok {
+			r, ok = one, true
+		}
+	}
+	return r, ok
 }
 
 // storageOf is backing without persisted entries: what a persistence root
 // itself lies on.
-func (s *storage) storageOf(p stateward.AbsPath, binds int) stateward.TierResult {
-	for q := p; ; q = q.Parent() {
+func (s *storage) storageOf(p stateward.AbsPath, t *trail) stateward.TierResult {
+	for q := p; q != stateward.Root; q = q.Parent() {
 		if ms := s.mounts[q]; len(ms) > 0 {
-			return s.ofMounts(p, ms, binds)
-		}
-		if q == stateward.Root {
-			return stateward.TierResult{State: stateward.SurvivalUnknown, By: `fileSystems has no entry for "/"`}
+			return s.ofMounts(p, ms, t)
 		}
 	}
+	return s.onRoot
 }
 
 // ofMounts answers for what is mounted at one point above p.
-func (s *storage) ofMounts(p stateward.AbsPath, ms []mount, binds int) stateward.TierResult {
+func (s *storage) ofMounts(p stateward.AbsPath, ms []mount, t *trail) stateward.TierResult {
 	var out stateward.TierResult
 	for i, m := range ms {
-		r := s.ofMount(p, m, binds)
+		r := s.ofMount(p, m, t)
 		if i > 0 && r.State != out.State {
 			return stateward.TierResult{State: stateward.SurvivalUnknown, By: fmt.Sprintf("%s and %s are mounted at one place", ms[0].by, m.by)}
 		}
@@ -345,8 +565,11 @@ func (s *storage) ofMounts(p stateward.AbsPath, ms []mount, binds int) stateward
 // volatileTypes are file systems that live in memory.
 var volatileTypes = []string{"tmpfs", "ramfs", "devtmpfs", "zram", "hugetlbfs"}
 
-func (s *storage) ofMount(p stateward.AbsPath, m mount, binds int) stateward.TierResult {
+func (s *storage) ofMount(p stateward.AbsPath, m mount, t *trail) stateward.TierResult {
 	yes := stateward.TierResult{State: stateward.SurvivalYes, By: m.by}
+	if m.doubt != "" {
+		return stateward.TierResult{State: stateward.SurvivalUnknown, By: m.doubt}
+	}
 	if m.zfs != nil {
 		if hook, ok := s.wipes.datasets[m.zfs.Name]; ok {
 			return stateward.TierResult{State: stateward.SurvivalNo, By: fmt.Sprintf("%s rolls %s back", hook, m.zfs.Name)}
@@ -371,7 +594,7 @@ func (s *storage) ofMount(p stateward.AbsPath, m mount, binds int) stateward.Tie
 	case m.fs.IsBind():
 		device, _ := m.fs.Device.Get()
 		from, err := stateward.ParsePath(device)
-		if err != nil || binds >= maxBinds {
+		if err != nil {
 			return unknown(fmt.Sprintf("%s binds %q", m.by, device))
 		}
 		rel, _ := m.fs.MountPoint.Path.Rel(p)
@@ -379,7 +602,7 @@ func (s *storage) ofMount(p stateward.AbsPath, m mount, binds int) stateward.Tie
 		if !ok {
 			return unknown(fmt.Sprintf("%s binds %q", m.by, device))
 		}
-		r := s.backing(at, binds+1)
+		r := s.follow(at, t)
 		r.By = fmt.Sprintf("%s binds %s: %s", m.by, from, r.By)
 		return r
 	case fsType == "overlay":

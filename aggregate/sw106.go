@@ -29,9 +29,6 @@ environment.persistence."/persist".directories = [ "/var/lib/postgresql" ]; # dr
 				continue
 			}
 			for _, m := range f.mounts[e.Path] {
-				if f.isBindOf(m, e) {
-					continue
-				}
 				d := finding(e.Origin)
 				d.Path = e.Path.String()
 				d.Message = fmt.Sprintf("%s is persisted and is the mount point of %s: the one mounted last hides the other", e.Path, m.by)
@@ -41,11 +38,4 @@ environment.persistence."/persist".directories = [ "/var/lib/postgresql" ]; # dr
 		}
 		return out
 	},
-}
-
-// isBindOf tells whether a mount is the very bind mount that the entry asks for, as the
-// persistence module itself declares it.
-func (f *facts) isBindOf(m mount, e rootEntry) bool {
-	device, ok := m.fs.Device.Get()
-	return ok && m.zfs == nil && m.fs.IsBind() && device == e.root.path.Mount(e.Path).String()
 }

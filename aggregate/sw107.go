@@ -31,7 +31,7 @@ fileSystems."/srv/media/" = { device = "tank/films"; fsType = "zfs"; }; # the sa
 				}
 				d := finding(m.origin)
 				d.Path = at.String()
-				d.Message = fmt.Sprintf("%s and %s are both mounted at %s", ms[0].by, m.by, at)
+				d.Message = fmt.Sprintf("%s (%s) and %s (%s) are both mounted at %s", ms[0].by, describe(ms[0]), m.by, describe(m), at)
 				d.Hint = "give one of them another mount point"
 				out = append(out, d)
 			}

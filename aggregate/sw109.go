@@ -33,7 +33,7 @@ fileSystems."/persist".neededForBoot = true;
 				return
 			}
 			for _, m := range f.mounts[at] {
-				if m.zfs != nil || f.neededForBoot(at, m) {
+				if m.option != "fileSystems" || f.neededForBoot(at, m) {
 					continue
 				}
 				said[at] = true

@@ -26,7 +26,7 @@ fileSystems."/persist" = { device = "rpool/safe/persist"; fsType = "zfs"; needed
 			d := finding(r.Origin)
 			d.Path = r.path.String()
 			d.Hint = fmt.Sprintf("give %s a file system of its own that is needed for boot", r.path)
-			switch under := f.storageOf(r.path, 0); under.State {
+			switch under := r.under; under.State {
 			case stateward.SurvivalNo:
 				d.Message = fmt.Sprintf("persistence root %s is gone at the next boot, with all that is in it: %s", r.path, under.By)
 			case stateward.SurvivalUnknown:

@@ -42,7 +42,7 @@ func readWipes(in stateward.Initrd) wipes {
 		}
 		switch {
 		case in.Systemd.IsUnknown():
-			w.opaque = "whether the systemd initrd is used is unknown"
+			w.opaque = firstText(w.opaque, "whether the systemd initrd is used is unknown")
 		case systemdKnown && systemd != ofSystemd, !systemdKnown && ofSystemd:
 			w.ignored = append(w.ignored, c.Hook)
 		default:
@@ -58,18 +58,23 @@ func (w *wipes) empty() bool {
 }
 
 func (w *wipes) merge(o wipes) {
-	for k, v := range o.datasets {
-		w.datasets[k] = v
+	for _, m := range [][2]map[string]string{{w.datasets, o.datasets}, {w.subvolumes, o.subvolumes}, {w.devices, o.devices}} {
+		for what, hook := range m[1] {
+			if have, ok := m[0][what]; !ok || hook < have {
+				m[0][what] = hook
+			}
+		}
 	}
-	for k, v := range o.subvolumes {
-		w.subvolumes[k] = v
+	w.opaque = firstText(w.opaque, o.opaque)
+}
+
+// firstText returns the smaller of two texts, the other one where one is empty: so
+// that the order of a host's parts does not decide which reason is given.
+func firstText(a, b string) string {
+	if a == "" || b != "" && b < a {
+		return b
 	}
-	for k, v := range o.devices {
-		w.devices[k] = v
-	}
-	if w.opaque == "" {
-		w.opaque = o.opaque
-	}
+	return a
 }
 
 // wipeWords hint at a wipe where the text itself cannot be read.
@@ -95,20 +100,8 @@ func readWipeCommand(c stateward.InitrdCommand) wipes {
 		}
 		return w
 	}
-	file, err := syntax.NewParser(syntax.Variant(syntax.LangBash)).Parse(strings.NewReader(text), hook)
-	if err != nil {
-		if mentionsWipe(text) {
-			w.opaque = fmt.Sprintf("the text of %s cannot be parsed as a shell script", hook)
-		}
-		return w
-	}
 	r := wipeReader{wipes: &w, hook: hook}
-	syntax.Walk(file, func(n syntax.Node) bool {
-		if call, ok := n.(*syntax.CallExpr); ok {
-			r.call(call)
-		}
-		return true
-	})
+	r.script(text)
 	return w
 }
 
@@ -116,105 +109,192 @@ func readWipeCommand(c stateward.InitrdCommand) wipes {
 type wipeReader struct {
 	*wipes
 	hook   string
-	mounts []string // directories something was mounted on
+	mounts []tempMount
 }
 
-func (r *wipeReader) call(call *syntax.CallExpr) {
-	args := make([]string, len(call.Args))
-	literal := make([]bool, len(call.Args))
-	for i, a := range call.Args {
-		args[i], literal[i] = wordText(a)
-	}
-	if len(args) == 0 {
+// tempMount is a Btrfs file system that a script mounts for itself.
+type tempMount struct{ dir, subvolume string }
+
+func (r *wipeReader) script(text string) {
+	file, err := syntax.NewParser(syntax.Variant(syntax.LangBash)).Parse(strings.NewReader(text), r.hook)
+	if err != nil {
+		if mentionsWipe(text) {
+			r.opaque = fmt.Sprintf("the text of %s cannot be parsed as a shell script", r.hook)
+		}
 		return
 	}
-	switch path.Base(args[0]) {
-	case "zfs":
+	syntax.Walk(file, func(n syntax.Node) bool {
+		if call, ok := n.(*syntax.CallExpr); ok && len(call.Args) > 0 {
+			words := make([]word, len(call.Args))
+			for i, a := range call.Args {
+				words[i].text, words[i].literal = wordText(a)
+			}
+			r.call(words)
+		}
+		return true
+	})
+}
+
+// word is one word of a command; literal tells that nothing in it is expanded.
+type word struct {
+	text    string
+	literal bool
+}
+
+func (r *wipeReader) call(args []word) {
+	switch name := path.Base(args[0].text); {
+	case name == "zfs":
 		if len(args) > 1 {
-			r.zfs(args, literal)
+			r.zfs(args)
 		}
-	case "mount":
-		if n := len(args); n > 2 && literal[n-1] {
-			r.mounts = append(r.mounts, strings.TrimRight(args[n-1], "/"))
+	case name == "mount":
+		r.mount(args)
+	case name == "btrfs":
+		r.btrfs(args)
+	case name == "rm" || name == "find":
+		r.remove(name, args)
+	case formats(name):
+		wipes := func(a word) bool { return name != "wipefs" || a.text == "-a" || a.text == "--all" }
+		if len(args) > 1 && slices.ContainsFunc(args[1:], wipes) {
+			r.format(args)
 		}
-	case "btrfs":
-		r.btrfs(args, literal)
-	case "mkfs", "mke2fs", "blkdiscard", "wipefs":
-		r.format(args, literal)
-	default:
-		if strings.HasPrefix(path.Base(args[0]), "mkfs.") {
-			r.format(args, literal)
+	case name == "sh" || name == "bash" || name == "eval":
+		for _, a := range args[1:] {
+			if a.literal && strings.Contains(a.text, " ") {
+				r.script(a.text)
+			}
+		}
+	case name != "echo" && name != "printf":
+		// Behind another program, such as timeout, exec or chroot.
+		for i, a := range args {
+			if n := path.Base(a.text); i > 0 && (n == "zfs" || n == "btrfs" || formats(n)) {
+				r.call(args[i:])
+				return
+			}
 		}
 	}
+}
+
+func formats(program string) bool {
+	return program == "mkfs" || program == "mke2fs" || program == "blkdiscard" || program == "wipefs" || strings.HasPrefix(program, "mkfs.")
 }
 
 // zfs reads what throws a dataset's content away: a rollback, and the other ways
 // to put a blank dataset in a name's place.
-func (r *wipeReader) zfs(args []string, literal []bool) {
+func (r *wipeReader) zfs(args []word) {
 	target := len(args) - 1
-	switch args[1] {
+	switch args[1].text {
 	case "rollback", "destroy", "clone":
 	case "rename":
 		target--
 	default:
 		return
 	}
-	dataset, _, snapshot := strings.Cut(args[target], "@")
-	if !literal[target] || dataset == "" || strings.HasPrefix(dataset, "-") {
-		r.hide("zfs " + args[1] + " of something that only the script knows")
+	dataset, _, snapshot := strings.Cut(args[target].text, "@")
+	if target < 2 || !args[target].literal || dataset == "" || strings.HasPrefix(dataset, "-") {
+		r.hide("zfs " + args[1].text + " of something that only the script knows")
 		return
 	}
-	if args[1] == "destroy" && snapshot {
-		return // destroys a snapshot, not the dataset
+	if snapshot && args[1].text != "rollback" {
+		return // of a snapshot, not the dataset
 	}
 	r.datasets[dataset] = r.hook
 }
 
-func (r *wipeReader) format(args []string, literal []bool) {
-	for i := len(args) - 1; i > 0; i-- {
-		if strings.HasPrefix(args[i], "/dev/") && literal[i] {
-			r.devices[args[i]] = r.hook
+func (r *wipeReader) format(args []word) {
+	for _, a := range slices.Backward(args[1:]) {
+		if strings.HasPrefix(a.text, "/dev/") && a.literal {
+			r.devices[a.text] = r.hook
 			return
 		}
 	}
-	r.hide(path.Base(args[0]) + " of a device that only the script knows")
+	r.hide(path.Base(args[0].text) + " of a device that only the script knows")
+}
+
+// remove reads what deletes trees. Where they are mounted later is not followed.
+func (r *wipeReader) remove(name string, args []word) {
+	var operands []word
+	deletes := false
+	for _, a := range args[1:] {
+		switch {
+		case !strings.HasPrefix(a.text, "-"):
+			operands = append(operands, a)
+		case name == "find":
+			deletes = deletes || a.text == "-delete"
+		default:
+			deletes = deletes || a.text == "--recursive" || !strings.HasPrefix(a.text, "--") && strings.ContainsAny(a.text, "rR")
+		}
+	}
+	lasting := func(a word) bool {
+		return !a.literal || !strings.HasPrefix(a.text, "/tmp/") && !strings.HasPrefix(a.text, "/run/")
+	}
+	if name == "find" && len(operands) > 1 {
+		operands = operands[:1] // the others are arguments of its tests
+	}
+	if deletes && slices.ContainsFunc(operands, lasting) {
+		r.hide(name + " of a tree that may be mounted later")
+	}
+}
+
+func (r *wipeReader) mount(args []word) {
+	dir := args[len(args)-1]
+	if len(args) < 3 || !dir.literal {
+		return
+	}
+	m := tempMount{dir: strings.TrimRight(dir.text, "/")}
+	for _, a := range args[1:] {
+		if name, ok := subvolumeOption(a.text); ok && a.literal {
+			m.subvolume = name
+		}
+	}
+	r.mounts = append(r.mounts, m)
+}
+
+// subvolumeOption returns the subvolume that mount options name.
+func subvolumeOption(options string) (name string, ok bool) {
+	for o := range strings.SplitSeq(options, ",") {
+		if n, found := strings.CutPrefix(strings.TrimSpace(o), "subvol="); found {
+			name, ok = strings.Trim(n, "/"), true
+		}
+	}
+	return name, ok
 }
 
 // btrfs reads `btrfs subvolume create DIR` and `btrfs subvolume snapshot [-r] FROM
 // DIR`: what is made anew in the initial ramdisk does not keep its content.
-func (r *wipeReader) btrfs(args []string, literal []bool) {
-	if len(args) < 4 || !strings.HasPrefix("subvolume", args[1]) || len(args[1]) < 3 {
+func (r *wipeReader) btrfs(args []word) {
+	if len(args) < 4 || !strings.HasPrefix("subvolume", args[1].text) || len(args[1].text) < 3 {
 		return
 	}
-	last := len(args) - 1
-	switch args[2] {
+	last := args[len(args)-1]
+	switch args[2].text {
 	case "create", "snapshot":
-		if !literal[last] {
-			// An old root kept under a time stamp: nothing that is mounted later.
+		switch {
+		case slices.ContainsFunc(args[3:], func(a word) bool { return a.text == "-r" }):
 			return
+		case !last.literal:
+			r.hide("btrfs subvolume " + args[2].text + " at a place that only the script knows")
+		default:
+			r.subvolumes[r.subvolume(last.text)] = r.hook
 		}
-		if slices.Contains(args[3:last], "-r") {
-			return
-		}
-		r.subvolumes[r.subvolume(args[last])] = r.hook
 	}
 }
 
 // subvolume makes a path below the temporary mount point a name of a subvolume.
 func (r *wipeReader) subvolume(p string) string {
-	best := ""
+	var best tempMount
 	for _, m := range r.mounts {
-		if strings.HasPrefix(p, m+"/") && len(m) > len(best) {
+		if strings.HasPrefix(p, m.dir+"/") && len(m.dir) >= len(best.dir) {
 			best = m
 		}
 	}
-	if best == "" {
+	if best.dir == "" {
 		// No mount was seen: the first component is the temporary mount point.
 		if parts := strings.SplitN(strings.Trim(p, "/"), "/", 2); len(parts) == 2 {
 			return parts[1]
 		}
 	}
-	return strings.Trim(strings.TrimPrefix(p, best), "/")
+	return strings.Trim(path.Join(best.subvolume, strings.TrimPrefix(p, best.dir)), "/")
 }
 
 func (r *wipeReader) hide(what string) {
@@ -257,9 +337,9 @@ func (w *wipes) of(f stateward.FileSystem) (by string, wiped bool) {
 	}
 	if opts, ok := f.Options.Get(); ok {
 		for _, o := range opts {
-			if name, ok := strings.CutPrefix(o, "subvol="); ok {
-				if by, ok := w.subvolumes[strings.Trim(name, "/")]; ok {
-					return fmt.Sprintf("%s makes subvolume %s anew", by, strings.Trim(name, "/")), true
+			if name, ok := subvolumeOption(o); ok {
+				if by, ok := w.subvolumes[name]; ok {
+					return fmt.Sprintf("%s makes subvolume %s anew", by, name), true
 				}
 			}
 		}
