@@ -18,6 +18,8 @@ var Root = AbsPath{"/"}
 type PathError struct {
 	Text   string
 	Reason string
+	// Advice replaces the usual hint where something else than an absolute path is meant.
+	Advice string
 }
 
 func (e *PathError) Error() string {
@@ -29,6 +31,9 @@ func (e *PathError) Error() string {
 
 // Hint says what to write instead.
 func (e *PathError) Hint() string {
+	if e.Advice != "" {
+		return e.Advice
+	}
 	return "write an absolute path without \"..\", such as /var/lib/NAME"
 }
 

@@ -3,7 +3,8 @@ package dialect
 import "github.com/stateward/stateward"
 
 // Origin is the option path and, where the module system tells it, the file and
-// line of the first definition of the place or of the nearest place above it.
+// line of the first definition of the place or of the nearest place above it. An element of
+// a list that several files define has no file unless its text tells which.
 func (n *Node) Origin() stateward.Origin {
 	o := stateward.Origin{Option: n.Path()}
 	// The steps from the nearest section above down to n.
@@ -30,7 +31,14 @@ func (n *Node) Origin() stateward.Origin {
 	for i := len(steps) - 1; i >= 0; i-- {
 		s := steps[i]
 		if s.index >= 0 {
-			first(at.Get("items").Get(itemText(s.value)))
+			if d := at.Get("items").Get(itemText(s.value)); d.Kind() != Absent {
+				first(d)
+			} else if defs := at.Get("at"); !sameFile(defs) {
+				// Any of the definitions of the list may have brought the element.
+				o.File, o.Line = "", 0
+			} else if defs.Len() > 1 {
+				o.Line = 0
+			}
 			break
 		}
 		if at = at.Get("attrs").Get(s.name); at.Kind() == Absent {
@@ -41,12 +49,26 @@ func (n *Node) Origin() stateward.Origin {
 	return o
 }
 
+// sameFile tells whether all of some definitions stand in one file.
+func sameFile(defs *Value) bool {
+	if defs.Len() < 2 {
+		return true
+	}
+	_, first := defs.Index(0)
+	for i := range defs.Len() {
+		if _, d := defs.Index(i); d.Get("file").Text() != first.Get("file").Text() {
+			return false
+		}
+	}
+	return true
+}
+
 // itemText mirrors the function of that name in probe.nix.
 func itemText(v *Value) string {
 	if v.Kind() == String {
 		return v.text
 	}
-	for _, name := range []string{"directory", "file", "path", "source"} {
+	for _, name := range []string{"directory", "file", "path", "source", "where"} {
 		if t := v.Get(name); t.Kind() == String {
 			return t.text
 		}

@@ -1,0 +1,66 @@
+// Package nixos is the dialect of NixOS' own options, with those of Impermanence
+// and disko beside them.
+package nixos
+
+import (
+	_ "embed"
+
+	"github.com/stateward/stateward"
+	"github.com/stateward/stateward/nixbridge/dialect"
+)
+
+// Name of the dialect.
+const Name = "nixos"
+
+//go:embed projection.nix
+var projection string
+
+// Dialect returns the dialect. It applies where a configuration has `fileSystems`,
+// `systemd` or `environment.persistence`.
+func Dialect() dialect.Dialect {
+	return dialect.Dialect{Name: Name, Projection: projection, Decode: decode}
+}
+
+func decode(n *dialect.Node, h *stateward.Host) {
+	dialect.Merge(&h.Persistence, persistence(n))
+	dialect.Merge(&h.FileSystems, fileSystems(n.At("fileSystems")))
+	dialect.Merge(&h.Mounts, mounts(n.At("systemd", "mounts")))
+	dialect.Merge(&h.Datasets, datasets(n.At("disko", "devices", "zpool")))
+	dialect.Merge(&h.ExtraPools, n.At("boot", "zfs", "extraPools").Strings())
+	initrd(n.At("boot", "initrd"), &h.Initrd)
+
+	units := units(n.At("systemd", "services"))
+	dialect.Merge(&h.Units, stateward.MapValue(units, func(us []unit) ([]stateward.Unit, error) {
+		list := make([]stateward.Unit, len(us))
+		for i := range us {
+			list[i] = us[i].Unit
+		}
+		return list, nil
+	}))
+	dialect.Merge(&h.Services, services(n, units.Or(nil)))
+
+	dialect.Merge(&h.Jobs, resticJobs(n.At("services", "restic", "backups")))
+	dialect.Merge(&h.Jobs, borgJobs(n.At("services", "borgbackup", "jobs")))
+	sanoid(n.At("services", "sanoid"), h)
+	dialect.Merge(&h.Replications, replications(n.At("services", "syncoid")))
+
+	dialect.Merge(&h.Users, users(n.At("users", "users")))
+	dialect.Merge(&h.Groups, groups(n.At("users", "groups")))
+
+	dialect.Merge(&h.FailedAssertions, dialect.ListOf(n.At("assertions"), failedAssertion))
+	dialect.Merge(&h.Warnings, n.At("warnings").Texts())
+}
+
+// failedAssertion reads one of the failing assertions. One whose condition could
+// not be evaluated is unknown, and not known to fail.
+func failedAssertion(n *dialect.Node) (stateward.Value[string], bool) {
+	if n.Kind() == dialect.Unknown {
+		return stateward.Value[string]{}, false
+	}
+	m := n.At("message").Text()
+	if text, ok := m.Get(); ok {
+		// The assertion is the subject, not its message.
+		return stateward.Known(text, n.Origin()), true
+	}
+	return m, true
+}

@@ -1,0 +1,131 @@
+package nixos
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/stateward/stateward"
+	"github.com/stateward/stateward/nixbridge/dialect"
+)
+
+// persistence reads `environment.persistence`. Its elements are attribute sets, as Impermanence
+// makes of everything, or the texts that were written.
+func persistence(top *dialect.Node) stateward.Value[[]stateward.PersistenceRoot] {
+	accounts := top.At("users", "users")
+	return dialect.AttrsOf(top.At("environment", "persistence"), func(name string, n *dialect.Node) (stateward.PersistenceRoot, bool) {
+		r := stateward.PersistenceRoot{Name: name, Enable: n.At("enable").Bool(), Origin: n.Origin()}
+
+		at := n.At("persistentStoragePath")
+		text := at.Text()
+		if text.IsAbsent() {
+			text = stateward.Known(name, n.Origin())
+		}
+		r.Path = dialect.Understood(at, text, stateward.ParsePath)
+
+		var directories, files entryList
+		directories.read(n.At("directories"), stateward.Directory, dialect.RootOwned, nil)
+		files.read(n.At("files"), stateward.File, dialect.RootOwned, nil)
+		for _, user := range n.At("users").Attrs() {
+			account := accounts.At(user.Name)
+			defaults := dialect.Ownership{User: user.Name, Group: account.At("group").Text().Or(""), Mode: dialect.RootOwned.Mode}
+			directories.read(user.Node.At("directories"), stateward.Directory, defaults, account.At("home"))
+			files.read(user.Node.At("files"), stateward.File, defaults, account.At("home"))
+		}
+		if why, unknown := n.At("users").Why(); unknown {
+			directories.lost(why)
+			files.lost(why)
+		}
+		r.Directories, r.Files = directories.value(n.At("directories")), files.value(n.At("files"))
+		if r.Directories.IsUnknown() {
+			r.Seen = slices.Concat(r.Seen, directories.entries)
+		}
+		if r.Files.IsUnknown() {
+			r.Seen = slices.Concat(r.Seen, files.entries)
+		}
+		return r, true
+	})
+}
+
+// entryList gathers entries from several lists.
+type entryList struct {
+	entries []stateward.Entry
+	there   bool
+	why     *stateward.Unknown
+}
+
+func (l *entryList) lost(why stateward.Unknown) {
+	if l.why == nil {
+		l.why = &why
+	}
+}
+
+func (l *entryList) read(n *dialect.Node, kind stateward.EntryKind, defaults dialect.Ownership, home *dialect.Node) {
+	es := dialect.ListOf(n, func(e *dialect.Node) (stateward.Entry, bool) {
+		v := entry(e, kind, defaults, home)
+		if why, unknown := v.Why(); unknown {
+			l.lost(why)
+		}
+		return v.Get()
+	})
+	if why, unknown := es.Why(); unknown {
+		l.lost(why)
+	}
+	l.entries = append(l.entries, es.Or(nil)...)
+	l.there = l.there || !es.IsAbsent()
+}
+
+func (l *entryList) value(n *dialect.Node) stateward.Value[[]stateward.Entry] {
+	switch {
+	case l.why != nil:
+		return stateward.NotKnown[[]stateward.Entry](*l.why)
+	case !l.there:
+		return stateward.Absent[[]stateward.Entry](n.Origin())
+	default:
+		return stateward.Known(l.entries, n.Origin())
+	}
+}
+
+// entry reads one element of `directories` or `files`. Those of `users.<name>` lie below
+// home, a node that is nil for the system's own.
+func entry(n *dialect.Node, kind stateward.EntryKind, defaults dialect.Ownership, home *dialect.Node) stateward.Value[stateward.Entry] {
+	written, joined := n, n.At("dirPath")
+	if n.Kind() == dialect.Attrs {
+		written = n.At("directory")
+		if kind == stateward.File {
+			written, joined = n.At("file"), n.At("filePath")
+		}
+	}
+	text := written.Text()
+	if home != nil {
+		text = belowHome(text, joined, n.At("home"), home)
+	}
+	if text.IsAbsent() {
+		return stateward.NotKnown[stateward.Entry](n.Wrong(stateward.UnknownType, "expected a path, found %s", written.Kind()))
+	}
+	return stateward.MapValue(text, func(s string) (stateward.Entry, error) {
+		e := stateward.NewEntry(s, kind, n.Origin())
+		if home != nil && e.Problem != nil && !strings.HasPrefix(s, "/") {
+			e.Problem = &stateward.PathError{Text: s, Reason: "lies in a home that is not given", Advice: "give the user a home in users.users"}
+		}
+		if kind == stateward.Directory && n.Kind() == dialect.Attrs {
+			n.ReadOwnership(&e, defaults)
+		}
+		return e, nil
+	})
+}
+
+// belowHome joins a path to a home. Newer modules of Impermanence have done that
+// already; older ones, and texts, leave it to the account's home.
+func belowHome(text stateward.Value[string], joined *dialect.Node, homes ...*dialect.Node) stateward.Value[string] {
+	if j := joined.Text(); !j.IsAbsent() {
+		return j
+	}
+	for _, h := range homes {
+		if home, ok := h.Text().Get(); ok && home != "" {
+			return stateward.MapValue(text, func(s string) (string, error) {
+				return strings.TrimRight(home, "/") + "/" + strings.TrimLeft(s, "/"), nil
+			})
+		}
+	}
+	return text
+}

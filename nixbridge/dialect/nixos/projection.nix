@@ -1,0 +1,132 @@
+# What is read of NixOS' own options, and of Impermanence's and disko's beside
+# them. Leaves are named one by one: reading a submodule whole would meet options
+# that have no value, that were removed, or that hold secrets.
+{ probe }:
+{ config, options }:
+let
+  inherit (builtins) any attrNames filter intersectAttrs isAttrs listToAttrs mapAttrs tryEval;
+  inherit (probe) anyTo attrsOf fields lines listOf value valueAs via where;
+  leaf = anyTo 2;
+
+  # Whether there is a text; the text itself, a script, is not read.
+  given = via (v: v != null && v != "") leaf;
+
+  # Reads a part of an option, and still says where the option's parts are defined.
+  part = f: s: via f s // { inherit (s) below items; };
+
+  # The parts of something that is switched off may have no value.
+  enabled = s: part (v: if v.enable or false then v else { enable = false; }) (fields ({ enable = leaf; } // s));
+
+  entry = fields { directory = leaf; dirPath = leaf; file = leaf; filePath = leaf; home = leaf; user = leaf; group = leaf; mode = leaf; };
+  entries = { directories = listOf entry; files = listOf entry; };
+
+  # Where there are no containers, nothing else need be known of them.
+  forContainers = s: if (config.virtualisation.oci-containers.containers or { }) != { } then s else value null;
+
+  # --- services.<name>: its directory, by whatever name ---------------------
+  dirs = {
+    dataDir = leaf; datadir = leaf; dataDirectory = leaf; dataPath = leaf;
+    stateDir = leaf; statePath = leaf;
+    storageDir = leaf; storagePath = leaf;
+  };
+  # A service that is off need not have values, and often its directory throws.
+  quiet = s:
+    let off = holds (isAttrs s && s.enable or true == false);
+    in if off then mapAttrs (_: v: let r = tryEval v; in if r.success then r.value else null) s else s;
+  service = part quiet (fields ({ enable = leaf; } // dirs));
+
+  # options.services alone decides which services are looked at: it is there
+  # without anything being evaluated. What is no plain set of options is left out.
+  holds = test: let r = tryEval test; in r.success && r.value;
+  visible = o: isAttrs o && o._type or null == "option" && o.visible or true != false;
+  has = set: name: set ? ${name} && holds (visible set.${name});
+  declares = o: holds (isAttrs o && o._type or null != "option" && has o "enable" && any (has o) (attrNames dirs));
+  declared =
+    let tree = options.services;
+    in listToAttrs (map (name: { inherit name; value = true; }) (filter (n: declares tree.${n}) (attrNames tree)));
+  services =
+    if options ? services then
+      let s = attrsOf service;
+      in via (intersectAttrs declared) s // { below = n: if declared ? ${n} then s.below n else null; }
+    # Where there are no options, the values themselves tell.
+    else attrsOf (where (s: isAttrs s && s ? enable && any (d: s ? ${d}) (attrNames dirs)) service);
+in
+{
+  detected = config ? fileSystems || config ? systemd || config ? environment.persistence;
+
+  sections = {
+    "environment.persistence" = attrsOf (fields (entries // {
+      enable = leaf;
+      persistentStoragePath = leaf;
+      users = attrsOf (fields entries);
+    }));
+
+    "fileSystems" = attrsOf (fields {
+      enable = leaf; mountPoint = leaf; device = leaf; label = leaf; fsType = leaf; options = lines; neededForBoot = leaf; depends = lines;
+    });
+    "systemd.mounts" = listOf (fields { enable = leaf; where = leaf; what = leaf; type = leaf; options = leaf; });
+
+    "boot.initrd.systemd.enable" = leaf;
+    "boot.initrd.preLVMCommands" = leaf;
+    "boot.initrd.postDeviceCommands" = leaf;
+    "boot.initrd.postResumeCommands" = leaf;
+    "boot.initrd.postMountCommands" = leaf;
+    "boot.initrd.systemd.services" = attrsOf (fields {
+      enable = leaf; script = leaf; serviceConfig = fields { ExecStart = lines; ExecStartPre = lines; };
+    });
+    "boot.zfs.extraPools" = lines;
+
+    "systemd.services" = attrsOf (fields {
+      enable = leaf;
+      after = lines; before = lines; requires = lines; wants = lines; bindsTo = lines; wantedBy = lines;
+      unitConfig = fields { RequiresMountsFor = lines; };
+      serviceConfig = fields {
+        StateDirectory = lines; StateDirectoryMode = leaf; CacheDirectory = lines; LogsDirectory = lines; WorkingDirectory = leaf;
+        User = leaf; Group = leaf; DynamicUser = leaf; Type = leaf;
+      };
+    });
+    "services" = services;
+
+    "virtualisation.oci-containers" = fields {
+      backend = leaf;
+      containers = attrsOf (fields { volumes = lines; serviceName = leaf; podman = fields { user = leaf; }; });
+    };
+    "virtualisation.containers.storage.settings" = forContainers (fields { storage = fields { graphroot = leaf; }; });
+    "virtualisation.docker.daemon.settings" = forContainers (fields { data-root = leaf; });
+
+    "services.restic.backups" = attrsOf (fields {
+      paths = lines; exclude = lines; repository = leaf; repositoryFile = leaf; passwordFile = leaf; environmentFile = leaf;
+      user = leaf; initialize = leaf; pruneOpts = lines;
+      timerConfig = fields {
+        OnCalendar = lines; RandomizedDelaySec = leaf; Persistent = leaf;
+        OnActiveSec = leaf; OnBootSec = leaf; OnStartupSec = leaf; OnUnitActiveSec = leaf; OnUnitInactiveSec = leaf;
+      };
+      dynamicFilesFrom = given; backupPrepareCommand = given; backupCleanupCommand = given;
+    });
+    "services.borgbackup.jobs" = attrsOf (fields {
+      paths = lines; exclude = lines; repo = leaf; user = leaf; doInit = leaf; startAt = lines; persistentTimer = leaf;
+      prune = fields { keep = leaf; };
+      dumpCommand = given; preHook = given; postHook = given;
+    });
+    "services.sanoid" = enabled { interval = lines; datasets = attrsOf leaf; templates = attrsOf leaf; };
+    "services.syncoid" = enabled {
+      interval = lines;
+      commonArgs = lines;
+      commands = attrsOf (fields {
+        source = leaf; target = leaf; recursive = leaf; sendOptions = leaf; recvOptions = leaf; extraArgs = lines; useCommonArgs = leaf;
+      });
+    };
+    "disko.devices.zpool" = attrsOf (fields {
+      rootFsOptions = leaf;
+      mountpoint = leaf;
+      datasets = attrsOf (fields { type = leaf; mountpoint = leaf; options = leaf; });
+    });
+
+    "users.users" = attrsOf (fields { enable = leaf; uid = leaf; group = leaf; home = leaf; isNormalUser = leaf; });
+    "users.groups" = attrsOf (fields { gid = leaf; });
+
+    # Of a thousand definitions of this list none is the one to name.
+    "assertions" = valueAs (listOf (where (a: a.assertion == false) (fields { message = leaf; }))) (config.assertions or null);
+    "warnings" = listOf leaf;
+  };
+}

@@ -1,0 +1,176 @@
+package nixos
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/stateward/stateward"
+	"github.com/stateward/stateward/nixbridge/dialect"
+)
+
+// services gathers what units, stock modules and containers say of their state. One
+// service that several of them describe is there several times.
+func services(top *dialect.Node, units []unit) stateward.Value[[]stateward.Service] {
+	if !top.At("systemd", "services").Exists() && !top.At("services").Exists() && !top.At("virtualisation", "oci-containers").Exists() {
+		return stateward.Absent[[]stateward.Service](stateward.Origin{Option: "services"})
+	}
+	list := []stateward.Service{}
+	for i := range units {
+		if s, ok := unitService(&units[i]); ok {
+			list = append(list, s)
+		}
+	}
+	for _, a := range top.At("services").Attrs() {
+		if s, ok := stockService(a.Name, a.Node, top.At("systemd", "services", a.Name)); ok {
+			list = append(list, s)
+		}
+	}
+	list = append(list, containers(top)...)
+	return stateward.Known(list, stateward.Origin{Option: "services"})
+}
+
+// stateList gathers the state of one service.
+type stateList struct {
+	paths []stateward.StatePath
+	why   *stateward.Unknown
+}
+
+func (l *stateList) lost(why stateward.Unknown) {
+	if l.why == nil {
+		l.why = &why
+	}
+}
+
+func (l *stateList) fill(s *stateward.Service) {
+	if l.why != nil {
+		s.State, s.StateSeen = stateward.NotKnown[[]stateward.StatePath](*l.why), l.paths
+		return
+	}
+	s.State = stateward.Known(l.paths, s.Origin)
+}
+
+// orOn returns an `enable` that may be left out.
+func orOn(v stateward.Value[bool], o stateward.Origin) stateward.Value[bool] {
+	if v.IsAbsent() {
+		return stateward.Known(true, o)
+	}
+	return v
+}
+
+// unitService makes a service of a unit with a StateDirectory.
+func unitService(u *unit) (stateward.Service, bool) {
+	if len(u.state.words) == 0 && u.state.why == nil {
+		return stateward.Service{}, false
+	}
+	s := stateward.Service{
+		Name: u.attr, Dialect: Name, Origin: u.Origin, Enable: orOn(u.Enable, u.Origin), Units: []string{u.Name},
+		User: u.User, Group: u.Group, DynamicUser: u.DynamicUser,
+	}
+	l := stateList{why: u.state.why}
+	for _, w := range u.state.words {
+		p := stateDirectory(u.Name, w)
+		p.Mode = u.StateDirectoryMode
+		// A dynamic user has no name that a persisted directory could be given to.
+		if u.DynamicUser.IsAbsent() || u.DynamicUser.IsKnown() && !u.DynamicUser.Or(false) {
+			if u.User.IsKnown() {
+				p.User = u.User
+			}
+			if u.Group.IsKnown() {
+				p.Group = u.Group
+			}
+		}
+		l.paths = append(l.paths, p)
+	}
+	l.fill(&s)
+	return s, true
+}
+
+const stateDirectoryAdvice = "write a path below /var/lib without the leading /var/lib/, such as NAME"
+
+// stateDirectory mirrors config_parse_exec_directories of systemd's
+// src/core/load-fragment.c: what that ignores with a warning is kept as a problem.
+func stateDirectory(unit string, w word) stateward.StatePath {
+	name, rest, _ := strings.Cut(w.text, ":")
+	_, flags, _ := strings.Cut(rest, ":")
+	sp := stateward.StatePath{Source: stateward.SourceStateDirectory, ReadOnly: flags == "ro"}
+	path, partial, ok := stateward.StateDirectoryPath(unit, w.text)
+	text := "/var/lib/" + name
+	problem := ""
+	switch {
+	case strings.HasPrefix(name, "/"):
+		text, problem = name, "is absolute, and systemd ignores it as a StateDirectory"
+	case name == "private" || strings.HasPrefix(name, "private/"):
+		problem = "is private to systemd, which ignores it as a StateDirectory"
+	case !ok && partial:
+		// Not even the first component is known.
+		path = stateward.MustPath("/var/lib")
+	case !ok:
+		problem = "is no path below /var/lib, and systemd ignores it as a StateDirectory"
+	}
+	if problem != "" {
+		sp.Entry = stateward.Entry{Text: text, Origin: w.origin,
+			Problem: &stateward.PathError{Text: name, Reason: problem, Advice: stateDirectoryAdvice}}
+		return sp
+	}
+	if !partial {
+		text = path.String()
+	}
+	sp.Entry = stateward.Entry{Text: text, Path: path, Origin: w.origin}
+	sp.Pattern = partial
+	return sp
+}
+
+// directoryOptions are the names by which stock modules call the directory of a
+// service's state. The projection reads the same.
+var directoryOptions = []string{
+	"dataDir", "datadir", "dataDirectory", "dataPath", "stateDir", "statePath", "storageDir", "storagePath",
+}
+
+// stockService makes a service of `services.<name>` where that has a directory.
+func stockService(name string, n, unit *dialect.Node) (stateward.Service, bool) {
+	s := stateward.Service{Name: name, Dialect: Name, Origin: n.Origin()}
+	if why, unknown := n.Why(); unknown {
+		s.Enable, s.State = stateward.NotKnown[bool](why), stateward.NotKnown[[]stateward.StatePath](why)
+		return s, true
+	}
+	if n.Kind() != dialect.Attrs || !n.At("enable").Exists() {
+		return s, false
+	}
+	s.Enable = n.At("enable").Bool()
+	if unit.Exists() {
+		s.Units = []string{name + ".service"}
+	}
+	var l stateList
+	for _, option := range directoryOptions {
+		d := n.At(option)
+		switch d.Kind() {
+		case dialect.String, dialect.PathValue:
+			if e, ok := stockDirectory(d); ok && !slices.ContainsFunc(l.paths, func(p stateward.StatePath) bool { return p.Text == e.Text }) {
+				l.paths = append(l.paths, stateward.StatePath{Entry: e, Source: stateward.SourceDataDir})
+			}
+		case dialect.Unknown:
+			why, _ := d.Why()
+			if on, known := s.Enable.Get(); known && !on || why.Kind == stateward.UnknownFunction {
+				// What is off need not have a value, and a function is no directory.
+				d.Ignore()
+				continue
+			}
+			l.lost(why)
+		}
+	}
+	if l.paths == nil && l.why == nil {
+		return s, false
+	}
+	l.fill(&s)
+	return s, true
+}
+
+// stockDirectory leaves out what is no state: a package's own data, and a bare
+// name, which stock modules hand on to StateDirectory, where it is seen.
+func stockDirectory(n *dialect.Node) (stateward.Entry, bool) {
+	text, _ := n.Text().Get()
+	if text == "" || strings.HasPrefix(text, "/nix/store/") || !strings.Contains(text, "/") {
+		return stateward.Entry{}, false
+	}
+	return stateward.NewEntry(text, stateward.Directory, n.Origin()), true
+}

@@ -1,0 +1,44 @@
+package nixos
+
+import (
+	"github.com/stateward/stateward"
+	"github.com/stateward/stateward/nixbridge/dialect"
+)
+
+// unit is a unit with what its service needs of it.
+type unit struct {
+	stateward.Unit
+	attr  string
+	state wordList
+}
+
+func units(n *dialect.Node) stateward.Value[[]unit] {
+	return dialect.AttrsOf(n, func(name string, n *dialect.Node) (unit, bool) {
+		c := n.At("serviceConfig")
+		words := func(n *dialect.Node) stateward.Value[[]string] { return readWords(n).value(n.Origin()) }
+		u := unit{attr: name, state: readWords(c.At("StateDirectory"))}
+		u.Unit = stateward.Unit{
+			Name:   name + ".service",
+			Enable: n.At("enable").Bool(),
+			// A name may hold a specifier: that is no mistake, and nothing to report.
+			User:               stateward.MapValue(c.At("User").Filled(), stateward.ParseOwner),
+			Group:              stateward.MapValue(c.At("Group").Filled(), stateward.ParseOwner),
+			DynamicUser:        c.At("DynamicUser").BoolLike(),
+			StateDirectory:     u.state.value(c.At("StateDirectory").Origin()),
+			StateDirectoryMode: dialect.Understood(c.At("StateDirectoryMode"), c.At("StateDirectoryMode").Filled(), stateward.ParseMode),
+			CacheDirectory:     words(c.At("CacheDirectory")),
+			LogsDirectory:      words(c.At("LogsDirectory")),
+			WorkingDirectory:   c.At("WorkingDirectory").Filled(),
+			Type:               c.At("Type").Filled(),
+			After:              n.At("after").Strings(),
+			Before:             n.At("before").Strings(),
+			Requires:           n.At("requires").Strings(),
+			Wants:              n.At("wants").Strings(),
+			BindsTo:            n.At("bindsTo").Strings(),
+			WantedBy:           n.At("wantedBy").Strings(),
+			RequiresMountsFor:  words(n.At("unitConfig", "RequiresMountsFor")),
+			Origin:             n.Origin(),
+		}
+		return u, true
+	})
+}

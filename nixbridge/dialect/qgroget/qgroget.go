@@ -1,0 +1,56 @@
+// Package qgroget is the dialect of `qgroget.serviceModules`, a contract in which each service names its data,
+// of the older `qgroget.services.<name>.persistedData`, and of `qgroget.backups`.
+package qgroget
+
+import (
+	_ "embed"
+
+	"github.com/stateward/stateward"
+	"github.com/stateward/stateward/nixbridge/dialect"
+)
+
+// Name of the dialect.
+const Name = "qgroget"
+
+//go:embed projection.nix
+var projection string
+
+// Dialect returns the dialect. It applies where a configuration has `qgroget`.
+func Dialect() dialect.Dialect {
+	return dialect.Dialect{Name: Name, Projection: projection, Decode: decode}
+}
+
+func decode(n *dialect.Node, h *stateward.Host) {
+	dialect.Merge(&h.Services, dialect.AttrsOf(n.At("qgroget", "serviceModules"), serviceModule))
+	dialect.Merge(&h.Services, dialect.AttrsOf(n.At("qgroget", "services"), service))
+	dialect.Merge(&h.Jobs, dialect.AttrsOf(n.At("qgroget", "backups"), job))
+}
+
+// job reads one of `qgroget.backups`: what to back up and when others must rest; the engine
+// is chosen elsewhere.
+func job(name string, n *dialect.Node) (stateward.Job, bool) {
+	paths, why := pathList(n.At("paths"))
+	j := stateward.Job{
+		Name: name, Engine: Name, Origin: n.Origin(),
+		Exclude:        n.At("exclude").Strings(),
+		StopUnits:      n.At("systemdUnits").Strings(),
+		Priority:       n.At("priority").Int(),
+		RequireNetwork: n.At("requireNetwork").Bool(),
+		PreHook:        n.At("preBackup").Given(),
+		PostHook:       n.At("postBackup").Given(),
+	}
+	j.Paths = entries(n.At("paths"), paths, why)
+	return j, true
+}
+
+// entries is a list of entries, which is unknown where one of them is.
+func entries(n *dialect.Node, list []stateward.Entry, why *stateward.Unknown) stateward.Value[[]stateward.Entry] {
+	switch {
+	case why != nil:
+		return stateward.NotKnown[[]stateward.Entry](*why)
+	case n.Kind() == dialect.Absent || n.Kind() == dialect.Null:
+		return stateward.Absent[[]stateward.Entry](n.Origin())
+	default:
+		return stateward.Known(list, n.Origin())
+	}
+}
