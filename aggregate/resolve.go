@@ -259,8 +259,15 @@ func (r *resolver) state(row stateRow, collected map[string]bool) {
 	e := sp.Entry
 	if p := r.real(sp.Path); p != sp.Path {
 		r.note(NoteMoved, sp.Path.String(), p.String(), fmt.Sprintf("%s runs with DynamicUser: the state is in %s and %s is a symbolic link", row.Service, p, sp.Path), sp.Origin)
-		// The owner is dealt at every start; systemd chowns what it finds.
+		// The owner is dealt at every start; systemd chowns what it finds. The parent is
+		// persisted as a whole: created for one directory below it, it would get mode 0755,
+		// and no such unit would start.
 		e = stateward.NewEntry(p.String(), e.Kind, e.Origin)
+		if _, ok := r.at[p]; !ok && varLibPrivate.Contains(p) {
+			mode, _ := stateward.NewMode(0o700)
+			e = stateward.NewEntry(varLibPrivate.String(), e.Kind, e.Origin)
+			e.Mode = stateward.Known(mode, e.Origin)
+		}
 	}
 	if e.Unclean() {
 		r.note(NoteRespelt, e.Path.String(), e.Text, fmt.Sprintf("%q is %s", e.Text, e.Path), e.Origin)
@@ -272,11 +279,11 @@ func (r *resolver) state(row stateRow, collected map[string]bool) {
 		return
 	}
 	if row.reboot.State == stateward.SurvivalYes && !r.onWipeableRoot(e.Path) {
-		r.note(NoteCovered, e.Path.String(), row.reboot.By, "survives a reboot already by "+row.reboot.By, e.Origin)
+		r.note(NoteCovered, e.Path.String(), row.reboot.By, e.Path.String()+" survives a reboot already by "+row.reboot.By, e.Origin)
 		return
 	}
 	if row.reboot.State == stateward.SurvivalUnknown {
-		r.note(NoteUnknown, e.Path.String(), "", "whether something holds it already is unknown: "+row.reboot.By, e.Origin)
+		r.note(NoteUnknown, e.Path.String(), "", "whether something holds "+e.Path.String()+" already is unknown: "+row.reboot.By, e.Origin)
 	}
 	from := FromState
 	if collected[sp.Text] {

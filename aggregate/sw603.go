@@ -40,7 +40,8 @@ Mend the option so that it evaluates. ` + "`stateward eval`" + ` shows everythin
 			if u.Message != "" {
 				d.Message += ": " + oneLine(u.Message)
 			}
-			d.Hint = "needed by " + strings.Join(codes, ", ")
+			d.Message += "; needed by " + strings.Join(codes, ", ")
+			d.Hint = "make it evaluate: until then these checks cannot speak of it"
 			out = append(out, d)
 		}
 		return out

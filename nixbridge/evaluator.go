@@ -344,6 +344,9 @@ func (s *session) findSource(ctx context.Context) error {
 	}
 	dir, query, local := localDir(s.src.Ref)
 	if !local {
+		if !strings.Contains(s.src.Ref, ":") && !s.Online {
+			return &SourceError{s.src.Arg, "is neither a folder nor a .nix or .json file here", "check the spelling; an entry of the flake registry needs --online"}
+		}
 		s.ref = s.src.Ref
 		return nil
 	}

@@ -9,10 +9,14 @@ import (
 
 	"github.com/stateward/stateward"
 	"github.com/stateward/stateward/nixbridge/dialect"
+	"github.com/stateward/stateward/nixbridge/dialect/nixos"
+	"github.com/stateward/stateward/nixbridge/dialect/qgroget"
 )
 
 // BuiltinDialects are the dialects that are read unless others are given.
-func BuiltinDialects() []dialect.Dialect { return nil }
+func BuiltinDialects() []dialect.Dialect {
+	return []dialect.Dialect{nixos.Dialect(), qgroget.Dialect()}
+}
 
 // Options of [Load]. The zero value is useful.
 type Options struct {
@@ -51,7 +55,11 @@ func (h *HostEvaluation) Decode() (*stateward.Host, error) {
 		host.Status = stateward.StatusFailed
 		return host, h.Err
 	}
-	for _, d := range h.dialects {
+	dialects := h.dialects
+	if dialects == nil {
+		dialects = BuiltinDialects()
+	}
+	for _, d := range dialects {
 		v := h.Tree(d.Name)
 		if v == nil {
 			continue

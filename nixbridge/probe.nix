@@ -215,12 +215,12 @@ let
 
   itemText = e:
     let pick = n: if isAttrs e && e ? ${n} && isString e.${n} then e.${n} else null;
-        first = filter (t: t != null) (map pick [ "directory" "file" "path" "source" ]);
+        first = filter (t: t != null) (map pick [ "directory" "file" "path" "source" "where" ]);
     in quietly "" (unsafeDiscardStringContext (if isString e then e else if first != [ ] then head first else ""));
   itemPos = e: d: if isAttrs e && e ? directory then unsafeGetAttrPos "directory" e else if isAttrs e && e ? file then unsafeGetAttrPos "file" e else d.pos;
 
-  # defs: [ { file; pos; value; } ]
-  located = depth: s: defs:
+  # defs: [ { file; pos; value; } ]. Each place is announced, since a definition may fail where its merged value does.
+  located = ctx: depth: s: defs:
     let
       unwrapped = concatMap (d: map (x: d // { value = x; }) (unwrap d.value)) defs;
       sets = filter (d: isAttrs d.value) unwrapped;
@@ -229,11 +229,13 @@ let
       elements = concatMap (d: concatMap (e: let r = tryEval e; t = itemText r.value; in
         if r.success && t != "" then [ { name = t; file = d.file; pos = itemPos r.value d; } ] else [ ]) d.value)
         (filter (d: isList d.value) unwrapped);
+      at = places unwrapped;
     in
-    (let at = places unwrapped; in if at == [ ] then { } else { inherit at; })
-    // (if depth > 0 && s.below != null && below != [ ]
-        then { attrs = let g = groupBy (e: e.name) below; in object (attrNames g) (n: located (depth - 1) (s.below n) g.${n}); } else { })
-    // (if s.items && elements != [ ] then { items = mapAttrs (_: places) (groupBy (e: e.name) elements); } else { });
+    enter ctx null (_:
+      (if at == [ ] then { } else { inherit at; })
+      // (if depth > 0 && s.below != null && below != [ ]
+          then { attrs = let g = groupBy (e: e.name) below; in object (attrNames g) (n: located (child ctx n) (depth - 1) (s.below n) g.${n}); } else { })
+      // (if s.items && elements != [ ] then { items = mapAttrs (_: places) (groupBy (e: e.name) elements); } else { }));
 
   definitions = o:
     let
@@ -245,7 +247,7 @@ let
   # The definitions of what lies at `path` below option tree o: the option is there, above it, or below it.
   locate = ctx: depth: s: o: path:
     if isOption o then
-      located depth s (descend (definitions o) path)
+      located ctx depth s (descend (definitions o) path)
     else if !(quietly false (isAttrs o)) then { }
     else if path != [ ] then (if o ? ${head path} then locate ctx depth s o.${head path} (tail path) else { })
     else if depth > 0 && s.below != null then

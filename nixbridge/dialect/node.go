@@ -275,6 +275,11 @@ func (n *Node) unknown() stateward.Unknown {
 		n = n.parent
 	}
 	message, file, line := n.value.Reason()
+	if file == "" {
+		// nix does not tell where a throw stands; where the option is defined is the next best.
+		o := n.Origin()
+		file, line = o.File, o.Line
+	}
 	return stateward.Unknown{
 		// Where a projection failed as a whole there is no option to name.
 		Subject: cmp.Or(n.Path(), "config"), Kind: stateward.UnknownKind(n.value.Text()), Message: message,

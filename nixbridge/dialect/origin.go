@@ -17,9 +17,9 @@ func (n *Node) Origin() stateward.Origin {
 		return o
 	}
 	at := m.place.where
-	first := func(v *Value) {
+	nth := func(v *Value, i int) {
 		if v.Kind() == List && v.Len() > 0 {
-			_, d := v.Index(0)
+			_, d := v.Index(min(i, v.Len()-1))
 			if f := d.Get("file"); f.Kind() == String {
 				o.File = f.Text()
 				line, _ := d.Get("line").Int()
@@ -27,12 +27,12 @@ func (n *Node) Origin() stateward.Origin {
 			}
 		}
 	}
-	first(at.Get("at"))
+	nth(at.Get("at"), 0)
 	for i := len(steps) - 1; i >= 0; i-- {
 		s := steps[i]
 		if s.index >= 0 {
 			if d := at.Get("items").Get(itemText(s.value)); d.Kind() != Absent {
-				first(d)
+				nth(d, s.occurrence())
 			} else if defs := at.Get("at"); !sameFile(defs) {
 				// Any of the definitions of the list may have brought the element.
 				o.File, o.Line = "", 0
@@ -44,9 +44,21 @@ func (n *Node) Origin() stateward.Origin {
 		if at = at.Get("attrs").Get(s.name); at.Kind() == Absent {
 			break
 		}
-		first(at.Get("at"))
+		nth(at.Get("at"), 0)
 	}
 	return o
+}
+
+// occurrence counts the elements with the same text before this one: the module
+// system puts a list together in the order of its definitions.
+func (n *Node) occurrence() int {
+	text, count := itemText(n.value), 0
+	for i := range n.index {
+		if _, v := n.parent.value.Index(i); itemText(v) == text {
+			count++
+		}
+	}
+	return count
 }
 
 // sameFile tells whether all of some definitions stand in one file.

@@ -7,7 +7,7 @@
   # Mistake: two entries for one path that disagree about its owner and mode.
   environment.persistence."/persist".directories = [
     { directory = "/var/lib/vaultwarden"; user = "vaultwarden"; group = "vaultwarden"; mode = "0700"; }
-    { directory = "/var/lib/vaultwarden"; user = "root"; group = "root"; mode = "0755"; }
+    { directory = "/var/lib/vaultwarden"; user = "vaultwarden"; group = "backup"; mode = "0750"; }
   ];
 
   # Mistake: this does not hold, so the host does not build. Whoever evaluates single options never hears of it.

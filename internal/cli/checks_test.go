@@ -1,0 +1,56 @@
+package cli
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/stateward/stateward/aggregate"
+	"github.com/stateward/stateward/internal/golden"
+)
+
+const repository = "../.."
+
+// Each code has a configuration on which it fires, and one, as like as can be, on
+// which it is quiet. Both go through a real nix.
+func TestEveryCheckFiresAndIsQuiet(t *testing.T) {
+	t.Parallel()
+	cache := t.TempDir()
+	var documented []string
+	for _, c := range aggregate.Catalog() {
+		documented = append(documented, c.Code)
+		t.Run(c.Code, func(t *testing.T) {
+			t.Parallel()
+			for name, want := range map[string]bool{"fires": true, "quiet": false} {
+				file := filepath.Join(repository, "testdata/checks", c.Code, name+".nix")
+				out := checkJSON(t, cache, file)
+				require.Len(t, out.Hosts, 1)
+				require.Nil(t, out.Hosts[0].Error, "%s: %+v", file, out.Hosts[0].Error)
+				var codes []string
+				for _, d := range out.Hosts[0].Findings {
+					codes = append(codes, d.Code)
+				}
+				require.Equal(t, want, slices.Contains(codes, c.Code), "%s: findings %v", file, out.Hosts[0].Findings)
+				if name == "quiet" {
+					for _, d := range out.Hosts[0].Findings {
+						require.Equal(t, "info", d.Severity.String(), "%s is not sound: %+v", file, d)
+					}
+				}
+			}
+		})
+	}
+	dirs, err := os.ReadDir(filepath.Join(repository, "testdata/checks"))
+	require.NoError(t, err)
+	var have []string
+	for _, d := range dirs {
+		have = append(have, d.Name())
+	}
+	require.Equal(t, documented, have, "fixtures belong to checks")
+}
+
+func TestChecksDocumentIsFresh(t *testing.T) {
+	golden.Compare(t, filepath.Join(repository, "docs/checks.md"), []byte(checksDocument()))
+}

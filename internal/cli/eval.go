@@ -1,0 +1,104 @@
+package cli
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"github.com/stateward/stateward"
+)
+
+func newEval(env Env) *cobra.Command {
+	var f sourceFlags
+	var output string
+	cmd := &cobra.Command{
+		Use:   "eval [SOURCE]",
+		Short: "Save what a configuration evaluates to",
+		Long: `Eval writes what stateward reads of every host of SOURCE as JSON, so that it can be
+checked later and where there is no nix. docs/evaluation-format.md describes the format.
+Only what a dialect names is in it; of secrets at most the paths of their files.
+
+` + exitStatus,
+		Example: "  stateward eval . -o hosts.json\n  stateward check hosts.json",
+		Args:    cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			ev, err := f.evaluate(cmd.Context(), env, args)
+			if err != nil {
+				return err
+			}
+			var b bytes.Buffer
+			if err := ev.Write(&b); err != nil {
+				return withStatus(StatusStep, err)
+			}
+			if output == "" || output == "-" {
+				_, err = env.Stdout.Write(b.Bytes())
+			} else {
+				err = writeFile(output, b.Bytes())
+			}
+			if err != nil {
+				return withStatus(StatusStep, fmt.Errorf("cannot write the evaluation: %w", err))
+			}
+			failed := false
+			for _, h := range ev.Hosts {
+				if h.Status == stateward.StatusFailed {
+					failed = true
+					_, err := h.Decode()
+					printError(env.Stderr, fmt.Errorf("host %s failed: %w", h.Name, err))
+				}
+			}
+			if failed {
+				return &statusError{status: StatusEvaluation}
+			}
+			return nil
+		},
+	}
+	f.register(cmd)
+	cmd.Flags().StringVarP(&output, "output", "o", "", "write to `FILE` instead of standard output")
+	return cmd
+}
+
+// writeFile replaces a file as a whole or not at all: written beside, synced, renamed.
+// What is there and no regular file (a device, a pipe) is written to as it is.
+func writeFile(name string, data []byte) (err error) {
+	if info, err := os.Stat(name); err == nil && !info.Mode().IsRegular() {
+		return os.WriteFile(name, data, 0)
+	}
+	if real, err := filepath.EvalSymlinks(name); err == nil {
+		name = real
+	}
+	dir := filepath.Dir(name)
+	tmp, err := os.CreateTemp(dir, "."+filepath.Base(name)+".*")
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			tmp.Close()
+			os.Remove(tmp.Name())
+		}
+	}()
+	if _, err = tmp.Write(data); err != nil {
+		return err
+	}
+	if err = tmp.Chmod(0o644); err != nil {
+		return err
+	}
+	if err = tmp.Sync(); err != nil {
+		return err
+	}
+	if err = tmp.Close(); err != nil {
+		return err
+	}
+	if err = os.Rename(tmp.Name(), name); err != nil {
+		return err
+	}
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	return d.Sync()
+}

@@ -1,0 +1,36 @@
+package cli
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"io"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// result is what one run of the command gave.
+type result struct {
+	status         int
+	stdout, stderr string
+}
+
+func run(t *testing.T, stdin io.Reader, args ...string) result {
+	t.Helper()
+	var out, errs bytes.Buffer
+	if stdin == nil {
+		stdin = strings.NewReader("")
+	}
+	status := Main(context.Background(), args, Env{Stdin: stdin, Stdout: &out, Stderr: &errs, Getenv: func(string) string { return "" }})
+	return result{status, out.String(), errs.String()}
+}
+
+func checkJSON(t *testing.T, cache string, source string, args ...string) CheckOutput {
+	t.Helper()
+	r := run(t, nil, append([]string{"check", source, "-o", "json", "--cache-dir", cache}, args...)...)
+	var out CheckOutput
+	require.NoError(t, json.Unmarshal([]byte(r.stdout), &out), "status %d\n%s%s", r.status, r.stdout, r.stderr)
+	return out
+}

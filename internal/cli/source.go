@@ -1,0 +1,111 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/stateward/stateward"
+	"github.com/stateward/stateward/nixbridge"
+)
+
+// sourceFlags are the flags of every command that loads hosts.
+type sourceFlags struct {
+	nix      string
+	cacheDir string
+	online   bool
+	workers  int
+	timeout  time.Duration
+	hosts    []string
+	quiet    bool
+}
+
+func (f *sourceFlags) register(cmd *cobra.Command) {
+	fs := cmd.Flags()
+	fs.StringArrayVar(&f.hosts, "host", nil, "only this `HOST`; may be repeated")
+	fs.StringVar(&f.nix, "nix", "nix", "the nix to run, a name on PATH or a `FILE`; 2.8 or newer")
+	fs.StringVar(&f.cacheDir, "cache-dir", "", "private folder that nix may write to (`DIR`; default $XDG_CACHE_HOME/stateward)")
+	fs.BoolVar(&f.online, "online", false, "let nix fetch locked inputs from the network")
+	fs.IntVar(&f.workers, "workers", 0, "evaluate `N` hosts at once (default: as many as processors and memory allow)")
+	fs.DurationVar(&f.timeout, "timeout", 0, "give a host up after this `TIME`, such as 5m (default: never)")
+	fs.BoolVarP(&f.quiet, "quiet", "q", false, "say nothing on standard error while nix works")
+}
+
+// sourceArg is the SOURCE of a command line.
+func sourceArg(args []string) string {
+	if len(args) == 0 {
+		return "."
+	}
+	return args[0]
+}
+
+func (f *sourceFlags) evaluator(env Env) *nixbridge.Evaluator {
+	e := &nixbridge.Evaluator{Nix: f.nix, CacheDir: f.cacheDir, Online: f.online, Workers: f.workers, Timeout: f.timeout}
+	if !f.quiet {
+		e.Progress = func(ev nixbridge.Event) { fmt.Fprintf(env.Stderr, "stateward: %s\n", printable(ev.String())) }
+	}
+	return e
+}
+
+// evaluate runs nix, or reads a saved evaluation.
+func (f *sourceFlags) evaluate(ctx context.Context, env Env, args []string) (*nixbridge.Evaluation, error) {
+	if f.workers < 0 {
+		return nil, fmt.Errorf("--workers %d is less than one", f.workers)
+	}
+	if f.timeout < 0 {
+		return nil, fmt.Errorf("--timeout %s is negative", f.timeout)
+	}
+	src, err := nixbridge.ParseSource(sourceArg(args))
+	if err != nil {
+		return nil, err
+	}
+	ev, err := f.evaluator(env).Read(ctx, src, env.Stdin)
+	if err != nil {
+		return nil, withStatus(StatusEvaluation, err)
+	}
+	if len(f.hosts) > 0 {
+		if err := ev.Select(f.hosts); err != nil {
+			return nil, withStatus(StatusEvaluation, err)
+		}
+	}
+	return ev, nil
+}
+
+// loaded is one host, or why there is none.
+type loaded struct {
+	name, source string
+	host         *stateward.Host
+	err          error
+}
+
+func (f *sourceFlags) load(ctx context.Context, env Env, args []string) ([]loaded, error) {
+	ev, err := f.evaluate(ctx, env, args)
+	if err != nil {
+		return nil, err
+	}
+	var out []loaded
+	for _, h := range ev.Hosts {
+		host, err := h.Decode()
+		out = append(out, loaded{name: h.Name, source: h.Source, host: host, err: err})
+	}
+	return out, nil
+}
+
+// oneOf says that a flag has no such value.
+type oneOf struct {
+	flag, got string
+	want      []string
+}
+
+func (e *oneOf) Error() string { return fmt.Sprintf("%s %q is none of %v", e.flag, e.got, e.want) }
+
+func checkOneOf(flag, got string, want ...string) error {
+	for _, w := range want {
+		if got == w {
+			return nil
+		}
+	}
+	return &oneOf{flag, got, want}
+}

@@ -1,0 +1,262 @@
+package cli
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/fatih/color"
+
+	"github.com/stateward/stateward"
+)
+
+// textReport prints a check for people: the hosts that need attention, their findings, and last a
+// table that is read in five seconds.
+type textReport struct {
+	w        io.Writer
+	survival bool
+	summary  bool
+
+	bold, faint, bad, warn, good, info func(a ...any) string
+}
+
+func newTextReport(w io.Writer, colour, survival, summary bool) *textReport {
+	style := func(attrs ...color.Attribute) func(a ...any) string {
+		c := color.New(attrs...)
+		// The library looks at the process's own terminal; we were told.
+		if colour {
+			c.EnableColor()
+		} else {
+			c.DisableColor()
+		}
+		return c.SprintFunc()
+	}
+	return &textReport{
+		w: w, survival: survival, summary: summary,
+		bold: style(color.Bold), faint: style(color.Faint), bad: style(color.FgRed, color.Bold),
+		warn: style(color.FgYellow), good: style(color.FgGreen), info: style(color.FgCyan),
+	}
+}
+
+func (r *textReport) write(out CheckOutput) error {
+	var b strings.Builder
+	for _, h := range out.Hosts {
+		if !r.summary {
+			r.host(&b, h)
+		}
+	}
+	r.table(&b, out)
+	_, err := io.WriteString(r.w, b.String())
+	return err
+}
+
+func (r *textReport) host(b *strings.Builder, h HostOutput) {
+	if h.Error != nil {
+		fmt.Fprintf(b, "%s %s\n", r.bold(printable(h.Name)), r.bad("failed"))
+		fmt.Fprintf(b, "  %s\n", printable(h.Error.Message))
+		if h.Error.Hint != "" {
+			fmt.Fprintf(b, "  %s %s\n", r.faint("hint:"), printable(h.Error.Hint))
+		}
+		b.WriteByte('\n')
+		return
+	}
+	quiet := len(h.Findings) == 0 && h.Status == stateward.StatusOK && !r.survival
+	if quiet {
+		return
+	}
+	fmt.Fprintf(b, "%s\n", r.bold(printable(h.Name)))
+	if h.Root != nil && h.Root.Wiped == stateward.SurvivalNo {
+		fmt.Fprintf(b, "  the root is not wiped: %s\n", printable(h.Root.By))
+	}
+	for _, d := range h.Findings {
+		r.finding(b, d)
+	}
+	if h.Status == stateward.StatusPartial {
+		r.partial(b, h)
+	}
+	if r.survival {
+		r.rows(b, h)
+	}
+	b.WriteByte('\n')
+}
+
+// partial lists what could not be had, but for what a finding has said already.
+func (r *textReport) partial(b *strings.Builder, h HostOutput) {
+	said := map[string]bool{}
+	for _, d := range h.Findings {
+		if d.Code == "SW603" {
+			said[d.Subject] = true
+		}
+	}
+	var rest []string
+	for _, u := range h.Unknown {
+		if !said[u.Subject] {
+			rest = append(rest, printable(u.String()))
+		}
+	}
+	fmt.Fprintf(b, "  %s %s could not be evaluated or understood", r.warn("partial"), count(len(h.Unknown), "value"))
+	if len(rest) == 0 {
+		b.WriteString(", see SW603\n")
+		return
+	}
+	b.WriteString("; no check needs these:\n")
+	for _, u := range rest {
+		fmt.Fprintf(b, "    %s\n", u)
+	}
+}
+
+func (r *textReport) severity(s stateward.Severity) string {
+	switch s {
+	case stateward.SeverityError:
+		return r.bad(s.String())
+	case stateward.SeverityWarning:
+		return r.warn(s.String())
+	default:
+		return r.info(s.String())
+	}
+}
+
+func (r *textReport) finding(b *strings.Builder, d stateward.Diagnostic) {
+	at := ""
+	if d.File != "" {
+		at = "  " + d.File
+		if d.Line > 0 {
+			at += fmt.Sprintf(":%d", d.Line)
+		}
+	}
+	fmt.Fprintf(b, "  %s %s %s%s\n", r.severity(d.Severity), d.Code, printable(d.Subject), r.faint(printable(at)))
+	fmt.Fprintf(b, "    %s\n", printable(d.Message))
+	if d.Hint != "" {
+		fmt.Fprintf(b, "    %s %s\n", r.faint("hint:"), printable(d.Hint))
+	}
+	if d.Acknowledged != "" {
+		fmt.Fprintf(b, "    %s %s\n", r.faint("accepted:"), printable(d.Acknowledged))
+	}
+}
+
+// stateWords are how the answers of the matrix read.
+var stateWords = map[stateward.TierState]string{
+	stateward.SurvivalYes: "survives", stateward.SurvivalNo: "lost", stateward.SurvivalUnknown: "unknown", stateward.SurvivalNotNeeded: "not needed",
+}
+
+func (r *textReport) rows(b *strings.Builder, h HostOutput) {
+	if len(h.Survival) == 0 {
+		b.WriteString("  no enabled service names any state\n")
+		return
+	}
+	b.WriteString("  at a reboot:\n")
+	cells := [][]string{}
+	for _, row := range h.Survival {
+		t := row.Tiers[stateward.TierReboot]
+		path := row.Path
+		if path == "" {
+			path = "(unknown)"
+		}
+		cells = append(cells, []string{stateWords[t.State], printable(path), printable(row.Service), printable(row.Origin), printable(t.By)})
+	}
+	for _, line := range align(cells) {
+		fmt.Fprintf(b, "    %s\n", line)
+	}
+}
+
+// table is the summary.
+func (r *textReport) table(b *strings.Builder, out CheckOutput) {
+	cells := [][]string{{"HOST", "EVALUATED", "ROOT", "AFTER A REBOOT", "FINDINGS"}}
+	for _, h := range out.Hosts {
+		if h.Error != nil {
+			cells = append(cells, []string{printable(h.Name), string(h.Status), "-", "-", "-"})
+			continue
+		}
+		root := map[stateward.TierState]string{stateward.SurvivalYes: "wiped", stateward.SurvivalNo: "kept"}[h.Root.Wiped]
+		if root == "" {
+			root = "unknown"
+		}
+		cells = append(cells, []string{printable(h.Name), string(h.Status), root, survivalSummary(h.Survival), findingSummary(h)})
+	}
+	for i, line := range align(cells) {
+		if i == 0 {
+			line = r.bold(line)
+		}
+		fmt.Fprintln(b, line)
+	}
+}
+
+func survivalSummary(rows []stateward.SurvivalRow) string {
+	n := map[stateward.TierState]int{}
+	for _, row := range rows {
+		n[row.Tiers[stateward.TierReboot].State]++
+	}
+	total := len(rows) - n[stateward.SurvivalNotNeeded]
+	if total == 0 {
+		return "no state named"
+	}
+	s := fmt.Sprintf("%d of %d survive", n[stateward.SurvivalYes], total)
+	if lost := n[stateward.SurvivalNo]; lost > 0 {
+		s += fmt.Sprintf(", %d lost", lost)
+	}
+	if unknown := n[stateward.SurvivalUnknown]; unknown > 0 {
+		s += fmt.Sprintf(", %d unknown", unknown)
+	}
+	return s
+}
+
+func findingSummary(h HostOutput) string {
+	n := map[stateward.Severity]int{}
+	accepted := 0
+	for _, d := range h.Findings {
+		if d.Acknowledged != "" {
+			accepted++
+			continue
+		}
+		n[d.Severity]++
+	}
+	var parts []string
+	for _, s := range []stateward.Severity{stateward.SeverityError, stateward.SeverityWarning, stateward.SeverityInfo} {
+		if n[s] > 0 {
+			parts = append(parts, count(n[s], s.String()))
+		}
+	}
+	if accepted > 0 {
+		parts = append(parts, fmt.Sprintf("%d accepted", accepted))
+	}
+	if len(parts) == 0 {
+		if h.Status != stateward.StatusOK {
+			return "none in what could be read"
+		}
+		return "none"
+	}
+	return strings.Join(parts, ", ")
+}
+
+func count(n int, word string) string {
+	if n == 1 || word == "info" {
+		return fmt.Sprintf("%d %s", n, word)
+	}
+	return fmt.Sprintf("%d %ss", n, word)
+}
+
+// align pads columns to one width; the last is left as it is.
+func align(rows [][]string) []string {
+	var width []int
+	for _, row := range rows {
+		for i, c := range row {
+			if i == len(width) {
+				width = append(width, 0)
+			}
+			width[i] = max(width[i], utf8.RuneCountInString(c))
+		}
+	}
+	var out []string
+	for _, row := range rows {
+		var b strings.Builder
+		for i, c := range row {
+			b.WriteString(c)
+			if i < len(row)-1 {
+				b.WriteString(strings.Repeat(" ", width[i]-utf8.RuneCountInString(c)+2))
+			}
+		}
+		out = append(out, strings.TrimRight(b.String(), " "))
+	}
+	return out
+}

@@ -1,0 +1,4 @@
+{
+  # Neither a NixOS host nor anything else that is known.
+  config.deployment.targetHost = "forge.example";
+}
