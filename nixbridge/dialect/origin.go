@@ -32,7 +32,7 @@ func (n *Node) Origin() stateward.Origin {
 		s := steps[i]
 		if s.index >= 0 {
 			if d := at.Get("items").Get(itemText(s.value)); d.Kind() != Absent {
-				nth(d, s.occurrence())
+				nth(d, s.occurrence(d.Len()))
 			} else if defs := at.Get("at"); !sameFile(defs) {
 				// Any of the definitions of the list may have brought the element.
 				o.File, o.Line = "", 0
@@ -49,9 +49,12 @@ func (n *Node) Origin() stateward.Origin {
 	return o
 }
 
-// occurrence counts the elements with the same text before this one: the module
-// system puts a list together in the order of its definitions.
-func (n *Node) occurrence() int {
+// occurrence counts the elements with the same text before this one, where there
+// are several: the module system puts a list together in the order of its definitions.
+func (n *Node) occurrence(of int) int {
+	if of < 2 {
+		return 0
+	}
 	text, count := itemText(n.value), 0
 	for i := range n.index {
 		if _, v := n.parent.value.Index(i); itemText(v) == text {
