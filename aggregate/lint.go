@@ -55,7 +55,7 @@ func Lint(in Input) Report {
 	}
 	slices.SortFunc(out, stateward.CompareDiagnostics)
 	out = slices.Compact(out)
-	return Report{Root: f.root, Findings: out, Survival: rowsOf(f.storage, f.rows)}
+	return Report{Root: f.root, Findings: out, Survival: survivalRows(f.rows)}
 }
 
 // facts are what checks share, computed once for a host.

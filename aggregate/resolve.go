@@ -173,24 +173,35 @@ func Resolve(h *stateward.Host, opts Options) (*Resolution, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &resolver{storage: s, Resolution: &Resolution{Root: root.path, RootName: root.Name}, at: map[stateward.AbsPath]int{}}
-	own := root.Directories.Or(nil)
+	r := &resolver{storage: s, Resolution: &Resolution{Root: root.path, RootName: root.Name},
+		at: map[stateward.AbsPath]int{}, collected: map[string]struct{}{}}
 	for _, why := range []func() (stateward.Unknown, bool){h.Persistence.Why, root.Directories.Why} {
 		if u, unknown := why(); unknown {
 			r.note(NoteUnknown, u.Subject, "", u.String(), stateward.Origin{Option: u.Subject})
 		}
 	}
+	own := root.Directories.Or(nil)
+	if root.Directories.IsUnknown() {
+		for _, e := range root.Seen {
+			if e.Kind == stateward.Directory {
+				own = append(own, e)
+			}
+		}
+	}
 	for _, e := range own {
-		r.add(ResolvedEntry{Entry: e, From: FromHost})
+		r.own(e)
 	}
 	services := h.Services.Or(nil)
-	r.Collection = Collect(withoutCollected(own, Collect(nil, services).Entries), services)
-	collected := map[string]bool{}
-	for _, e := range r.Collection.Collected() {
-		collected[e.Text] = true
+	collected := Collect(nil, services)
+	before := withoutCollected(own, collected.Entries)
+	r.Collection = Collection{Entries: slices.Concat(before, collected.Entries), Own: len(before), Unknown: collected.Unknown}
+	for _, e := range collected.Entries {
+		r.collected[e.Text] = struct{}{}
 	}
-	for _, row := range stateRows(s) {
-		r.state(row, collected)
+	r.twice()
+	rows := stateRows(s)
+	for i := range rows {
+		r.state(&rows[i])
 	}
 	r.nest(opts.Collapse)
 	slices.SortFunc(r.Notes, func(a, b Note) int {
@@ -203,25 +214,28 @@ func Resolve(h *stateward.Host, opts Options) (*Resolution, error) {
 func chooseRoot(h *stateward.Host, asked string) (*persistenceRoot, error) {
 	var names []string
 	var found []*persistenceRoot
+	byPath, err := stateward.ParsePath(asked)
 	for _, p := range h.Persistence.Or(nil) {
 		path, ok := p.Path.Get()
 		if enabled, known := p.Enable.Get(); !ok || known && !enabled {
 			continue
 		}
 		names = append(names, p.Name)
-		if asked == "" || asked == p.Name || asked == path.String() {
-			found = append(found, &persistenceRoot{PersistenceRoot: p, path: path})
+		root := &persistenceRoot{PersistenceRoot: p, path: path}
+		if asked != "" && asked == p.Name {
+			return root, nil
+		}
+		if asked == "" || path == byPath {
+			found = append(found, root)
 		}
 	}
 	slices.Sort(names)
 	if len(found) == 1 {
 		return found[0], nil
 	}
-	if asked != "" && len(found) == 0 {
-		// A root that the host does not have yet may be named by its path.
-		if path, err := stateward.ParsePath(asked); err == nil && len(names) == 0 {
-			return &persistenceRoot{PersistenceRoot: stateward.PersistenceRoot{Name: asked}, path: path}, nil
-		}
+	// A root that the host does not have yet may be named by its path.
+	if err == nil && len(names) == 0 {
+		return &persistenceRoot{PersistenceRoot: stateward.PersistenceRoot{Name: asked}, path: byPath}, nil
 	}
 	return nil, &RootError{Asked: asked, Have: names}
 }
@@ -229,23 +243,39 @@ func chooseRoot(h *stateward.Host, asked string) (*persistenceRoot, error) {
 type resolver struct {
 	*storage
 	*Resolution
-	at map[stateward.AbsPath]int
+	at        map[stateward.AbsPath]int
+	collected map[string]struct{}
 }
 
 func (r *resolver) note(kind NoteKind, path, other, message string, o stateward.Origin) {
 	r.Notes = append(r.Notes, Note{Kind: kind, Path: path, Other: other, Message: message, Origin: o})
 }
 
-// state adds what one state path needs.
-func (r *resolver) state(row stateRow, collected map[string]bool) {
-	sp := row.state
-	switch {
-	case sp.Text == "":
-		if sp.Problem != nil {
-			r.note(NoteUnusable, sp.Text, "", sp.Problem.Error(), sp.Origin)
-		} else {
-			r.note(NoteUnknown, sp.Origin.Option, row.Service, "the state of "+row.Service+" could not be read: "+row.reboot.By, sp.Origin)
+// twice notes the paths that the collector writes twice, or beside the host's own: they
+// trip Impermanence's assertion (P2).
+func (r *resolver) twice() {
+	first := make(map[stateward.AbsPath]int, len(r.Collection.Entries))
+	for i := range r.Collection.Entries {
+		e := &r.Collection.Entries[i]
+		if e.Problem != nil {
+			continue
 		}
+		j, ok := first[e.Path]
+		if !ok {
+			first[e.Path] = i
+			continue
+		}
+		have := r.Collection.Entries[j].Origin.String()
+		r.note(NoteMerged, e.Path.String(), have, fmt.Sprintf("%s and %s name one path", have, e.Origin), e.Origin)
+	}
+}
+
+// state adds what one place needs.
+func (r *resolver) state(row *stateRow) {
+	sp, service := row.state, row.service.Name
+	switch {
+	case row.unread:
+		r.note(NoteUnknown, sp.Origin.Option, service, "the state of "+service+" could not be read: "+row.reboot.By, sp.Origin)
 		return
 	case sp.Problem != nil:
 		r.note(NoteUnusable, sp.Text, "", sp.Problem.Error(), sp.Origin)
@@ -253,43 +283,67 @@ func (r *resolver) state(row stateRow, collected map[string]bool) {
 	case row.reboot.State == stateward.SurvivalNotNeeded:
 		return
 	case unpersistable(sp.Path) != "":
-		r.note(NoteUnusable, sp.Path.String(), row.Service, unpersistable(sp.Path), sp.Origin)
+		r.note(NoteUnusable, sp.Path.String(), service, unpersistable(sp.Path), sp.Origin)
 		return
 	}
+	e := r.stated(sp, service)
+	i, ok := r.at[e.Path]
+	switch {
+	case ok:
+		r.merge(i, e)
+		r.Entries[i].Services = addSorted(r.Entries[i].Services, service)
+	case r.Root != stateward.Root && r.Root.Contains(e.Path):
+		r.note(NoteCovered, e.Path.String(), r.Root.String(), fmt.Sprintf("%s lies in the persistence root %s itself", e.Path, r.Root), e.Origin)
+		return
+	case row.reboot.State == stateward.SurvivalYes && !r.onWipeableRoot(e.Path):
+		r.note(NoteCovered, e.Path.String(), row.reboot.By, e.Path.String()+" survives a reboot already by "+row.reboot.By, e.Origin)
+		return
+	default:
+		if row.reboot.State == stateward.SurvivalUnknown {
+			r.note(NoteUnknown, e.Path.String(), "", "whether something holds "+e.Path.String()+" already is unknown: "+row.reboot.By, e.Origin)
+		}
+		i = len(r.Entries)
+		r.add(ResolvedEntry{Entry: e, From: r.from(row), Services: []string{service}})
+	}
+	for _, sp := range row.also {
+		r.merge(i, r.stated(sp, service))
+	}
+}
+
+func (r *resolver) from(row *stateRow) From {
+	for sp := range row.declarations() {
+		if _, ok := r.collected[sp.Text]; ok {
+			return FromCollector
+		}
+	}
+	return FromState
+}
+
+// stated returns the entry that a state path asks for.
+func (r *resolver) stated(sp *stateward.StatePath, service string) stateward.Entry {
 	e := sp.Entry
 	if p := r.real(sp.Path); p != sp.Path {
-		r.note(NoteMoved, sp.Path.String(), p.String(), fmt.Sprintf("%s runs with DynamicUser: the state is in %s and %s is a symbolic link", row.Service, p, sp.Path), sp.Origin)
+		r.note(NoteMoved, sp.Path.String(), p.String(), fmt.Sprintf("%s runs with DynamicUser: the state is in %s and %s is a symbolic link", service, p, sp.Path), sp.Origin)
 		// The owner is dealt at every start; systemd chowns what it finds. The parent is
 		// persisted as a whole: created for one directory below it, it would get mode 0755,
 		// and no such unit would start.
 		e = stateward.NewEntry(p.String(), e.Kind, e.Origin)
 		if _, ok := r.at[p]; !ok && varLibPrivate.Contains(p) {
 			mode, _ := stateward.NewMode(0o700)
-			e = stateward.NewEntry(varLibPrivate.String(), e.Kind, e.Origin)
+			e = stateward.NewEntry(varLibPrivate.String(), stateward.Directory, e.Origin)
 			e.Mode = stateward.Known(mode, e.Origin)
 		}
 	}
+	return r.respelt(e)
+}
+
+// respelt writes the path of an entry as it is mounted.
+func (r *resolver) respelt(e stateward.Entry) stateward.Entry {
 	if e.Unclean() {
 		r.note(NoteRespelt, e.Path.String(), e.Text, fmt.Sprintf("%q is %s", e.Text, e.Path), e.Origin)
 		e.Text = e.Path.String()
 	}
-	if i, ok := r.at[e.Path]; ok {
-		r.merge(i, e)
-		r.Entries[i].Services = addSorted(r.Entries[i].Services, row.Service)
-		return
-	}
-	if row.reboot.State == stateward.SurvivalYes && !r.onWipeableRoot(e.Path) {
-		r.note(NoteCovered, e.Path.String(), row.reboot.By, e.Path.String()+" survives a reboot already by "+row.reboot.By, e.Origin)
-		return
-	}
-	if row.reboot.State == stateward.SurvivalUnknown {
-		r.note(NoteUnknown, e.Path.String(), "", "whether something holds "+e.Path.String()+" already is unknown: "+row.reboot.By, e.Origin)
-	}
-	from := FromState
-	if collected[sp.Text] {
-		from = FromCollector
-	}
-	r.add(ResolvedEntry{Entry: e, From: from, Services: []string{row.Service}})
+	return e
 }
 
 // onWipeableRoot tells whether p is safe only because the root is not wiped. A
@@ -306,45 +360,50 @@ func (r *resolver) onWipeableRoot(p stateward.AbsPath) bool {
 	return true
 }
 
-// add puts an entry at the end of the list, or merges it into the one that is there.
-func (r *resolver) add(e ResolvedEntry) {
+// own adds an entry of the host's own list.
+func (r *resolver) own(e stateward.Entry) {
 	if e.Problem != nil {
 		r.note(NoteUnusable, e.Text, "", e.Problem.Error(), e.Origin)
 		return
 	}
-	if e.From == FromHost {
-		if unit, ok := r.dynamic[e.Path]; ok {
-			to := r.real(e.Path)
-			r.note(NoteMoved, e.Path.String(), to.String(), fmt.Sprintf("%s runs with DynamicUser: %s is a symbolic link, and persisting it stops the unit", unit, e.Path), e.Origin)
-			e.Entry = stateward.NewEntry(to.String(), e.Kind, e.Origin)
-		}
-		if why := unpersistable(e.Path); why != "" {
-			r.note(NoteUnusable, e.Path.String(), "", why, e.Origin)
-			return
-		}
-		if e.Unclean() {
-			r.note(NoteRespelt, e.Path.String(), e.Text, fmt.Sprintf("%q is %s", e.Text, e.Path), e.Origin)
-			e.Text = e.Path.String()
-		}
+	if unit, ok := r.dynamic[e.Path]; ok {
+		to := r.real(e.Path)
+		r.note(NoteMoved, e.Path.String(), to.String(), fmt.Sprintf("%s runs with DynamicUser: %s is a symbolic link, and persisting it stops the unit", unit, e.Path), e.Origin)
+		e = stateward.NewEntry(to.String(), e.Kind, e.Origin)
 	}
-	if i, ok := r.at[e.Path]; ok {
-		r.merge(i, e.Entry)
+	if rel, ok := r.Root.Rel(e.Path); ok && rel != "." && r.Root != stateward.Root {
+		to, _ := stateward.Root.Join(rel)
+		r.note(NoteRespelt, to.String(), e.Text, fmt.Sprintf("%q is %s seen through the persistence root", e.Text, to), e.Origin)
+		e.Text, e.Path = to.String(), to
+	}
+	if why := unpersistable(e.Path); why != "" {
+		r.note(NoteUnusable, e.Path.String(), "", why, e.Origin)
 		return
 	}
+	e = r.respelt(e)
+	if i, ok := r.at[e.Path]; ok {
+		r.merge(i, e)
+		return
+	}
+	r.add(ResolvedEntry{Entry: e, From: FromHost})
+}
+
+// add puts an entry at the end of the list.
+func (r *resolver) add(e ResolvedEntry) {
 	r.at[e.Path] = len(r.Entries)
 	r.Entries = append(r.Entries, e)
 }
 
 // merge takes over owner and mode that the entry of the list leaves open.
 func (r *resolver) merge(i int, e stateward.Entry) {
+	if !e.HasOwner() {
+		return
+	}
 	have := &r.Entries[i].Entry
 	for _, f := range ownerFields(have, &e) {
 		if f.differ {
-			r.note(NoteConflict, e.Path.String(), e.Origin.String(), fmt.Sprintf("%s is %s by %s and %s by %s", f.name, f.a, have.Origin, f.b, e.Origin), e.Origin)
+			r.note(NoteConflict, e.Path.String(), e.Origin.String(), fmt.Sprintf("%s: %s is %s by %s and %s by %s", e.Path, f.name, f.a, have.Origin, f.b, e.Origin), e.Origin)
 		}
-	}
-	if r.Entries[i].From == FromHost && e.Origin != have.Origin && have.Origin.Option != "" && isEntryOf(e.Origin, have.Origin) {
-		r.note(NoteMerged, e.Path.String(), have.Origin.String(), fmt.Sprintf("%s and %s name one path", have.Origin, e.Origin), e.Origin)
 	}
 	if have.User.IsAbsent() {
 		have.User = e.User
@@ -355,13 +414,6 @@ func (r *resolver) merge(i int, e stateward.Entry) {
 	if have.Mode.IsAbsent() {
 		have.Mode = e.Mode
 	}
-}
-
-// isEntryOf tells whether both stand in an environment.persistence list: two
-// entries there trip Impermanence's assertion, an entry and a service's state do not.
-func isEntryOf(a, b stateward.Origin) bool {
-	const prefix = "environment.persistence."
-	return len(a.Option) > len(prefix) && len(b.Option) > len(prefix) && a.Option[:len(prefix)] == prefix && b.Option[:len(prefix)] == prefix
 }
 
 type ownerField struct {

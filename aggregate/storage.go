@@ -30,6 +30,8 @@ type storage struct {
 	root  RootState
 	// onRoot answers for what lies on the root file system itself.
 	onRoot stateward.TierResult
+	// outer holds every path above a mount or a persisted entry, once it was asked for.
+	outer map[stateward.AbsPath]struct{}
 }
 
 // persistenceRoot is an enabled persistence root whose path is known.

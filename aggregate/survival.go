@@ -3,6 +3,7 @@ package aggregate
 import (
 	"cmp"
 	"fmt"
+	"iter"
 	"slices"
 
 	"github.com/stateward/stateward"
@@ -15,40 +16,68 @@ import (
 //
 // The tier answered here is "reboot".
 func Survival(h *stateward.Host) []stateward.SurvivalRow {
-	return rowsOf(newStorage(h), nil)
+	return survivalRows(stateRows(newStorage(h)))
 }
 
 // stateRow is a survival row with what the checks need of it.
 type stateRow struct {
-	stateward.SurvivalRow
 	service *stateward.Service
-	state   stateward.StatePath
-	reboot  stateward.TierResult
+	// path is where the state really is, or the text that is no path.
+	path  string
+	state *stateward.StatePath
+	// also are further declarations of the same place by the same service.
+	also   []*stateward.StatePath
+	reboot stateward.TierResult
+	// unread tells that the state could not be had at all.
+	unread bool
+}
+
+// declarations are all of one place, that which names the row first.
+func (r *stateRow) declarations() iter.Seq[*stateward.StatePath] {
+	return func(yield func(*stateward.StatePath) bool) {
+		if !yield(r.state) {
+			return
+		}
+		for _, sp := range r.also {
+			if !yield(sp) {
+				return
+			}
+		}
+	}
+}
+
+// compareStates orders declarations of one place.
+func compareStates(a, b *stateward.StatePath) int {
+	return cmp.Or(cmp.Compare(a.Source, b.Source), compareOrigins(a.Origin, b.Origin), cmp.Compare(a.Text, b.Text))
 }
 
 func stateRows(s *storage) []stateRow {
-	type key struct {
-		service string
-		path    stateward.AbsPath
-		text    string
-	}
-	at := map[key]int{}
-	var rows []stateRow
-	put := func(k key, r stateRow) {
-		if i, ok := at[k]; ok {
-			// The same place named twice: the row that says more wins, by name, so that
-			// the order of services does not matter.
-			old := &rows[i]
-			if cmp.Or(moreSure(r.reboot.State)-moreSure(old.reboot.State), cmp.Compare(string(old.state.Source), string(r.state.Source)),
-				cmp.Compare(old.state.Origin.Option, r.state.Origin.Option)) > 0 {
-				rows[i] = r
-			}
+	type key struct{ service, path string }
+	services := s.host.Services.Or(nil)
+	at := make(map[key]int, len(services))
+	rows := make([]stateRow, 0, len(services))
+	put := func(r stateRow) {
+		k := key{r.service.Name, r.path}
+		if r.unread {
+			k.path = "\x00" + r.state.Origin.Option // no path holds a NUL byte
+		}
+		i, ok := at[k]
+		if !ok {
+			at[k] = len(rows)
+			rows = append(rows, r)
 			return
 		}
-		at[k] = len(rows)
-		rows = append(rows, r)
+		// The same place named twice: the answer that is graver counts, the first source
+		// names the row. So the order of services does not matter.
+		old := &rows[i]
+		old.also = append(old.also, r.state)
+		if compareStates(r.state, old.state) < 0 {
+			old.also[len(old.also)-1], old.state, old.service = old.state, r.state, r.service
+		}
+		if cmp.Or(gravity(r.reboot.State)-gravity(old.reboot.State), cmp.Compare(old.reboot.By, r.reboot.By)) > 0 {
+			old.reboot = r.reboot
+		}
 	}
-	services := s.host.Services.Or(nil)
 	for i := range services {
 		svc := &services[i]
 		enabled, known := svc.Enable.Get()
@@ -56,37 +85,38 @@ func stateRows(s *storage) []stateRow {
 			continue
 		}
 		paths, complete := svc.StatePaths()
-		for _, sp := range paths {
-			r := stateRow{service: svc, state: sp, reboot: s.rebootOf(sp)}
+		for j := range paths {
+			sp := &paths[j]
+			r := stateRow{service: svc, state: sp, path: sp.Text, reboot: s.rebootOf(sp)}
 			if !known && r.reboot.State == stateward.SurvivalNo {
 				why, _ := svc.Enable.Why()
 				r.reboot = stateward.TierResult{State: stateward.SurvivalUnknown, By: why.String()}
 			}
-			p := s.real(sp.Path)
-			r.SurvivalRow = stateward.SurvivalRow{Service: svc.Name, Path: p.String(), Origin: string(sp.Source)}
-			if sp.Problem != nil {
-				r.SurvivalRow.Path = sp.Text
+			if sp.Problem == nil {
+				r.path = s.real(sp.Path).String()
 			}
-			put(key{svc.Name, p, r.SurvivalRow.Path}, r)
+			put(r)
 		}
 		if !complete {
 			why, _ := svc.State.Why()
-			r := stateRow{service: svc, reboot: stateward.TierResult{State: stateward.SurvivalUnknown, By: why.String()}}
-			r.state.Origin = stateward.Origin{Option: why.Subject, File: why.File, Line: why.Line}
-			r.SurvivalRow = stateward.SurvivalRow{Service: svc.Name, Origin: why.Subject}
-			put(key{service: svc.Name, text: "?" + why.Subject}, r)
+			o := stateward.Origin{Option: why.Subject, File: why.File, Line: why.Line}
+			put(stateRow{
+				service: svc, unread: true, state: &stateward.StatePath{Entry: stateward.Entry{Origin: o}, Source: stateward.StateSource(why.Subject)},
+				reboot: stateward.TierResult{State: stateward.SurvivalUnknown, By: why.String()},
+			})
 		}
 	}
 	for i := range rows {
-		rows[i].Tiers = map[stateward.Tier]stateward.TierResult{stateward.TierReboot: rows[i].reboot}
+		slices.SortFunc(rows[i].also, compareStates)
 	}
 	slices.SortFunc(rows, func(a, b stateRow) int {
-		return cmp.Or(cmp.Compare(a.Service, b.Service), cmp.Compare(a.Path, b.Path), cmp.Compare(a.Origin, b.Origin))
+		return cmp.Or(cmp.Compare(a.service.Name, b.service.Name), cmp.Compare(a.path, b.path), compareStates(a.state, b.state))
 	})
 	return rows
 }
 
-func moreSure(t stateward.TierState) int {
+// gravity ranks answers for one place.
+func gravity(t stateward.TierState) int {
 	switch t {
 	case stateward.SurvivalNo:
 		return 3
@@ -99,43 +129,55 @@ func moreSure(t stateward.TierState) int {
 	}
 }
 
-func rowsOf(s *storage, rows []stateRow) []stateward.SurvivalRow {
-	if rows == nil {
-		rows = stateRows(s)
-	}
+// survivalRows are the rows as they are reported.
+func survivalRows(rows []stateRow) []stateward.SurvivalRow {
 	out := make([]stateward.SurvivalRow, len(rows))
 	for i, r := range rows {
-		out[i] = r.SurvivalRow
+		out[i] = stateward.SurvivalRow{
+			Service: r.service.Name, Path: r.path, Origin: string(r.state.Source),
+			Tiers: map[stateward.Tier]stateward.TierResult{stateward.TierReboot: r.reboot},
+		}
 	}
 	return out
 }
 
 // rebootOf answers for one state path. What is sure of a pattern decides only
 // when it survives as a whole.
-func (s *storage) rebootOf(sp stateward.StatePath) stateward.TierResult {
+func (s *storage) rebootOf(sp *stateward.StatePath) stateward.TierResult {
 	if sp.Problem != nil {
 		return stateward.TierResult{State: stateward.SurvivalUnknown, By: sp.Problem.Error()}
 	}
 	r := s.reboot(sp.Path)
-	if sp.ReadOnly && r.State == stateward.SurvivalNo {
+	switch {
+	case sp.ReadOnly && r.State != stateward.SurvivalYes:
 		return stateward.TierResult{State: stateward.SurvivalNotNeeded, By: "mounted read-only: nothing is written there"}
-	}
-	if sp.Pattern && r.State == stateward.SurvivalNo && s.anythingPersistedBelow(sp.Path) {
+	case sp.Pattern && r.State == stateward.SurvivalNo && s.anythingBelow(s.real(sp.Path)):
 		return stateward.TierResult{State: stateward.SurvivalUnknown, By: fmt.Sprintf("%s goes on with a specifier that options do not resolve", sp.Text)}
 	}
 	return r
 }
 
-func (s *storage) anythingPersistedBelow(p stateward.AbsPath) bool {
-	for q := range s.persisted {
-		if q.Below(p) {
-			return true
+// anythingBelow tells whether something is mounted or persisted strictly below p.
+func (s *storage) anythingBelow(p stateward.AbsPath) bool {
+	if s.outer == nil {
+		s.outer = map[stateward.AbsPath]struct{}{}
+		for q := range s.persisted {
+			s.noteOuter(q)
+		}
+		for q := range s.mounts {
+			s.noteOuter(q)
 		}
 	}
-	for q := range s.mounts {
-		if q.Below(p) {
-			return true
+	_, ok := s.outer[p]
+	return ok
+}
+
+func (s *storage) noteOuter(p stateward.AbsPath) {
+	for p != stateward.Root {
+		p = p.Parent()
+		if _, ok := s.outer[p]; ok {
+			return
 		}
+		s.outer[p] = struct{}{}
 	}
-	return false
 }

@@ -28,18 +28,18 @@ environment.persistence."/persist".directories = [ "/var/lib/sonarr" ];
 	run: func(f *facts) []stateward.Diagnostic {
 		var out []stateward.Diagnostic
 		for _, r := range f.rows {
-			if r.Path == "" || r.state.Problem != nil {
+			if r.unread || r.state.Problem != nil {
 				continue // SW603 and SW112 speak of those
 			}
 			d := finding(r.state.Origin)
-			d.Service, d.Path = r.Service, r.Path
+			d.Service, d.Path = r.service.Name, r.path
 			switch r.reboot.State {
 			case stateward.SurvivalNo:
-				d.Message = fmt.Sprintf("%s keeps state in %s, which is gone at the next boot: %s", r.Service, r.Path, r.reboot.By)
+				d.Message = fmt.Sprintf("%s keeps state in %s, which is gone at the next boot: %s", d.Service, d.Path, r.reboot.By)
 				d.Hint = f.persistHint(r)
 			case stateward.SurvivalUnknown:
 				d.Severity = stateward.SeverityWarning
-				d.Message = fmt.Sprintf("cannot tell whether %s of %s survives a reboot: %s", r.Path, r.Service, r.reboot.By)
+				d.Message = fmt.Sprintf("cannot tell whether %s of %s survives a reboot: %s", d.Path, d.Service, r.reboot.By)
 				d.Hint = "make what hides the answer readable, or persist the directory"
 			default:
 				continue
@@ -59,5 +59,5 @@ func (f *facts) persistHint(r stateRow) string {
 	if r.state.Kind == stateward.File {
 		list = "files"
 	}
-	return fmt.Sprintf("add %s to %s.%s", nixString(r.Path), stateward.OptionPath("environment", "persistence", root), list)
+	return fmt.Sprintf("add %s to %s.%s", nixString(r.path), stateward.OptionPath("environment", "persistence", root), list)
 }

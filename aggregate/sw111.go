@@ -63,7 +63,9 @@ qgroget.services.sonarr.persistedData = [
 			compare(e.Entry, "")
 		}
 		for _, r := range f.rows {
-			compare(r.state.Entry, r.Service)
+			for sp := range r.declarations() {
+				compare(sp.Entry, r.service.Name)
+			}
 		}
 		return out
 	},

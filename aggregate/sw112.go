@@ -43,15 +43,15 @@ environment.persistence."/persist".directories = [ "var/lib/sonarr" ]; # the lea
 			}
 		}
 		for _, r := range f.rows {
-			if r.Path == "" {
-				continue
+			if r.unread {
+				continue // SW603 speaks of it
 			}
 			e := r.state.Entry
 			switch why := unpersistable(e.Path); {
 			case e.Problem != nil:
-				report(e, r.Service, fmt.Sprintf("%s of %s is unusable", r.state.Source, r.Service), e.Problem.Error())
+				report(e, r.service.Name, fmt.Sprintf("%s of %s is unusable", r.state.Source, r.service.Name), e.Problem.Error())
 			case why != "" && r.state.Source != stateward.SourceVolume:
-				report(e, r.Service, fmt.Sprintf("%s of %s is unusable", r.state.Source, r.Service), why)
+				report(e, r.service.Name, fmt.Sprintf("%s of %s is unusable", r.state.Source, r.service.Name), why)
 			}
 		}
 		for _, j := range f.host.Jobs.Or(nil) {

@@ -1,0 +1,94 @@
+package aggregate_test
+
+import (
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/stretchr/testify/require"
+
+	"github.com/stateward/stateward"
+	"github.com/stateward/stateward/aggregate"
+)
+
+// row is a survival row on one line: service, path, origin, state.
+type row [4]string
+
+func rowsOf(h *stateward.Host) []row {
+	var rows []row
+	for _, r := range aggregate.Survival(h) {
+		rows = append(rows, row{r.Service, r.Path, r.Origin, string(r.Tiers[stateward.TierReboot].State)})
+	}
+	return rows
+}
+
+func TestSurvival(t *testing.T) {
+	volume := func(path string, readOnly bool) stateward.StatePath {
+		return stateward.StatePath{Entry: stateward.NewEntry(path, stateward.Directory, at("v")), Source: stateward.SourceVolume, ReadOnly: readOnly}
+	}
+	pattern := func(path string) stateward.StatePath {
+		return stateward.StatePath{Entry: stateward.NewEntry(path, stateward.Directory, at("p")), Source: stateward.SourceStateDirectory, Pattern: true}
+	}
+	state := func(paths ...stateward.StatePath) part {
+		return changed(contract("app"), func(s *stateward.Service) { s.State = known(paths) })
+	}
+	for _, tc := range []struct {
+		name  string
+		parts []part
+		want  []row
+	}{
+		{"no services", nil, nil},
+		{"unknown services", []part{func(h *stateward.Host) { h.Services = unknown[[]stateward.Service]("services") }}, nil},
+		{"sorted by service and path", []part{service("b", "/b"), service("a", "/z", "/a"), persist("/persist", "/z")},
+			[]row{{"a", "/a", "backupPaths", "no"}, {"a", "/z", "dataDir", "yes"}, {"b", "/b", "dataDir", "no"}}},
+		{"P11 disabled service yields nothing", []part{changed(contract("a", "/a"), func(s *stateward.Service) { s.Enable = known(false) })}, nil},
+		{"service without enable yields nothing", []part{changed(contract("a", "/a"), func(s *stateward.Service) { s.Enable = stateward.Value[bool]{} })}, nil},
+		{"service that may be enabled is in doubt", []part{changed(contract("a", "/a", "/b"), func(s *stateward.Service) { s.Enable = unknown[bool]("a.enable") }), persist("/persist", "/b")},
+			[]row{{"a", "/a", "dataDir", "unknown"}, {"a", "/b", "backupPaths", "yes"}}},
+		{"one place named by two dialects is one row", []part{stateUnit("a", known(false), "a"), service("a", "/var/lib/a")},
+			[]row{{"a", "/var/lib/a", "StateDirectory", "no"}}},
+		{"one place spelt twice is one row", []part{service("a", "/var/lib/a", "/var//lib/a/")},
+			[]row{{"a", "/var/lib/a", "backupPaths", "no"}}},
+		{"one place of two services is two rows", []part{service("a", "/x"), service("b", "/x")},
+			[]row{{"a", "/x", "dataDir", "no"}, {"b", "/x", "dataDir", "no"}}},
+		{"P3 the row says where the state really is", []part{stateUnit("a", known(true), "a"), service("a", "/var/lib/a")},
+			[]row{{"a", "/var/lib/private/a", "StateDirectory", "no"}}},
+		{"state that could not be had is a row without a path", []part{changed(contract("a"), func(s *stateward.Service) {
+			s.State = unknown[[]stateward.StatePath]("a.dataDir")
+			s.StateSeen = []stateward.StatePath{volume("/seen", false)}
+		})}, []row{{"a", "", "a.dataDir", "unknown"}, {"a", "/seen", "volume", "no"}}},
+		{"P10 what is no path is in doubt", []part{service("a", "var/lib/a")}, []row{{"a", "var/lib/a", "dataDir", "unknown"}}},
+		{"P10 the empty text is in doubt", []part{service("a", "")}, []row{{"a", "", "dataDir", "unknown"}}},
+		{"runtime directories need nothing", []part{service("a", "/run/a")}, []row{{"a", "/run/a", "dataDir", "not-needed"}}},
+		{"read-only volume needs nothing", []part{state(volume("/a", true))}, []row{{"app", "/a", "volume", "not-needed"}}},
+		{"read-only volume that survives", []part{state(volume("/a", true)), persist("/persist", "/a")}, []row{{"app", "/a", "volume", "yes"}}},
+		{"read-only volume in doubt needs nothing", []part{state(volume("/a", true)), func(h *stateward.Host) { push(&h.ExtraPools, "tank") }}, []row{{"app", "/a", "volume", "not-needed"}}},
+		{"volume mounted read-only and writable", []part{state(volume("/a", true), volume("/a", false))}, []row{{"app", "/a", "volume", "no"}}},
+		{"template unit of which nothing is persisted", []part{state(pattern("/var/lib/a"))}, []row{{"app", "/var/lib/a", "StateDirectory", "no"}}},
+		{"template unit below a persisted path", []part{state(pattern("/var/lib/a")), persist("/persist", "/var/lib")}, []row{{"app", "/var/lib/a", "StateDirectory", "yes"}}},
+		{"template unit of which an instance is persisted", []part{state(pattern("/var/lib/a")), persist("/persist", "/var/lib/a/x")}, []row{{"app", "/var/lib/a", "StateDirectory", "unknown"}}},
+		{"template unit of which an instance is mounted", []part{state(pattern("/var/lib/a")), fileSystem("/var/lib/a/x/y", "/dev/b", "ext4")}, []row{{"app", "/var/lib/a", "StateDirectory", "unknown"}}},
+		{"template unit beside a persisted path of a like name", []part{state(pattern("/var/lib/a")), persist("/persist", "/var/lib/ab/x")}, []row{{"app", "/var/lib/a", "StateDirectory", "no"}}},
+		{"P1 every source of state", []part{
+			stateUnit("unit", known(false), "unit"), service("svc", "/data", "/backup"),
+			changed(contract("old"), func(s *stateward.Service) {
+				s.State = known([]stateward.StatePath{{Entry: owned("/old", "a", "", ""), Source: stateward.SourcePersistedData}})
+			}), state(volume("/volume", false)),
+		}, []row{
+			{"app", "/volume", "volume", "no"}, {"old", "/old", "persistedData", "no"}, {"svc", "/backup", "backupPaths", "no"},
+			{"svc", "/data", "dataDir", "no"}, {"unit", "/var/lib/unit", "StateDirectory", "no"},
+		}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			require.Empty(t, cmp.Diff(tc.want, rowsOf(with(wiped, tc.parts...))))
+		})
+	}
+	t.Run("a host that keeps its root keeps all", func(t *testing.T) {
+		h := with(kept, service("a", "/a"), stateUnit("b", known(true), "b"))
+		require.Empty(t, cmp.Diff([]row{{"a", "/a", "dataDir", "yes"}, {"b", "/var/lib/private/b", "StateDirectory", "yes"}}, rowsOf(h)))
+	})
+	t.Run("only the tier reboot is answered", func(t *testing.T) {
+		for _, r := range aggregate.Survival(with(wiped, service("a", "/a"))) {
+			require.Len(t, r.Tiers, 1)
+		}
+	})
+}
