@@ -56,14 +56,13 @@ func TestAtticMakesEachMistake(t *testing.T) {
 	let
 		entries = config.environment.persistence."/persist".directories;
 		entry = path: map (d: "${d.user}:${d.group} ${d.mode}") (builtins.filter (d: d.directory == path) entries);
-		mounts = device: builtins.filter (name: config.fileSystems.${name}.device == device) (builtins.attrNames config.fileSystems);
 	in {
 		wiped = config.boot.initrd.postDeviceCommands;
 		P1 = [ config.services.sonarr.enable config.services.sonarr.dataDir (entry "/var/lib/sonarr") ];
 		P2 = [ (entry "/var/log") (entry "/var/lib/jellyfin") (entry "/var/lib/jellyfin/metadata") ];
 		P3 = [ config.systemd.services.prowlarr.serviceConfig.DynamicUser (entry "/var/lib/prowlarr") (entry "/var/lib/private") ];
 		P4 = [ config.fileSystems."/var/lib/postgresql".device (entry "/var/lib/postgresql") ];
-		P5 = [ config.fileSystems.films.mountPoint (mounts "tank/photos") config.fileSystems."/srv/media/music".neededForBoot ];
+		P5 = [ config.fileSystems.films.mountPoint config.fileSystems."/srv/media/music".neededForBoot ];
 		P6 = config.fileSystems."/persist".neededForBoot;
 		P7 = [ (entry "/var/lib/nixos") config.users.users.vaultwarden.uid ];
 		P10 = [ (entry "/var/lib/vaultwarden") (entry "var/lib/uploads") (entry "/var/lib/thumbnails/") (entry "/tmp/uploads") ];
@@ -78,10 +77,10 @@ func TestAtticMakesEachMistake(t *testing.T) {
 		"P2":    []any{list("root:root 0755", "root:root 0755"), list("jellyfin:jellyfin 0700"), list("jellyfin:jellyfin 0700")},
 		"P3":    []any{true, root, root},
 		"P4":    []any{"rpool/safe/postgresql", list("postgres:postgres 0750")},
-		"P5":    []any{"/srv/media", list("/srv/photos", "/srv/pictures"), true},
+		"P5":    []any{"/srv/media", true},
 		"P6":    false,
 		"P7":    []any{list(), nil},
-		"P10":   []any{list("vaultwarden:vaultwarden 0700", "root:root 0755"), root, root, root},
+		"P10":   []any{list("vaultwarden:vaultwarden 0700", "vaultwarden:backup 0750"), root, root, root},
 		"P11":   []any{false, list("radarr:radarr 0700")},
 		"N1":    "path",
 		"N2":    []any{list("vaultwarden: anybody may sign up; set SIGNUPS_ALLOWED = false."), list("vaultwarden: the admin page has no token.")},

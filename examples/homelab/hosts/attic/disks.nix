@@ -15,10 +15,6 @@
 
     # Mistake: this is mounted early, then /srv/media is mounted over it.
     "/srv/media/music" = { device = "tank/music"; fsType = "zfs"; neededForBoot = true; };
-
-    # Mistake: one dataset in two places.
-    "/srv/photos" = { device = "tank/photos"; fsType = "zfs"; };
-    "/srv/pictures" = { device = "tank/photos"; fsType = "zfs"; };
   };
 
   boot.supportedFilesystems = [ "zfs" ];
