@@ -183,8 +183,8 @@ func TestDefinitionsAreLocated(t *testing.T) {
 			want stateward.Origin
 		}{
 			{n.At("test", "a", "text"), stateward.Origin{Option: "test.a.text", File: "/elsewhere/module.nix"}},
-			{n.At("test", "a", "list").List()[0], stateward.Origin{Option: "test.a.list[0]", File: here, Line: 90}},
-			{n.At("test", "a", "list").List()[1], stateward.Origin{Option: "test.a.list[1]", File: here, Line: 92}},
+			{n.At("test", "a", "list").List()[0], stateward.Origin{Option: "test.a.list[0]", File: here, Line: 92}},
+			{n.At("test", "a", "list").List()[1], stateward.Origin{Option: "test.a.list[1]", File: here, Line: 94}},
 			{n.At("settings", "inner", "on"), stateward.Origin{Option: "settings.inner.on", File: here}},
 		} {
 			if d := cmp.Diff(tc.want, tc.at.Origin()); d != "" {

@@ -207,6 +207,8 @@ func TestHostsThatAreNone(t *testing.T) {
 			"nothing":      "the configuration is broken",
 			"broken":       "attribute 'config' missing",
 			"everySection": "cannot go on",
+			"undetected":   "no names at all",
+			"undetectable": "attribute 'nope' missing",
 		} {
 			ev, err := e.Evaluate(t.Context(), source(t, "testdata/hosts.nix#"+arg))
 			require.NoError(t, err)

@@ -79,14 +79,15 @@ func (s *session) evaluateHost(ctx context.Context, h hostPlace) *HostEvaluation
 // isWhere tells whether a place only locates definitions.
 func isWhere(path []string) bool { return len(path) > 1 && path[1] == "where" }
 
-// evaluate reads the host. An error that tryEval cannot catch ends the whole
-// evaluation, so it is done again with every place announced, and again without the place
-// announced last, until what is left can be evaluated.
+// evaluate reads the host, with every place announced before it is entered. An
+// error that tryEval cannot catch ends the whole evaluation, so it is done again without the
+// place announced last, until what is left can be evaluated.
 func (r *hostRun) evaluate(ctx context.Context) (*dialect.Value, error) {
-	mark := ""
+	// Whatever the configuration itself prints cannot be taken for an announcement.
+	mark := "stateward " + rand.Text() + " "
 	memory := 0
 	for again := 0; ; {
-		log := &nixLog{mark: []byte(mark), full: mark != ""}
+		log := &nixLog{mark: []byte(mark), full: true}
 		out, err := r.read(ctx, log, probeArgs{skip: &r.skip, mark: mark, utf8: r.utf8, where: true})
 		if err == nil {
 			v, err := r.parse(out)
@@ -111,10 +112,6 @@ func (r *hostRun) evaluate(ctx context.Context) (*dialect.Value, error) {
 			if memory++; memory > maxMemory {
 				return nil, err
 			}
-		}
-		if mark == "" {
-			mark = "stateward " + rand.Text() + " "
-			continue
 		}
 		place, ok := log.announced()
 		if !ok || len(place) == 0 {
@@ -156,8 +153,11 @@ func (r *hostRun) blame(place []string, err error, again int) ([]string, bool) {
 	place = slices.Clone(place)
 	switch {
 	case isWhere(place):
-		// Where something is defined is worth one more run for each section, not more.
-		place = place[:min(len(place), section)]
+		// Where something is defined is worth two more runs for each section, not more.
+		key := "where\x00" + strings.Join(place[:min(len(place), section)], "\x00")
+		if r.same[key]++; r.same[key] > 2 {
+			place = place[:min(len(place), section)]
+		}
 	case again >= maxAgain:
 		place = place[:min(len(place), section)]
 	default:
@@ -182,6 +182,10 @@ func (r *hostRun) blame(place []string, err error, again int) ([]string, bool) {
 		return len(b.path) > len(place) && slices.Equal(b.path[:len(place)], place)
 	})
 	r.blamed = append(r.blamed, blame{place, err})
+	// The definition of what cannot be had mostly cannot be had either. It is only located to this depth.
+	if !isWhere(place) && len(place) > section && len(place) <= section+2 {
+		r.skip.add(append([]string{place[0], "where"}, place[2:]...))
+	}
 	return place, true
 }
 
@@ -195,8 +199,11 @@ func bareMessage(err error) string {
 
 // placeName prints a place of the projections' output as the option path that it stands for.
 func placeName(place []string) string {
-	if len(place) < 3 || isWhere(place) {
+	if len(place) < 3 {
 		return strings.Join(place, ".")
+	}
+	if isWhere(place) {
+		return "locating " + placeName(append([]string{place[0], "sections"}, place[2:]...))
 	}
 	name := place[2]
 	for _, c := range place[3:] {
@@ -323,9 +330,34 @@ func (r *hostRun) explain(ctx context.Context, v *dialect.Value) error {
 	return nil
 }
 
-// wholeFailure tells that a host failed as a whole: several sections, and all of
-// them with one and the same error.
+// wholeFailure tells that a host failed as a whole: no dialect is known to apply,
+// and of one it could not be had; or several sections have one and the same error,
+// and there is nothing in any other.
 func wholeFailure(host string, v *dialect.Value) error {
+	reason := func(u *dialect.Value) *EvalError {
+		message, file, line := u.Reason()
+		return &EvalError{Host: host, Message: message, File: file, Line: line}
+	}
+	var undetected *EvalError
+	applies := false
+	for i := range v.Len() {
+		_, d := v.Index(i)
+		on := d.Get("detected")
+		switch {
+		case d.Kind() == dialect.Unknown:
+			undetected = cmp.Or(undetected, reason(d))
+		case on.Kind() == dialect.Unknown:
+			undetected = cmp.Or(undetected, reason(on))
+		case on.Text() == "true":
+			applies = true
+		}
+	}
+	if !applies {
+		if undetected != nil {
+			return undetected
+		}
+		return nil
+	}
 	var first *EvalError
 	n := 0
 	for i := range v.Len() {
@@ -334,17 +366,19 @@ func wholeFailure(host string, v *dialect.Value) error {
 		for j := range sections.Len() {
 			_, s := sections.Index(j)
 			switch s.Kind() {
-			case dialect.Absent:
-				continue
 			case dialect.Unknown:
+			case dialect.Absent, dialect.Null:
+				continue
 			default:
+				if k := s.Kind(); (k == dialect.List || k == dialect.Attrs) && s.Len() == 0 {
+					continue
+				}
 				return nil
 			}
-			message, file, line := s.Reason()
 			n++
-			if first == nil {
-				first = &EvalError{Host: host, Message: message, File: file, Line: line}
-			} else if first.Message != message || first.File != file || first.Line != line {
+			if e := reason(s); first == nil {
+				first = e
+			} else if first.Message != e.Message || first.File != e.File || first.Line != e.Line {
 				return nil
 			}
 		}

@@ -285,14 +285,17 @@ let
             under = if s ? rooted then s.shape else s;
         in ctx: if path == null || !(isAttrs under && under ? read) then { } else locate ctx 2 under options path;
       run = projection { inherit probe; } { inherit config options; };
+      # A dialect that does not apply reads nothing.
+      applies = c: p: c.skip != true && announce c (quietly false ((p.detected or false) == true));
       parts = ctx: p: {
         detected = c: enter c (p.detected or false) (d: d == true);
+      } // (if !(applies (child ctx "detected") p) then { } else {
         sections = c: enter c (p.sections or { }) (s:
           object (wanted c (attrNames s)) (n: readSection n (child c n) s.${n}));
       } // (if origins && !raw then {
         where = c: enter c (p.sections or { }) (s:
           object (wanted c (attrNames s)) (n: let o = child c n; in enter o s.${n} (shape: enter o (originOf n shape o) (t: t))));
-      } else { });
+      } else { }));
     in
     enter ctx run (p: let ps = parts ctx p; in object (wanted ctx (attrNames ps)) (n: ps.${n} (child ctx n)));
 in

@@ -100,12 +100,6 @@ func (t *Tree) Unknowns() []stateward.Unknown {
 	us := slices.Clone(t.wrong)
 	var visit func(n *Node)
 	visit = func(n *Node) {
-		if n.Kind() == Unknown {
-			if !t.ignored[n.value] {
-				us = append(us, n.unknown())
-			}
-			return
-		}
 		if n.place != nil {
 			for _, name := range n.place.names {
 				visit(n.At(name))

@@ -3,7 +3,7 @@
 { config, options }:
 with probe;
 {
-  detected = config ? test;
+  detected = config ? test && !(config ? detection && config.detection);
   sections = {
     "test" = attrsOf (fields {
       text = any;

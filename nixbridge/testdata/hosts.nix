@@ -77,6 +77,8 @@ in
   noHost = { lib = 1; };
   endless.config = { test.a.text = builtins.foldl' (a: b: a + b) 0 (builtins.genList (i: builtins.length (builtins.genList (j: j) 100000)) 100000000); };
   hungry.config = { test.a.value = builtins.length (builtins.concatLists (builtins.genList (i: builtins.genList (j: "${toString i}${toString j}") 100000) 100000)); test.b.text = "sound"; };
+  undetected.config = { ${throw "no names at all"} = 1; };
+  undetectable.config = { test = { }; detection = { }.nope; };
   everySection.config = builtins.listToAttrs (map (n: { name = n; value = throw "cannot go on"; }) [ "test" "tree" "checks" "names" ]) // { numbers = throw "cannot go on"; };
 
   located.config = { test.a = { text = "t"; list = [ "/one" { directory = "/two"; } ]; }; settings.inner.on = 1; };
