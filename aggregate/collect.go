@@ -32,15 +32,17 @@ func (c Collection) Collected() []stateward.Entry { return c.Entries[c.Own:] }
 // disabled ones are left out, of equal entries the first is kept, and the
 // host's own entries stand before all others, untouched. Texts are compared as
 // they are written: the collector takes "/a" and "/a/" for two paths.
-// [Resolve] does not.
+// [Resolve] does not. Owner and mode are compared by value, "750" as "0750", and an
+// attribute set that gives neither counts as the text: a [stateward.Entry] does not
+// tell them apart.
 func Collect(own []stateward.Entry, services []stateward.Service) Collection {
 	c := Collection{Own: len(own)}
 	c.Entries = make([]stateward.Entry, len(own), len(own)+2*len(services))
 	copy(c.Entries, own)
 	seen := newEntrySet(len(services))
-	add := func(e stateward.Entry) {
+	add := func(e *stateward.Entry) {
 		if seen.add(e) {
-			c.Entries = append(c.Entries, e)
+			c.Entries = append(c.Entries, *e)
 		}
 	}
 	for _, i := range orderByName(services) {
@@ -59,13 +61,13 @@ func Collect(own []stateward.Entry, services []stateward.Service) Collection {
 			continue
 		}
 		if e, ok := s.DataDir.Get(); ok {
-			add(e)
+			add(&e)
 		} else if why, unknown := s.DataDir.Why(); unknown {
 			c.Unknown = append(c.Unknown, why)
 		}
 		if es, ok := s.BackupPaths.Get(); ok {
-			for _, e := range es {
-				add(e)
+			for i := range es {
+				add(&es[i])
 			}
 		} else if why, unknown := s.BackupPaths.Why(); unknown {
 			c.Unknown = append(c.Unknown, why)
@@ -95,9 +97,26 @@ type entrySet struct {
 	sets  map[entryKey]struct{}
 }
 
+// entryKey is an entry without its origin.
 type entryKey struct {
-	text, user, group, mode string
-	kind                    stateward.EntryKind
+	text        string
+	kind        stateward.EntryKind
+	user, group stateward.Owner
+	mode        stateward.Mode
+	// why says what is unknown of it.
+	why string
+}
+
+func keyOf(e *stateward.Entry) entryKey {
+	k := entryKey{text: e.Text, kind: e.Kind, user: e.User.Or(stateward.Owner{}), group: e.Group.Or(stateward.Owner{}), mode: e.Mode.Or(stateward.Mode{})}
+	for _, v := range []interface {
+		Why() (stateward.Unknown, bool)
+	}{e.User, e.Group, e.Mode} {
+		if why, unknown := v.Why(); unknown {
+			k.why += why.String() + "\n"
+		}
+	}
+	return k
 }
 
 func newEntrySet(hint int) *entrySet {
@@ -105,19 +124,16 @@ func newEntrySet(hint int) *entrySet {
 }
 
 // add reports whether e was not there yet.
-func (s *entrySet) add(e stateward.Entry) bool {
+func (s *entrySet) add(e *stateward.Entry) bool {
 	if !e.HasOwner() && e.Kind == stateward.Directory {
 		before := len(s.texts)
 		s.texts[e.Text] = struct{}{}
 		return len(s.texts) > before
 	}
-	k := entryKey{text: e.Text, user: e.User.String(), group: e.Group.String(), mode: e.Mode.String(), kind: e.Kind}
-	if _, ok := s.sets[k]; ok {
-		return false
-	}
 	if s.sets == nil {
 		s.sets = map[entryKey]struct{}{}
 	}
-	s.sets[k] = struct{}{}
-	return true
+	before := len(s.sets)
+	s.sets[keyOf(e)] = struct{}{}
+	return len(s.sets) > before
 }

@@ -143,8 +143,8 @@ func withoutCollected(own []stateward.Entry, collected []stateward.Entry) []stat
 		return own
 	}
 	cut := len(own) - len(collected)
-	for i, e := range own[cut:] {
-		if e.Text != collected[i].Text {
+	for i := range collected {
+		if keyOf(&own[cut+i]) != keyOf(&collected[i]) {
 			return own
 		}
 	}
