@@ -116,11 +116,10 @@ func (s *storage) addFileSystems(v stateward.Value[[]stateward.FileSystem], opti
 			}
 			continue
 		}
-		by := option
-		if option == "fileSystems" {
-			by = stateward.OptionPath(option, f.MountPoint.Text)
-		} else {
-			by += " at " + f.MountPoint.Text
+		// A mount unit is an element of a list: its place says more than its number.
+		by := f.Origin.Option
+		if option != "fileSystems" || by == "" {
+			by = fmt.Sprintf("%s at %s", option, f.MountPoint.Text)
 		}
 		at := f.MountPoint.Path
 		s.mounts[at] = append(s.mounts[at], mount{by: by, option: option, fs: f, origin: f.Origin})
