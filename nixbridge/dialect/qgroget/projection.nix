@@ -8,12 +8,20 @@ let
   leaf = anyTo 2;
   # Whether there is a text.
   given = via (v: v != null && v != "") leaf;
+
+  # A service that is off need not have values.
+  attempt = v: let r = builtins.tryEval v; in if r.success then r.value else null;
+  quiet = s:
+    let off = attempt (builtins.isAttrs s && s.enable or true == false) == true;
+    in if off then builtins.mapAttrs (_: attempt) s else s;
+  # Reads what is left of an option, and still says where its parts are defined.
+  service = byName: let s = fields byName; in via quiet s // { inherit (s) below; };
 in
 {
   detected = config ? qgroget;
 
   sections = {
-    "qgroget.serviceModules" = attrsOf (fields {
+    "qgroget.serviceModules" = attrsOf (service {
       enable = leaf;
       domain = leaf; subdomain = leaf; exposed = leaf; type = leaf; port = leaf; middlewares = lines;
       dataDir = leaf;
@@ -21,7 +29,7 @@ in
       backupPaths = anyTo 8;
       databases = probe.listOf (fields { type = leaf; name = leaf; user = leaf; });
     });
-    "qgroget.services" = attrsOf (fields {
+    "qgroget.services" = attrsOf (service {
       enable = leaf; unitName = leaf; backupDirectories = lines;
       persistedData = anyTo 4;
     });
