@@ -31,7 +31,7 @@ fileSystems."/srv/media/" = { device = "tank/films"; fsType = "zfs"; }; # the sa
 				}
 				d := finding(m.origin)
 				d.Path = at.String()
-				d.Message = fmt.Sprintf("%s (%s) and %s (%s) are both mounted at %s", ms[0].by, describe(ms[0]), m.by, describe(m), at)
+				d.Message = fmt.Sprintf("%s and %s are both mounted at %s", withDevice(ms[0]), withDevice(m), at)
 				d.Hint = "give one of them another mount point"
 				out = append(out, d)
 			}
@@ -52,4 +52,12 @@ func sameMount(a, b mount) bool {
 	}
 	return name(a) != "" && name(a) == name(b) && (a.zfs == nil) == (b.zfs == nil) && a.by != b.by &&
 		(a.origin.Option != b.origin.Option)
+}
+
+// withDevice names a mount and what is mounted.
+func withDevice(m mount) string {
+	if m.zfs != nil {
+		return m.by
+	}
+	return fmt.Sprintf("%s (%s)", m.by, describe(m))
 }

@@ -2,6 +2,7 @@ package aggregate
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/stateward/stateward"
@@ -78,24 +79,42 @@ var unread = []string{
 
 func neededBy(subject string) []string {
 	if rest, ok := strings.CutPrefix(subject, "systemd.services."); ok {
-		for _, u := range unread {
-			if strings.Contains(rest, "."+u) {
-				return nil
-			}
+		setting := strings.TrimPrefix(afterName(rest), ".")
+		if slices.ContainsFunc(unread, func(u string) bool { return setting != "" && below(setting, u) }) {
+			return nil
 		}
 	}
+	var codes []string
 	for _, n := range needs {
-		if touches(subject, n.prefix) {
-			return n.codes
+		if below(subject, n.prefix) || below(n.prefix, subject) {
+			codes = append(codes, n.codes...)
 		}
 	}
-	return nil
+	slices.Sort(codes)
+	return slices.Compact(codes)
 }
 
-func touches(subject, prefix string) bool {
-	at := func(long, short string) bool {
-		rest, ok := strings.CutPrefix(long, short)
-		return ok && (rest == "" || rest[0] == '.' || rest[0] == '[')
+// afterName cuts the first component off an option path; it may be quoted.
+func afterName(path string) string {
+	if !strings.HasPrefix(path, `"`) {
+		if i := strings.IndexAny(path, ".["); i >= 0 {
+			return path[i:]
+		}
+		return ""
 	}
-	return at(subject, prefix) || at(prefix, subject)
+	for i := 1; i < len(path); i++ {
+		switch path[i] {
+		case '\\':
+			i++
+		case '"':
+			return path[i+1:]
+		}
+	}
+	return ""
+}
+
+// below tells whether an option path is prefix, or lies below it.
+func below(path, prefix string) bool {
+	rest, ok := strings.CutPrefix(path, prefix)
+	return ok && (rest == "" || rest[0] == '.' || rest[0] == '[')
 }

@@ -1,0 +1,348 @@
+package aggregate_test
+
+import (
+	"fmt"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/stretchr/testify/require"
+
+	"github.com/stateward/stateward"
+	"github.com/stateward/stateward/aggregate"
+)
+
+// findings are those of one check, one a line: severity, subject, path and message.
+func findings(h *stateward.Host, code string) []string {
+	var out []string
+	for _, d := range aggregate.Lint(aggregate.Input{Host: h}).Findings {
+		if d.Code == code {
+			out = append(out, fmt.Sprintf("%s %s [%s] %s", d.Severity, d.Subject, d.Path, d.Message))
+		}
+	}
+	return out
+}
+
+func TestCatalog(t *testing.T) {
+	traps, err := os.ReadFile("../docs/traps.md")
+	require.NoError(t, err)
+	seen := map[string]bool{}
+	var codes []string
+	for _, c := range aggregate.Catalog() {
+		t.Run(c.Code, func(t *testing.T) {
+			require.Regexp(t, `^SW[1-7][0-9]{2}$`, c.Code)
+			require.False(t, seen[c.Code], "codes are unique")
+			seen[c.Code] = true
+			codes = append(codes, c.Code)
+			require.NotEmpty(t, c.Title)
+			require.NotRegexp(t, `^[A-Z][a-z]|\.$`, c.Title, "a title is no sentence")
+			require.GreaterOrEqual(t, c.Severity, stateward.SeverityInfo)
+			require.LessOrEqual(t, c.Severity, stateward.SeverityError)
+			require.Regexp(t, `^[0-9]+\.[0-9]+$`, c.Since)
+			require.NotEmpty(t, c.Traps)
+			for _, trap := range c.Traps {
+				require.Regexp(t, `(?m)^- \*\*`+regexp.QuoteMeta(trap)+`\*\*`, string(traps), "docs/traps.md knows %s", trap)
+			}
+			require.Greater(t, len(c.Doc), 150, "what is wrong, why it loses data, how to mend it")
+			require.Regexp(t, `(?m)^(Mend |Check )`, c.Doc)
+			require.True(t, strings.HasSuffix(c.Doc, "\n") && !strings.HasSuffix(c.Doc, "\n\n"))
+			require.Zero(t, strings.Count(c.Doc, "```")%2, "every example ends")
+		})
+	}
+	require.True(t, slices.IsSorted(codes))
+}
+
+// A sound host has no finding at all, whatever way it is built.
+func TestLintQuiet(t *testing.T) {
+	for name, h := range map[string]*stateward.Host{
+		"empty": with(wiped),
+		"services that are persisted": with(wiped, service("a", "/var/lib/a"), stateUnit("b", known(false), "b"),
+			persist("/persist", "/var/lib/a", "/var/lib/b"), persistFiles("/persist", "/etc/machine-id")),
+		"root that is kept":          with(kept, service("a", "/var/lib/a")),
+		"dataset that nothing wipes": host(fileSystem("/", "rpool/local/root", "zfs"), systemdInitrd(true), idsWritten, service("a", "/srv")),
+		"persisted through a rolled back root": with(on(fileSystem("/", "rpool/local/root", "zfs"), initrdHook("postDeviceCommands", "zfs rollback -r rpool/local/root@blank")),
+			service("a", "/var/lib/a"), persist("/persist", owned("/var/lib/a", "a", "a", "0700"))),
+		"bind mounts that the persistence module declares": with(wiped, service("a", "/var/lib/a"), persist("/persist", "/var/lib/a"),
+			fileSystem("/var/lib/a", "/persist/var/lib/a", "none", "bind"), mountUnit("/var/lib/nixos", "/persist/var/lib/nixos", "none", "bind")),
+	} {
+		t.Run(name, func(t *testing.T) {
+			require.Empty(t, aggregate.Lint(aggregate.Input{Host: h}).Findings)
+		})
+	}
+}
+
+func TestChecks(t *testing.T) {
+	job := func(change func(*stateward.Job)) part {
+		return func(h *stateward.Host) {
+			j := stateward.Job{Name: "daily", Engine: "restic", Origin: at("services", "restic", "backups", "daily")}
+			change(&j)
+			push(&h.Jobs, j)
+		}
+	}
+	backsUp := func(paths ...any) part {
+		return job(func(j *stateward.Job) {
+			for i, p := range paths {
+				push(&j.Paths, asEntry(p, stateward.Directory, index(at("services", "restic", "backups", "daily", "paths"), i)))
+			}
+		})
+	}
+	disabled := func(name string, paths ...any) part {
+		return changed(contract(name, paths...), func(s *stateward.Service) { s.Enable = known(false) })
+	}
+	needed := func(f stateward.FileSystem, v stateward.Value[bool]) part {
+		return changedFS(f, func(f *stateward.FileSystem) { f.NeededForBoot = v })
+	}
+	persistence := `environment.persistence."/persist".directories`
+	for _, tc := range []struct {
+		name  string
+		code  string
+		parts []part
+		want  []string // nothing: the check is quiet
+	}{
+		{"P1 state on a wiped root", "SW101", []part{service("a", "/a")},
+			[]string{`error qgroget.serviceModules.a.dataDir [/a] a keeps state in /a, which is gone at the next boot: fileSystems."/" is a tmpfs`}},
+		{"P1 state directory of a unit", "SW101", []part{stateUnit("a", known(false), "a")},
+			[]string{`error systemd.services.a.serviceConfig.StateDirectory [/var/lib/a] a keeps state in /var/lib/a, which is gone at the next boot: fileSystems."/" is a tmpfs`}},
+		{"P1 persisted", "SW101", []part{service("a", "/a"), persist("/persist", "/a")}, nil},
+		{"P1 in doubt", "SW101", []part{service("a", "/a"), func(h *stateward.Host) { h.Mounts = unknown[[]stateward.FileSystem]("systemd.mounts") }},
+			[]string{"warning qgroget.serviceModules.a.dataDir [/a] cannot tell whether /a of a survives a reboot: systemd.mounts: it throws"}},
+		{"P10 what is no path is for another check", "SW101", []part{service("a", "rel", "")}, nil},
+		{"P11 disabled service", "SW101", []part{disabled("a", "/a")}, nil},
+
+		{"P2 nested in one root", "SW102", []part{persist("/persist", "/x", "/x/y")},
+			[]string{"info " + persistence + "[2] [/x/y] /x/y is persisted and lies below /x, which is persisted too"}},
+		{"P2 nested in two roots hides data", "SW102", []part{fileSystem("/cold", "/dev/c", "ext4"), persist("/persist", "/x"), persist("/cold", "/x/y")},
+			[]string{`warning environment.persistence."/cold".directories[0] [/x/y] /x/y is persisted and lies below /x, which is persisted too in another root: what /persist holds there is hidden`}},
+		{"P2 side by side", "SW102", []part{persist("/persist", "/x", "/xy", "/z/x")}, nil},
+		{"a persisted file has nothing below it", "SW102", []part{persistFiles("/persist", "/x"), persist("/persist", "/x/y")}, nil},
+
+		{"P2 text and set", "SW103", []part{persist("/persist", "/x", owned("/x", "a", "a", "0700"))},
+			[]string{"error " + persistence + "[2] [/x] /x is persisted twice, here and by " + persistence + "[1]"}},
+		{"N9 spelt in two ways", "SW103", []part{persist("/persist", "/x", "/y", "/x/")},
+			[]string{"error " + persistence + "[3] [/x] /x is persisted twice, here and by " + persistence + "[1]"}},
+		{"P2 three times", "SW103", []part{persist("/persist", "/x", "/x", "/x")}, []string{
+			"error " + persistence + "[2] [/x] /x is persisted twice, here and by " + persistence + "[1]",
+			"error " + persistence + "[3] [/x] /x is persisted twice, here and by " + persistence + "[1]"}},
+		{"P2 in two roots", "SW103", []part{fileSystem("/cold", "/dev/c", "ext4"), persist("/persist", "/x"), persist("/cold", "/x")},
+			[]string{"error " + persistence + "[1] [/x] /x is persisted in two roots, /cold and /persist"}},
+		{"once each", "SW103", []part{persist("/persist", "/x", "/y")}, nil},
+
+		{"P3 the link is persisted", "SW104", []part{stateUnit("a", known(true), "a"), persist("/persist", "/var/lib/a")},
+			[]string{"error " + persistence + "[1] [/var/lib/a] a.service runs with DynamicUser and keeps its state in /var/lib/private/a: the persisted /var/lib/a is a symbolic link, and the unit stops at it"}},
+		{"P3 the link is backed up", "SW104", []part{stateUnit("a", known(true), "a"), backsUp("/var/lib/a")},
+			[]string{"warning services.restic.backups.daily.paths[0] [/var/lib/a] a.service runs with DynamicUser: restic job daily stores the symbolic link /var/lib/a and none of the state in /var/lib/private/a"}},
+		{"P3 the real place is persisted", "SW104", []part{stateUnit("a", known(true), "a"), persist("/persist", "/var/lib/private/a"), backsUp("/var/lib/private/a")}, nil},
+		{"P3 static user", "SW104", []part{stateUnit("a", known(false), "a"), persist("/persist", "/var/lib/a")}, nil},
+
+		{"P3 default mode", "SW105", []part{persist("/persist", "/var/lib/private")},
+			[]string{"error " + persistence + "[1] [/var/lib/private] /var/lib/private is persisted with the default mode 0755: units with DynamicUser refuse to start"}},
+		{"P3 another mode", "SW105", []part{persist("/persist", owned("/var/lib/private", "", "", "0750"))},
+			[]string{"error " + persistence + "[1] [/var/lib/private] /var/lib/private is persisted with mode 0750: units with DynamicUser refuse to start"}},
+		{"P3 unknown mode", "SW105", []part{persist("/persist", func() stateward.Entry {
+			e := owned("/var/lib/private", "", "", "")
+			e.Mode = unknown[stateward.Mode]("m")
+			return e
+		}())}, []string{"warning " + persistence + "[1] [/var/lib/private] cannot tell whether /var/lib/private has mode 0700: m: it throws"}},
+		{"P3 only below", "SW105", []part{persist("/persist", "/var/lib/private/a")},
+			[]string{"warning " + persistence + "[1] [/var/lib/private/a] /var/lib/private/a is persisted, and /var/lib/private above it is created with mode 0755 if it is not there: units with DynamicUser refuse to start"}},
+		{"P3 mode 0700", "SW105", []part{persist("/persist", owned("/var/lib/private", "", "", "u=rwx,g=,o="), "/var/lib/private/a")}, nil},
+		{"P3 file system of its own", "SW105", []part{fileSystem("/var/lib/private", "/dev/c", "ext4"), persist("/persist", "/var/lib/private/a")}, nil},
+
+		{"P4 persisted and a file system", "SW106", []part{fileSystem("/srv", "/dev/c", "ext4"), persist("/persist", "/srv")},
+			[]string{"error " + persistence + `[1] [/srv] /srv is persisted and is the mount point of fileSystems."/srv": the one mounted last hides the other`}},
+		{"P4 persisted and a dataset", "SW106", []part{dataset("tank/srv", "/srv"), persist("/persist", "/srv/")},
+			[]string{"error " + persistence + "[1] [/srv] /srv is persisted and is the mount point of dataset tank/srv: the one mounted last hides the other"}},
+		{"P4 the bind mount itself", "SW106", []part{fileSystem("/srv", "/persist/srv", "none", "bind"), persist("/persist", "/srv")}, nil},
+		{"P4 bind mount of something else", "SW106", []part{fileSystem("/srv", "/persist/other", "none", "bind"), persist("/persist", "/srv")},
+			[]string{"error " + persistence + `[1] [/srv] /srv is persisted and is the mount point of fileSystems."/srv": the one mounted last hides the other`}},
+		{"P4 above a file system", "SW106", []part{fileSystem("/srv/x", "/dev/c", "ext4"), persist("/persist", "/srv")}, nil},
+
+		{"P5 two file systems", "SW107", []part{fileSystem("/srv", "/dev/c", "ext4"), fileSystem("/srv/", "/dev/d", "xfs")},
+			[]string{`error fileSystems."/srv/" [/srv] fileSystems."/srv" (ext4 on /dev/c) and fileSystems."/srv/" (xfs on /dev/d) are both mounted at /srv`}},
+		{"P5 two datasets", "SW107", []part{dataset("tank/a", "/srv"), dataset("tank/b", "/srv")},
+			[]string{`error disko.devices."tank/b" [/srv] dataset tank/a and dataset tank/b are both mounted at /srv`}},
+		{"P5 file system and dataset", "SW107", []part{dataset("tank/a", "/srv"), fileSystem("/srv", "/dev/c", "ext4")},
+			[]string{`error disko.devices."tank/a" [/srv] fileSystems."/srv" (ext4 on /dev/c) and dataset tank/a are both mounted at /srv`}},
+		{"P5 a mount unit beside its file system", "SW107", []part{mountUnit("/srv", "/dev/c", "ext4"), fileSystem("/srv", "/dev/c", "ext4")}, nil},
+		{"P5 one place each", "SW107", []part{dataset("tank/a", "/a"), dataset("tank/b", "/b")}, nil},
+
+		{"P5 dataset above a file system", "SW108", []part{dataset("tank/a", "/srv"), fileSystem("/srv/x", "/dev/c", "ext4")},
+			[]string{`warning fileSystems."/srv/x" [/srv/x] fileSystems."/srv/x" is mounted at /srv/x below dataset tank/a, and nothing orders the two`}},
+		{"P5 file system above a dataset", "SW108", []part{dataset("tank/a", "/srv/x"), fileSystem("/srv", "/dev/c", "ext4")},
+			[]string{`warning disko.devices."tank/a" [/srv/x] dataset tank/a is mounted at /srv/x below fileSystems."/srv", and nothing orders the two`}},
+		{"P5 inner one is needed for boot, outer is not", "SW108", []part{needed(mounted("/srv", "/dev/c", "ext4"), known(false)), fileSystem("/srv/x", "/dev/d", "ext4")},
+			[]string{`warning fileSystems."/srv/x" [/srv/x] fileSystems."/srv/x" is needed for boot and fileSystems."/srv" above it is not: the outer one is mounted later and hides the inner`}},
+		{"P5 systemd orders file systems", "SW108", []part{fileSystem("/srv", "/dev/c", "ext4"), fileSystem("/srv/x", "/dev/d", "ext4"), dataset("tank/a", "/a"), dataset("tank/b", "/a/b")}, nil},
+
+		{"P6 persistence root is mounted late", "SW109", []part{needed(mounted("/cold", "/dev/c", "ext4"), known(false)), persist("/cold")},
+			[]string{`error fileSystems."/cold".neededForBoot [/cold] fileSystems."/cold" holds the persistence root /cold and is not needed for boot: it is mounted too late`}},
+		{"P6 persistence root below a mount point", "SW109", []part{needed(mounted("/data", "/dev/c", "ext4"), stateward.Value[bool]{}), persist("/data/cold")},
+			[]string{`error fileSystems."/data".neededForBoot [/data] fileSystems."/data" holds the persistence root /data/cold and is not needed for boot: it is mounted too late`}},
+		{"P6 ephemeral volume is mounted late", "SW109", []part{needed(mounted("/scratch", "none", "tmpfs"), known(false)), persist("/persist", "/scratch/a", "/scratch/b")},
+			[]string{`error fileSystems."/scratch".neededForBoot [/scratch] fileSystems."/scratch" holds the persisted path /scratch/a and is not needed for boot: it is mounted too late`}},
+		{"P6 in doubt", "SW109", []part{needed(mounted("/cold", "/dev/c", "ext4"), unknown[bool]("n")), persist("/cold")},
+			[]string{`warning fileSystems."/cold".neededForBoot [/cold] cannot tell whether fileSystems."/cold", which holds the persistence root /cold, is needed for boot: n: it throws`}},
+		{"P6 needed", "SW109", []part{fileSystem("/cold", "/dev/c", "ext4"), persist("/cold", "/x")}, nil},
+		{"P6 always needed", "SW109", []part{needed(mounted("/var/lib", "/dev/c", "ext4"), known(false)), persist("/var/lib/cold", "/var/lib/x")}, nil},
+
+		{"P7 ids are dealt anew", "SW110", []part{removeEntries, func(h *stateward.Host) {
+			push(&h.Users, stateward.User{Name: "sonarr"})
+			push(&h.Groups, stateward.Group{Name: "media"})
+		}}, []string{"error " + persistence + " [/var/lib/nixos] /var/lib/nixos is gone at the next boot: group media, user sonarr then get other ids than their files have"}},
+		{"P7 many ids", "SW110", []part{removeEntries, func(h *stateward.Host) {
+			for _, n := range []string{"f", "e", "d", "c", "b", "a"} {
+				push(&h.Users, stateward.User{Name: n})
+			}
+		}}, []string{"error " + persistence + " [/var/lib/nixos] /var/lib/nixos is gone at the next boot: user a, user b, user c, user d and 2 more then get other ids than their files have"}},
+		{"P7 unknown ids", "SW110", []part{removeEntries, func(h *stateward.Host) { h.Groups = unknown[[]stateward.Group]("users.groups") }},
+			[]string{"warning " + persistence + " [/var/lib/nixos] /var/lib/nixos is gone at the next boot, and cannot tell whether all ids are written down: users.groups: it throws"}},
+		{"P7 in doubt", "SW110", []part{removeEntries, func(h *stateward.Host) { push(&h.Users, stateward.User{Name: "a"}); push(&h.ExtraPools, "tank") }},
+			[]string{"warning " + persistence + " [/var/lib/nixos] cannot tell whether /var/lib/nixos survives a reboot: pool tank of boot.zfs.extraPools mounts its datasets where their own mountpoint property says"}},
+		{"P7 all ids are written down", "SW110", []part{removeEntries}, nil},
+		{"P7 persisted", "SW110", []part{func(h *stateward.Host) { push(&h.Users, stateward.User{Name: "a"}) }}, nil},
+		{"P7 parent is persisted", "SW110", []part{removeEntries, persist("/persist", "/var/lib"), func(h *stateward.Host) { push(&h.Users, stateward.User{Name: "a"}) }}, nil},
+
+		{"P10 two entries", "SW111", []part{persist("/persist", owned("/x", "a", "g", "0700"), owned("/x", "b", "g", "0750"))}, []string{
+			"error " + persistence + "[2] [/x] /x is given mode 0750 here and 0700 by " + persistence + "[1]",
+			"error " + persistence + "[2] [/x] /x is given user b here and a by " + persistence + "[1]"}},
+		{"P10 entry and contract", "SW111", []part{persist("/persist", owned("/x", "a", "", "")), service("s", owned("/x", "b", "", ""))},
+			[]string{"error qgroget.serviceModules.s.dataDir [/x] /x is given user b here and a by " + persistence + "[1]"}},
+		{"P10 two declarations of one service", "SW111", []part{changed(contract("s"), func(s *stateward.Service) {
+			s.State = known([]stateward.StatePath{
+				{Entry: asEntry(owned("/x", "a", "", ""), stateward.Directory, at("one")), Source: stateward.SourcePersistedData},
+				{Entry: asEntry(owned("/x", "b", "", ""), stateward.Directory, at("two")), Source: stateward.SourcePersistedData},
+			})
+		})}, []string{"error two [/x] /x is given user b here and a by one"}},
+		{"P10 they add up", "SW111", []part{persist("/persist", owned("/x", "a", "", ""), owned("/x", "", "g", ""), owned("/x", "a", "g", "")), service("s", "/x")}, nil},
+		{"P10 unknown is no difference", "SW111", []part{persist("/persist", owned("/x", "a", "", ""), func() stateward.Entry {
+			e := owned("/x", "", "", "")
+			e.User = unknown[stateward.Owner]("u")
+			return e
+		}())}, nil},
+
+		{"P10 persisted paths", "SW112", []part{persist("/persist", "", "rel", "/a/../b", "/", "/tmp/x", "/nix/store/x", "/run/x", "/proc")}, []string{
+			"error " + persistence + "[1] [] persisted path is unusable: path is empty",
+			"error " + persistence + `[2] [rel] persisted path is unusable: path "rel" is not absolute`,
+			"error " + persistence + `[3] [/a/../b] persisted path is unusable: path "/a/../b" contains ".."`,
+			"error " + persistence + `[4] [/] persisted path "/" is unusable: "/" cannot be bind-mounted over itself`,
+			"error " + persistence + `[5] [/tmp/x] persisted path "/tmp/x" is unusable: /tmp is emptied by design`,
+			"error " + persistence + `[6] [/nix/store/x] persisted path "/nix/store/x" is unusable: /nix must be there before anything is persisted`,
+			"error " + persistence + `[7] [/run/x] persisted path "/run/x" is unusable: /run/x is a runtime directory`,
+			"error " + persistence + `[8] [/proc] persisted path "/proc" is unusable: /proc is a kernel file system`}},
+		{"P10 state of a service", "SW112", []part{service("a", "rel", "", "/tmp/x")}, []string{
+			"error qgroget.serviceModules.a.backupPaths[0] [] backupPaths of a is unusable: path is empty",
+			"error qgroget.serviceModules.a.backupPaths[1] [/tmp/x] backupPaths of a is unusable: /tmp is emptied by design",
+			`error qgroget.serviceModules.a.dataDir [rel] dataDir of a is unusable: path "rel" is not absolute`}},
+		{"P10 backup path", "SW112", []part{backsUp("rel", "/a")},
+			[]string{`error services.restic.backups.daily.paths[0] [rel] restic job daily backs up no absolute path: path "rel" is not absolute`}},
+		{"P10 disabled service", "SW112", []part{disabled("a", "rel")}, nil},
+		{"P10 usable", "SW112", []part{persist("/persist", "/x//y/", "/tmpx", "/nixos", "/running"), service("a", "/srv/a b")}, nil},
+
+		{"P10 spelt differently", "SW113", []part{persist("/persist", "/x/", "//y")}, []string{
+			"info " + persistence + `[1] [/x] "/x/" is /x spelt differently`,
+			"info " + persistence + `[2] [/y] "//y" is /y spelt differently`}},
+		{"N9 through the persistence root", "SW113", []part{persist("/persist", "/persist/x")},
+			[]string{"warning " + persistence + "[1] [/persist/x] /persist/x lies inside of the persistence root /persist: it is stored at /persist/persist/x and hides what is there"}},
+		{"N9 the persistence root itself", "SW113", []part{persist("/persist", "/persist")},
+			[]string{"warning " + persistence + "[1] [/persist] /persist lies inside of the persistence root /persist: it is stored at /persist/persist and hides what is there"}},
+		{"clean", "SW113", []part{persist("/persist", "/x", "/persistent/x")}, nil},
+
+		{"P11 persisted", "SW114", []part{disabled("a", "/a"), persist("/persist", "/a/")},
+			[]string{"info " + persistence + "[1] [/a] a is disabled, and its /a is still persisted"}},
+		{"P11 backed up", "SW114", []part{disabled("b", "/x"), disabled("a", "/x"), backsUp("/x")},
+			[]string{"info services.restic.backups.daily.paths[0] [/x] a is disabled, and its /x is still backed up by restic job daily"}},
+		{"P11 used by another service", "SW114", []part{disabled("a", "/a"), service("b", "/a"), persist("/persist", "/a")}, nil},
+		{"P11 may be enabled", "SW114", []part{changed(contract("a", "/a"), func(s *stateward.Service) { s.Enable = unknown[bool]("e") }), persist("/persist", "/a")}, nil},
+		{"P11 enabled", "SW114", []part{service("a", "/a"), persist("/persist", "/a"), backsUp("/a")}, nil},
+
+		{"P6 root on the wiped root", "SW115", []part{persist("/cold", "/x")},
+			[]string{`error environment.persistence."/cold" [/cold] persistence root /cold is gone at the next boot, with all that is in it: fileSystems."/" is a tmpfs`}},
+		{"N8 root on a dataset that is rolled back", "SW115", []part{fileSystem("/cold", "rpool/cold", "zfs"), persist("/cold"), initrdHook("postDeviceCommands", "zfs rollback rpool/cold@blank")},
+			[]string{`error environment.persistence."/cold" [/cold] persistence root /cold is gone at the next boot, with all that is in it: boot.initrd.postDeviceCommands rolls rpool/cold back`}},
+		{"P6 in doubt", "SW115", []part{fileSystem("/cold", "overlay", "overlay"), persist("/cold")},
+			[]string{`warning environment.persistence."/cold" [/cold] cannot tell whether persistence root /cold survives a reboot: fileSystems."/cold" is an overlay, and where it writes is not read`}},
+		{"P6 disabled root", "SW115", []part{persist("/cold"), changeRoot("/cold", func(r *stateward.PersistenceRoot) { r.Enable = known(false) })}, nil},
+		{"P6 below a file system", "SW115", []part{fileSystem("/data", "/dev/c", "ext4"), persist("/data/cold")}, nil},
+
+		{"N2 assertion", "SW601", []part{func(h *stateward.Host) {
+			h.FailedAssertions = known([]stateward.Value[string]{known("  no\n  way "), unknown[string]("assertions[1]")})
+		}}, []string{"error assertions [] assertion fails: no way", "error assertions[1] [] assertion fails, and its message cannot be evaluated"}},
+		{"N2 no assertion", "SW601", []part{func(h *stateward.Host) { h.FailedAssertions = known([]stateward.Value[string]{}) }}, nil},
+
+		{"N2 warning", "SW602", []part{func(h *stateward.Host) { h.Warnings = known([]stateward.Value[string]{known("a\nb")}) }},
+			[]string{"info warnings [] the configuration warns: a b"}},
+		{"N2 no warning", "SW602", []part{func(h *stateward.Host) { h.Warnings = known([]stateward.Value[string]{unknown[string]("warnings[0]")}) }}, nil},
+
+		{"N1 what a check needs", "SW603", []part{unknowns(
+			stateward.Unknown{Subject: "services.a.dataDir", Kind: stateward.UnknownThrow, Message: "x\n  y"},
+			stateward.Unknown{Subject: "fileSystems", Kind: stateward.UnknownFunction},
+			stateward.Unknown{Subject: "warnings", Kind: stateward.UnknownDepth},
+			stateward.Unknown{Subject: `environment.persistence."/persist".directories[0].mode`, Kind: stateward.UnknownForm, Message: `mode "999" is not octal`})}, []string{
+			`warning environment.persistence."/persist".directories[0].mode [] environment.persistence."/persist".directories[0].mode is not understood: mode "999" is not octal; needed by SW101, SW103, SW106, SW111, SW112`,
+			"warning fileSystems [] fileSystems is a function; needed by SW101, SW106, SW107, SW109, SW115",
+			"warning services.a.dataDir [] services.a.dataDir could not be evaluated: x y; needed by SW101, SW112, SW604",
+			"warning warnings [] warnings is nested too deeply to be read; needed by SW602"}},
+		{"N6 what nothing needs", "SW603", []part{unknowns(thrown("networking.hostName"), thrown("systemd.services.a.after"), thrown("systemd.services.a.serviceConfig.Type"),
+			thrown("servicesX"), thrown("file"))}, nil},
+		{"N6 a unit whose name looks like an option", "SW603", []part{unknowns(thrown(`systemd.services."a.after".serviceConfig.StateDirectory`))},
+			[]string{`warning systemd.services."a.after".serviceConfig.StateDirectory [] systemd.services."a.after".serviceConfig.StateDirectory could not be evaluated: it throws; needed by SW101, SW104, SW105`}},
+		{"N6 a whole tree", "SW603", []part{unknowns(thrown("systemd"))},
+			[]string{"warning systemd [] systemd could not be evaluated: it throws; needed by SW101, SW104, SW105, SW106, SW107"}},
+
+		{"N1 nix path", "SW604", []part{job(func(j *stateward.Job) {
+			j.PasswordFile = stateward.Known(stateward.FileRef{Text: "/etc/nixos/pw", NixPath: true}, at("pw"))
+			j.EnvironmentFile = stateward.Known(stateward.FileRef{Text: "/nix/store/x-env"}, at("env"))
+			j.RepositoryFile = stateward.Known(stateward.FileRef{Text: "/run/secrets/repo"}, at("repo"))
+		})}, []string{"error env [/nix/store/x-env] env lies in the world-readable store",
+			"error pw [/etc/nixos/pw] pw is a Nix path: using it copies the secret into the world-readable store"}},
+		{"N1 text", "SW604", []part{job(func(j *stateward.Job) { j.PasswordFile = known(stateward.FileRef{Text: "/run/secrets/pw"}) })}, nil},
+
+		{"N6 no dialect", "SW605", []part{func(h *stateward.Host) { h.Dialects = nil }},
+			[]string{"error config [] no known dialect applies to this host: nothing was checked"}},
+		{"N6 failed host", "SW605", []part{func(h *stateward.Host) { h.Dialects, h.Status = nil, stateward.StatusFailed }},
+			[]string{"error config [] the host could not be evaluated: nothing was checked"}},
+		{"N6 a dialect", "SW605", nil, nil},
+	} {
+		t.Run(tc.code+" "+tc.name, func(t *testing.T) {
+			require.Empty(t, cmp.Diff(tc.want, findings(with(wiped, tc.parts...), tc.code)))
+		})
+	}
+}
+
+// Every check has a case that fires and one that is quiet.
+func TestChecksAreTested(t *testing.T) {
+	src, err := os.ReadFile("lint_test.go")
+	require.NoError(t, err)
+	for _, c := range aggregate.Catalog() {
+		require.GreaterOrEqual(t, strings.Count(string(src), fmt.Sprintf("%q", c.Code)), 2, c.Code)
+	}
+}
+
+func TestFindingsAreComplete(t *testing.T) {
+	h := with(wiped, service("a", "/a"), persist("/persist", "/x/", "/x", "rel"))
+	for _, d := range aggregate.Lint(aggregate.Input{Host: h}).Findings {
+		require.NotEmpty(t, d.Code)
+		require.NotZero(t, d.Severity)
+		require.NotEmpty(t, d.Subject)
+		require.NotEmpty(t, d.Message)
+		require.NotRegexp(t, `\.$`, d.Message)
+		require.NotEmpty(t, d.Hint)
+		require.Empty(t, d.Acknowledged)
+	}
+}
+
+// removeEntries empties the lists of all persistence roots.
+func removeEntries(h *stateward.Host) {
+	roots := slices.Clone(h.Persistence.Or(nil))
+	for i := range roots {
+		roots[i].Directories = known([]stateward.Entry(nil))
+	}
+	h.Persistence = known(roots)
+}
+
+func unknowns(us ...stateward.Unknown) part {
+	return func(h *stateward.Host) { h.AddUnknown(us...) }
+}
