@@ -197,13 +197,14 @@ func OptionPath(components ...string) string {
 	return b.String()
 }
 
+var attrEscapes = strings.NewReplacer(`\`, `\\`, `"`, `\"`, "\n", `\n`, "\r", `\r`, "\t", `\t`, "${", `\${`)
+
 // quoteAttr mirrors nix's printAttributeName (src/libexpr/print.cc).
 func quoteAttr(s string) string {
 	if isIdentifier(s) {
 		return s
 	}
-	r := strings.NewReplacer(`\`, `\\`, `"`, `\"`, "\n", `\n`, "\r", `\r`, "\t", `\t`, "${", `\${`)
-	return `"` + r.Replace(s) + `"`
+	return `"` + attrEscapes.Replace(s) + `"`
 }
 
 func isIdentifier(s string) bool {

@@ -23,6 +23,8 @@ type Node struct {
 	// name is the component below the parent; index counts from 0 in a list, else -1.
 	name  string
 	index int
+	// path is what Path returned before; a tree belongs to one goroutine.
+	path string
 	// place is set while the path is still on the way to a section, or above one.
 	place *place
 	value *Value
@@ -97,23 +99,19 @@ func (n *Node) Name() string {
 // Path is the option path as Nix prints it:
 // `environment.persistence."/persist".directories[3]`.
 func (n *Node) Path() string {
-	var steps []*Node
-	for m := n; m.parent != nil; m = m.parent {
-		steps = append(steps, m)
+	if n.path != "" || n.parent == nil {
+		return n.path
 	}
-	var b strings.Builder
-	for i := len(steps) - 1; i >= 0; i-- {
-		s := steps[i]
-		if s.index >= 0 {
-			fmt.Fprintf(&b, "[%d]", s.index)
-			continue
-		}
-		if b.Len() > 0 {
-			b.WriteByte('.')
-		}
-		b.WriteString(stateward.OptionPath(s.name))
+	above := n.parent.Path()
+	switch {
+	case n.index >= 0:
+		n.path = above + "[" + strconv.Itoa(n.index) + "]"
+	case above == "":
+		n.path = stateward.OptionPath(n.name)
+	default:
+		n.path = above + "." + stateward.OptionPath(n.name)
 	}
-	return b.String()
+	return n.path
 }
 
 // Attrs returns the attributes of a set, sorted by name, without those that are
