@@ -82,7 +82,7 @@ func (e *OwnershipError) Hint() string { return "git config --global --add safe.
 
 // InputError says that a locked input of the flake is not on this machine.
 type InputError struct {
-	// Inputs are the names of the lock file's nodes that are missing.
+	// Inputs are the names of the lock file's nodes that are missing, as far as nix told which it needed.
 	Inputs []string
 	// Message is what nix said.
 	Message string
@@ -95,7 +95,11 @@ func (e *InputError) Error() string {
 	case 1:
 		return fmt.Sprintf("flake input %q is not on this machine", e.Inputs[0])
 	}
-	return fmt.Sprintf("flake inputs %s are not on this machine", strings.Join(e.Inputs, ", "))
+	names, more := e.Inputs, ""
+	if n := len(names) - 3; n > 0 {
+		names, more = names[:3], fmt.Sprintf(" and %d more", n)
+	}
+	return fmt.Sprintf("one of the flake inputs %s%s is needed and not on this machine", strings.Join(names, ", "), more)
 }
 
 // Hint says how to mend it.

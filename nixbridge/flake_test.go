@@ -318,20 +318,23 @@ func TestLockedInputs(t *testing.T) {
 			"original":{"owner":"o","repo":"r","type":"github"}},"root":{"inputs":{"dep":"dep"}}},"root":"root","version":7}`, hash)
 		dir := folder(t, map[string]string{
 			"flake.nix": `{ inputs.dep.url = "github:o/r"; outputs = { self, dep }: { nixosConfigurations = {
-				user.config = { test.a.text = dep.lib.text; tree.bad = dep.lib.bad; }; plain.config.test = { }; }; }; }`,
+				user.config = { test.a.text = dep.lib.text; tree.bad = dep.lib.bad; }; wholly = { config.test = dep.lib; } // dep.lib; plain.config.test = { }; }; }; }`,
 			"flake.lock": lock,
 		})
 		machine := t.TempDir()
 		e.SetMachineStore(machine)
 
-		// Absent: only the host that needs it is in trouble, and it says how to mend that.
+		// Absent: only what needs it is in trouble, and it says how to mend that.
 		ev, err := e.Evaluate(t.Context(), source(t, dir))
 		require.NoError(t, err)
 		hosts := byName(ev)
 		require.NoError(t, hosts["plain"].Err)
 		var ie *nixbridge.InputError
-		require.ErrorAs(t, hosts["user"].Err, &ie)
+		require.ErrorAs(t, hosts["wholly"].Err, &ie)
 		require.Equal(t, []string{"dep"}, ie.Inputs)
+		require.NoError(t, hosts["user"].Err)
+		const message = `flake input "dep" is not on this machine (fetch it once with ` + "`nix flake archive`" + `, or let nix fetch it with --online)`
+		require.Equal(t, []string{"test.a.text [abort] " + message, "tree.bad [abort] " + message}, unknowns(t, hosts["user"]))
 
 		// Present on the machine: nix finds it without a network.
 		path, err := nixbridge.SourceStorePath(hash)

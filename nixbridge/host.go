@@ -135,7 +135,8 @@ func blamable(err error) bool {
 	var ee *EvalError
 	var me *MemoryError
 	var se *StackError
-	return errors.As(err, &ee) || errors.As(err, &me) || errors.As(err, &se)
+	var ie *InputError
+	return errors.As(err, &ee) || errors.As(err, &me) || errors.As(err, &se) || errors.As(err, &ie)
 }
 
 // isBadText tells that a text is no UTF-8: newer nix refuse to print it, 2.8 does not.
@@ -259,7 +260,11 @@ func (r *hostRun) explain(ctx context.Context, v *dialect.Value) error {
 			v.Explain(b.path, ee.messageAndHint(), ee.File, ee.Line)
 		} else {
 			// The host's name is said elsewhere.
-			v.Explain(b.path, strings.TrimPrefix(b.err.Error(), hostPrefix(r.name)), "", 0)
+			message := strings.TrimPrefix(b.err.Error(), hostPrefix(r.name))
+			if ie := (*InputError)(nil); errors.As(b.err, &ie) {
+				message += " (" + ie.Hint() + ")"
+			}
+			v.Explain(b.path, message, "", 0)
 		}
 	}
 	type thrown struct {

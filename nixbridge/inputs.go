@@ -24,6 +24,8 @@ type lockedInput struct {
 	name      string
 	storePath string
 	missing   bool
+	// marks are texts by which nix' own message names the input: its revision, its address.
+	marks []string
 }
 
 // lockFile mirrors flake.lock, versions 5 to 7 (nix, src/libflake/lockfile.cc).
@@ -37,6 +39,10 @@ type lockNode struct {
 	Locked *struct {
 		Type    string `json:"type"`
 		NarHash string `json:"narHash"`
+		Owner   string `json:"owner"`
+		Repo    string `json:"repo"`
+		Rev     string `json:"rev"`
+		URL     string `json:"url"`
 	} `json:"locked"`
 }
 
@@ -86,7 +92,13 @@ func parseLock(text []byte) ([]lockedInput, error) {
 		if err != nil {
 			return nil, fmt.Errorf("input %q: %w", name, err)
 		}
-		inputs = append(inputs, lockedInput{name: name, storePath: path})
+		in := lockedInput{name: name, storePath: path}
+		for _, m := range []string{n.Locked.Rev, n.Locked.URL, n.Locked.Owner + "/" + n.Locked.Repo} {
+			if len(m) > 1 {
+				in.marks = append(in.marks, m)
+			}
+		}
+		inputs = append(inputs, in)
 	}
 	slices.SortFunc(inputs, func(a, b lockedInput) int { return strings.Compare(a.name, b.name) })
 	return inputs, nil
@@ -139,7 +151,7 @@ func (s *session) addInputs(ctx context.Context) error {
 			"--offline", "--store", s.store(), "--name", "source", tree}
 		r, err := run.Run(ctx, run.Cmd{Path: s.nix, Args: args, Env: s.env, Dir: s.dir, OnStderrLine: log.add})
 		if err != nil {
-			return s.classify(ctx, "", log, r, err)
+			return s.classify(ctx, "", log, err)
 		}
 		if got := strings.TrimSpace(string(r.Stdout)); got != in.storePath {
 			// The tree was changed in place; nix will say so if it needs it.
@@ -149,14 +161,23 @@ func (s *session) addInputs(ctx context.Context) error {
 	return nil
 }
 
-func (s *session) missingInputs() []string {
-	var names []string
+// missingInputs names the inputs that are not on this machine: those that said
+// names, or all where it names none.
+func (s *session) missingInputs(said string) []string {
+	var all, named []string
 	for _, in := range s.inputs {
-		if in.missing {
-			names = append(names, in.name)
+		if !in.missing {
+			continue
+		}
+		all = append(all, in.name)
+		if slices.ContainsFunc(in.marks, func(m string) bool { return strings.Contains(said, m) }) {
+			named = append(named, in.name)
 		}
 	}
-	return names
+	if len(named) > 0 {
+		return named
+	}
+	return all
 }
 
 func exists(path string) bool {

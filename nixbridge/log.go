@@ -39,7 +39,10 @@ var (
 func (l *nixLog) add(line []byte) {
 	body, ok := bytes.CutPrefix(line, nixLine)
 	if !ok {
-		if s := strings.TrimSpace(stripANSI(string(line[:min(len(line), 4096)]))); s != "" {
+		if l.addPart(line) {
+			return
+		}
+		if s := strings.TrimSpace(stripANSI(string(line[:min(len(line), 1024)]))); s != "" {
 			l.plain = keepLast(append(l.plain, s), 20)
 		}
 		return
@@ -56,13 +59,41 @@ func (l *nixLog) add(line []byte) {
 		return
 	}
 	var m logMessage
-	if json.Unmarshal(body, &m) != nil || m.Level != 0 {
+	if json.Unmarshal(body, &m) != nil {
+		l.addPart(body)
+		return
+	}
+	if m.Level != 0 {
 		return
 	}
 	m.Msg = stripANSI(m.Msg)
 	// A trace that the configuration prints is of level 0 too.
 	if m.RawMsg != nil || strings.HasPrefix(m.Msg, "error:") {
 		l.errs = keepLast(append(l.errs, m), 4)
+	}
+}
+
+// addPart saves the message of a line that is no whole one: the threads of nix
+// write into each other's lines when these are longer than a pipe takes at once.
+// The steps of a trace have a raw_msg too; nothing but the trace follows that of the error itself.
+func (l *nixLog) addPart(line []byte) bool {
+	key := []byte(`"raw_msg":`)
+	for {
+		i := bytes.Index(line, key)
+		if i < 0 {
+			return false
+		}
+		line = line[i+len(key):]
+		d := json.NewDecoder(bytes.NewReader(line))
+		var raw string
+		if d.Decode(&raw) != nil {
+			continue
+		}
+		rest := line[d.InputOffset():]
+		if string(rest) == "}" || bytes.HasPrefix(rest, []byte(`,"trace":`)) {
+			l.errs = keepLast(append(l.errs, logMessage{Msg: "error: " + stripANSI(raw), RawMsg: &raw}), 4)
+			return true
+		}
 	}
 }
 

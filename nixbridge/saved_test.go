@@ -132,6 +132,17 @@ func TestSavedEvaluationNamesItsFile(t *testing.T) {
 	require.ErrorIs(t, err, os.ErrNotExist)
 }
 
+func TestDocumentedExampleIsRead(t *testing.T) {
+	doc, err := os.ReadFile("../docs/evaluation-format.md")
+	require.NoError(t, err)
+	_, example, _ := strings.Cut(string(doc), "```json\n")
+	example, _, _ = strings.Cut(example, "```")
+	ev, err := nixbridge.ReadEvaluation(strings.NewReader(example))
+	require.NoError(t, err)
+	require.Len(t, ev.Hosts, 2)
+	require.EqualError(t, ev.Hosts[0].Err, "host attic: attribute 'nope' missing (hosts/attic.nix:3)")
+}
+
 func TestSelectKeepsNamedHosts(t *testing.T) {
 	text := strings.Replace(minimal, "[]", `[{"name":"b","source":".","status":"ok","tree":{}},{"name":"a","source":".","status":"failed","error":{"message":"m","file":"f","line":2,"hint":"h"}}]`, 1)
 	ev, err := nixbridge.ReadEvaluation(strings.NewReader(text))

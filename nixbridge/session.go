@@ -113,7 +113,7 @@ func (s *session) start(ctx context.Context, host string, log *nixLog, args []st
 		MemoryLimit: 2*s.heap + 4<<30,
 	})
 	if err != nil {
-		return "", s.classify(ctx, host, log, r, err)
+		return "", s.classify(ctx, host, log, err)
 	}
 	out := r.Stdout
 	if phys := s.store() + "/nix/store/"; bytes.Contains(out, []byte(phys)) {
@@ -131,11 +131,12 @@ var (
 	notProvided = regexp.MustCompile(`does not provide attribute`)
 	noFetch     = regexp.MustCompile(`(?i)unable to download|could not resolve host|couldn't resolve host|while fetching the input|cannot find flake|fetching .* is not allowed|failed to fetch|is not valid and cannot be|no internet|unable to connect`)
 	missingFile = regexp.MustCompile(`(?:getting status of '?"?|opening file '?"?|path '?"?)(?:[^'"]*)/nix/store/[a-z0-9]{32}-source/([^'":]+)['"]?(?:: No such file or directory| does not exist)`)
+	tooNew      = regexp.MustCompile(`unsupported .*(?:input|attribute)|has an unsupported version|experimental Nix feature .* is disabled|undefined variable 'builtins\.|attribute '(?:convertHash|parseFlakeRef|flakeRefToString|warn|fetchTree)' missing`)
 	noGit       = regexp.MustCompile(`executing 'git'|program 'git' .* not found`)
 )
 
 // classify turns the end of a process into one of this package's errors.
-func (s *session) classify(ctx context.Context, host string, log *nixLog, r run.Result, err error) error {
+func (s *session) classify(ctx context.Context, host string, log *nixLog, err error) error {
 	var missing *run.NotFoundError
 	var large *run.OutputTooLargeError
 	var exit *run.ExitError
@@ -168,18 +169,14 @@ func (s *session) classify(ctx context.Context, host string, log *nixLog, r run.
 		}
 		return se
 	case e == nil:
-		text := strings.TrimSpace(said)
-		if text == "" {
-			text = strings.TrimSpace(stripANSI(string(r.Stderr[max(0, len(r.Stderr)-2000):])))
-		}
-		return &CrashError{Host: host, Err: err, Message: text}
+		return &CrashError{Host: host, Err: err, Message: strings.TrimSpace(said)}
 	case s.src.Kind == FlakeSource && untracked.MatchString(e.Message) && strings.Contains(e.Message, "'flake.nix'"),
 		s.src.Kind == FlakeSource && noFlake.MatchString(e.Message):
 		return &NotFlakeError{Ref: s.src.Ref, Untracked: s.root != ""}
 	case s.src.Kind == FlakeSource && notProvided.MatchString(e.Message):
 		return &MissingAttributeError{Source: s.src.Ref, Attribute: "nixosConfigurations"}
-	case s.src.Kind == FlakeSource && !s.Online && noFetch.MatchString(said) && (s.root == "" || len(s.missingInputs()) > 0):
-		return &InputError{Inputs: s.missingInputs(), Message: e.Message}
+	case s.src.Kind == FlakeSource && !s.Online && noFetch.MatchString(said) && (s.root == "" || len(s.missingInputs(said)) > 0):
+		return &InputError{Inputs: s.missingInputs(said), Message: e.Message}
 	}
 	e.Host = host
 	e.File = s.relative(e.File)
@@ -196,6 +193,8 @@ func (s *session) classify(ctx context.Context, host string, log *nixLog, r run.
 	switch m := missingFile.FindStringSubmatch(said); {
 	case noGit.MatchString(said):
 		e.hint = "install git"
+	case tooNew.MatchString(said):
+		e.hint = "the flake needs a nix newer than " + s.version + ": name one with --nix"
 	case !s.Online && noFetch.MatchString(said):
 		e.hint = "the configuration fetches something while it is evaluated: allow it with --online"
 	case m != nil && s.repo != "":
