@@ -214,6 +214,13 @@ type Entry struct {
 	User  Value[Owner]
 	Group Value[Owner]
 	Mode  Value[Mode]
+	// OfUser names the user in whose `users.<name>` the entry stands; empty for one
+	// of the root's own lists.
+	OfUser string
+	// HideMount, AllowTrash and Storage (`persistentStoragePath`) are absent where they are as for the whole root.
+	HideMount  Value[bool]
+	AllowTrash Value[bool]
+	Storage    Value[AbsPath]
 	// Origin is the option path of the entry, and its definition.
 	Origin Origin
 }

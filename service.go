@@ -110,7 +110,6 @@ type Unit struct {
 	StateDirectoryMode Value[Mode]
 	CacheDirectory     Value[[]string]
 	LogsDirectory      Value[[]string]
-	WorkingDirectory   Value[string]
 	Type               Value[string]
 
 	After             Value[[]string]

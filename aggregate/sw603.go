@@ -74,7 +74,7 @@ var needs = []struct {
 // unread are options that are projected for later checks and that none reads yet.
 var unread = []string{
 	"after", "before", "requires", "wants", "bindsTo", "wantedBy", "unitConfig", "serviceConfig.CacheDirectory",
-	"serviceConfig.LogsDirectory", "serviceConfig.WorkingDirectory", "serviceConfig.Type",
+	"serviceConfig.LogsDirectory", "serviceConfig.Type",
 }
 
 func neededBy(subject string) []string {

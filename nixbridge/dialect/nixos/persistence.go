@@ -23,13 +23,15 @@ func persistence(top *dialect.Node) stateward.Value[[]stateward.PersistenceRoot]
 		r.Path = dialect.Understood(at, text, stateward.ParsePath)
 
 		var directories, files entryList
-		directories.read(n.At("directories"), stateward.Directory, dialect.RootOwned, nil)
-		files.read(n.At("files"), stateward.File, dialect.RootOwned, nil)
+		l := place{root: n, storage: r.Path, defaults: dialect.RootOwned}
+		directories.read(n.At("directories"), stateward.Directory, l)
+		files.read(n.At("files"), stateward.File, l)
 		for _, user := range n.At("users").Attrs() {
 			account := accounts.At(user.Name)
-			defaults := dialect.Ownership{User: user.Name, Group: account.At("group").Text().Or(""), Mode: dialect.RootOwned.Mode}
-			directories.read(user.Node.At("directories"), stateward.Directory, defaults, account.At("home"))
-			files.read(user.Node.At("files"), stateward.File, defaults, account.At("home"))
+			l := place{root: n, storage: r.Path, user: user.Name, home: account.At("home"),
+				defaults: dialect.Ownership{User: user.Name, Group: account.At("group").Text().Or(""), Mode: dialect.RootOwned.Mode}}
+			directories.read(user.Node.At("directories"), stateward.Directory, l)
+			files.read(user.Node.At("files"), stateward.File, l)
 		}
 		if why, unknown := n.At("users").Why(); unknown {
 			directories.lost(why)
@@ -59,9 +61,19 @@ func (l *entryList) lost(why stateward.Unknown) {
 	}
 }
 
-func (l *entryList) read(n *dialect.Node, kind stateward.EntryKind, defaults dialect.Ownership, home *dialect.Node) {
+// place is what the entries of one list share.
+type place struct {
+	root     *dialect.Node
+	storage  stateward.Value[stateward.AbsPath]
+	defaults dialect.Ownership
+	// user and home are of `users.<name>`; empty and nil for the system's own lists.
+	user string
+	home *dialect.Node
+}
+
+func (l *entryList) read(n *dialect.Node, kind stateward.EntryKind, in place) {
 	es := dialect.ListOf(n, func(e *dialect.Node) (stateward.Entry, bool) {
-		v := entry(e, kind, defaults, home)
+		v := entry(e, kind, in)
 		if why, unknown := v.Why(); unknown {
 			l.lost(why)
 		}
@@ -86,8 +98,9 @@ func (l *entryList) value(n *dialect.Node) stateward.Value[[]stateward.Entry] {
 }
 
 // entry reads one element of `directories` or `files`. Those of `users.<name>` lie below
-// home, a node that is nil for the system's own.
-func entry(n *dialect.Node, kind stateward.EntryKind, defaults dialect.Ownership, home *dialect.Node) stateward.Value[stateward.Entry] {
+// the user's home.
+func entry(n *dialect.Node, kind stateward.EntryKind, in place) stateward.Value[stateward.Entry] {
+	home := in.home
 	written, joined := n, n.At("dirPath")
 	if n.Kind() == dialect.Attrs {
 		written = n.At("directory")
@@ -108,10 +121,24 @@ func entry(n *dialect.Node, kind stateward.EntryKind, defaults dialect.Ownership
 			e.Problem = &stateward.PathError{Text: s, Reason: "lies in a home that is not given", Advice: "give the user a home in users.users"}
 		}
 		if kind == stateward.Directory && n.Kind() == dialect.Attrs {
-			n.ReadOwnership(&e, defaults)
+			n.ReadOwnership(&e, in.defaults)
+			e.HideMount = unless(n.At("hideMount").Bool(), in.root.At("hideMounts").Bool().Or(false))
+			e.AllowTrash = unless(n.At("allowTrash").Bool(), in.root.At("allowTrash").Bool().Or(false))
 		}
+		if at := n.At("persistentStoragePath"); n.Kind() == dialect.Attrs && at.Exists() {
+			e.Storage = unless(dialect.Understood(at, at.Text(), stateward.ParsePath), in.storage.Or(stateward.AbsPath{}))
+		}
+		e.OfUser = in.user
 		return e, nil
 	})
+}
+
+// unless makes a value absent where it is the default that the root gives.
+func unless[T comparable](v stateward.Value[T], root T) stateward.Value[T] {
+	if got, ok := v.Get(); v.IsAbsent() || ok && got == root {
+		return stateward.Value[T]{}
+	}
+	return v
 }
 
 // belowHome joins a path to a home. Newer modules of Impermanence have done that

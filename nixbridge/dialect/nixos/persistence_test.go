@@ -146,3 +146,30 @@ func TestOriginOfEntries(t *testing.T) {
 		t.Error(d)
 	}
 }
+
+func TestEntriesKeepWhatTheyAskFor(t *testing.T) {
+	runHosts(t, map[string]hostCase{
+		"of a user, hidden, and stored elsewhere": {
+			config: `{
+				users.users.alice = { group = "users"; home = "/home/alice"; };
+				environment.persistence."/p" = {
+					hideMounts = true;
+					directories = [ "/a" { directory = "/b"; hideMount = false; allowTrash = false; }
+						{ directory = "/c"; hideMount = true; persistentStoragePath = "/q"; } ];
+					users.alice.directories = [ "Documents" ];
+				};
+			}`,
+			want: []string{
+				"/a  absent absent absent", "/b  false absent absent", "/c  absent absent /q", "/home/alice/Documents alice absent absent absent",
+			},
+		},
+	}, func(h stateward.Host) []string {
+		var got []string
+		for _, r := range h.Persistence.Or(nil) {
+			for _, e := range r.Directories.Or(nil) {
+				got = append(got, fmt.Sprint(e.Path, " ", e.OfUser, " ", e.HideMount, " ", e.AllowTrash, " ", e.Storage))
+			}
+		}
+		return got
+	})
+}

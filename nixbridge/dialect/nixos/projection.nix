@@ -17,7 +17,10 @@ let
   # The parts of something that is switched off may have no value.
   enabled = s: part (v: if v.enable or false then v else { enable = false; }) (fields ({ enable = leaf; } // s));
 
-  entry = fields { directory = leaf; dirPath = leaf; file = leaf; filePath = leaf; home = leaf; user = leaf; group = leaf; mode = leaf; };
+  entry = fields {
+    directory = leaf; dirPath = leaf; file = leaf; filePath = leaf; home = leaf; user = leaf; group = leaf; mode = leaf;
+    hideMount = leaf; allowTrash = leaf; persistentStoragePath = leaf;
+  };
   entries = { directories = listOf entry; files = listOf entry; };
 
   # Where there are no containers, nothing else need be known of them.
@@ -28,6 +31,11 @@ let
     dataDir = leaf; datadir = leaf; dataDirectory = leaf; dataPath = leaf;
     stateDir = leaf; statePath = leaf;
     storageDir = leaf; storagePath = leaf;
+    # The value decides whether these name state: see placeOptions of services.go.
+    backupDir = leaf; baseDir = leaf; configDir = leaf; configPath = leaf; contentDir = leaf; databaseDir = leaf; databasePath = leaf;
+    dbDir = leaf; dbPath = leaf; dbpath = leaf; home = leaf; homeDir = leaf; libDir = leaf; libraryPath = leaf; location = leaf;
+    mediaDir = leaf; mediaLocation = leaf; repositoryRoot = leaf; spoolDir = leaf; statedir = leaf; uploadDir = leaf; userDir = leaf;
+    varDir = leaf; viewIndexDir = leaf; workDir = leaf; workingDir = leaf;
   };
   # A service that is off need not have values, and often its directory throws.
   quiet = s:
@@ -58,6 +66,8 @@ in
     "environment.persistence" = attrsOf (fields (entries // {
       enable = leaf;
       persistentStoragePath = leaf;
+      hideMounts = leaf;
+      allowTrash = leaf;
       users = attrsOf (fields entries);
     }));
 
@@ -81,7 +91,7 @@ in
       after = lines; before = lines; requires = lines; wants = lines; bindsTo = lines; wantedBy = lines;
       unitConfig = fields { RequiresMountsFor = lines; };
       serviceConfig = fields {
-        StateDirectory = lines; StateDirectoryMode = leaf; CacheDirectory = lines; LogsDirectory = lines; WorkingDirectory = leaf;
+        StateDirectory = lines; StateDirectoryMode = leaf; CacheDirectory = lines; LogsDirectory = lines;
         User = leaf; Group = leaf; DynamicUser = leaf; Type = leaf;
       };
     });

@@ -126,6 +126,24 @@ var directoryOptions = []string{
 	"dataDir", "datadir", "dataDirectory", "dataPath", "stateDir", "statePath", "storageDir", "storagePath",
 }
 
+// placeOptions are names by which stock modules call all kinds of directories. They
+// are taken for state only where the value lies in a place where state is kept.
+var placeOptions = []string{
+	"backupDir", "baseDir", "configDir", "configPath", "contentDir", "databaseDir", "databasePath", "dbDir", "dbPath", "dbpath", "home",
+	"homeDir", "libDir", "libraryPath", "location", "mediaDir", "mediaLocation", "repositoryRoot", "spoolDir", "statedir", "uploadDir",
+	"userDir", "varDir", "viewIndexDir", "workDir", "workingDir",
+}
+
+// statePlaces are where the file system hierarchy keeps what must last.
+var statePlaces = []stateward.AbsPath{
+	stateward.MustPath("/var/lib"), stateward.MustPath("/var/local"), stateward.MustPath("/var/db"), stateward.MustPath("/var/backup"),
+	stateward.MustPath("/var/spool"), stateward.MustPath("/srv"), stateward.MustPath("/home"), stateward.MustPath("/root"),
+}
+
+func inStatePlace(e stateward.Entry) bool {
+	return slices.ContainsFunc(statePlaces, func(p stateward.AbsPath) bool { return e.Path.Below(p) })
+}
+
 // stockService makes a service of `services.<name>` where that has a directory.
 func stockService(name string, n, unit *dialect.Node) (stateward.Service, bool) {
 	s := stateward.Service{Name: name, Dialect: Name, Origin: n.Origin()}
@@ -142,27 +160,39 @@ func stockService(name string, n, unit *dialect.Node) (stateward.Service, bool) 
 	}
 	var l stateList
 	for _, option := range directoryOptions {
-		d := n.At(option)
-		switch d.Kind() {
-		case dialect.String, dialect.PathValue:
-			if e, ok := stockDirectory(d); ok && !slices.ContainsFunc(l.paths, func(p stateward.StatePath) bool { return p.Text == e.Text }) {
-				l.paths = append(l.paths, stateward.StatePath{Entry: e, Source: stateward.SourceDataDir})
-			}
-		case dialect.Unknown:
-			why, _ := d.Why()
-			if on, known := s.Enable.Get(); known && !on || why.Kind == stateward.UnknownFunction {
-				// What is off need not have a value, and a function is no directory.
-				d.Ignore()
-				continue
-			}
-			l.lost(why)
-		}
+		l.readStock(n.At(option), s.Enable, func(stateward.Entry) bool { return true })
+	}
+	for _, option := range placeOptions {
+		l.readStock(n.At(option), s.Enable, inStatePlace)
 	}
 	if l.paths == nil && l.why == nil {
 		return s, false
 	}
 	l.fill(&s)
 	return s, true
+}
+
+// readStock reads an option that holds a directory, or a list of them.
+func (l *stateList) readStock(d *dialect.Node, enable stateward.Value[bool], wanted func(stateward.Entry) bool) {
+	switch d.Kind() {
+	case dialect.String, dialect.PathValue:
+		e, ok := stockDirectory(d)
+		if ok && wanted(e) && !slices.ContainsFunc(l.paths, func(p stateward.StatePath) bool { return p.Text == e.Text }) {
+			l.paths = append(l.paths, stateward.StatePath{Entry: e, Source: stateward.SourceDataDir})
+		}
+	case dialect.List:
+		for _, e := range d.List() {
+			l.readStock(e, enable, wanted)
+		}
+	case dialect.Unknown:
+		why, _ := d.Why()
+		if on, known := enable.Get(); known && !on || why.Kind == stateward.UnknownFunction {
+			// What is off need not have a value, and a function is no directory.
+			d.Ignore()
+			return
+		}
+		l.lost(why)
+	}
 }
 
 // stockDirectory leaves out what is no state: a package's own data, and a bare

@@ -249,7 +249,7 @@ func TestUnits(t *testing.T) {
 				{"enable", u.Enable, !u.Enable.IsAbsent()}, {"user", u.User, !u.User.IsAbsent()}, {"group", u.Group, !u.Group.IsAbsent()},
 				{"dynamic", u.DynamicUser, !u.DynamicUser.IsAbsent()}, {"state", u.StateDirectory, !u.StateDirectory.IsAbsent()},
 				{"mode", u.StateDirectoryMode, !u.StateDirectoryMode.IsAbsent()}, {"cache", u.CacheDirectory, !u.CacheDirectory.IsAbsent()},
-				{"logs", u.LogsDirectory, !u.LogsDirectory.IsAbsent()}, {"in", u.WorkingDirectory, !u.WorkingDirectory.IsAbsent()},
+				{"logs", u.LogsDirectory, !u.LogsDirectory.IsAbsent()},
 				{"type", u.Type, !u.Type.IsAbsent()}, {"after", u.After, !u.After.IsAbsent()}, {"before", u.Before, !u.Before.IsAbsent()},
 				{"requires", u.Requires, !u.Requires.IsAbsent()}, {"wants", u.Wants, !u.Wants.IsAbsent()}, {"bindsTo", u.BindsTo, !u.BindsTo.IsAbsent()},
 				{"wantedBy", u.WantedBy, !u.WantedBy.IsAbsent()}, {"mountsFor", u.RequiresMountsFor, !u.RequiresMountsFor.IsAbsent()},
@@ -267,11 +267,11 @@ func TestUnits(t *testing.T) {
 				enable = true; after = [ "a.service" ]; before = [ "b.service" ]; requires = [ "r.service" ]; wants = [ "w.service" ];
 				bindsTo = [ "d.device" ]; wantedBy = [ "multi-user.target" ]; unitConfig.RequiresMountsFor = "/srv /tank/'a b'";
 				serviceConfig = { Type = "oneshot"; User = "u"; Group = "g"; DynamicUser = 0; StateDirectory = [ "s:alias" ]; StateDirectoryMode = "0700";
-					CacheDirectory = "c"; LogsDirectory = [ "l m" ]; WorkingDirectory = "/srv"; };
+					CacheDirectory = "c"; LogsDirectory = [ "l m" ]; };
 			}; }`,
 			want: []string{
 				"x.service", "  enable = true", "  user = u", "  group = g", "  dynamic = false", "  state = [s:alias]", "  mode = 0700", "  cache = [c]",
-				"  logs = [l m]", "  in = /srv", "  type = oneshot", "  after = [a.service]", "  before = [b.service]", "  requires = [r.service]",
+				"  logs = [l m]", "  type = oneshot", "  after = [a.service]", "  before = [b.service]", "  requires = [r.service]",
 				"  wants = [w.service]", "  bindsTo = [d.device]", "  wantedBy = [multi-user.target]", "  mountsFor = [/srv /tank/a b]",
 			},
 		},
@@ -283,4 +283,22 @@ func TestUnits(t *testing.T) {
 		},
 		"a host without systemd": {config: `{ fileSystems = { }; }`, want: []string{}},
 	}, show)
+}
+
+// P1: stock modules call the directory of their state by many names, and some have several.
+func TestStockDirectories(t *testing.T) {
+	runHosts(t, map[string]hostCase{
+		"P1 a list of directories": {
+			config: `{ fileSystems = { }; services.minio = { enable = true; dataDir = [ "/var/lib/minio/data" "/srv/minio" ]; configDir = "/var/lib/minio/config"; }; }`,
+			want:   []string{"minio", `  "/var/lib/minio/data" dataDir`, `  "/srv/minio" dataDir`, `  "/var/lib/minio/config" dataDir`},
+		},
+		"P1 a name that does not say state counts by its place": {
+			config: `{
+				fileSystems = { };
+				services.home-assistant = { enable = true; configDir = "/var/lib/hass"; };
+				services.web = { enable = true; dataDir = "/data/web"; home = "/nix/store/x-web/share"; configDir = "/etc/web"; workDir = "/tmp/web"; };
+			}`,
+			want: []string{"home-assistant", `  "/var/lib/hass" dataDir`, "web", `  "/data/web" dataDir`},
+		},
+	}, serviceLines)
 }

@@ -28,7 +28,6 @@ func units(n *dialect.Node) stateward.Value[[]unit] {
 			StateDirectoryMode: dialect.Understood(c.At("StateDirectoryMode"), c.At("StateDirectoryMode").Filled(), stateward.ParseMode),
 			CacheDirectory:     words(c.At("CacheDirectory")),
 			LogsDirectory:      words(c.At("LogsDirectory")),
-			WorkingDirectory:   c.At("WorkingDirectory").Filled(),
 			Type:               c.At("Type").Filled(),
 			After:              n.At("after").Strings(),
 			Before:             n.At("before").Strings(),
