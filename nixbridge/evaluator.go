@@ -6,11 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
-	"net/url"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -18,10 +15,8 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
-	"golang.org/x/sync/semaphore"
 
 	"github.com/stateward/stateward"
-	"github.com/stateward/stateward/internal/run"
 	"github.com/stateward/stateward/nixbridge/dialect"
 )
 
@@ -44,6 +39,8 @@ type Evaluator struct {
 	MaxHeap int64
 	// Timeout is how long one host may take; 0 means for ever.
 	Timeout time.Duration
+	// Hosts are the only ones to evaluate; nil means all.
+	Hosts []string
 	// Dialects are read; nil means the built-in ones.
 	Dialects []dialect.Dialect
 	// Progress is called as the work goes on, never by two goroutines at once.
@@ -158,9 +155,13 @@ func (e *Evaluator) Read(ctx context.Context, src Source, stdin io.Reader) (*Eva
 	if err != nil {
 		return nil, err
 	}
-	ev.dialects = e.dialects()
+	if len(e.Hosts) > 0 {
+		if err := ev.Select(e.Hosts); err != nil {
+			return nil, err
+		}
+	}
 	for _, h := range ev.Hosts {
-		h.dialects = ev.dialects
+		h.dialects = e.dialects()
 	}
 	return ev, nil
 }
@@ -179,12 +180,15 @@ func (e *Evaluator) Evaluate(ctx context.Context, src Source) (*Evaluation, erro
 	}
 	defer done()
 	hosts, err := s.list(ctx)
+	if err == nil {
+		hosts, err = s.wanted(hosts)
+	}
 	if err != nil {
 		return nil, err
 	}
 	s.progress(Event{Kind: EventHosts, Total: len(hosts)})
 
-	ev := &Evaluation{Nix: s.version, Source: src.Arg, dialects: e.dialects(), Hosts: make([]*HostEvaluation, len(hosts))}
+	ev := &Evaluation{Nix: s.version, Source: src.Arg, Hosts: make([]*HostEvaluation, len(hosts))}
 	var g errgroup.Group
 	var mu sync.Mutex
 	finished := 0
@@ -197,7 +201,7 @@ func (e *Evaluator) Evaluate(ctx context.Context, src Source) (*Evaluation, erro
 			s.progress(Event{Kind: EventStart, Host: h.name, Total: len(hosts)})
 			began := time.Now()
 			he := s.evaluateHost(ctx, h)
-			he.dialects = ev.dialects
+			he.dialects = e.dialects()
 			ev.Hosts[i] = he
 			mu.Lock()
 			defer mu.Unlock()
@@ -211,223 +215,6 @@ func (e *Evaluator) Evaluate(ctx context.Context, src Source) (*Evaluation, erro
 		return nil, context.Cause(ctx)
 	}
 	return ev, err
-}
-
-// open finds nix and makes the private folder ready. done ends what was opened.
-func (e *Evaluator) open(ctx context.Context, src Source) (*session, func(), error) {
-	dir, temporary, err := e.folder()
-	if err != nil {
-		return nil, nil, err
-	}
-	done := func() {
-		if temporary {
-			removeAll(dir)
-		}
-	}
-	available := availableMemory()
-	workers := e.Workers
-	if workers <= 0 {
-		workers = defaultWorkers(available)
-	}
-	s := &session{Evaluator: e, dir: dir, src: src, slots: semaphore.NewWeighted(int64(workers)), heap: e.MaxHeap}
-	if s.heap <= 0 {
-		s.heap = defaultHeap(available, workers)
-	}
-	s.env = s.baseEnv()
-	if err = s.findNix(ctx); err == nil {
-		err = s.findSource(ctx)
-	}
-	if err != nil {
-		done()
-		return nil, nil, err
-	}
-	return s, done, nil
-}
-
-// folder makes the private folder: for the user alone, since it holds copies of whole configurations.
-func (e *Evaluator) folder() (dir string, temporary bool, err error) {
-	dir = e.CacheDir
-	if dir == "" {
-		if base, err := os.UserCacheDir(); err == nil {
-			dir = filepath.Join(base, "stateward")
-		}
-	}
-	if dir == "" {
-		if dir, err = os.MkdirTemp("", "stateward-"); err != nil {
-			return "", false, &CacheError{os.TempDir(), err}
-		}
-		temporary = true
-	}
-	if dir, err = filepath.Abs(dir); err != nil {
-		return "", false, &CacheError{dir, err}
-	}
-	// nix resolves symbolic links in the name of its store, and refuses some.
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return "", false, &CacheError{dir, err}
-	}
-	if dir, err = filepath.EvalSymlinks(dir); err != nil {
-		return "", false, &CacheError{dir, err}
-	}
-	for _, sub := range []string{"home/.config", "tmp", "store"} {
-		if err := os.MkdirAll(filepath.Join(dir, sub), 0o700); err != nil {
-			return "", false, &CacheError{dir, err}
-		}
-	}
-	return dir, temporary, nil
-}
-
-// removeAll removes a folder with a nix store in it, whose own folders are read-only.
-func removeAll(dir string) {
-	_ = filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
-		if err == nil && d.IsDir() {
-			_ = os.Chmod(path, 0o700)
-		}
-		return nil
-	})
-	_ = os.RemoveAll(dir)
-}
-
-var versionPattern = regexp.MustCompile(`\b(\d+)\.(\d+)(?:\.(\d+))?\S*\s*$`)
-
-func (s *session) findNix(ctx context.Context) error {
-	path, err := run.LookPath(s.nixName(), s.env)
-	if err == nil {
-		// nix runs in the private folder, not where the name was given.
-		path, err = filepath.Abs(path)
-	}
-	if err != nil {
-		return &NotFoundError{Nix: s.nixName(), Err: err}
-	}
-	s.nix = path
-	r, err := run.Run(ctx, run.Cmd{Path: path, Args: []string{"--version"}, Env: s.env, Dir: s.dir})
-	if ctx.Err() != nil {
-		return context.Cause(ctx)
-	}
-	line, _, _ := strings.Cut(strings.TrimSpace(string(r.Stdout)), "\n")
-	m := versionPattern.FindStringSubmatch(line)
-	if m == nil {
-		if missing := (*run.NotFoundError)(nil); errors.As(err, &missing) {
-			return &NotFoundError{Nix: s.nixName(), Err: err}
-		}
-		return &VersionError{Nix: s.nixName(), Version: line}
-	}
-	major, _ := strconv.Atoi(m[1])
-	minor, _ := strconv.Atoi(m[2])
-	if major < 2 || major == 2 && minor < 8 {
-		return &VersionError{Nix: s.nixName(), Version: line}
-	}
-	s.version = strings.TrimSpace(m[0])
-	return nil
-}
-
-// findSource finds what the source names on this machine and brings a flake's inputs.
-func (s *session) findSource(ctx context.Context) error {
-	if s.src.Kind == FileSource {
-		file, err := filepath.Abs(s.src.Ref)
-		if err != nil {
-			return err
-		}
-		st, err := os.Stat(file)
-		if err != nil {
-			return err
-		}
-		if st.IsDir() {
-			return &SourceError{s.src.Arg, "is a folder", "name the .nix file in it"}
-		}
-		s.ref = file
-		// Files are named relative to the repository, as a reader of the message stands in it.
-		s.root = filepath.Dir(file)
-		if _, repo, _ := flakeRoot(s.root, ""); repo != "" {
-			s.root = repo
-		}
-		return nil
-	}
-	dir, query, local := localDir(s.src.Ref)
-	if !local {
-		if !strings.Contains(s.src.Ref, ":") && !s.Online {
-			return &SourceError{s.src.Arg, "is neither a folder nor a .nix or .json file here", "check the spelling; an entry of the flake registry needs --online"}
-		}
-		s.ref = s.src.Ref
-		return nil
-	}
-	st, err := os.Stat(dir)
-	if err != nil || !st.IsDir() {
-		return &NotFlakeError{Ref: s.src.Ref, Missing: true}
-	}
-	values, _ := url.ParseQuery(query)
-	root, repo, found := flakeRoot(dir, values.Get("dir"))
-	if !found {
-		return &NotFlakeError{Ref: s.src.Ref}
-	}
-	s.root, s.repo = root, repo
-	if query != "" {
-		query = "?" + query
-	}
-	escaped := (&url.URL{Path: dir}).EscapedPath()
-	switch {
-	case strings.HasPrefix(s.src.Ref, "path:"):
-		s.ref, s.repo = "path:"+escaped+query, dir
-	case strings.HasPrefix(s.src.Ref, "git+file:"):
-		s.ref = "git+file://" + escaped + query
-	default:
-		s.ref = dir + query
-	}
-	if s.repo == "" {
-		s.repo = root
-	}
-	if repo != "" {
-		if err := s.trustRepositories(ctx); err != nil {
-			return err
-		}
-	}
-	if s.inputs, err = readLock(filepath.Join(root, "flake.lock")); err != nil {
-		return err
-	}
-	return s.addInputs(ctx)
-}
-
-// trustRepositories copies what the user said about repositories of others
-// (safe.directory) into the private home, since git sees no other there.
-func (s *session) trustRepositories(ctx context.Context) error {
-	home, err := os.UserHomeDir()
-	if err != nil {
-		return nil
-	}
-	env := []string{"HOME=" + home, "PATH=" + os.Getenv("PATH")}
-	if x := os.Getenv("XDG_CONFIG_HOME"); x != "" {
-		env = append(env, "XDG_CONFIG_HOME="+x)
-	}
-	r, err := run.Run(ctx, run.Cmd{Path: "git", Args: []string{"config", "--global", "--null", "--get-all", "safe.directory"}, Env: env, Dir: s.dir})
-	if ctx.Err() != nil {
-		return context.Cause(ctx)
-	}
-	var b strings.Builder
-	if err == nil {
-		for dir := range strings.SplitSeq(strings.TrimSuffix(string(r.Stdout), "\x00"), "\x00") {
-			quoted := strings.NewReplacer(`\`, `\\`, `"`, `\"`, "\n", `\n`, "\t", `\t`).Replace(dir)
-			fmt.Fprintf(&b, "[safe]\n\tdirectory = \"%s\"\n", quoted)
-		}
-	}
-	return s.replaceFile(filepath.Join(s.dir, "home/.gitconfig"), b.String())
-}
-
-func (s *session) replaceFile(path, text string) error {
-	if old, err := os.ReadFile(path); err == nil && string(old) == text || err != nil && text == "" {
-		return nil
-	}
-	f, err := os.CreateTemp(filepath.Dir(path), ".new-")
-	if err != nil {
-		return &CacheError{s.dir, err}
-	}
-	_, err = f.WriteString(text)
-	if err = errors.Join(err, f.Close()); err == nil {
-		err = os.Rename(f.Name(), path)
-	}
-	if err != nil {
-		_ = os.Remove(f.Name())
-		return &CacheError{s.dir, err}
-	}
-	return nil
 }
 
 // hostPlace is a host and where it is found below what nix is told to evaluate.
@@ -493,4 +280,21 @@ func (s *session) list(ctx context.Context) ([]hostPlace, error) {
 		hosts = append(hosts, hostPlace{n, append(slices.Clone(path), n)})
 	}
 	return hosts, nil
+}
+
+// wanted leaves those hosts that were asked for.
+func (s *session) wanted(hosts []hostPlace) ([]hostPlace, error) {
+	if len(s.Hosts) == 0 {
+		return hosts, nil
+	}
+	var names []string
+	for _, h := range hosts {
+		names = append(names, h.name)
+	}
+	for _, want := range s.Hosts {
+		if !slices.Contains(names, want) {
+			return nil, &MissingAttributeError{Source: s.src.Arg, Attribute: "host " + strconv.Quote(want), Names: names}
+		}
+	}
+	return slices.DeleteFunc(hosts, func(h hostPlace) bool { return !slices.Contains(s.Hosts, h.name) }), nil
 }

@@ -94,6 +94,23 @@ func TestOneHostsFailureHidesNoOther(t *testing.T) {
 	})
 }
 
+func TestOnlyTheWantedHostsAreEvaluated(t *testing.T) {
+	eachNix(t, func(t *testing.T, e *nixbridge.Evaluator) {
+		var events []string
+		e.Progress = func(ev nixbridge.Event) { events = append(events, string(ev.Kind)+" "+ev.Host) }
+		e.Hosts = []string{"forge"}
+		src := source(t, twoHostsFlake(t))
+		ev, err := e.Evaluate(t.Context(), src)
+		require.NoError(t, err)
+		require.Len(t, ev.Hosts, 1)
+		require.Equal(t, []string{"hosts ", "start forge", "done forge"}, events)
+		e.Hosts = []string{"nope"}
+		_, err = e.Evaluate(t.Context(), src)
+		var ma *nixbridge.MissingAttributeError
+		require.ErrorAs(t, err, &ma)
+	})
+}
+
 func TestPathsAreNeverCopied(t *testing.T) {
 	eachNix(t, func(t *testing.T, e *nixbridge.Evaluator) {
 		dir := twoHostsFlake(t)

@@ -184,7 +184,7 @@ func (r *hostRun) blame(place []string, err error, again int) ([]string, bool) {
 	})
 	r.blamed = append(r.blamed, blame{place, err})
 	// The definition of what cannot be had mostly cannot be had either. It is only located to this depth.
-	if !isWhere(place) && len(place) > section && len(place) <= section+2 {
+	if !isWhere(place) && len(place) >= section && len(place) <= section+2 {
 		r.skip.add(append([]string{place[0], "where"}, place[2:]...))
 	}
 	return place, true

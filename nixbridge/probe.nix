@@ -17,6 +17,7 @@
 #   any               the whole value, to a depth of 8
 #   anyTo N           the same, to a depth of N
 #   lines             a text or a list of texts
+#   text              a text; a package is read as its store path, as in "${package}"
 #   names             only the names of an attribute set, as a list
 #   present           true as soon as the value can be had at all
 #   fields { a = S; } the named attributes of a set that are there
@@ -92,8 +93,8 @@ let
   # What is left of a text once every well-formed sequence is cut out may hold ASCII only.
   isUTF8 = s: all (p: !(isString p) || length (split "[^[:cntrl:][:print:]]" p) == 1) (split wellFormed s);
 
-  text = s: let t = unsafeDiscardStringContext s; in if utf8 && !(isUTF8 t) then unknown "form" else t;
-  pathText = s: let t = text s; in if isString t then marker "path" { path = t; } else t;
+  readText = s: let t = unsafeDiscardStringContext s; in if utf8 && !(isUTF8 t) then unknown "form" else t;
+  pathText = s: let t = readText s; in if isString t then marker "path" { path = t; } else t;
 
   # --- places ------------------------------------------------------------
   start = { path = [ ]; inherit skip only; opt = null; };
@@ -133,15 +134,15 @@ let
     let t = typeOf v;
     in
     if t == "set" then
-      if isDerivation v then marker "derivation" { name = quietly "" (let t = text v.name; in if isString t then t else ""); }
+      if isDerivation v then marker "derivation" { name = quietly "" (let t = readText v.name; in if isString t then t else ""); }
       else if v ? __functor then unknown "function"
-      else if v ? __toString then enter ctx (toString v) text
+      else if v ? __toString then enter ctx (toString v) readText
       else if v ? outPath then enter ctx (toString v.outPath) pathText
       else if depth <= 0 && v != { } then unknown "depth"
       else attrsAt ctx v (namesOf v) (_: anyAt (depth - 1))
     else if t == "list" then
       if depth <= 0 && v != [ ] then unknown "depth" else listAt ctx v (anyAt (depth - 1))
-    else if t == "string" then text v
+    else if t == "string" then readText v
     else if t == "path" then pathText (toString v)
     else if t == "lambda" then unknown "function"
     # An infinite float is no JSON.
@@ -158,7 +159,8 @@ let
     anyTo = depth: shape (anyAt depth);
     any = anyTo 8;
     lines = anyTo 2;
-    names = shape (ctx: v: enter ctx v (v: if isAttrs v then map text (namesOf v) else other ctx v));
+    text = shape (ctx: v: enter ctx v (v: if isAttrs v && isDerivation v then enter ctx (toString v) readText else other ctx v));
+    names = shape (ctx: v: enter ctx v (v: if isAttrs v then map readText (namesOf v) else other ctx v));
     present = shape (ctx: v: enter ctx v (_: true));
     fields = byName: shape (ctx: v: enter ctx v (v:
       if isAttrs v && !(isDerivation v) then attrsAt ctx v (attrNames (intersectAttrs byName v)) (n: readAs byName.${n})

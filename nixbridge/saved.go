@@ -21,8 +21,6 @@ type Evaluation struct {
 	Source string
 	// Hosts are sorted by name.
 	Hosts []*HostEvaluation
-
-	dialects []dialect.Dialect
 }
 
 // HostEvaluation is what nix said of one host. A host that failed has Err and no more.

@@ -16,6 +16,6 @@ with probe;
     "checks" = listOf (where (c: !c.assertion) (fields { message = any; }));
     "computed" = value (map (n: n * 2) config.numbers or [ ]);
     "names" = names;
-    "elsewhere" = option [ "far" "away" ] any;
+    "elsewhere" = option [ "far" "away" ] text;
   };
 }

@@ -59,7 +59,7 @@ in
     checks = [ { assertion = true; message = throw "of a passing assertion"; } { assertion = false; message = "fails"; } { assertion = throw "?"; message = "m"; } ];
     numbers = [ 1 2 ];
     names = { z = throw "z"; a = { }.a; };
-    far.away = "found";
+    far.away = derivation { name = "pkg-1.0"; system = "x86_64-linux"; builder = "/bin/sh"; };
     settings = { __functor = throw "never"; inner = { on = 1; off = throw "hidden"; }; };
     hidden = throw "hidden";
   };
