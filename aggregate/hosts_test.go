@@ -189,6 +189,17 @@ func stateUnit(name string, dynamic stateward.Value[bool], dirs ...string) part 
 	}
 }
 
+// runsAs is a unit without a StateDirectory that runs as a user.
+func runsAs(name, user, group string) part {
+	return func(h *stateward.Host) {
+		u := stateward.Unit{Name: name + ".service", User: known(stateward.MustOwner(user)), Origin: at("systemd", "services", name)}
+		if group != "" {
+			u.Group = known(stateward.MustOwner(group))
+		}
+		push(&h.Units, u)
+	}
+}
+
 func systemdInitrd(on bool) part {
 	return func(h *stateward.Host) { h.Initrd.Systemd = known(on) }
 }

@@ -106,6 +106,8 @@ func TestChecks(t *testing.T) {
 			[]string{`error qgroget.serviceModules.a.dataDir [/a] a keeps state in /a, which is gone at the next boot: fileSystems."/" is a tmpfs`}},
 		{"P1 state directory of a unit", "SW101", []part{stateUnit("a", known(false), "a")},
 			[]string{`error systemd.services.a.serviceConfig.StateDirectory [/var/lib/a] a keeps state in /var/lib/a, which is gone at the next boot: fileSystems."/" is a tmpfs`}},
+		{"P1 places within a lost place are said once", "SW101", []part{service("a", "/a", "/a/b", "/a/b/c"), service("b", "/a/d")},
+			[]string{`error qgroget.serviceModules.a.dataDir [/a] a keeps state in /a, which is gone at the next boot, with 3 more places below it: fileSystems."/" is a tmpfs`}},
 		{"P1 persisted", "SW101", []part{service("a", "/a"), persist("/persist", "/a")}, nil},
 		{"P1 in doubt", "SW101", []part{service("a", "/a"), func(h *stateward.Host) { h.Mounts = unknown[[]stateward.FileSystem]("systemd.mounts") }},
 			[]string{"warning qgroget.serviceModules.a.dataDir [/a] cannot tell whether /a of a survives a reboot: systemd.mounts: it throws"}},

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/stateward/stateward"
 )
@@ -175,6 +176,7 @@ func Resolve(h *stateward.Host, opts Options) (*Resolution, error) {
 	}
 	r := &resolver{storage: s, Resolution: &Resolution{Root: root.path, RootName: root.Name},
 		at: map[stateward.AbsPath]int{}, collected: map[string]struct{}{}}
+	r.index()
 	for _, why := range []func() (stateward.Unknown, bool){h.Persistence.Why, root.Directories.Why} {
 		if u, unknown := why(); unknown {
 			r.note(NoteUnknown, u.Subject, "", u.String(), stateward.Origin{Option: u.Subject})
@@ -188,6 +190,9 @@ func Resolve(h *stateward.Host, opts Options) (*Resolution, error) {
 			}
 		}
 	}
+	// What stands in `users.<name>` is persisted by the same module and is no part of this list:
+	// writing it here too would name it twice.
+	own = slices.DeleteFunc(slices.Clone(own), func(e stateward.Entry) bool { return e.OfUser != "" })
 	for _, e := range own {
 		r.own(e)
 	}
@@ -245,6 +250,9 @@ type resolver struct {
 	*Resolution
 	at        map[stateward.AbsPath]int
 	collected map[string]struct{}
+	// units by name, and accounts by user, for the owners of what is added.
+	units    map[string]*stateward.Unit
+	accounts map[string]*stateward.User
 }
 
 func (r *resolver) note(kind NoteKind, path, other, message string, o stateward.Origin) {
@@ -308,6 +316,9 @@ func (r *resolver) state(row *stateRow) {
 	for _, sp := range row.also {
 		r.merge(i, r.stated(sp, service))
 	}
+	if e := &r.Entries[i]; e.From != FromHost && e.Path != varLibPrivate {
+		r.owned(&e.Entry, row.service)
+	}
 }
 
 func (r *resolver) from(row *stateRow) From {
@@ -335,6 +346,54 @@ func (r *resolver) stated(sp *stateward.StatePath, service string) stateward.Ent
 		}
 	}
 	return r.respelt(e)
+}
+
+func (r *resolver) index() {
+	units, users := r.host.Units.Or(nil), r.host.Users.Or(nil)
+	r.units = make(map[string]*stateward.Unit, len(units))
+	for i := range units {
+		r.units[units[i].Name] = &units[i]
+	}
+	r.accounts = make(map[string]*stateward.User, len(users))
+	for i := range users {
+		r.accounts[users[i].Name] = &users[i]
+	}
+}
+
+// owned gives an entry that is to be added, and that nobody gave an owner, to the static user
+// its service runs as: the persistence module would create it for root.
+func (r *resolver) owned(e *stateward.Entry, s *stateward.Service) {
+	if e.HasOwner() && !(e.Group.IsAbsent() && e.User.IsKnown()) {
+		return
+	}
+	user, group := e.User, stateward.Value[stateward.Owner]{}
+	for _, name := range append(slices.Clone(s.Units), s.Name+".service") {
+		u, ok := r.units[name]
+		if !ok {
+			continue
+		}
+		if dyn, known := u.DynamicUser.Get(); known && dyn || u.DynamicUser.IsUnknown() || u.User.IsUnknown() {
+			return
+		}
+		if user.IsAbsent() {
+			user = u.User
+		}
+		if u.User.String() == user.String() {
+			group = u.Group
+		}
+		break
+	}
+	name, ok := user.Get()
+	if !ok || name.String() == "root" || strings.Contains(name.String(), "%") {
+		return
+	}
+	if a, ok := r.accounts[name.String()]; ok && group.IsAbsent() {
+		group = stateward.MapValue(a.Group, stateward.ParseOwner)
+	}
+	e.User = user
+	if group.IsKnown() {
+		e.Group = group
+	}
 }
 
 // respelt writes the path of an entry as it is mounted.
@@ -443,7 +502,8 @@ func (r *resolver) nest(collapse bool) {
 			continue
 		}
 		kind, verb := NoteNested, "lies below"
-		if collapse && !e.HasOwner() {
+		// State that nobody listed is persisted with what it lies in.
+		if collapse && !e.HasOwner() || e.From == FromState {
 			kind, verb = NoteCollapsed, "is left out below"
 		}
 		r.note(kind, e.Path.String(), outer.String(), fmt.Sprintf("%s %s %s", e.Path, verb, outer), e.Origin)

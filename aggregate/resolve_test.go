@@ -151,6 +151,21 @@ func TestResolve(t *testing.T) {
 		})}, aggregate.Options{}, outcome{Entries: []string{"/a host"}, Notes: []string{"unknown p.directories: p.directories: it throws"}}},
 		{"a host that keeps its root gets a list all the same", []part{func(h *stateward.Host) { *h = *with(kept, persist("/persist", "/z"), service("a", "/a", "/z/x")) }}, aggregate.Options{},
 			outcome{Entries: []string{"/z host", "/a collector a"}, Notes: []string{`covered /z/x: /z/x survives a reboot already by environment.persistence."/persist"`}}},
+		{"P2 entries of a user stay where they are", []part{persist("/persist", func() stateward.Entry {
+			e := owned("/home/alice/Documents", "", "", "")
+			e.OfUser = "alice"
+			return e
+		}()), service("a", "/home/alice/Documents")}, aggregate.Options{},
+			outcome{Entries: []string{nixos}, Notes: []string{`covered /home/alice/Documents: /home/alice/Documents survives a reboot already by environment.persistence."/persist"`}}},
+		{"the user a service runs as owns what is added", []part{runsAs("a", "alice", ""), runsAs("b", "bob", "media"), runsAs("c", "root", ""),
+			service("a", "/a"), service("b", "/b"), service("c", "/c"), service("d", "/d"), func(h *stateward.Host) {
+				push(&h.Users, stateward.User{Name: "alice", UID: known(1), Group: known("users")})
+			}}, aggregate.Options{},
+			outcome{Entries: []string{nixos, "/a user=alice group=users collector a", "/b user=bob group=media collector b", "/c collector c", "/d collector d"}}},
+		{"state below other state is persisted with it", []part{stateUnit("acme", known(false), "acme/.lego/x", "acme"), stateUnit("b", known(false), "acme/b")}, aggregate.Options{},
+			outcome{Entries: []string{nixos, "/var/lib/acme state acme"}, Notes: []string{
+				"collapsed /var/lib/acme/.lego/x: /var/lib/acme/.lego/x is left out below /var/lib/acme", "collapsed /var/lib/acme/b: /var/lib/acme/b is left out below /var/lib/acme",
+			}}},
 		{"a root that the host does not have yet", []part{func(h *stateward.Host) { *h = *with(kept, service("a", "/a")) }}, aggregate.Options{Root: "/persist"},
 			outcome{Entries: []string{"/a collector a"}}},
 		{"a state file", []part{changed(contract("a"), func(s *stateward.Service) {

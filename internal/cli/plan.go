@@ -185,7 +185,7 @@ func (h HostPersistence) sound() bool {
 	return h.Status == stateward.StatusOK
 }
 
-// entryFields are the attributes of an entry that asks for an owner or a mode.
+// entryFields are the attributes of an entry, the path first and then what it asks for.
 func entryFields(e stateward.Entry) nix.Set {
 	s := nix.Set{{Name: e.Kind.String(), Value: e.Path.String()}}
 	for _, a := range []struct{ name, value string }{
@@ -197,6 +197,15 @@ func entryFields(e stateward.Entry) nix.Set {
 			s = append(s, nix.Attr{Name: a.name, Value: a.value})
 		}
 	}
+	if v, ok := e.HideMount.Get(); ok {
+		s = append(s, nix.Attr{Name: "hideMount", Value: v})
+	}
+	if v, ok := e.AllowTrash.Get(); ok {
+		s = append(s, nix.Attr{Name: "allowTrash", Value: v})
+	}
+	if v, ok := e.Storage.Get(); ok {
+		s = append(s, nix.Attr{Name: "persistentStoragePath", Value: v.String()})
+	}
 	return s
 }
 
@@ -205,9 +214,9 @@ func entryJSON(e stateward.Entry) any {
 	if len(fields) == 1 {
 		return e.Path.String()
 	}
-	out := map[string]string{}
+	out := map[string]any{}
 	for _, f := range fields {
-		out[f.Name] = f.Value.(string)
+		out[f.Name] = f.Value
 	}
 	return out
 }
@@ -263,18 +272,19 @@ func persistenceModule(h HostPersistence) (string, error) {
 	b.WriteString("# Written by `stateward plan persistence`. It sets the lists as a whole: what a\n# module elsewhere adds to them is in here already, or is missing until this is written anew.\n{ lib, ... }:\n{\n")
 	root := nix.String(h.resolution.RootName)
 	for _, kind := range []stateward.EntryKind{stateward.Directory, stateward.File} {
-		name := "directories"
+		name, set := "directories", "mkForce"
 		if kind == stateward.File {
-			name = "files"
 			if len(lists[kind]) == 0 {
-				continue // files are not resolved: the host's own list stays as it is
+				continue
 			}
+			// The host's own list of files is not resolved, so it must not be replaced.
+			name, set = "files", "mkAfter"
 		}
 		list, err := nix.Write(lists[kind], 1)
 		if err != nil {
 			return "", err
 		}
-		fmt.Fprintf(&b, "  environment.persistence.%s.%s = lib.mkForce %s;\n", root, name, list)
+		fmt.Fprintf(&b, "  environment.persistence.%s.%s = lib.%s %s;\n", root, name, set, list)
 	}
 	b.WriteString("}\n")
 	return b.String(), nil
