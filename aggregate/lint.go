@@ -1,6 +1,7 @@
 package aggregate
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 	"time"
@@ -64,12 +65,12 @@ type facts struct {
 	in   Input
 	host *stateward.Host
 	rows []stateRow
-	// entries are all entries of enabled persistence roots, in order.
+	// entries are all entries of enabled persistence roots, by root and origin.
 	entries []rootEntry
 }
 
 type rootEntry struct {
-	stateward.Entry
+	*stateward.Entry
 	root *persistenceRoot
 }
 
@@ -78,9 +79,13 @@ func newFacts(in Input) *facts {
 	f := &facts{storage: s, in: in, host: in.Host, rows: stateRows(s)}
 	for _, r := range s.roots {
 		for e := range r.entries() {
-			f.entries = append(f.entries, rootEntry{Entry: *e, root: r})
+			f.entries = append(f.entries, rootEntry{Entry: e, root: r})
 		}
 	}
+	// Which of two entries is the first shall not hang on the order in which they were read.
+	slices.SortStableFunc(f.entries, func(a, b rootEntry) int {
+		return cmp.Or(cmp.Compare(a.root.Name, b.root.Name), compareOrigins(a.Origin, b.Origin), cmp.Compare(a.Text, b.Text))
+	})
 	return f
 }
 

@@ -30,6 +30,8 @@ type storage struct {
 	root  RootState
 	// onRoot answers for what lies on the root file system itself.
 	onRoot stateward.TierResult
+	// storedAt answers for the places where persisted state is really kept.
+	storedAt map[stateward.AbsPath]stateward.TierResult
 	// outer holds every path above a mount or a persisted entry, once it was asked for.
 	outer map[stateward.AbsPath]struct{}
 }
@@ -82,6 +84,7 @@ func newStorage(h *stateward.Host) *storage {
 		persisted:      map[stateward.AbsPath][]persisted{},
 		dynamic:        map[stateward.AbsPath]string{},
 		perhapsDynamic: map[stateward.AbsPath]string{},
+		storedAt:       map[stateward.AbsPath]stateward.TierResult{},
 	}
 	s.addFileSystems(h.FileSystems, "fileSystems")
 	s.addFileSystems(h.Mounts, "systemd.mounts")
@@ -96,7 +99,7 @@ func newStorage(h *stateward.Host) *storage {
 	s.root = s.rootState()
 	s.onRoot = s.rootTier()
 	for _, r := range s.roots {
-		r.under = s.storageOf(r.path, &trail{})
+		r.under = s.stored(r.path)
 	}
 	return s
 }
@@ -166,6 +169,9 @@ func (s *storage) addDatasets(v stateward.Value[[]stateward.Dataset]) {
 		if why, unknown := d.CanMount.Why(); unknown {
 			doubt = why.String()
 		}
+		if why, unknown := s.host.FileSystems.Why(); unknown && d.MountPoint.IsAbsent() {
+			doubt = why.String() // it might say where
+		}
 		if ok && canMount == "on" {
 			s.mounts[at] = append(s.mounts[at], mount{by: "dataset " + d.Name, zfs: d, origin: d.Origin, doubt: doubt})
 		}
@@ -218,7 +224,7 @@ func (s *storage) addPersistence(v stateward.Value[[]stateward.PersistenceRoot])
 			continue
 		}
 		by := stateward.OptionPath("environment", "persistence", r.Name)
-		loop := stateward.TierResult{State: stateward.SurvivalUnknown, By: by + " is a loop of bind mounts"}
+		loop := stateward.TierResult{State: stateward.SurvivalUnknown, By: "a loop of bind mounts at " + path.String()}
 		s.roots = append(s.roots, &persistenceRoot{PersistenceRoot: r, path: path, by: by, under: loop})
 	}
 	slices.SortStableFunc(s.roots, func(a, b *persistenceRoot) int {
@@ -228,22 +234,31 @@ func (s *storage) addPersistence(v stateward.Value[[]stateward.PersistenceRoot])
 		for e := range r.entries() {
 			if e.Problem == nil {
 				s.persisted[e.Path] = append(s.persisted[e.Path], persisted{entry: e, root: r})
-				s.dropBind(e.Path, r)
+				s.dropBind(e, r)
 			}
+		}
+	}
+	for _, es := range s.persisted {
+		if len(es) > 1 {
+			slices.SortStableFunc(es, func(a, b persisted) int {
+				return cmp.Or(cmp.Compare(a.root.Name, b.root.Name), compareOrigins(a.entry.Origin, b.entry.Origin))
+			})
 		}
 	}
 }
 
 // dropBind leaves out the very bind mount that an entry asks for, which the persistence
 // module declares itself.
-func (s *storage) dropBind(at stateward.AbsPath, r *persistenceRoot) {
+func (s *storage) dropBind(e *stateward.Entry, r *persistenceRoot) {
+	at := e.Path
 	ms, ok := s.mounts[at]
 	if !ok {
 		return
 	}
+	from := e.Storage.Or(r.path).Mount(at).String()
 	ms = slices.DeleteFunc(ms, func(m mount) bool {
 		device, ok := m.fs.Device.Get()
-		return ok && m.zfs == nil && m.fs.IsBind() && device == r.path.Mount(at).String()
+		return ok && m.zfs == nil && m.fs.IsBind() && device == from
 	})
 	if len(ms) == 0 {
 		delete(s.mounts, at)
@@ -353,10 +368,10 @@ func (s *storage) unmatchedWipe() string {
 		}
 	}
 	var left []string
-	for _, names := range []map[string]string{s.wipes.datasets, s.wipes.subvolumes, s.wipes.devices} {
-		for name, hook := range names {
+	for _, names := range s.wipes.all() {
+		for name, x := range names {
 			if !matched[name] {
-				left = append(left, fmt.Sprintf("%s wipes %s, which no entry of fileSystems names", hook, name))
+				left = append(left, fmt.Sprintf("%s wipes %s, which no entry of fileSystems names", x.hook, name))
 			}
 		}
 	}
@@ -523,10 +538,7 @@ func (s *storage) ofPersistence(entries []persisted, itself bool) (r stateward.T
 		if e.entry.Kind == stateward.File && !itself {
 			continue
 		}
-		one := stateward.TierResult{State: e.root.under.State, By: e.root.by}
-		if one.State != stateward.SurvivalYes {
-			one.By = fmt.Sprintf("%s is stored at %s, and there: %s", e.root.by, e.root.path, e.root.under.By)
-		}
+		one := s.ofEntry(e)
 		if ok && one.State != r.State {
 			return stateward.TierResult{State: stateward.SurvivalUnknown, By: fmt.Sprintf("%s and %s hide one another", entries[0].root.by, e.root.by)}, true
 		}
@@ -535,6 +547,31 @@ func (s *storage) ofPersistence(entries []persisted, itself bool) (r stateward.T
 		}
 	}
 	return r, ok
+}
+
+func (s *storage) ofEntry(e persisted) stateward.TierResult {
+	at, under := e.root.path, e.root.under
+	if why, unknown := e.entry.Storage.Why(); unknown {
+		return stateward.TierResult{State: stateward.SurvivalUnknown, By: why.String()}
+	}
+	if own, ok := e.entry.Storage.Get(); ok {
+		at, under = own, s.stored(own)
+	}
+	if under.State != stateward.SurvivalYes {
+		return stateward.TierResult{State: under.State, By: fmt.Sprintf("%s is stored at %s, and there: %s", e.root.by, at, under.By)}
+	}
+	return stateward.TierResult{State: stateward.SurvivalYes, By: e.root.by}
+}
+
+// stored answers for a place where persisted state is really kept.
+func (s *storage) stored(at stateward.AbsPath) stateward.TierResult {
+	if r, ok := s.storedAt[at]; ok {
+		return r
+	}
+	s.storedAt[at] = stateward.TierResult{State: stateward.SurvivalUnknown, By: "a loop of bind mounts at " + at.String()}
+	r := s.storageOf(at, &trail{})
+	s.storedAt[at] = r
+	return r
 }
 
 // storageOf is backing without persisted entries: what a persistence root
@@ -567,26 +604,35 @@ func (s *storage) ofMounts(p stateward.AbsPath, ms []mount, t *trail) stateward.
 var volatileTypes = []string{"tmpfs", "ramfs", "devtmpfs", "zram", "hugetlbfs"}
 
 func (s *storage) ofMount(p stateward.AbsPath, m mount, t *trail) stateward.TierResult {
-	yes := stateward.TierResult{State: stateward.SurvivalYes, By: m.by}
-	if m.doubt != "" {
-		return stateward.TierResult{State: stateward.SurvivalUnknown, By: m.doubt}
-	}
-	if m.zfs != nil {
-		if hook, ok := s.wipes.datasets[m.zfs.Name]; ok {
-			return stateward.TierResult{State: stateward.SurvivalNo, By: fmt.Sprintf("%s rolls %s back", hook, m.zfs.Name)}
-		}
-		return yes
-	}
 	unknown := func(by string) stateward.TierResult {
 		return stateward.TierResult{State: stateward.SurvivalUnknown, By: by}
+	}
+	wiped := func(by string, x wipe) stateward.TierResult {
+		if x.doubt != "" {
+			return unknown(x.doubt)
+		}
+		return stateward.TierResult{State: stateward.SurvivalNo, By: by}
+	}
+	kept := stateward.TierResult{State: stateward.SurvivalYes, By: m.by}
+	if s.wipes.unread != "" {
+		kept = unknown(s.wipes.unread)
+	}
+	if m.doubt != "" {
+		return unknown(m.doubt)
+	}
+	if m.zfs != nil {
+		if by, x, ok := s.wipes.ofDataset(m.zfs.Name); ok {
+			return wiped(by, x)
+		}
+		return kept
 	}
 	for _, why := range []func() (stateward.Unknown, bool){m.fs.FSType.Why, m.fs.Device.Why, m.fs.Options.Why} {
 		if u, is := why(); is {
 			return unknown(u.String())
 		}
 	}
-	if by, wiped := s.wipes.of(m.fs); wiped {
-		return stateward.TierResult{State: stateward.SurvivalNo, By: by}
+	if by, x, ok := s.wipes.of(m.fs); ok {
+		return wiped(by, x)
 	}
 	fsType, _ := m.fs.FSType.Get()
 	switch {
@@ -611,6 +657,6 @@ func (s *storage) ofMount(p stateward.AbsPath, m mount, t *trail) stateward.Tier
 	case fsType == "zfs" && m.fs.MountPoint.Path == stateward.Root && m.fs.Device.IsAbsent():
 		return unknown(m.by + " names no device")
 	default:
-		return yes
+		return kept
 	}
 }

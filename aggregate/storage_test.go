@@ -74,11 +74,12 @@ func TestRootState(t *testing.T) {
 		{"P9 hook under the systemd initrd is never run", []part{zfsRoot, systemdInitrd(true), initrdHook("postDeviceCommands", rollback)}, no, "boot.initrd.postDeviceCommands would wipe it and is ignored by this kind of initrd"},
 		{"P9 unit without the systemd initrd is never run", []part{zfsRoot, systemdInitrd(false), initrdHook("systemd.services.rollback", rollback)}, no, "boot.initrd.systemd.services.rollback would wipe it and is ignored by this kind of initrd"},
 		{"P9 both kinds: the one that runs wipes", []part{zfsRoot, systemdInitrd(true), initrdHook("postDeviceCommands", rollback), initrdHook("systemd.services.rollback", rollback)}, yes, "boot.initrd.systemd.services.rollback rolls rpool/local/root back"},
-		{"unknown kind of initrd", []part{zfsRoot, func(h *stateward.Host) { h.Initrd.Systemd = unknown[bool]("boot.initrd.systemd.enable") }, initrdHook("postDeviceCommands", rollback)}, unsure, "whether the systemd initrd is used is unknown"},
+		{"unknown kind of initrd", []part{zfsRoot, func(h *stateward.Host) { h.Initrd.Systemd = unknown[bool]("boot.initrd.systemd.enable") }, initrdHook("postDeviceCommands", rollback)}, unsure, "whether the systemd initrd is used, and so whether boot.initrd.postDeviceCommands is run, is unknown: boot.initrd.systemd.enable: it throws"},
 		{"unknown kind of initrd matters to wipes only", []part{zfsRoot, func(h *stateward.Host) { h.Initrd.Systemd = unknown[bool]("boot.initrd.systemd.enable") }, initrdHook("postDeviceCommands", "echo hello")}, no, "it is zfs on rpool/local/root and nothing that is read wipes it"},
 		{"unknown commands", []part{zfsRoot, func(h *stateward.Host) {
 			h.Initrd.Commands = unknown[[]stateward.InitrdCommand]("boot.initrd")
 		}}, unsure, "what the initial ramdisk runs is unknown: boot.initrd: it throws"},
+		{"unknown kind of initrd and a wipe for each", []part{zfsRoot, func(h *stateward.Host) { h.Initrd.Systemd = unknown[bool]("boot.initrd.systemd.enable") }, initrdHook("postDeviceCommands", rollback), initrdHook("systemd.services.x", rollback)}, unsure, "whether the systemd initrd is used, and so whether boot.initrd.postDeviceCommands is run, is unknown: boot.initrd.systemd.enable: it throws"},
 		{"tmpfs is wiped whatever the initrd does", []part{fileSystem("/", "none", "tmpfs"), hiddenHook("postDeviceCommands", stateward.UnknownThrow)}, yes, `fileSystems."/" is a tmpfs`},
 		{"rollback of another dataset with no entry may be the root's", []part{zfsRoot, initrdHook("postDeviceCommands", "zfs rollback rpool/eph@blank")}, unsure, "boot.initrd.postDeviceCommands wipes rpool/eph, which no entry of fileSystems names"},
 		{"rollback of another dataset that is mounted elsewhere", []part{zfsRoot, fileSystem("/scratch", "rpool/eph", "zfs"), initrdHook("postDeviceCommands", "zfs rollback rpool/eph@blank")}, no, "it is zfs on rpool/local/root and nothing that is read wipes it"},
@@ -159,6 +160,10 @@ func TestReboot(t *testing.T) {
 		{"N9 dataset that inherits its mount point", []part{dataset("tank", "/srv"), func(h *stateward.Host) {
 			push(&h.Datasets, stateward.Dataset{Name: "tank/app/data"})
 		}}, "/srv/app/data/x", yes, "dataset tank/app/data"},
+		{"dataset that file systems might name, were they known", []part{func(h *stateward.Host) {
+			push(&h.Datasets, stateward.Dataset{Name: "tank"})
+			h.FileSystems = unknown[[]stateward.FileSystem]("fileSystems")
+		}}, "/tank", unsure, "fileSystems: it throws"},
 		{"dataset that is not mounted by itself", []part{dataset("tank/app", "legacy")}, "/var/lib/app", no, `fileSystems."/" is a tmpfs`},
 		{"dataset that inherits legacy", []part{dataset("tank", "legacy"), func(h *stateward.Host) {
 			push(&h.Datasets, stateward.Dataset{Name: "tank/app"})
@@ -182,6 +187,11 @@ func TestReboot(t *testing.T) {
 			push(&h.Datasets, stateward.Dataset{Name: "tank/app", MountPoint: unknown[string]("disko.mountpoint")})
 		}}, "/var/lib/app", unsure, "disko.mountpoint: it throws"},
 		{"dataset that is rolled back", []part{dataset("tank/app", "/var/lib/app"), initrdHook("postDeviceCommands", "zfs rollback tank/app@blank")}, "/var/lib/app", no, "boot.initrd.postDeviceCommands rolls tank/app back"},
+		{"what is wiped is unknown: everything is in doubt", []part{persist("/persist", "/var/lib/app"), func(h *stateward.Host) { h.Initrd.Commands = unknown[[]stateward.InitrdCommand]("boot.initrd") }}, "/var/lib/app", unsure,
+			`environment.persistence."/persist" is stored at /persist, and there: what the initial ramdisk runs is unknown: boot.initrd: it throws`},
+		{"a hidden wipe is taken for one of the root", []part{persist("/persist", "/var/lib/app"), systemdInitrd(true), hiddenHook("systemd.services.rollback", stateward.UnknownHidden)}, "/var/lib/app", yes, `environment.persistence."/persist"`},
+		{"dataset that is perhaps rolled back", []part{dataset("tank/app", "/var/lib/app"), initrdHook("postDeviceCommands", "zfs rollback tank/app@blank"), func(h *stateward.Host) { h.Initrd.Systemd = unknown[bool]("s") }}, "/var/lib/app", unsure,
+			"whether the systemd initrd is used, and so whether boot.initrd.postDeviceCommands is run, is unknown: s: it throws"},
 		{"file system in memory", []part{persist("/persist", "/var/lib"), fileSystem("/var/lib/app", "none", "tmpfs")}, "/var/lib/app", no, `fileSystems."/var/lib/app" is a tmpfs`},
 		{"mount unit", []part{mountUnit("/var/lib/app", "/dev/sdb", "ext4")}, "/var/lib/app", yes, "systemd.mounts at /var/lib/app"},
 		{"bind mount of what survives", []part{bind("/var/lib/app", "/persist/app")}, "/var/lib/app/x", yes, `fileSystems."/var/lib/app" binds /persist/app: fileSystems."/persist"`},
@@ -203,6 +213,12 @@ func TestReboot(t *testing.T) {
 		{"P6 persistence root on the wiped root", []part{persist("/other", "/var/lib/app")}, "/var/lib/app", no, `environment.persistence."/other" is stored at /other, and there: fileSystems."/" is a tmpfs`},
 		{"one of two roots survives", []part{persist("/other", "/var/lib/app"), persist("/persist", "/var/lib/app")}, "/var/lib/app", unsure, `environment.persistence."/other" and environment.persistence."/persist" hide one another`},
 		{"two roots that survive", []part{fileSystem("/other", "/dev/b", "ext4"), persist("/persist", "/var/lib/app"), persist("/other", "/var/lib/app")}, "/var/lib/app", yes, `environment.persistence."/other"`},
+		{"entry with a storage of its own", []part{persist("/persist", storedAt("/var/lib/app", known(stateward.MustPath("/scratch"))))}, "/var/lib/app", no, `environment.persistence."/persist" is stored at /scratch, and there: fileSystems."/" is a tmpfs`},
+		{"entry of a lost root with a storage of its own", []part{persist("/lost", storedAt("/var/lib/app", known(stateward.MustPath("/persist/x"))))}, "/var/lib/app", yes, `environment.persistence."/lost"`},
+		{"entry with an unknown storage", []part{persist("/persist", storedAt("/var/lib/app", unknown[stateward.AbsPath]("p")))}, "/var/lib/app", unsure, "p: it throws"},
+		{"entry stored in itself", []part{persist("/persist", storedAt("/a", known(stateward.MustPath("/b")))), bind("/b", "/a")}, "/a", unsure, ""},
+		{"root stored in itself", []part{persist("/loop", "/data"), bind("/loop", "/data")}, "/data", unsure, ""},
+		{"P4 bind mount of an entry with a storage of its own", []part{fileSystem("/s", "/dev/s", "ext4"), persist("/persist", storedAt("/var/lib/app", known(stateward.MustPath("/s")))), bind("/var/lib/app", "/s/var/lib/app")}, "/var/lib/app", yes, `environment.persistence."/persist"`},
 		{"persisted file covers itself", []part{persistFiles("/persist", "/var/lib/app/db")}, "/var/lib/app/db", yes, `environment.persistence."/persist"`},
 		{"persisted file covers nothing below or above", []part{persistFiles("/persist", "/var/lib/app")}, "/var/lib/app/db", no, `fileSystems."/" is a tmpfs`},
 		{"runtime directory", nil, "/run/app", notNeeded, "a runtime directory"},
@@ -257,4 +273,11 @@ func changeRoot(name string, change func(*stateward.PersistenceRoot)) part {
 		}
 		h.Persistence = known(roots)
 	}
+}
+
+// storedAt is an entry with a `persistentStoragePath` of its own.
+func storedAt(path string, storage stateward.Value[stateward.AbsPath]) stateward.Entry {
+	e := owned(path, "", "", "")
+	e.Storage = storage
+	return e
 }

@@ -59,8 +59,8 @@ var varLibNixos = stateward.MustPath("/var/lib/nixos")
 // dealtIDs returns the users and groups whose id NixOS deals, or why that is unknown.
 func (f *facts) dealtIDs() (names []string, why string) {
 	note := func(u stateward.Unknown, unknown bool) {
-		if unknown && why == "" {
-			why = u.String()
+		if unknown {
+			why = firstText(why, u.String())
 		}
 	}
 	note(f.host.Users.Why())

@@ -60,7 +60,7 @@ qgroget.services.sonarr.persistedData = [
 			first[e.Path] = have
 		}
 		for _, e := range f.entries {
-			compare(e.Entry, "")
+			compare(*e.Entry, "")
 		}
 		for _, r := range f.rows {
 			for sp := range r.declarations() {

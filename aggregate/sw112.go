@@ -37,9 +37,9 @@ environment.persistence."/persist".directories = [ "var/lib/sonarr" ]; # the lea
 		for _, e := range f.entries {
 			switch why := unpersistable(e.Path); {
 			case e.Problem != nil:
-				report(e.Entry, "", "persisted path is unusable", e.Problem.Error())
+				report(*e.Entry, "", "persisted path is unusable", e.Problem.Error())
 			case why != "":
-				report(e.Entry, "", fmt.Sprintf("persisted path %q is unusable", e.Text), why)
+				report(*e.Entry, "", fmt.Sprintf("persisted path %q is unusable", e.Text), why)
 			}
 		}
 		for _, r := range f.rows {

@@ -47,7 +47,7 @@ Mend it by dropping the entry once the data is no longer wanted, or by enabling 
 			out = append(out, d)
 		}
 		for _, e := range f.entries {
-			report(e.Entry, "persisted")
+			report(*e.Entry, "persisted")
 		}
 		for _, j := range f.host.Jobs.Or(nil) {
 			for _, p := range j.Paths.Or(nil) {

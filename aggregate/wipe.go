@@ -13,22 +13,32 @@ import (
 
 // wipes is what the initial ramdisk throws away at every boot.
 type wipes struct {
-	datasets   map[string]string // ZFS dataset → the hook that rolls it back
-	subvolumes map[string]string // Btrfs subvolume → the hook that makes it anew
-	devices    map[string]string // device → the hook that formats it
-	// opaque says why it cannot be told what else is wiped; empty when it can.
+	datasets   map[string]wipe // ZFS datasets that are rolled back
+	subvolumes map[string]wipe // Btrfs subvolumes that are made anew
+	devices    map[string]wipe // devices that are formatted
+	// opaque says why it cannot be told what else is wiped; empty when it can. As it is
+	// the root that is wiped in this field, it is the root that is in doubt then.
 	opaque string
+	// unread says why not every command could be had: then everything is in doubt.
+	unread string
 	// ignored names hooks that would wipe and are never run (P9).
 	ignored []string
+}
+
+// wipe is the hook that wipes something; doubt says why it is not known whether it runs.
+type wipe struct{ hook, doubt string }
+
+func newWipes() wipes {
+	return wipes{datasets: map[string]wipe{}, subvolumes: map[string]wipe{}, devices: map[string]wipe{}}
 }
 
 // readWipes reads the commands that really run: under the systemd initrd the
 // script hooks are ignored, without it the services are (P9).
 func readWipes(in stateward.Initrd) wipes {
-	w := wipes{datasets: map[string]string{}, subvolumes: map[string]string{}, devices: map[string]string{}}
+	w := newWipes()
 	commands, known := in.Commands.Get()
 	if why, unknown := in.Commands.Why(); unknown {
-		w.opaque = "what the initial ramdisk runs is unknown: " + why.String()
+		w.unread = "what the initial ramdisk runs is unknown: " + why.String()
 	}
 	if !known {
 		return w
@@ -42,7 +52,14 @@ func readWipes(in stateward.Initrd) wipes {
 		}
 		switch {
 		case in.Systemd.IsUnknown():
-			w.opaque = firstText(w.opaque, "whether the systemd initrd is used is unknown")
+			why, _ := in.Systemd.Why()
+			for _, m := range one.all() {
+				for what, x := range m {
+					x.doubt = fmt.Sprintf("whether the systemd initrd is used, and so whether %s is run, is unknown: %s", x.hook, why)
+					m[what] = x
+				}
+			}
+			w.merge(one)
 		case systemdKnown && systemd != ofSystemd, !systemdKnown && ofSystemd:
 			w.ignored = append(w.ignored, c.Hook)
 		default:
@@ -54,18 +71,24 @@ func readWipes(in stateward.Initrd) wipes {
 }
 
 func (w *wipes) empty() bool {
-	return len(w.datasets)+len(w.subvolumes)+len(w.devices) == 0 && w.opaque == ""
+	return len(w.datasets)+len(w.subvolumes)+len(w.devices) == 0 && w.opaque == "" && w.unread == ""
+}
+
+func (w *wipes) all() []map[string]wipe {
+	return []map[string]wipe{w.datasets, w.subvolumes, w.devices}
 }
 
 func (w *wipes) merge(o wipes) {
-	for _, m := range [][2]map[string]string{{w.datasets, o.datasets}, {w.subvolumes, o.subvolumes}, {w.devices, o.devices}} {
-		for what, hook := range m[1] {
-			if have, ok := m[0][what]; !ok || hook < have {
-				m[0][what] = hook
+	to := w.all()
+	for i, m := range o.all() {
+		for what, x := range m {
+			have, ok := to[i][what]
+			if sure := x.doubt == ""; !ok || sure && have.doubt != "" || sure == (have.doubt == "") && x.hook < have.hook {
+				to[i][what] = x
 			}
 		}
 	}
-	w.opaque = firstText(w.opaque, o.opaque)
+	w.opaque, w.unread = firstText(w.opaque, o.opaque), firstText(w.unread, o.unread)
 }
 
 // firstText returns the smaller of two texts, the other one where one is empty: so
@@ -86,7 +109,7 @@ func mentionsWipe(s string) bool {
 }
 
 func readWipeCommand(c stateward.InitrdCommand) wipes {
-	w := wipes{datasets: map[string]string{}, subvolumes: map[string]string{}, devices: map[string]string{}}
+	w := newWipes()
 	hook := c.Origin.Option
 	if hook == "" {
 		hook = "boot.initrd." + c.Hook
@@ -95,7 +118,10 @@ func readWipeCommand(c stateward.InitrdCommand) wipes {
 	if !ok {
 		// A hidden script is only taken for a wipe when its name says so; most
 		// hidden scripts of the initial ramdisk have nothing to do with it.
-		if why, unknown := c.Text.Why(); unknown && (why.Kind != stateward.UnknownHidden || mentionsWipe(c.Hook)) {
+		switch why, unknown := c.Text.Why(); {
+		case unknown && why.Kind != stateward.UnknownHidden:
+			w.unread = fmt.Sprintf("the text of %s is unknown", hook)
+		case unknown && mentionsWipe(c.Hook):
 			w.opaque = fmt.Sprintf("the text of %s is unknown", hook)
 		}
 		return w
@@ -198,13 +224,13 @@ func (r *wipeReader) zfs(args []word) {
 	if snapshot && args[1].text != "rollback" {
 		return // of a snapshot, not the dataset
 	}
-	r.datasets[dataset] = r.hook
+	r.datasets[dataset] = wipe{hook: r.hook}
 }
 
 func (r *wipeReader) format(args []word) {
 	for _, a := range slices.Backward(args[1:]) {
 		if strings.HasPrefix(a.text, "/dev/") && a.literal {
-			r.devices[a.text] = r.hook
+			r.devices[a.text] = wipe{hook: r.hook}
 			return
 		}
 	}
@@ -275,7 +301,7 @@ func (r *wipeReader) btrfs(args []word) {
 		case !last.literal:
 			r.hide("btrfs subvolume " + args[2].text + " at a place that only the script knows")
 		default:
-			r.subvolumes[r.subvolume(last.text)] = r.hook
+			r.subvolumes[r.subvolume(last.text)] = wipe{hook: r.hook}
 		}
 	}
 }
@@ -326,23 +352,28 @@ func wordText(w *syntax.Word) (string, bool) {
 	return b.String(), literal
 }
 
-// of tells whether a file system is made anew at every boot, and by what.
-func (w *wipes) of(f stateward.FileSystem) (by string, wiped bool) {
+// ofDataset tells whether a dataset is wiped at every boot, by what, and whether that is in doubt.
+func (w *wipes) ofDataset(name string) (by string, x wipe, ok bool) {
+	x, ok = w.datasets[name]
+	return fmt.Sprintf("%s rolls %s back", x.hook, name), x, ok
+}
+
+// of tells whether a file system is made anew at every boot, by what, and whether
+// that is in doubt.
+func (w *wipes) of(f stateward.FileSystem) (by string, x wipe, ok bool) {
 	device, _ := f.Device.Get()
-	if by, ok := w.datasets[device]; ok {
-		return fmt.Sprintf("%s rolls %s back", by, device), true
+	if by, x, ok := w.ofDataset(device); ok {
+		return by, x, true
 	}
-	if by, ok := w.devices[device]; ok {
-		return fmt.Sprintf("%s formats %s", by, device), true
+	if x, ok := w.devices[device]; ok {
+		return fmt.Sprintf("%s formats %s", x.hook, device), x, true
 	}
-	if opts, ok := f.Options.Get(); ok {
-		for _, o := range opts {
-			if name, ok := subvolumeOption(o); ok {
-				if by, ok := w.subvolumes[name]; ok {
-					return fmt.Sprintf("%s makes subvolume %s anew", by, name), true
-				}
+	for _, o := range f.Options.Or(nil) {
+		if name, ok := subvolumeOption(o); ok {
+			if x, ok := w.subvolumes[name]; ok {
+				return fmt.Sprintf("%s makes subvolume %s anew", x.hook, name), x, true
 			}
 		}
 	}
-	return "", false
+	return "", wipe{}, false
 }
