@@ -189,6 +189,15 @@ func stateUnit(name string, dynamic stateward.Value[bool], dirs ...string) part 
 	}
 }
 
+// named gives the last service a directory that its own option names.
+func named(option, path string) part {
+	return func(h *stateward.Host) {
+		ss := h.Services.Or(nil)
+		s := &ss[len(ss)-1]
+		push(&s.State, stateward.StatePath{Entry: stateward.NewEntry(path, stateward.Directory, at("services", s.Name, option)), Source: stateward.SourceDataDir})
+	}
+}
+
 // runsAs is a unit without a StateDirectory that runs as a user.
 func runsAs(name, user, group string) part {
 	return func(h *stateward.Host) {

@@ -108,6 +108,17 @@ func TestChecks(t *testing.T) {
 			[]string{`error systemd.services.a.serviceConfig.StateDirectory [/var/lib/a] a keeps state in /var/lib/a, which is gone at the next boot: fileSystems."/" is a tmpfs`}},
 		{"P1 places within a lost place are said once", "SW101", []part{service("a", "/a", "/a/b", "/a/b/c"), service("b", "/a/d")},
 			[]string{`error qgroget.serviceModules.a.dataDir [/a] a keeps state in /a, which is gone at the next boot, with 3 more places below it: fileSystems."/" is a tmpfs`}},
+		{"P1 the way to the data that is persisted", "SW101",
+			[]part{stateUnit("pg", known(false), "pg", "pg/16"), named("dataDir", "/var/lib/pg/16"), persist("/persist", "/var/lib/pg/16")}, nil},
+		{"P1 the data itself is not persisted", "SW101",
+			[]part{stateUnit("pg", known(false), "pg", "pg/16"), named("dataDir", "/var/lib/pg"), persist("/persist", "/var/lib/pg/16")},
+			[]string{`error systemd.services.pg.serviceConfig.StateDirectory [/var/lib/pg] pg keeps state in /var/lib/pg, which is gone at the next boot: fileSystems."/" is a tmpfs`}},
+		{"P10 systemd sets the mode of a StateDirectory itself", "SW111", []part{persist("/persist", owned("/var/lib/a", "", "", "0770")), stateUnit("a", known(false), "a"),
+			func(h *stateward.Host) {
+				ss, mode := h.Services.Or(nil), owned("/var/lib/a", "", "", "0750").Mode
+				ss[len(ss)-1].State.Or(nil)[0].Mode = mode
+			}},
+			[]string{`warning systemd.services.a.serviceConfig.StateDirectory [/var/lib/a] /var/lib/a is given mode 0750 here and 0770 by environment.persistence."/persist".directories[1]`}},
 		{"P1 persisted", "SW101", []part{service("a", "/a"), persist("/persist", "/a")}, nil},
 		{"P1 in doubt", "SW101", []part{service("a", "/a"), func(h *stateward.Host) { h.Mounts = unknown[[]stateward.FileSystem]("systemd.mounts") }},
 			[]string{"warning qgroget.serviceModules.a.dataDir [/a] cannot tell whether /a of a survives a reboot: systemd.mounts: it throws"}},

@@ -109,10 +109,51 @@ func stateRows(s *storage) []stateRow {
 	for i := range rows {
 		slices.SortFunc(rows[i].also, compareStates)
 	}
+	relieveParents(rows)
 	slices.SortFunc(rows, func(a, b stateRow) int {
 		return cmp.Or(cmp.Compare(a.service.Name, b.service.Name), cmp.Compare(a.path, b.path), compareStates(a.state, b.state))
 	})
 	return rows
+}
+
+// relieveParents takes the alarm from a StateDirectory that is only the way to the
+// service's data: where the service's own option names a directory below it, and that survives.
+// postgresql has StateDirectory "postgresql postgresql/16", and its data in the second.
+func relieveParents(rows []stateRow) {
+	type place struct{ service, path string }
+	data := map[place]string{}
+	for i := range rows {
+		r := &rows[i]
+		if r.reboot.State != stateward.SurvivalYes || r.state.Problem != nil {
+			continue
+		}
+		for sp := range r.declarations() {
+			if sp.Source != stateward.SourceDataDir {
+				continue
+			}
+			for p := stateward.MustPath(r.path); p != stateward.Root; {
+				p = p.Parent()
+				k := place{r.service.Name, p.String()}
+				if by := fmt.Sprintf("%s names %s below it, which survives", sp.Origin.Option, r.path); data[k] == "" || by < data[k] {
+					data[k] = by
+				}
+			}
+		}
+	}
+	for i := range rows {
+		r := &rows[i]
+		by, ok := data[place{r.service.Name, r.path}]
+		if !ok || r.unread || r.reboot.State != stateward.SurvivalNo {
+			continue
+		}
+		only := true
+		for sp := range r.declarations() {
+			only = only && sp.Source == stateward.SourceStateDirectory
+		}
+		if only {
+			r.reboot = stateward.TierResult{State: stateward.SurvivalNotNeeded, By: by}
+		}
+	}
 }
 
 // gravity ranks answers for one place.

@@ -14,6 +14,8 @@ Two declarations name one path and give it another user, group or mode: two pers
 service's own contract. Which of them is applied depends on their order, and the service may be unable to read its
 state after the next boot.
 
+Where the other one is a unit's ` + "`StateDirectory`" + `, the finding is a warning: systemd sets owner and mode at every start.
+
 Mend it by saying it once.
 
 ` + "```nix" + `
@@ -29,7 +31,7 @@ qgroget.services.sonarr.persistedData = [
 	run: func(f *facts) []stateward.Diagnostic {
 		first := map[stateward.AbsPath]stateward.Entry{}
 		var out []stateward.Diagnostic
-		compare := func(e stateward.Entry, service string) {
+		compare := func(e stateward.Entry, service string, severity stateward.Severity) {
 			if e.Problem != nil || !e.HasOwner() {
 				return
 			}
@@ -46,6 +48,7 @@ qgroget.services.sonarr.persistedData = [
 				d.Service, d.Path = service, e.Path.String()
 				d.Message = fmt.Sprintf("%s is given %s %s here and %s by %s", e.Path, c.name, c.b, c.a, have.Origin)
 				d.Hint = "give owner and mode in one place"
+				d.Severity = severity
 				out = append(out, d)
 			}
 			if have.User.IsAbsent() {
@@ -60,11 +63,16 @@ qgroget.services.sonarr.persistedData = [
 			first[e.Path] = have
 		}
 		for _, e := range f.entries {
-			compare(*e.Entry, "")
+			compare(*e.Entry, "", stateward.SeverityError)
 		}
 		for _, r := range f.rows {
 			for sp := range r.declarations() {
-				compare(sp.Entry, r.service.Name)
+				// systemd gives a StateDirectory its owner and mode at every start, so the unit wins.
+				severity := stateward.SeverityError
+				if sp.Source == stateward.SourceStateDirectory {
+					severity = stateward.SeverityWarning
+				}
+				compare(sp.Entry, r.service.Name, severity)
 			}
 		}
 		return out

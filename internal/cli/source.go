@@ -42,7 +42,7 @@ func sourceArg(args []string) string {
 }
 
 func (f *sourceFlags) evaluator(env Env) *nixbridge.Evaluator {
-	e := &nixbridge.Evaluator{Nix: f.nix, CacheDir: f.cacheDir, Online: f.online, Workers: f.workers, Timeout: f.timeout}
+	e := &nixbridge.Evaluator{Nix: f.nix, CacheDir: f.cacheDir, Online: f.online, Workers: f.workers, Timeout: f.timeout, Hosts: f.hosts}
 	if !f.quiet {
 		e.Progress = func(ev nixbridge.Event) { fmt.Fprintf(env.Stderr, "stateward: %s\n", printable(ev.String())) }
 	}
@@ -64,11 +64,6 @@ func (f *sourceFlags) evaluate(ctx context.Context, env Env, args []string) (*ni
 	ev, err := f.evaluator(env).Read(ctx, src, env.Stdin)
 	if err != nil {
 		return nil, withStatus(StatusEvaluation, err)
-	}
-	if len(f.hosts) > 0 {
-		if err := ev.Select(f.hosts); err != nil {
-			return nil, withStatus(StatusEvaluation, err)
-		}
 	}
 	return ev, nil
 }

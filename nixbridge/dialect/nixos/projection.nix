@@ -24,7 +24,12 @@ let
   entries = { directories = listOf entry; files = listOf entry; };
 
   # Where there are no containers, nothing else need be known of them.
-  forContainers = s: if (config.virtualisation.oci-containers.containers or { }) != { } then s else value null;
+  # Its storage has values only where the engine that runs them is set up.
+  forContainers = engine: on: s:
+    let
+      c = config.virtualisation.oci-containers or { };
+      backend = tryEval (c.backend or "podman");
+    in if (c.containers or { }) != { } && backend.success && backend.value == engine && on then s else value null;
 
   # --- services.<name>: its directory, by whatever name ---------------------
   dirs = {
@@ -101,8 +106,8 @@ in
       backend = leaf;
       containers = attrsOf (fields { volumes = lines; serviceName = leaf; podman = fields { user = leaf; }; });
     };
-    "virtualisation.containers.storage.settings" = forContainers (fields { storage = fields { graphroot = leaf; }; });
-    "virtualisation.docker.daemon.settings" = forContainers (fields { data-root = leaf; });
+    "virtualisation.containers.storage.settings" = forContainers "podman" (config.virtualisation.containers.enable or true) (fields { storage = fields { graphroot = leaf; }; });
+    "virtualisation.docker.daemon.settings" = forContainers "docker" (config.virtualisation.docker.enable or true) (fields { data-root = leaf; });
 
     "services.restic.backups" = attrsOf (fields {
       paths = lines; exclude = lines; repository = leaf; repositoryFile = leaf; passwordFile = leaf; environmentFile = leaf;

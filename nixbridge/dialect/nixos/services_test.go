@@ -233,6 +233,13 @@ func TestContainers(t *testing.T) {
 			want:    []string{"web podman-web.service", `  "/srv/web" volume`, "  state is unknown (virtualisation.oci-containers.containers.web.volumes[0]: throw)"},
 			unknown: []string{"virtualisation.oci-containers.containers.web.volumes[0] [throw] "},
 		},
+		"the storage of an engine that is not used has no value": {
+			config: `{ fileSystems = { }; virtualisation = {
+				oci-containers = { backend = "docker"; containers.web.volumes = [ "cache:/c" ]; };
+				containers.storage.settings = throw "has no value defined";
+			}; }`,
+			want: []string{"web docker-web.service", `  "/var/lib/docker/volumes/cache" volume`},
+		},
 	}, serviceLines)
 }
 
