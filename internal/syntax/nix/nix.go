@@ -4,6 +4,7 @@ package nix
 
 import (
 	"fmt"
+	"math"
 	"strconv"
 	"strings"
 )
@@ -48,7 +49,7 @@ type Set []Attr
 // List is a list.
 type List []any
 
-// Raw is an expression that is written as it is.
+// Raw is an expression that is written as it is; in parentheses as an element of a list.
 type Raw string
 
 // Write returns v as an expression, indented by depth levels of two spaces. It
@@ -67,13 +68,18 @@ func write(b *strings.Builder, v any, depth int) error {
 	out := strings.Repeat("  ", depth)
 	switch v := v.(type) {
 	case string:
-		if strings.IndexByte(v, 0) >= 0 {
-			return fmt.Errorf("text %q holds a NUL byte, which no nix string can", v)
+		if err := checkText(v); err != nil {
+			return err
 		}
 		b.WriteString(String(v))
 	case bool:
 		b.WriteString(strconv.FormatBool(v))
 	case int:
+		if int64(v) == math.MinInt64 {
+			// Nix reads the minus sign apart, and the number behind it is too large.
+			b.WriteString("(-9223372036854775807 - 1)")
+			return nil
+		}
 		b.WriteString(strconv.Itoa(v))
 	case Raw:
 		b.WriteString(string(v))
@@ -85,7 +91,7 @@ func write(b *strings.Builder, v any, depth int) error {
 		b.WriteString("[\n")
 		for _, e := range v {
 			b.WriteString(in)
-			if err := write(b, e, depth+1); err != nil {
+			if err := writeElement(b, e, depth+1); err != nil {
 				return err
 			}
 			b.WriteByte('\n')
@@ -101,6 +107,9 @@ func write(b *strings.Builder, v any, depth int) error {
 			if i > 0 {
 				b.WriteByte(' ')
 			}
+			if err := checkText(a.Name); err != nil {
+				return err
+			}
 			b.WriteString(attrName(a.Name) + " = ")
 			if err := write(b, a.Value, depth); err != nil {
 				return err
@@ -110,6 +119,28 @@ func write(b *strings.Builder, v any, depth int) error {
 		b.WriteString(" }")
 	default:
 		return fmt.Errorf("cannot write a %T as a nix expression", v)
+	}
+	return nil
+}
+
+// writeElement puts what is more than one word in parentheses: a list would take
+// "f x" for two elements, and does not know a sign.
+func writeElement(b *strings.Builder, v any, depth int) error {
+	n, number := v.(int)
+	if _, raw := v.(Raw); !raw && (!number || n >= 0 || int64(n) == math.MinInt64) {
+		return write(b, v, depth)
+	}
+	b.WriteByte('(')
+	if err := write(b, v, depth); err != nil {
+		return err
+	}
+	b.WriteByte(')')
+	return nil
+}
+
+func checkText(s string) error {
+	if strings.IndexByte(s, 0) >= 0 {
+		return fmt.Errorf("text %q holds a NUL byte, which no nix string can", s)
 	}
 	return nil
 }
