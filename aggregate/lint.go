@@ -89,10 +89,6 @@ func newFacts(in Input) *facts {
 	return f
 }
 
-// wiped tells that the root does not survive, or may not: checks about what is
-// persisted have nothing to say about a host whose root is kept.
-func (f *facts) wiped() bool { return f.root.Wiped != stateward.SurvivalNo }
-
 // finding starts a diagnostic at an origin.
 func finding(o stateward.Origin) stateward.Diagnostic {
 	return stateward.Diagnostic{Subject: o.Option, File: o.File, Line: o.Line}

@@ -72,3 +72,11 @@ func (n Nix) Try(tb testing.TB, expr string) ([]byte, error) {
 	}
 	return r.Stdout, nil
 }
+
+// Decode reads the JSON of an evaluation.
+func Decode[T any](tb testing.TB, out []byte) T {
+	tb.Helper()
+	var v T
+	require.NoError(tb, json.Unmarshal(out, &v))
+	return v
+}
