@@ -94,5 +94,5 @@ func finding(o stateward.Origin) stateward.Diagnostic {
 	return stateward.Diagnostic{Subject: o.Option, File: o.File, Line: o.Line}
 }
 
-// example cuts the common indentation of a Markdown text written in Go source.
+// doc trims a Markdown text written in Go source.
 func doc(s string) string { return strings.TrimSpace(s) + "\n" }

@@ -119,6 +119,12 @@ func TestChecks(t *testing.T) {
 				ss[len(ss)-1].State.Or(nil)[0].Mode = mode
 			}},
 			[]string{`warning systemd.services.a.serviceConfig.StateDirectory [/var/lib/a] /var/lib/a is given mode 0750 here and 0770 by environment.persistence."/persist".directories[1]`}},
+		{"P1 one place of two services is said once", "SW101", []part{service("b", "/x"), service("a", "/x")},
+			[]string{`error qgroget.serviceModules.a.dataDir [/x] a, b keep state in /x, which is gone at the next boot: fileSystems."/" is a tmpfs`}},
+		{"N9 many places in doubt for one reason are one finding", "SW101",
+			[]part{service("a", "/a", "/a/b"), service("b", "/b"), service("c", "/c"), service("d", "/d"), func(h *stateward.Host) { push(&h.ExtraPools, "tank") }},
+			[]string{"warning qgroget.serviceModules.a.dataDir [] cannot tell whether 4 places survive a reboot (/a, /b, /c, /d): " +
+				"pool tank of boot.zfs.extraPools mounts its datasets where their own mountpoint property says"}},
 		{"P1 persisted", "SW101", []part{service("a", "/a"), persist("/persist", "/a")}, nil},
 		{"P1 in doubt", "SW101", []part{service("a", "/a"), func(h *stateward.Host) { h.Mounts = unknown[[]stateward.FileSystem]("systemd.mounts") }},
 			[]string{"warning qgroget.serviceModules.a.dataDir [/a] cannot tell whether /a of a survives a reboot: systemd.mounts: it throws"}},

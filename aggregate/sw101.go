@@ -2,6 +2,7 @@ package aggregate
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/stateward/stateward"
 )
@@ -15,7 +16,8 @@ boot. At the next boot the service starts with nothing.
 
 The state may be named by the unit's ` + "`StateDirectory`" + `, by the service's own ` + "`dataDir`" + `, or by a volume of a
 container. A directory that is persisted, below a persisted one, or on a file system of its own is not reported. State that lies
-in another lost directory is counted there; ` + "`--survival`" + ` lists every place.
+in another lost directory is counted there, and many places in doubt for one reason are one finding; ` + "`--survival`" + ` lists
+every place.
 
 Where it cannot be told whether the directory survives, the finding is a warning and says what hides the answer.
 
@@ -28,75 +30,128 @@ environment.persistence."/persist".directories = [ "/var/lib/sonarr" ];
 	},
 	run: func(f *facts) []stateward.Diagnostic {
 		var out []stateward.Diagnostic
-		below := f.lostBelow()
-		for _, r := range f.rows {
-			if r.unread || r.state.Problem != nil {
-				continue // SW603 and SW112 speak of those
-			}
-			if r.reboot.State == stateward.SurvivalNo && below.inner[r.path] {
-				continue // said with the directory that it lies in
-			}
-			d := finding(r.state.Origin)
-			d.Service, d.Path = r.service.Name, r.path
-			switch r.reboot.State {
-			case stateward.SurvivalNo:
-				d.Message = fmt.Sprintf("%s keeps state in %s, which is gone at the next boot%s: %s", d.Service, d.Path, below.count(r.path), r.reboot.By)
-				d.Hint = f.persistHint(r)
-			case stateward.SurvivalUnknown:
-				d.Severity = stateward.SeverityWarning
-				d.Message = fmt.Sprintf("cannot tell whether %s of %s survives a reboot: %s", d.Path, d.Service, r.reboot.By)
-				d.Hint = "make what hides the answer readable, or persist the directory"
-			default:
+		doubts := map[string][]*stateTree{}
+		for _, t := range f.stateTrees() {
+			if t.state == stateward.SurvivalUnknown {
+				doubts[t.by] = append(doubts[t.by], t)
 				continue
 			}
+			d := t.finding()
+			d.Message = fmt.Sprintf("%s in %s, which is gone at the next boot%s: %s", t.keeps(), d.Path, t.more(), t.by)
+			d.Hint = f.persistHint(t.row)
 			out = append(out, d)
+		}
+		for by, trees := range doubts {
+			out = append(out, doubtful(by, trees)...)
 		}
 		return out
 	},
 }
 
-// lostTrees groups what is lost by the outermost lost directory.
-type lostTrees struct {
-	inner map[string]bool
-	n     map[string]int
+// fewDoubts is how many places in doubt for one reason are named each in a finding of its own.
+const fewDoubts = 3
+
+func doubtful(by string, trees []*stateTree) []stateward.Diagnostic {
+	if len(trees) > fewDoubts {
+		var paths []string
+		for _, t := range trees {
+			paths = append(paths, t.row.path)
+		}
+		slices.Sort(paths)
+		d := trees[0].finding()
+		d.Service, d.Path = "", ""
+		d.Severity = stateward.SeverityWarning
+		d.Message = fmt.Sprintf("cannot tell whether %d places survive a reboot (%s): %s", len(paths), some(paths), by)
+		d.Hint = "make what hides the answer readable, or persist them; --survival lists them all"
+		return []stateward.Diagnostic{d}
+	}
+	var out []stateward.Diagnostic
+	for _, t := range trees {
+		d := t.finding()
+		d.Severity = stateward.SeverityWarning
+		d.Message = fmt.Sprintf("cannot tell whether %s of %s survives a reboot%s: %s", d.Path, some(t.services), t.more(), by)
+		d.Hint = "make what hides the answer readable, or persist the directory"
+		out = append(out, d)
+	}
+	return out
 }
 
-func (f *facts) lostBelow() lostTrees {
-	t := lostTrees{inner: map[string]bool{}, n: map[string]int{}}
-	lost := map[stateward.AbsPath]bool{}
-	for _, r := range f.rows {
-		if !r.unread && r.state.Problem == nil && r.reboot.State == stateward.SurvivalNo {
-			lost[f.real(r.state.Path)] = true
-		}
+// stateTree is a place that does not surely survive, with the places below it
+// that have the same fate.
+type stateTree struct {
+	row      *stateRow
+	state    stateward.TierState
+	by       string
+	services []string
+	below    int
+}
+
+// stateTrees groups what is lost or in doubt by the outermost place, in the order of
+// services and paths. SW603 and SW112 speak of what could not be read and of what is no path.
+func (f *facts) stateTrees() []*stateTree {
+	type place struct {
+		path  string
+		state stateward.TierState
+		by    string
 	}
-	for p := range lost {
-		outer := p
-		for q := p; q != stateward.Root; {
-			if q = q.Parent(); lost[q] {
-				outer = q
+	trees := map[place]*stateTree{}
+	var order []*stateTree
+	for i := range f.rows {
+		r := &f.rows[i]
+		if r.unread || r.state.Problem != nil || r.reboot.State != stateward.SurvivalNo && r.reboot.State != stateward.SurvivalUnknown {
+			continue
+		}
+		k := place{r.path, r.reboot.State, r.reboot.By}
+		t, ok := trees[k]
+		if !ok {
+			t = &stateTree{row: r, state: k.state, by: k.by}
+			trees[k] = t
+			order = append(order, t)
+		}
+		t.services = addSorted(t.services, r.service.Name)
+	}
+	return slices.DeleteFunc(order, func(t *stateTree) bool {
+		outer := t
+		for q := stateward.MustPath(t.row.path); q != stateward.Root; {
+			q = q.Parent()
+			if o, ok := trees[place{q.String(), t.state, t.by}]; ok {
+				outer = o
 			}
 		}
-		if outer != p {
-			t.inner[p.String()] = true
-			t.n[outer.String()]++
+		if outer == t {
+			return false
 		}
-	}
-	return t
+		outer.below++
+		return true
+	})
 }
 
-// count says how many more places lie below an outermost one.
-func (t lostTrees) count(path string) string {
-	switch n := t.n[path]; n {
+func (t *stateTree) finding() stateward.Diagnostic {
+	d := finding(t.row.state.Origin)
+	d.Service, d.Path = t.services[0], t.row.path
+	return d
+}
+
+func (t *stateTree) keeps() string {
+	if len(t.services) == 1 {
+		return t.services[0] + " keeps state"
+	}
+	return some(t.services) + " keep state"
+}
+
+// more says how many more places lie below an outermost one.
+func (t *stateTree) more() string {
+	switch t.below {
 	case 0:
 		return ""
 	case 1:
 		return ", with one more place below it"
 	default:
-		return fmt.Sprintf(", with %d more places below it", n)
+		return fmt.Sprintf(", with %d more places below it", t.below)
 	}
 }
 
-func (f *facts) persistHint(r stateRow) string {
+func (f *facts) persistHint(r *stateRow) string {
 	root := "/persist"
 	if len(f.roots) > 0 {
 		root = f.roots[0].Name
