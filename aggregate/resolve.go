@@ -62,6 +62,9 @@ const (
 type ResolvedEntry struct {
 	stateward.Entry
 	From From
+	// Changed tells that an entry of the host's own list is written in another way
+	// than it stands there: another path, owner or mode.
+	Changed bool
 	// Services that keep state there, sorted.
 	Services []string
 }
@@ -137,19 +140,20 @@ func (r *Resolution) Difference() (onlyCollect, onlyResolve []string) {
 	return onlyCollect, onlyResolve
 }
 
-// withoutCollected cuts off what the collector has already put behind the host's
-// own entries, so that it is not taken for the host's own.
-func withoutCollected(own []stateward.Entry, collected []stateward.Entry) []stateward.Entry {
-	if len(collected) == 0 || len(own) < len(collected) {
-		return own
-	}
+// dropCollected leaves out what the collector has already put behind the host's own
+// entries, so that it is not taken for the host's own.
+func (c *Collection) dropCollected() {
+	own, collected := c.Entries[:c.Own], c.Entries[c.Own:]
 	cut := len(own) - len(collected)
+	if len(collected) == 0 || cut < 0 {
+		return
+	}
 	for i := range collected {
 		if keyOf(&own[cut+i]) != keyOf(&collected[i]) {
-			return own
+			return
 		}
 	}
-	return own[:cut]
+	c.Entries, c.Own = slices.Delete(c.Entries, cut, c.Own), cut
 }
 
 // Added returns the entries that the host does not have yet.
@@ -174,8 +178,7 @@ func Resolve(h *stateward.Host, opts Options) (*Resolution, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &resolver{storage: s, Resolution: &Resolution{Root: root.path, RootName: root.Name},
-		at: map[stateward.AbsPath]int{}, collected: map[string]struct{}{}}
+	r := &resolver{storage: s, Resolution: &Resolution{Root: root.path, RootName: root.Name}}
 	r.index()
 	for _, why := range []func() (stateward.Unknown, bool){h.Persistence.Why, root.Directories.Why} {
 		if u, unknown := why(); unknown {
@@ -192,22 +195,22 @@ func Resolve(h *stateward.Host, opts Options) (*Resolution, error) {
 	}
 	// What stands in `users.<name>` is persisted by the same module and is no part of this list:
 	// writing it here too would name it twice.
-	own = slices.DeleteFunc(slices.Clone(own), func(e stateward.Entry) bool { return e.OfUser != "" })
-	for _, e := range own {
-		r.own(e)
+	ofUser := func(e stateward.Entry) bool { return e.OfUser != "" }
+	if slices.ContainsFunc(own, ofUser) {
+		own = slices.DeleteFunc(slices.Clone(own), ofUser)
 	}
-	services := h.Services.Or(nil)
-	collected := Collect(nil, services)
-	before := withoutCollected(own, collected.Entries)
-	r.Collection = Collection{Entries: slices.Concat(before, collected.Entries), Own: len(before), Unknown: collected.Unknown}
-	for _, e := range collected.Entries {
-		r.collected[e.Text] = struct{}{}
-	}
-	r.twice()
 	rows := stateRows(s)
+	r.makeRoom(len(own), rows)
+	for i := range own {
+		r.own(own[i])
+	}
+	r.Collection, r.collected = collect(own, h.Services.Or(nil))
+	r.Collection.dropCollected()
+	r.twice()
 	for i := range rows {
 		r.state(&rows[i])
 	}
+	r.ids()
 	r.nest(opts.Collapse)
 	slices.SortFunc(r.Notes, func(a, b Note) int {
 		return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Path, b.Path), cmp.Compare(a.Other, b.Other), cmp.Compare(a.Message, b.Message))
@@ -249,7 +252,7 @@ type resolver struct {
 	*storage
 	*Resolution
 	at        map[stateward.AbsPath]int
-	collected map[string]struct{}
+	collected *entrySet
 	// units by name, and accounts by user, for the owners of what is added.
 	units    map[string]*stateward.Unit
 	accounts map[string]*stateward.User
@@ -259,22 +262,39 @@ func (r *resolver) note(kind NoteKind, path, other, message string, o stateward.
 	r.Notes = append(r.Notes, Note{Kind: kind, Path: path, Other: other, Message: message, Origin: o})
 }
 
+// makeRoom allocates the list once.
+func (r *resolver) makeRoom(own int, rows []stateRow) {
+	for i := range rows {
+		if rows[i].reboot.State != stateward.SurvivalYes || r.root.Wiped != stateward.SurvivalYes {
+			own++
+		}
+	}
+	r.Entries = make([]ResolvedEntry, 0, own)
+	r.at = make(map[stateward.AbsPath]int, own)
+}
+
 // twice notes the paths that the collector writes twice, or beside the host's own: they
 // trip Impermanence's assertion (P2).
 func (r *resolver) twice() {
-	first := make(map[stateward.AbsPath]int, len(r.Collection.Entries))
+	// The collector itself writes no text twice: only the host's own entries, other
+	// spellings and attribute sets can meet another entry.
+	first := make(map[stateward.AbsPath]int, r.Collection.Own)
+	for i := range r.Collection.Entries {
+		if e := &r.Collection.Entries[i]; e.Problem == nil && (i < r.Collection.Own || e.Unclean() || e.HasOwner()) {
+			first[e.Path] = -1
+		}
+	}
 	for i := range r.Collection.Entries {
 		e := &r.Collection.Entries[i]
-		if e.Problem != nil {
-			continue
-		}
 		j, ok := first[e.Path]
-		if !ok {
+		switch {
+		case !ok || e.Problem != nil:
+		case j < 0:
 			first[e.Path] = i
-			continue
+		default:
+			have := r.Collection.Entries[j].Origin.String()
+			r.note(NoteMerged, e.Path.String(), have, fmt.Sprintf("%s and %s name one path", have, e.Origin), e.Origin)
 		}
-		have := r.Collection.Entries[j].Origin.String()
-		r.note(NoteMerged, e.Path.String(), have, fmt.Sprintf("%s and %s name one path", have, e.Origin), e.Origin)
 	}
 }
 
@@ -290,8 +310,9 @@ func (r *resolver) state(row *stateRow) {
 		return
 	case row.reboot.State == stateward.SurvivalNotNeeded:
 		return
-	case unpersistable(sp.Path) != "":
-		r.note(NoteUnusable, sp.Path.String(), service, unpersistable(sp.Path), sp.Origin)
+	}
+	if why := unpersistable(sp.Path); why != "" {
+		r.note(NoteUnusable, sp.Path.String(), service, why, sp.Origin)
 		return
 	}
 	e := r.stated(sp, service)
@@ -323,7 +344,7 @@ func (r *resolver) state(row *stateRow) {
 
 func (r *resolver) from(row *stateRow) From {
 	for sp := range row.declarations() {
-		if _, ok := r.collected[sp.Text]; ok {
+		if r.collected.names(sp.Text) {
 			return FromCollector
 		}
 	}
@@ -339,13 +360,24 @@ func (r *resolver) stated(sp *stateward.StatePath, service string) stateward.Ent
 		// persisted as a whole: created for one directory below it, it would get mode 0755,
 		// and no such unit would start.
 		e = stateward.NewEntry(p.String(), e.Kind, e.Origin)
-		if _, ok := r.at[p]; !ok && varLibPrivate.Contains(p) {
-			mode, _ := stateward.NewMode(0o700)
-			e = stateward.NewEntry(varLibPrivate.String(), stateward.Directory, e.Origin)
-			e.Mode = stateward.Known(mode, e.Origin)
+		if _, whole := r.at[varLibPrivate]; varLibPrivate.Contains(p) && (whole || !r.has(p)) {
+			e = privateEntry(e.Origin)
 		}
 	}
 	return r.respelt(e)
+}
+
+// privateEntry is the parent of all dynamic users' state, as systemd wants it.
+func privateEntry(o stateward.Origin) stateward.Entry {
+	mode, _ := stateward.NewMode(0o700)
+	e := stateward.NewEntry(varLibPrivate.String(), stateward.Directory, o)
+	e.Mode = stateward.Known(mode, o)
+	return e
+}
+
+func (r *resolver) has(p stateward.AbsPath) bool {
+	_, ok := r.at[p]
+	return ok
 }
 
 func (r *resolver) index() {
@@ -360,6 +392,15 @@ func (r *resolver) index() {
 	}
 }
 
+// ids adds the place where NixOS remembers the ids that it dealt (P7).
+func (r *resolver) ids() {
+	dealt, _ := dealtIDs(r.host)
+	if len(dealt) == 0 || r.has(varLibNixos) || r.storage.reboot(varLibNixos).State != stateward.SurvivalNo {
+		return
+	}
+	r.add(ResolvedEntry{Entry: stateward.NewEntry(varLibNixos.String(), stateward.Directory, stateward.Origin{}), From: FromState, Services: []string{"nixos"}})
+}
+
 // owned gives an entry that is to be added, and that nobody gave an owner, to the static user
 // its service runs as: the persistence module would create it for root.
 func (r *resolver) owned(e *stateward.Entry, s *stateward.Service) {
@@ -367,11 +408,7 @@ func (r *resolver) owned(e *stateward.Entry, s *stateward.Service) {
 		return
 	}
 	user, group := e.User, stateward.Value[stateward.Owner]{}
-	for _, name := range append(slices.Clone(s.Units), s.Name+".service") {
-		u, ok := r.units[name]
-		if !ok {
-			continue
-		}
+	if u := r.unitOf(s); u != nil {
 		if dyn, known := u.DynamicUser.Get(); known && dyn || u.DynamicUser.IsUnknown() || u.User.IsUnknown() {
 			return
 		}
@@ -381,7 +418,6 @@ func (r *resolver) owned(e *stateward.Entry, s *stateward.Service) {
 		if u.User.String() == user.String() {
 			group = u.Group
 		}
-		break
 	}
 	name, ok := user.Get()
 	if !ok || name.String() == "root" || strings.Contains(name.String(), "%") {
@@ -394,6 +430,19 @@ func (r *resolver) owned(e *stateward.Entry, s *stateward.Service) {
 	if group.IsKnown() {
 		e.Group = group
 	}
+}
+
+// unitOf returns the first unit of a service that is there.
+func (r *resolver) unitOf(s *stateward.Service) *stateward.Unit {
+	if len(r.units) == 0 {
+		return nil
+	}
+	for _, name := range s.Units {
+		if u, ok := r.units[name]; ok {
+			return u
+		}
+	}
+	return r.units[s.Name+".service"]
 }
 
 // respelt writes the path of an entry as it is mounted.
@@ -425,26 +474,35 @@ func (r *resolver) own(e stateward.Entry) {
 		r.note(NoteUnusable, e.Text, "", e.Problem.Error(), e.Origin)
 		return
 	}
+	changed := false
 	if unit, ok := r.dynamic[e.Path]; ok {
 		to := r.real(e.Path)
 		r.note(NoteMoved, e.Path.String(), to.String(), fmt.Sprintf("%s runs with DynamicUser: %s is a symbolic link, and persisting it stops the unit", unit, e.Path), e.Origin)
 		e = stateward.NewEntry(to.String(), e.Kind, e.Origin)
+		if varLibPrivate.Contains(to) {
+			e = privateEntry(e.Origin)
+		}
+		changed = true
 	}
 	if rel, ok := r.Root.Rel(e.Path); ok && rel != "." && r.Root != stateward.Root {
 		to, _ := stateward.Root.Join(rel)
 		r.note(NoteRespelt, to.String(), e.Text, fmt.Sprintf("%q is %s seen through the persistence root", e.Text, to), e.Origin)
 		e.Text, e.Path = to.String(), to
+		changed = true
 	}
 	if why := unpersistable(e.Path); why != "" {
 		r.note(NoteUnusable, e.Path.String(), "", why, e.Origin)
 		return
+	}
+	for _, m := range r.mounts[e.Path] {
+		r.note(NoteConflict, e.Path.String(), m.by, fmt.Sprintf("%s is persisted and is the mount point of %s: drop one of the two", e.Path, m.by), e.Origin)
 	}
 	e = r.respelt(e)
 	if i, ok := r.at[e.Path]; ok {
 		r.merge(i, e)
 		return
 	}
-	r.add(ResolvedEntry{Entry: e, From: FromHost})
+	r.add(ResolvedEntry{Entry: e, From: FromHost, Changed: changed})
 }
 
 // add puts an entry at the end of the list.
@@ -459,6 +517,12 @@ func (r *resolver) merge(i int, e stateward.Entry) {
 		return
 	}
 	have := &r.Entries[i].Entry
+	before := *have
+	defer func() {
+		if now := &r.Entries[i]; now.From == FromHost && keyOf(&before) != keyOf(&now.Entry) {
+			now.Changed = true
+		}
+	}()
 	for _, f := range ownerFields(have, &e) {
 		if f.differ {
 			r.note(NoteConflict, e.Path.String(), e.Origin.String(), fmt.Sprintf("%s: %s is %s by %s and %s by %s", e.Path, f.name, f.a, have.Origin, f.b, e.Origin), e.Origin)
@@ -494,44 +558,67 @@ func ownerFields(a, b *stateward.Entry) []ownerField {
 
 // nest reports entries below others, and leaves them out where asked.
 func (r *resolver) nest(collapse bool) {
-	kept := r.Entries[:0:0]
-	for _, e := range r.Entries {
-		outer, ok := r.outerEntry(e.Path)
-		if !ok {
-			kept = append(kept, e)
+	drop := make([]bool, len(r.Entries))
+	dropped := false
+	outerOf := map[stateward.AbsPath]stateward.AbsPath{} // by parent: siblings share the answer
+	for i := range r.Entries {
+		e := &r.Entries[i]
+		parent := e.Path.Parent()
+		outer, known := outerOf[parent]
+		if !known {
+			outer = r.entryAt(parent)
+			outerOf[parent] = outer
+		}
+		if outer.IsZero() || outer == e.Path {
 			continue
 		}
 		kind, verb := NoteNested, "lies below"
 		// State that nobody listed is persisted with what it lies in.
 		if collapse && !e.HasOwner() || e.From == FromState {
 			kind, verb = NoteCollapsed, "is left out below"
+			drop[i], dropped = true, true
 		}
 		r.note(kind, e.Path.String(), outer.String(), fmt.Sprintf("%s %s %s", e.Path, verb, outer), e.Origin)
-		if kind == NoteNested {
-			kept = append(kept, e)
+	}
+	if !dropped {
+		return
+	}
+	kept := 0
+	for i := range r.Entries {
+		if !drop[i] {
+			r.Entries[kept] = r.Entries[i]
+			kept++
 		}
 	}
-	r.Entries = kept
+	clear(r.Entries[kept:])
+	r.Entries = r.Entries[:kept]
 }
 
-func (r *resolver) outerEntry(p stateward.AbsPath) (stateward.AbsPath, bool) {
-	for q := p; q != stateward.Root; {
-		q = q.Parent()
+// entryAt returns the directory of the list that is p or the nearest above it; zero where none is.
+func (r *resolver) entryAt(p stateward.AbsPath) stateward.AbsPath {
+	for q := p; ; q = q.Parent() {
 		if i, ok := r.at[q]; ok && r.Entries[i].Kind == stateward.Directory {
-			return q, true
+			return q
+		}
+		if q == stateward.Root {
+			return stateward.AbsPath{}
 		}
 	}
-	return stateward.AbsPath{}, false
 }
+
+var (
+	tmpDir = stateward.MustPath("/tmp")
+	nixDir = stateward.MustPath("/nix")
+)
 
 // unpersistable says why a path must not be in a persistence list; empty when it may.
 func unpersistable(p stateward.AbsPath) string {
 	switch {
 	case p == stateward.Root:
 		return `"/" cannot be bind-mounted over itself`
-	case stateward.MustPath("/tmp").Contains(p):
+	case tmpDir.Contains(p):
 		return "/tmp is emptied by design"
-	case stateward.MustPath("/nix").Contains(p):
+	case nixDir.Contains(p):
 		return "/nix must be there before anything is persisted"
 	}
 	if why, ok := runtimePath(p); ok {

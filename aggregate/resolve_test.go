@@ -118,7 +118,7 @@ func TestResolve(t *testing.T) {
 				"moved /var/lib/b: b runs with DynamicUser: the state is in /var/lib/private/b and /var/lib/b is a symbolic link",
 			}}},
 		{"P3 DynamicUser: the host's own entry is moved", []part{persist("/persist", owned("/var/lib/a", "a", "a", "0750")), stateUnit("a", known(true), "a")}, aggregate.Options{},
-			outcome{Entries: []string{nixos, "/var/lib/private/a host a"}, Notes: []string{
+			outcome{Entries: []string{nixos, "/var/lib/private mode=0700 host a"}, Notes: []string{
 				"moved /var/lib/a: a runs with DynamicUser: the state is in /var/lib/private/a and /var/lib/a is a symbolic link",
 				"moved /var/lib/a: a.service runs with DynamicUser: /var/lib/a is a symbolic link, and persisting it stops the unit",
 			}}},
@@ -166,6 +166,22 @@ func TestResolve(t *testing.T) {
 			outcome{Entries: []string{nixos, "/var/lib/acme state acme"}, Notes: []string{
 				"collapsed /var/lib/acme/.lego/x: /var/lib/acme/.lego/x is left out below /var/lib/acme", "collapsed /var/lib/acme/b: /var/lib/acme/b is left out below /var/lib/acme",
 			}}},
+		{"P4 what is mounted within a persisted directory is not persisted with it", []part{persist("/persist", "/var/lib"), fileSystem("/var/lib/a", "none", "tmpfs"),
+			stateUnit("a", known(false), "a")}, aggregate.Options{Collapse: true},
+			outcome{Entries: []string{"/var/lib host", "/var/lib/a state a"}, Notes: []string{
+				"collapsed /var/lib/nixos: /var/lib/nixos is left out below /var/lib", "nested /var/lib/a: /var/lib/a lies below /var/lib",
+			}}},
+		{"P3 the parent and the link are both listed", []part{persist("/persist", "/var/lib/a", "/var/lib/private"), stateUnit("a", known(true), "a")}, aggregate.Options{},
+			outcome{Entries: []string{nixos, "/var/lib/private mode=0700 host a"}, Notes: []string{
+				"moved /var/lib/a: a runs with DynamicUser: the state is in /var/lib/private/a and /var/lib/a is a symbolic link",
+				"moved /var/lib/a: a.service runs with DynamicUser: /var/lib/a is a symbolic link, and persisting it stops the unit",
+			}}},
+		{"P7 the memory of ids is added where ids are dealt", []part{func(h *stateward.Host) {
+			*h = *host(fileSystem("/", "none", "tmpfs"), fileSystem("/persist", "/dev/p", "ext4"), persist("/persist", "/z"))
+			push(&h.Users, stateward.User{Name: "a"})
+		}}, aggregate.Options{}, outcome{Entries: []string{"/z host", "/var/lib/nixos state nixos"}}},
+		{"P4 an own entry that is a mount point is a conflict", []part{persist("/persist", "/srv"), fileSystem("/srv", "/dev/s", "ext4")}, aggregate.Options{},
+			outcome{Entries: []string{nixos, "/srv host"}, Notes: []string{`conflict /srv: /srv is persisted and is the mount point of fileSystems."/srv": drop one of the two`}}},
 		{"a root that the host does not have yet", []part{func(h *stateward.Host) { *h = *with(kept, service("a", "/a")) }}, aggregate.Options{Root: "/persist"},
 			outcome{Entries: []string{"/a collector a"}}},
 		{"a state file", []part{changed(contract("a"), func(s *stateward.Service) {

@@ -30,7 +30,7 @@ environment.persistence."/persist".directories = [ "/var/lib/nixos" ];
 		if r.State == stateward.SurvivalYes || r.State == stateward.SurvivalNotNeeded {
 			return nil
 		}
-		dealt, why := f.dealtIDs()
+		dealt, why := dealtIDs(f.host)
 		if len(dealt) == 0 && why == "" {
 			return nil
 		}
@@ -57,21 +57,21 @@ environment.persistence."/persist".directories = [ "/var/lib/nixos" ];
 var varLibNixos = stateward.MustPath("/var/lib/nixos")
 
 // dealtIDs returns the users and groups whose id NixOS deals, or why that is unknown.
-func (f *facts) dealtIDs() (names []string, why string) {
+func dealtIDs(h *stateward.Host) (names []string, why string) {
 	note := func(u stateward.Unknown, unknown bool) {
 		if unknown {
 			why = firstText(why, u.String())
 		}
 	}
-	note(f.host.Users.Why())
-	note(f.host.Groups.Why())
-	for _, u := range f.host.Users.Or(nil) {
+	note(h.Users.Why())
+	note(h.Groups.Why())
+	for _, u := range h.Users.Or(nil) {
 		note(u.UID.Why())
 		if u.UID.IsAbsent() {
 			names = append(names, "user "+u.Name)
 		}
 	}
-	for _, g := range f.host.Groups.Or(nil) {
+	for _, g := range h.Groups.Or(nil) {
 		note(g.GID.Why())
 		if g.GID.IsAbsent() {
 			names = append(names, "group "+g.Name)
