@@ -36,10 +36,21 @@ func (c Collection) Collected() []stateward.Entry { return c.Entries[c.Own:] }
 // attribute set that gives neither counts as the text: a [stateward.Entry] does not
 // tell them apart.
 func Collect(own []stateward.Entry, services []stateward.Service) Collection {
-	c := Collection{Own: len(own)}
-	c.Entries = make([]stateward.Entry, len(own), len(own)+2*len(services))
+	c, _ := collect(own, services)
+	return c
+}
+
+func collect(own []stateward.Entry, services []stateward.Service) (Collection, *entrySet) {
+	room := 0
+	for i := range services {
+		room += len(services[i].BackupPaths.Or(nil))
+		if services[i].DataDir.IsKnown() {
+			room++
+		}
+	}
+	c := Collection{Own: len(own), Entries: make([]stateward.Entry, len(own), len(own)+room)}
 	copy(c.Entries, own)
-	seen := newEntrySet(len(services))
+	seen := newEntrySet(room)
 	add := func(e *stateward.Entry) {
 		if seen.add(e) {
 			c.Entries = append(c.Entries, *e)
@@ -73,7 +84,7 @@ func Collect(own []stateward.Entry, services []stateward.Service) Collection {
 			c.Unknown = append(c.Unknown, why)
 		}
 	}
-	return c
+	return c, seen
 }
 
 // orderByName returns the indices of services in the order of their names. Services
@@ -95,6 +106,8 @@ func orderByName(services []stateward.Service) []int {
 type entrySet struct {
 	texts map[string]struct{}
 	sets  map[entryKey]struct{}
+	// ofSets are the texts of sets.
+	ofSets map[string]struct{}
 }
 
 // entryKey is an entry without its origin.
@@ -131,9 +144,17 @@ func (s *entrySet) add(e *stateward.Entry) bool {
 		return len(s.texts) > before
 	}
 	if s.sets == nil {
-		s.sets = map[entryKey]struct{}{}
+		s.sets, s.ofSets = map[entryKey]struct{}{}, map[string]struct{}{}
 	}
 	before := len(s.sets)
 	s.sets[keyOf(e)] = struct{}{}
+	s.ofSets[e.Text] = struct{}{}
 	return len(s.sets) > before
+}
+
+// names tells whether an entry with this text is there.
+func (s *entrySet) names(text string) bool {
+	_, bare := s.texts[text]
+	_, set := s.ofSets[text]
+	return bare || set
 }

@@ -574,7 +574,7 @@ func (r *resolver) nest(collapse bool) {
 		}
 		kind, verb := NoteNested, "lies below"
 		// State that nobody listed is persisted with what it lies in.
-		if collapse && !e.HasOwner() || e.From == FromState {
+		if (collapse && !e.HasOwner() || e.From == FromState) && !r.mountedBetween(outer, e.Path) {
 			kind, verb = NoteCollapsed, "is left out below"
 			drop[i], dropped = true, true
 		}
@@ -592,6 +592,17 @@ func (r *resolver) nest(collapse bool) {
 	}
 	clear(r.Entries[kept:])
 	r.Entries = r.Entries[:kept]
+}
+
+// mountedBetween tells whether something is mounted at p, or between it and a path above:
+// what is persisted there is hidden.
+func (r *resolver) mountedBetween(above, p stateward.AbsPath) bool {
+	for q := p; q != above; q = q.Parent() {
+		if len(r.mounts[q]) > 0 {
+			return true
+		}
+	}
+	return false
 }
 
 // entryAt returns the directory of the list that is p or the nearest above it; zero where none is.

@@ -395,6 +395,9 @@ func describe(m mount) string {
 // real returns where a path's content is: state of a DynamicUser unit is below
 // /var/lib/private, and /var/lib/NAME only a symbolic link to it.
 func (s *storage) real(p stateward.AbsPath) stateward.AbsPath {
+	if len(s.dynamic) == 0 {
+		return p
+	}
 	for q := p; q.Below(varLib); q = q.Parent() {
 		if _, ok := s.dynamic[q]; ok {
 			return private(p)

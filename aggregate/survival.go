@@ -48,22 +48,83 @@ func (r *stateRow) declarations() iter.Seq[*stateward.StatePath] {
 
 // compareStates orders declarations of one place.
 func compareStates(a, b *stateward.StatePath) int {
-	return cmp.Or(cmp.Compare(a.Source, b.Source), compareOrigins(a.Origin, b.Origin), cmp.Compare(a.Text, b.Text))
+	if c := cmp.Or(cmp.Compare(a.Source, b.Source), compareOrigins(a.Origin, b.Origin)); c != 0 {
+		return c
+	}
+	return cmp.Compare(a.Text, b.Text)
 }
 
+// stateRows are the rows of all enabled services, sorted by service and path.
 func stateRows(s *storage) []stateRow {
-	type key struct{ service, path string }
 	services := s.host.Services.Or(nil)
-	at := make(map[key]int, len(services))
-	rows := make([]stateRow, 0, len(services))
-	put := func(r stateRow) {
-		k := key{r.service.Name, r.path}
-		if r.unread {
-			k.path = "\x00" + r.state.Origin.Option // no path holds a NUL byte
+	room := 0
+	for i := range services {
+		paths, _ := services[i].StatePaths()
+		room += len(paths)
+	}
+	rows := make([]stateRow, 0, room)
+	begin := 0 // of the rows of one name
+	order := orderByName(services)
+	for n, i := range order {
+		rows = appendRows(rows, begin, s, &services[i])
+		if n+1 == len(order) || services[order[n+1]].Name != services[i].Name {
+			finishRows(rows[begin:])
+			begin = len(rows)
 		}
-		i, ok := at[k]
+	}
+	return rows
+}
+
+// finishRows sorts the rows of one service.
+func finishRows(rows []stateRow) {
+	for i := range rows {
+		slices.SortFunc(rows[i].also, compareStates)
+	}
+	relieveParents(rows)
+	slices.SortFunc(rows, func(a, b stateRow) int {
+		if c := cmp.Compare(a.path, b.path); c != 0 {
+			return c
+		}
+		return compareStates(a.state, b.state)
+	})
+}
+
+// appendRows adds the rows of a service to those that its name has already, which start at begin.
+func appendRows(rows []stateRow, begin int, s *storage, svc *stateward.Service) []stateRow {
+	enabled, known := svc.Enable.Get()
+	if known && !enabled || svc.Enable.IsAbsent() {
+		return rows
+	}
+	// Few places are found by looking at each; more of them need an index.
+	const few = 8
+	var index map[string]int
+	key := func(r *stateRow) string {
+		if r.unread {
+			return "\x00" + r.state.Origin.Option // no path holds a NUL byte
+		}
+		return r.path
+	}
+	find := func(k string) (int, bool) {
+		if len(rows)-begin > few {
+			if index == nil {
+				index = make(map[string]int, len(rows)-begin)
+			}
+			for i := begin + len(index); i < len(rows); i++ {
+				index[key(&rows[i])] = i
+			}
+			i, ok := index[k]
+			return i, ok
+		}
+		for i := begin; i < len(rows); i++ {
+			if key(&rows[i]) == k {
+				return i, true
+			}
+		}
+		return 0, false
+	}
+	put := func(r stateRow) {
+		i, ok := find(key(&r))
 		if !ok {
-			at[k] = len(rows)
 			rows = append(rows, r)
 			return
 		}
@@ -78,41 +139,27 @@ func stateRows(s *storage) []stateRow {
 			old.reboot = r.reboot
 		}
 	}
-	for i := range services {
-		svc := &services[i]
-		enabled, known := svc.Enable.Get()
-		if known && !enabled || svc.Enable.IsAbsent() {
-			continue
+	paths, complete := svc.StatePaths()
+	for i := range paths {
+		sp := &paths[i]
+		r := stateRow{service: svc, state: sp, path: sp.Text, reboot: s.rebootOf(sp)}
+		if !known && r.reboot.State == stateward.SurvivalNo {
+			why, _ := svc.Enable.Why()
+			r.reboot = stateward.TierResult{State: stateward.SurvivalUnknown, By: why.String()}
 		}
-		paths, complete := svc.StatePaths()
-		for j := range paths {
-			sp := &paths[j]
-			r := stateRow{service: svc, state: sp, path: sp.Text, reboot: s.rebootOf(sp)}
-			if !known && r.reboot.State == stateward.SurvivalNo {
-				why, _ := svc.Enable.Why()
-				r.reboot = stateward.TierResult{State: stateward.SurvivalUnknown, By: why.String()}
-			}
-			if sp.Problem == nil {
-				r.path = s.real(sp.Path).String()
-			}
-			put(r)
+		if sp.Problem == nil {
+			r.path = s.real(sp.Path).String()
 		}
-		if !complete {
-			why, _ := svc.State.Why()
-			o := stateward.Origin{Option: why.Subject, File: why.File, Line: why.Line}
-			put(stateRow{
-				service: svc, unread: true, state: &stateward.StatePath{Entry: stateward.Entry{Origin: o}, Source: stateward.StateSource(why.Subject)},
-				reboot: stateward.TierResult{State: stateward.SurvivalUnknown, By: why.String()},
-			})
-		}
+		put(r)
 	}
-	for i := range rows {
-		slices.SortFunc(rows[i].also, compareStates)
+	if !complete {
+		why, _ := svc.State.Why()
+		o := stateward.Origin{Option: why.Subject, File: why.File, Line: why.Line}
+		put(stateRow{
+			service: svc, unread: true, state: &stateward.StatePath{Entry: stateward.Entry{Origin: o}, Source: stateward.StateSource(why.Subject)},
+			reboot: stateward.TierResult{State: stateward.SurvivalUnknown, By: why.String()},
+		})
 	}
-	relieveParents(rows)
-	slices.SortFunc(rows, func(a, b stateRow) int {
-		return cmp.Or(cmp.Compare(a.service.Name, b.service.Name), cmp.Compare(a.path, b.path), compareStates(a.state, b.state))
-	})
 	return rows
 }
 
@@ -120,8 +167,32 @@ func stateRows(s *storage) []stateRow {
 // service's data: where the service's own option names a directory below it, and that survives.
 // postgresql has StateDirectory "postgresql postgresql/16", and its data in the second.
 func relieveParents(rows []stateRow) {
-	type place struct{ service, path string }
-	data := map[place]string{}
+	var data map[string]string // every path above surviving data → what to say
+	for i := range rows {
+		r := &rows[i]
+		if r.reboot.State != stateward.SurvivalNo || r.unread || !r.onlyStateDirectory() {
+			continue
+		}
+		if data == nil {
+			data = aboveData(rows)
+		}
+		if by, ok := data[r.path]; ok {
+			r.reboot = stateward.TierResult{State: stateward.SurvivalNotNeeded, By: by}
+		}
+	}
+}
+
+func (r *stateRow) onlyStateDirectory() bool {
+	for sp := range r.declarations() {
+		if sp.Source != stateward.SourceStateDirectory {
+			return false
+		}
+	}
+	return true
+}
+
+func aboveData(rows []stateRow) map[string]string {
+	data := map[string]string{}
 	for i := range rows {
 		r := &rows[i]
 		if r.reboot.State != stateward.SurvivalYes || r.state.Problem != nil {
@@ -131,29 +202,14 @@ func relieveParents(rows []stateRow) {
 			if sp.Source != stateward.SourceDataDir {
 				continue
 			}
+			by := fmt.Sprintf("%s names %s below it, which survives", sp.Origin.Option, r.path)
 			for p := stateward.MustPath(r.path); p != stateward.Root; {
 				p = p.Parent()
-				k := place{r.service.Name, p.String()}
-				if by := fmt.Sprintf("%s names %s below it, which survives", sp.Origin.Option, r.path); data[k] == "" || by < data[k] {
-					data[k] = by
-				}
+				data[p.String()] = firstText(data[p.String()], by)
 			}
 		}
 	}
-	for i := range rows {
-		r := &rows[i]
-		by, ok := data[place{r.service.Name, r.path}]
-		if !ok || r.unread || r.reboot.State != stateward.SurvivalNo {
-			continue
-		}
-		only := true
-		for sp := range r.declarations() {
-			only = only && sp.Source == stateward.SourceStateDirectory
-		}
-		if only {
-			r.reboot = stateward.TierResult{State: stateward.SurvivalNotNeeded, By: by}
-		}
-	}
+	return data
 }
 
 // gravity ranks answers for one place.
