@@ -151,14 +151,46 @@ func (t *stateTree) more() string {
 	}
 }
 
+// persistHint is what to write for a lost place, so that the next check does not complain of it.
 func (f *facts) persistHint(r *stateRow) string {
+	p, err := stateward.ParsePath(r.path)
+	if err != nil {
+		return "write an absolute path"
+	}
+	if why := unpersistable(p); why != "" {
+		return "keep the state elsewhere: " + why
+	}
+	for q := p; q != stateward.Root && !q.IsZero(); q = q.Parent() {
+		if es := f.persisted[q]; len(es) > 0 {
+			return fmt.Sprintf("it is persisted in %s: give that a file system of its own", es[0].root.path)
+		}
+		if ms := f.mounts[q]; len(ms) > 0 {
+			return fmt.Sprintf("make %s survive, or move the state out of it", ms[0].by)
+		}
+	}
 	root := "/persist"
 	if len(f.roots) > 0 {
 		root = f.roots[0].Name
+	} else if off := f.disabledRoot(); off != "" {
+		return off + ".enable = true;"
 	}
-	list := "directories"
-	if r.state.Kind == stateward.File {
-		list = "files"
+	option := stateward.OptionPath("environment", "persistence", root)
+	switch {
+	case varLibPrivate.Contains(p):
+		return fmt.Sprintf(`add { directory = "/var/lib/private"; mode = "0700"; } to %s.directories`, option)
+	case r.state.Kind == stateward.File:
+		return fmt.Sprintf("add %s to %s.files", nixString(r.path), option)
+	default:
+		return fmt.Sprintf("add %s to %s.directories", nixString(r.path), option)
 	}
-	return fmt.Sprintf("add %s to %s.%s", nixString(r.path), stateward.OptionPath("environment", "persistence", root), list)
+}
+
+// disabledRoot is the option path of a persistence root that is switched off.
+func (f *facts) disabledRoot() string {
+	for _, r := range f.host.Persistence.Or(nil) {
+		if on, known := r.Enable.Get(); known && !on {
+			return stateward.OptionPath("environment", "persistence", r.Name)
+		}
+	}
+	return ""
 }

@@ -34,6 +34,10 @@ func TestEveryCheckFiresAndIsQuiet(t *testing.T) {
 					codes = append(codes, d.Code)
 				}
 				require.Equal(t, want, slices.Contains(codes, c.Code), "%s: findings %v", file, out.Hosts[0].Findings)
+				require.NotEqual(t, "failed", string(out.Hosts[0].Status), file)
+				if c.Code != "SW603" {
+					require.Equal(t, "ok", string(out.Hosts[0].Status), "%s: %v", file, out.Hosts[0].Unknown)
+				}
 				if name == "quiet" {
 					for _, d := range out.Hosts[0].Findings {
 						require.Equal(t, "info", d.Severity.String(), "%s is not sound: %+v", file, d)

@@ -35,7 +35,8 @@ const exitStatus = `EXIT STATUS
   2  wrong usage
   3  a host could not be evaluated, or the source could not be loaded
   4  a step of a run failed, such as writing a file
-  Where several apply, the first of 2, 3, 4, 1 is returned.`
+  Where several apply, the first of 2, 3, 4, 1 is returned. An interrupt is status 3:
+  the hosts were not evaluated.`
 
 // Env is what the command takes from the system around it.
 type Env struct {
@@ -64,7 +65,9 @@ func Main(ctx context.Context, args []string, env Env) int {
 	cmd.SetOut(env.Stdout)
 	cmd.SetErr(env.Stderr)
 	err := cmd.ExecuteContext(ctx)
-	if err == nil && out.err != nil {
+	var have *statusError
+	if out.err != nil && (err == nil || errors.As(err, &have) && have.status == StatusFindings) {
+		// What was found and could not be said is no result.
 		err = &statusError{status: StatusStep, err: fmt.Errorf("cannot write the output: %w", out.err)}
 	}
 	if err == nil {
@@ -152,6 +155,10 @@ func printable(s string) string {
 	return b.String()
 }
 
+// inLine is printable for what must stay on its line: a name with a line break
+// must not look like a finding of its own.
+func inLine(s string) string { return printable(strings.ReplaceAll(s, "\n", `\n`)) }
+
 // isBidi tells the characters that reorder what a terminal shows.
 func isBidi(r rune) bool {
 	return r >= 0x202a && r <= 0x202e || r >= 0x2066 && r <= 0x2069 || r == 0x200e || r == 0x200f
@@ -170,6 +177,7 @@ saved evaluation ("hosts.json", or "-" for standard input). It defaults to ".".
 
 ` + exitStatus,
 		Example:       "  stateward check .\n  stateward check .#forge -o json\n  stateward plan persistence .#forge\n  stateward explain SW101",
+		Version:       version(),
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		Args:          cobra.NoArgs,
@@ -180,8 +188,8 @@ saved evaluation ("hosts.json", or "-" for standard input). It defaults to ".".
 			return &statusError{status: StatusUsage}
 		},
 	}
+	cmd.SetVersionTemplate("stateward {{.Version}}\n")
 	cmd.CompletionOptions.DisableDefaultCmd = true
-	cmd.SetHelpCommand(&cobra.Command{Hidden: true})
 	cmd.AddCommand(newCheck(env), newPlan(env), newEval(env), newExplain(env), newVersion(env))
 	return cmd
 }

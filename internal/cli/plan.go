@@ -45,8 +45,10 @@ type HostPersistence struct {
 	// objects where owner or mode is given.
 	Directories []any `json:"directories"`
 	Files       []any `json:"files,omitempty"`
-	// Added are the paths that the host does not persist yet.
-	Added []string `json:"added"`
+	// Added are the paths that the host does not persist yet; Changed are those of its own entries
+	// that are written with another path, owner or mode.
+	Added   []string `json:"added"`
+	Changed []string `json:"changed"`
 	// OnlyCollector are texts that the collector of the contract would write and the list
 	// leaves out or changes; OnlyHere are those that the collector does not see.
 	OnlyCollector []string `json:"onlyCollector"`
@@ -77,6 +79,9 @@ differs from what the collector of the service contract would write.
 With -o nix it prints a module that sets the list as a whole (mkForce), so that writing
 it anew never drops an entry and importing it never doubles one.
 
+Status 1 means that the list cannot be relied on as it is: something in it is in
+conflict, unusable or unknown. That there is something to add is no finding.
+
 ` + exitStatus,
 		Example: "  stateward plan persistence .#forge\n  stateward plan persistence .#forge --root /persist -o nix > persistence.nix",
 		Args:    cobra.MaximumNArgs(1),
@@ -105,6 +110,11 @@ it anew never drops an entry and importing it never doubles one.
 				}
 				plan.Hosts = append(plan.Hosts, h)
 			}
+			if f.output == "nix" {
+				if err := plan.Hosts[0].writable(); err != nil {
+					return withStatus(StatusFindings, err)
+				}
+			}
 			if err := f.print(env, plan); err != nil {
 				return withStatus(StatusStep, err)
 			}
@@ -112,7 +122,7 @@ it anew never drops an entry and importing it never doubles one.
 				return &statusError{status: StatusEvaluation}
 			}
 			for _, h := range plan.Hosts {
-				if h.Error == nil && !h.sound() {
+				if h.Error != nil || !h.sound() {
 					return &statusError{status: StatusFindings}
 				}
 			}
@@ -146,7 +156,7 @@ func errorOutput(err error) *ErrorOutput {
 
 func (f *planFlags) plan(l loaded) (HostPersistence, error) {
 	h := HostPersistence{Name: l.name, Source: l.source, Status: stateward.StatusFailed, Directories: []any{},
-		Added: []string{}, OnlyCollector: []string{}, OnlyHere: []string{}, Notes: []aggregate.Note{}}
+		Added: []string{}, Changed: []string{}, OnlyCollector: []string{}, OnlyHere: []string{}, Notes: []aggregate.Note{}}
 	if l.err != nil {
 		return h, l.err
 	}
@@ -169,6 +179,8 @@ func (f *planFlags) plan(l loaded) (HostPersistence, error) {
 		}
 		if e.From != aggregate.FromHost {
 			h.Added = append(h.Added, e.Path.String())
+		} else if e.Changed {
+			h.Changed = append(h.Changed, e.Path.String())
 		}
 	}
 	return h, nil
@@ -183,6 +195,29 @@ func (h HostPersistence) sound() bool {
 		}
 	}
 	return h.Status == stateward.StatusOK
+}
+
+// lostEntryError says that a module would lose an entry of the host's own list.
+type lostEntryError struct{ note aggregate.Note }
+
+func (e *lostEntryError) Error() string {
+	return fmt.Sprintf("the list would lose an entry of the host's own: %s", e.note.Message)
+}
+
+func (e *lostEntryError) Hint() string {
+	return "mend or drop the entry first; -o text shows the rest"
+}
+
+// writable refuses a module that sets the list as a whole and lacks something
+// that the host itself persists.
+func (h HostPersistence) writable() error {
+	for _, n := range h.Notes {
+		own := strings.HasPrefix(n.Origin.Option, "environment.persistence.")
+		if own && (n.Kind == aggregate.NoteUnknown || n.Kind == aggregate.NoteUnusable) {
+			return &lostEntryError{n}
+		}
+	}
+	return nil
 }
 
 // entryFields are the attributes of an entry, the path first and then what it asks for.
@@ -237,7 +272,7 @@ func (f *planFlags) print(env Env, plan PersistencePlan) error {
 		}
 		fmt.Fprint(env.Stdout, text)
 		for _, n := range h.Notes {
-			fmt.Fprintf(env.Stderr, "stateward: %s: %s\n", n.Kind, printable(n.Message))
+			fmt.Fprintf(env.Stderr, "stateward: %s: %s\n", n.Kind, inLine(n.Message))
 		}
 		return nil
 	default:
@@ -302,42 +337,48 @@ func ownerText(e stateward.Entry) string {
 func printPlan(env Env, h HostPersistence) {
 	w := env.Stdout
 	if h.Error != nil {
-		fmt.Fprintf(w, "%s %s\n  %s\n", printable(h.Name), h.Status, printable(h.Error.Message))
+		fmt.Fprintf(w, "%s %s\n  %s\n", inLine(h.Name), h.Status, inLine(h.Error.Message))
 		if h.Error.Hint != "" {
-			fmt.Fprintf(w, "  hint: %s\n", printable(h.Error.Hint))
+			fmt.Fprintf(w, "  hint: %s\n", inLine(h.Error.Hint))
 		}
 		return
 	}
-	fmt.Fprintf(w, "%s: environment.persistence.%s\n", printable(h.Name), printable(nix.String(h.resolution.RootName)))
+	fmt.Fprintf(w, "%s: environment.persistence.%s\n", inLine(h.Name), inLine(nix.String(h.resolution.RootName)))
 	var rows [][]string
 	for _, e := range h.resolution.Entries {
 		mark := " "
-		if e.From != aggregate.FromHost {
+		switch {
+		case e.From != aggregate.FromHost:
 			mark = "+"
+		case e.Changed:
+			mark = "~"
 		}
-		rows = append(rows, []string{mark, printable(e.Path.String()), printable(ownerText(e.Entry)), printable(strings.Join(e.Services, ", "))})
+		rows = append(rows, []string{mark, inLine(e.Path.String()), inLine(ownerText(e.Entry)), inLine(strings.Join(e.Services, ", "))})
 	}
 	for _, line := range align(rows) {
 		fmt.Fprintf(w, "  %s\n", line)
 	}
-	if len(h.Added) == 0 {
+	switch {
+	case len(h.Added)+len(h.Changed) > 0:
+		fmt.Fprintf(w, "  %d to add (+), %d to change (~)\n", len(h.Added), len(h.Changed))
+	case h.sound():
 		fmt.Fprintln(w, "  nothing is missing from the host's own list")
-	} else {
-		fmt.Fprintf(w, "  %d to add (+)\n", len(h.Added))
+	default:
+		fmt.Fprintln(w, "  nothing to add in what could be read and persisted; see below")
 	}
 	if len(h.resolution.Collection.Collected()) > 0 && len(h.OnlyCollector)+len(h.OnlyHere) > 0 {
 		fmt.Fprintln(w, "  the collector of the service contract alone")
 		for _, t := range h.OnlyCollector {
-			fmt.Fprintf(w, "    would write  %s\n", printable(nix.String(t)))
+			fmt.Fprintf(w, "    would write  %s\n", inLine(nix.String(t)))
 		}
 		for _, t := range h.OnlyHere {
-			fmt.Fprintf(w, "    would miss   %s\n", printable(nix.String(t)))
+			fmt.Fprintf(w, "    would miss   %s\n", inLine(nix.String(t)))
 		}
 	}
 	if len(h.Notes) > 0 {
 		fmt.Fprintln(w, "  to know:")
 		for _, n := range h.Notes {
-			fmt.Fprintf(w, "    %-9s %s\n", n.Kind, printable(n.Message))
+			fmt.Fprintf(w, "    %-9s %s\n", n.Kind, inLine(n.Message))
 		}
 	}
 	if h.Status == stateward.StatusPartial {

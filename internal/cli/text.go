@@ -53,21 +53,21 @@ func (r *textReport) write(out CheckOutput) error {
 
 func (r *textReport) host(b *strings.Builder, h HostOutput) {
 	if h.Error != nil {
-		fmt.Fprintf(b, "%s %s\n", r.bold(printable(h.Name)), r.bad("failed"))
+		fmt.Fprintf(b, "%s %s\n", r.bold(inLine(h.Name)), r.bad("failed"))
 		fmt.Fprintf(b, "  %s\n", printable(h.Error.Message))
 		if h.Error.Hint != "" {
-			fmt.Fprintf(b, "  %s %s\n", r.faint("hint:"), printable(h.Error.Hint))
+			fmt.Fprintf(b, "  %s %s\n", r.faint("hint:"), inLine(h.Error.Hint))
 		}
 		b.WriteByte('\n')
 		return
 	}
-	quiet := len(h.Findings) == 0 && h.Status == stateward.StatusOK && !r.survival
-	if quiet {
+	kept := h.Root != nil && h.Root.Wiped == stateward.SurvivalNo
+	if len(h.Findings) == 0 && h.Status == stateward.StatusOK && !r.survival && !kept {
 		return
 	}
-	fmt.Fprintf(b, "%s\n", r.bold(printable(h.Name)))
-	if h.Root != nil && h.Root.Wiped == stateward.SurvivalNo {
-		fmt.Fprintf(b, "  the root is not wiped: %s\n", printable(h.Root.By))
+	fmt.Fprintf(b, "%s\n", r.bold(inLine(h.Name)))
+	if kept {
+		fmt.Fprintf(b, "  the root is not wiped, so what lies on it survives a reboot: %s\n", inLine(h.Root.By))
 	}
 	for _, d := range h.Findings {
 		r.finding(b, d)
@@ -92,7 +92,7 @@ func (r *textReport) partial(b *strings.Builder, h HostOutput) {
 	var rest []string
 	for _, u := range h.Unknown {
 		if !said[u.Subject] {
-			rest = append(rest, printable(u.String()))
+			rest = append(rest, inLine(u.String()))
 		}
 	}
 	fmt.Fprintf(b, "  %s %s could not be evaluated or understood", r.warn("partial"), count(len(h.Unknown), "value"))
@@ -125,13 +125,13 @@ func (r *textReport) finding(b *strings.Builder, d stateward.Diagnostic) {
 			at += fmt.Sprintf(":%d", d.Line)
 		}
 	}
-	fmt.Fprintf(b, "  %s %s %s%s\n", r.severity(d.Severity), d.Code, printable(d.Subject), r.faint(printable(at)))
-	fmt.Fprintf(b, "    %s\n", printable(d.Message))
+	fmt.Fprintf(b, "  %s %s %s%s\n", r.severity(d.Severity), d.Code, inLine(d.Subject), r.faint(inLine(at)))
+	fmt.Fprintf(b, "    %s\n", inLine(d.Message))
 	if d.Hint != "" {
-		fmt.Fprintf(b, "    %s %s\n", r.faint("hint:"), printable(d.Hint))
+		fmt.Fprintf(b, "    %s %s\n", r.faint("hint:"), inLine(d.Hint))
 	}
 	if d.Acknowledged != "" {
-		fmt.Fprintf(b, "    %s %s\n", r.faint("accepted:"), printable(d.Acknowledged))
+		fmt.Fprintf(b, "    %s %s\n", r.faint("accepted:"), inLine(d.Acknowledged))
 	}
 }
 
@@ -153,7 +153,7 @@ func (r *textReport) rows(b *strings.Builder, h HostOutput) {
 		if path == "" {
 			path = "(unknown)"
 		}
-		cells = append(cells, []string{stateWords[t.State], printable(path), printable(row.Service), printable(row.Origin), printable(t.By)})
+		cells = append(cells, []string{stateWords[t.State], inLine(path), inLine(row.Service), inLine(row.Origin), inLine(t.By)})
 	}
 	for _, line := range align(cells) {
 		fmt.Fprintf(b, "    %s\n", line)
@@ -165,14 +165,14 @@ func (r *textReport) table(b *strings.Builder, out CheckOutput) {
 	cells := [][]string{{"HOST", "EVALUATED", "ROOT", "AFTER A REBOOT", "FINDINGS"}}
 	for _, h := range out.Hosts {
 		if h.Error != nil {
-			cells = append(cells, []string{printable(h.Name), string(h.Status), "-", "-", "-"})
+			cells = append(cells, []string{inLine(h.Name), string(h.Status), "-", "-", "-"})
 			continue
 		}
 		root := map[stateward.TierState]string{stateward.SurvivalYes: "wiped", stateward.SurvivalNo: "kept"}[h.Root.Wiped]
 		if root == "" {
 			root = "unknown"
 		}
-		cells = append(cells, []string{printable(h.Name), string(h.Status), root, survivalSummary(h.Survival), findingSummary(h)})
+		cells = append(cells, []string{inLine(h.Name), string(h.Status), root, survivalSummary(h.Survival), findingSummary(h)})
 	}
 	for i, line := range align(cells) {
 		if i == 0 {
