@@ -23,8 +23,8 @@ Mend the option so that it evaluates. ` + "`stateward eval`" + ` shows everythin
 	run: func(f *facts) []stateward.Diagnostic {
 		var out []stateward.Diagnostic
 		for _, u := range f.host.Unknown {
-			codes := neededBy(u.Subject)
-			if len(codes) == 0 {
+			readers := neededBy(u.Subject)
+			if readers == "" {
 				continue
 			}
 			d := stateward.Diagnostic{Subject: u.Subject, File: u.File, Line: u.Line}
@@ -41,7 +41,7 @@ Mend the option so that it evaluates. ` + "`stateward eval`" + ` shows everythin
 			if u.Message != "" {
 				d.Message += ": " + oneLine(u.Message)
 			}
-			d.Message += "; needed by " + strings.Join(codes, ", ")
+			d.Message += "; needed by " + readers
 			d.Hint = "make it evaluate: until then these checks cannot speak of it"
 			out = append(out, d)
 		}
@@ -50,71 +50,130 @@ Mend the option so that it evaluates. ` + "`stateward eval`" + ` shows everythin
 }
 
 // needs says which checks read which options. A subject below or above a prefix
-// touches it.
+// touches it. A subject that none touches may be anything, a dialect as a whole
+// ("config") or an option of a dialect that this list does not know: every check needs it.
 var needs = []struct {
 	prefix string
 	codes  []string
 }{
 	{"assertions", []string{"SW601"}},
 	{"boot.initrd", []string{"SW101", "SW110", "SW115"}},
-	{"boot.zfs.extraPools", []string{"SW101", "SW110"}},
-	{"disko", []string{"SW101", "SW107", "SW108"}},
-	{"environment.persistence", []string{"SW101", "SW103", "SW106", "SW111", "SW112"}},
-	{"fileSystems", []string{"SW101", "SW106", "SW107", "SW109", "SW115"}},
-	{"qgroget", []string{"SW101", "SW111", "SW112"}},
-	{"services", []string{"SW101", "SW112", "SW604"}},
-	{"systemd.mounts", []string{"SW101", "SW106", "SW107"}},
-	{"systemd.services", []string{"SW101", "SW104", "SW105"}},
+	{"boot.kernelParams", []string{"SW101", "SW110", "SW115"}},
+	{"boot.zfs", []string{"SW101", "SW110"}},
+	{"disko", []string{"SW101", "SW106", "SW107", "SW108", "SW110", "SW115"}},
+	{"environment.persistence", []string{"SW101", "SW102", "SW103", "SW104", "SW105", "SW106", "SW108", "SW109", "SW110", "SW111", "SW112", "SW113", "SW114", "SW115"}},
+	{"fileSystems", []string{"SW101", "SW106", "SW107", "SW108", "SW109", "SW110", "SW115"}},
+	{"qgroget.backups", []string{"SW104", "SW112", "SW114"}},
+	{"qgroget.serviceModules", []string{"SW101", "SW111", "SW112", "SW114"}},
+	{"qgroget.services", []string{"SW101", "SW111", "SW112", "SW114"}},
+	{"services", []string{"SW101", "SW112", "SW114"}},
+	{"services.borgbackup", []string{"SW104", "SW112", "SW114"}},
+	{"services.restic", []string{"SW104", "SW112", "SW114", "SW604"}},
+	{"systemd.mounts", []string{"SW101", "SW106", "SW107", "SW110"}},
+	{"systemd.services", []string{"SW101", "SW104", "SW105", "SW111", "SW112", "SW114"}},
 	{"users.groups", []string{"SW110"}},
-	{"users.users", []string{"SW110"}},
-	{"virtualisation.oci-containers", []string{"SW101"}},
+	{"users.users", []string{"SW101", "SW103", "SW106", "SW110", "SW111", "SW112"}},
+	{"virtualisation", []string{"SW101", "SW112"}},
 	{"warnings", []string{"SW602"}},
 }
 
-// unread are options that are projected for later checks and that none reads yet.
-var unread = []string{
-	"after", "before", "requires", "wants", "bindsTo", "wantedBy", "unitConfig", "serviceConfig.CacheDirectory",
-	"serviceConfig.LogsDirectory", "serviceConfig.Type",
+// unread are options that are projected for later checks and that none reads yet;
+// "*" is any one name. What lies above them is needed for other reasons.
+var unread = [][]string{
+	{"systemd", "services", "*", "after"}, {"systemd", "services", "*", "before"}, {"systemd", "services", "*", "requires"},
+	{"systemd", "services", "*", "wants"}, {"systemd", "services", "*", "bindsTo"}, {"systemd", "services", "*", "wantedBy"},
+	{"systemd", "services", "*", "unitConfig"},
+	{"systemd", "services", "*", "serviceConfig", "CacheDirectory"}, {"systemd", "services", "*", "serviceConfig", "LogsDirectory"},
+	{"systemd", "services", "*", "serviceConfig", "Type"},
+
+	{"services", "sanoid"}, {"services", "syncoid"},
+	{"services", "restic", "backups", "*", "exclude"}, {"services", "restic", "backups", "*", "repository"},
+	{"services", "restic", "backups", "*", "user"}, {"services", "restic", "backups", "*", "initialize"},
+	{"services", "restic", "backups", "*", "pruneOpts"}, {"services", "restic", "backups", "*", "timerConfig"},
+	{"services", "restic", "backups", "*", "dynamicFilesFrom"}, {"services", "restic", "backups", "*", "backupPrepareCommand"},
+	{"services", "restic", "backups", "*", "backupCleanupCommand"},
+	{"services", "borgbackup", "jobs", "*", "exclude"}, {"services", "borgbackup", "jobs", "*", "repo"},
+	{"services", "borgbackup", "jobs", "*", "user"}, {"services", "borgbackup", "jobs", "*", "doInit"},
+	{"services", "borgbackup", "jobs", "*", "startAt"}, {"services", "borgbackup", "jobs", "*", "persistentTimer"},
+	{"services", "borgbackup", "jobs", "*", "prune"}, {"services", "borgbackup", "jobs", "*", "dumpCommand"},
+	{"services", "borgbackup", "jobs", "*", "preHook"}, {"services", "borgbackup", "jobs", "*", "postHook"},
+
+	{"qgroget", "serviceModules", "*", "databases"}, {"qgroget", "serviceModules", "*", "domain"},
+	{"qgroget", "serviceModules", "*", "subdomain"}, {"qgroget", "serviceModules", "*", "exposed"},
+	{"qgroget", "serviceModules", "*", "type"}, {"qgroget", "serviceModules", "*", "port"},
+	{"qgroget", "serviceModules", "*", "middlewares"},
+	{"qgroget", "backups", "*", "exclude"}, {"qgroget", "backups", "*", "preBackup"}, {"qgroget", "backups", "*", "postBackup"},
+	{"qgroget", "backups", "*", "systemdUnits"}, {"qgroget", "backups", "*", "priority"}, {"qgroget", "backups", "*", "requireNetwork"},
+
+	{"users", "users", "*", "isNormalUser"},
 }
 
-func neededBy(subject string) []string {
-	if rest, ok := strings.CutPrefix(subject, "systemd.services."); ok {
-		setting := strings.TrimPrefix(afterName(rest), ".")
-		if slices.ContainsFunc(unread, func(u string) bool { return setting != "" && below(setting, u) }) {
-			return nil
-		}
-	}
-	var codes []string
-	for _, n := range needs {
-		if below(subject, n.prefix) || below(n.prefix, subject) {
-			codes = append(codes, n.codes...)
-		}
-	}
-	slices.Sort(codes)
-	return slices.Compact(codes)
-}
-
-// afterName cuts the first component off an option path; it may be quoted.
-func afterName(path string) string {
-	if !strings.HasPrefix(path, `"`) {
-		if i := strings.IndexAny(path, ".["); i >= 0 {
-			return path[i:]
-		}
+// neededBy names the checks that read an option; it is empty where none does.
+func neededBy(subject string) string {
+	path := components(subject)
+	if slices.ContainsFunc(unread, func(u []string) bool { return startsWith(path, u) }) {
 		return ""
 	}
-	for i := 1; i < len(path); i++ {
-		switch path[i] {
-		case '\\':
-			i++
-		case '"':
-			return path[i+1:]
+	var codes, own []string
+	// Of an option that has a row of its own, only that row speaks.
+	longest := 0
+	for _, n := range needs {
+		prefix := strings.Split(n.prefix, ".")
+		switch {
+		case startsWith(prefix, path):
+			codes = append(codes, n.codes...)
+		case startsWith(path, prefix) && len(prefix) > longest:
+			longest, own = len(prefix), n.codes
 		}
 	}
-	return ""
+	codes = append(codes, own...)
+	if len(codes) == 0 {
+		return "every check"
+	}
+	slices.Sort(codes)
+	return strings.Join(slices.Compact(codes), ", ")
 }
 
-// below tells whether an option path is prefix, or lies below it.
-func below(path, prefix string) bool {
-	rest, ok := strings.CutPrefix(path, prefix)
-	return ok && (rest == "" || rest[0] == '.' || rest[0] == '[')
+// startsWith tells whether an option path is a prefix, or lies below it. "*" in the prefix is any name.
+func startsWith(path, prefix []string) bool {
+	if len(path) < len(prefix) {
+		return false
+	}
+	for i, p := range prefix {
+		if p != "*" && p != path[i] {
+			return false
+		}
+	}
+	return true
+}
+
+// components splits an option path as [stateward.OptionPath] prints it; an index such
+// as "[3]" is a component of its own.
+func components(path string) []string {
+	var out []string
+	for path != "" {
+		end := 0
+		switch path[0] {
+		case '.':
+			path = path[1:]
+			continue
+		case '"':
+			for end = 1; end < len(path) && path[end] != '"'; end++ {
+				if path[end] == '\\' {
+					end++
+				}
+			}
+			end = min(end+1, len(path))
+		case '[':
+			end = strings.IndexByte(path, ']') + 1
+		default:
+			end = strings.IndexAny(path, ".[")
+		}
+		if end <= 0 {
+			end = len(path)
+		}
+		out = append(out, path[:end])
+		path = path[end:]
+	}
+	return out
 }
