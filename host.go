@@ -1,6 +1,9 @@
 package stateward
 
-import "slices"
+import (
+	"slices"
+	"strings"
+)
 
 // Status says how much of a host could be evaluated.
 type Status string
@@ -124,13 +127,24 @@ type FileSystem struct {
 	NeededForBoot Value[bool]
 	// Depends are mount points that must be mounted first.
 	Depends Value[[]string]
-	Origin  Origin
+	// Enable is absent where there is no such option: it is mounted then.
+	Enable Value[bool]
+	Origin Origin
 }
 
 // IsBind tells whether the device is a directory that is mounted again.
-func (f FileSystem) IsBind() bool {
-	if opts, ok := f.Options.Get(); ok && (slices.Contains(opts, "bind") || slices.Contains(opts, "rbind")) {
-		return true
+func (f FileSystem) IsBind() bool { return f.HasOption("bind") || f.HasOption("rbind") }
+
+// HasOption tells whether a mount option is given, alone or with a value ("loop" and "loop=/dev/loop1").
+// An element of Options may hold several, with commas between them, as mount(8) takes them.
+func (f FileSystem) HasOption(name string) bool {
+	options, _ := f.Options.Get()
+	for _, text := range options {
+		for o := range strings.SplitSeq(text, ",") {
+			if rest, ok := strings.CutPrefix(strings.TrimSpace(o), name); ok && (rest == "" || rest[0] == '=') {
+				return true
+			}
+		}
 	}
 	return false
 }

@@ -2,6 +2,7 @@ package stateward
 
 import (
 	"fmt"
+	"iter"
 	"path"
 	"strings"
 )
@@ -122,6 +123,22 @@ func (p AbsPath) Parent() AbsPath {
 		return Root
 	}
 	return AbsPath{p.s[:i]}
+}
+
+// Ancestors yields p and every directory above it, nearest first, [Root] last; nothing for the
+// zero AbsPath, of which [AbsPath.Parent] makes no end.
+func (p AbsPath) Ancestors() iter.Seq[AbsPath] {
+	return func(yield func(AbsPath) bool) {
+		if p.s == "" {
+			return
+		}
+		for ; p != Root; p = p.Parent() {
+			if !yield(p) {
+				return
+			}
+		}
+		yield(Root)
+	}
 }
 
 // Contains tells whether q is p or lies below it.

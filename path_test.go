@@ -229,3 +229,22 @@ func checkPath(t require.TestingT, a, b string) {
 	}
 	require.True(t, up.Contains(p) && up.Contains(q), "walking up ends above both")
 }
+
+func TestAncestors(t *testing.T) {
+	for path, want := range map[string][]string{
+		"/": {"/"}, "/a": {"/a", "/"}, "/a/b/c": {"/a/b/c", "/a/b", "/a", "/"},
+	} {
+		var got []string
+		for p := range stateward.MustPath(path).Ancestors() {
+			got = append(got, p.String())
+		}
+		require.Equal(t, want, got)
+	}
+	for range (stateward.AbsPath{}).Ancestors() {
+		t.Fatal("no path has nothing above it")
+	}
+	for p := range stateward.MustPath("/a/b").Ancestors() {
+		require.Equal(t, "/a/b", p.String(), "the walk may end early")
+		break
+	}
+}

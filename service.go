@@ -8,6 +8,9 @@ const (
 	SourceStateDirectory StateSource = "StateDirectory"
 	// SourceDataDir is a service's own `dataDir`, `stateDir` or the like.
 	SourceDataDir StateSource = "dataDir"
+	// SourcePlace is a directory that a service's option names and that need not hold all of its
+	// state: `backupDir`, `mediaDir` or the like.
+	SourcePlace StateSource = "place"
 	// SourceBackupPaths is `backupPaths` of the contract.
 	SourceBackupPaths StateSource = "backupPaths"
 	// SourcePersistedData is `persistedData` of the older contract.

@@ -160,10 +160,10 @@ func stockService(name string, n, unit *dialect.Node) (stateward.Service, bool) 
 	}
 	var l stateList
 	for _, option := range directoryOptions {
-		l.readStock(n.At(option), s.Enable, func(stateward.Entry) bool { return true })
+		l.readStock(n.At(option), s.Enable, stateward.SourceDataDir, func(stateward.Entry) bool { return true })
 	}
 	for _, option := range placeOptions {
-		l.readStock(n.At(option), s.Enable, inStatePlace)
+		l.readStock(n.At(option), s.Enable, stateward.SourcePlace, inStatePlace)
 	}
 	if l.paths == nil && l.why == nil {
 		return s, false
@@ -173,16 +173,16 @@ func stockService(name string, n, unit *dialect.Node) (stateward.Service, bool) 
 }
 
 // readStock reads an option that holds a directory, or a list of them.
-func (l *stateList) readStock(d *dialect.Node, enable stateward.Value[bool], wanted func(stateward.Entry) bool) {
+func (l *stateList) readStock(d *dialect.Node, enable stateward.Value[bool], source stateward.StateSource, wanted func(stateward.Entry) bool) {
 	switch d.Kind() {
 	case dialect.String, dialect.PathValue:
 		e, ok := stockDirectory(d)
 		if ok && wanted(e) && !slices.ContainsFunc(l.paths, func(p stateward.StatePath) bool { return p.Text == e.Text }) {
-			l.paths = append(l.paths, stateward.StatePath{Entry: e, Source: stateward.SourceDataDir})
+			l.paths = append(l.paths, stateward.StatePath{Entry: e, Source: source})
 		}
 	case dialect.List:
 		for _, e := range d.List() {
-			l.readStock(e, enable, wanted)
+			l.readStock(e, enable, source, wanted)
 		}
 	case dialect.Unknown:
 		why, _ := d.Why()

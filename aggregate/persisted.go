@@ -1,0 +1,149 @@
+package aggregate
+
+import (
+	"cmp"
+	"fmt"
+	"iter"
+	"slices"
+
+	"github.com/stateward/stateward"
+)
+
+// persistenceRoot is an enabled persistence root whose path is known.
+type persistenceRoot struct {
+	stateward.PersistenceRoot
+	path stateward.AbsPath
+	// by is its option path; under answers for what it is stored on.
+	by    string
+	under stateward.TierResult
+}
+
+type persisted struct {
+	entry *stateward.Entry
+	root  *persistenceRoot
+}
+
+func (s *storage) addPersistence(v stateward.Value[[]stateward.PersistenceRoot]) {
+	s.noteUnknown(v.Why())
+	for _, r := range v.Or(nil) {
+		if enabled, ok := r.Enable.Get(); ok && !enabled {
+			continue
+		}
+		s.noteUnknown(r.Enable.Why())
+		s.noteUnknown(r.Path.Why())
+		s.noteUnknown(r.Directories.Why())
+		s.noteUnknown(r.Files.Why())
+		path, ok := r.Path.Get()
+		if !ok || r.Enable.IsUnknown() {
+			continue
+		}
+		by := stateward.OptionPath("environment", "persistence", r.Name)
+		loop := stateward.TierResult{State: stateward.SurvivalUnknown, By: "a loop of bind mounts at " + path.String()}
+		s.roots = append(s.roots, &persistenceRoot{PersistenceRoot: r, path: path, by: by, under: loop})
+	}
+	slices.SortStableFunc(s.roots, func(a, b *persistenceRoot) int {
+		return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.path.String(), b.path.String()), compareOrigins(a.Origin, b.Origin))
+	})
+	for _, r := range s.roots {
+		for e := range r.entries() {
+			if e.Problem == nil {
+				s.persisted[e.Path] = append(s.persisted[e.Path], persisted{entry: e, root: r})
+				s.dropBind(e, r)
+			}
+		}
+	}
+	for _, es := range s.persisted {
+		if len(es) > 1 {
+			slices.SortStableFunc(es, func(a, b persisted) int {
+				return cmp.Or(cmp.Compare(a.root.Name, b.root.Name), compareOrigins(a.entry.Origin, b.entry.Origin))
+			})
+		}
+	}
+}
+
+// dropBind leaves out the very bind mount that an entry asks for, which the persistence
+// module declares itself.
+func (s *storage) dropBind(e *stateward.Entry, r *persistenceRoot) {
+	at := e.Path
+	ms, ok := s.mounts[at]
+	if !ok {
+		return
+	}
+	from := e.Storage.Or(r.path).Mount(at).String()
+	ms = slices.DeleteFunc(ms, func(m mount) bool {
+		device, ok := m.fs.Device.Get()
+		return ok && m.zfs == nil && m.fs.IsBind() && device == from
+	})
+	if len(ms) == 0 {
+		delete(s.mounts, at)
+		return
+	}
+	s.mounts[at] = ms
+}
+
+// entries are the root's directories, its files, and what is known of them where
+// they are unknown.
+func (r *persistenceRoot) entries() iter.Seq[*stateward.Entry] {
+	return func(yield func(*stateward.Entry) bool) {
+		for _, list := range [][]stateward.Entry{r.Directories.Or(nil), r.Files.Or(nil), r.Seen} {
+			for i := range list {
+				if !yield(&list[i]) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// ofPersistence answers for what entries of one path hold. A persisted file holds itself only.
+func (s *storage) ofPersistence(entries []persisted, itself bool) (r stateward.TierResult, ok bool) {
+	for _, e := range entries {
+		if e.entry.Kind == stateward.File && !itself {
+			continue
+		}
+		one := s.ofEntry(e)
+		if ok && one.State != r.State {
+			return stateward.TierResult{State: stateward.SurvivalUnknown, By: fmt.Sprintf("%s and %s hide one another", entries[0].root.by, e.root.by)}, true
+		}
+		if !ok {
+			r, ok = one, true
+		}
+	}
+	return r, ok
+}
+
+func (s *storage) ofEntry(e persisted) stateward.TierResult {
+	at, under := e.root.path, e.root.under
+	if why, unknown := e.entry.Storage.Why(); unknown {
+		return stateward.TierResult{State: stateward.SurvivalUnknown, By: why.String()}
+	}
+	if own, ok := e.entry.Storage.Get(); ok {
+		at, under = own, s.stored(own)
+	}
+	if under.State != stateward.SurvivalYes {
+		return stateward.TierResult{State: under.State, By: fmt.Sprintf("%s is stored at %s, and there: %s", e.root.by, at, under.By)}
+	}
+	return stateward.TierResult{State: stateward.SurvivalYes, By: e.root.by}
+}
+
+// stored answers for a place where persisted state is really kept.
+func (s *storage) stored(at stateward.AbsPath) stateward.TierResult {
+	if r, ok := s.storedAt[at]; ok {
+		return r
+	}
+	s.storedAt[at] = stateward.TierResult{State: stateward.SurvivalUnknown, By: "a loop of bind mounts at " + at.String()}
+	r := s.storageOf(at, &trail{})
+	s.storedAt[at] = r
+	return r
+}
+
+// storageOf is backing without persisted entries: what a persistence root
+// itself lies on.
+func (s *storage) storageOf(p stateward.AbsPath, t *trail) stateward.TierResult {
+	for q := p; q != stateward.Root; q = q.Parent() {
+		if ms := s.mounts[q]; len(ms) > 0 {
+			return s.ofMounts(p, ms, t)
+		}
+	}
+	return s.onRoot
+}
