@@ -72,11 +72,12 @@ func (h *HostEvaluation) Decode() (*stateward.Host, error) {
 		applies := t.Detected()
 		if why, unknown := applies.Why(); unknown {
 			host.AddUnknown(why)
-		}
-		if !applies.Or(false) {
+		} else if !applies.Or(false) {
 			continue
+		} else {
+			host.Dialects = append(host.Dialects, d.Name)
 		}
-		host.Dialects = append(host.Dialects, d.Name)
+		// What a dialect declares that may apply is unknown, and not absent.
 		d.Decode(t.Root(), host)
 		host.AddUnknown(t.Unknowns()...)
 	}

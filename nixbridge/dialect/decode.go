@@ -35,9 +35,26 @@ func AttrsOf[T any](n *Node, each func(name string, n *Node) (T, bool)) statewar
 	return stateward.Known(list, n.Origin())
 }
 
-// Merge adds what one dialect found to what others have found already. Where
-// either is unknown, so is the result.
+// Merge adds what one dialect found to what others have found already. What is known
+// is kept: the result is unknown only where one of the two is unknown and no item is known. Why a part is missing from
+// a known list is recorded with the tree it came from, so that it ends in Host.Unknown.
 func Merge[T any](to *stateward.Value[[]T], add stateward.Value[[]T]) {
+	switch {
+	case add.IsAbsent() || add.IsUnknown() && (to.IsUnknown() || len(to.Or(nil)) > 0):
+	case to.IsAbsent() || add.IsUnknown():
+		*to = add
+	case to.IsUnknown():
+		if len(add.Or(nil)) > 0 {
+			*to = add
+		}
+	default:
+		*to = stateward.Known(slices.Concat(to.Or(nil), add.Or(nil)), to.Origin())
+	}
+}
+
+// MergeWhole is [Merge] for a list of which a part says nothing, such as the arguments of one
+// command: where either is unknown, so is the result.
+func MergeWhole[T any](to *stateward.Value[[]T], add stateward.Value[[]T]) {
 	switch {
 	case to.IsUnknown() || add.IsAbsent():
 	case add.IsUnknown() || to.IsAbsent():

@@ -15,19 +15,29 @@ func TestMergeKeepsWhatOthersFound(t *testing.T) {
 	known := func(s ...string) stateward.Value[[]string] { return stateward.Known(s, stateward.Origin{}) }
 	absent := stateward.Value[[]string]{}
 	unknown := stateward.NotKnown[[]string](stateward.Unknown{Subject: "x", Kind: stateward.UnknownThrow})
-	for name, tc := range map[string]struct{ to, add, want stateward.Value[[]string] }{
-		"nothing and nothing":      {absent, absent, absent},
-		"nothing and something":    {absent, known("a"), known("a")},
-		"something and nothing":    {known("a"), absent, known("a")},
-		"something and something":  {known("a"), known("b"), known("a", "b")},
-		"something and unknown":    {known("a"), unknown, unknown},
-		"unknown and something":    {unknown, known("a"), unknown},
-		"an empty list is a value": {absent, known(), known()},
+	for name, tc := range map[string]struct{ to, add, want, whole stateward.Value[[]string] }{
+		"nothing and nothing":           {absent, absent, absent, absent},
+		"nothing and something":         {absent, known("a"), known("a"), known("a")},
+		"something and nothing":         {known("a"), absent, known("a"), known("a")},
+		"something and something":       {known("a"), known("b"), known("a", "b"), known("a", "b")},
+		"N4 something and unknown":      {known("a"), unknown, known("a"), unknown},
+		"N4 unknown and something":      {unknown, known("a"), known("a"), unknown},
+		"an empty list and unknown":     {known(), unknown, unknown, unknown},
+		"unknown and an empty list":     {unknown, known(), unknown, unknown},
+		"nothing and unknown":           {absent, unknown, unknown, unknown},
+		"unknown and nothing":           {unknown, absent, unknown, unknown},
+		"an empty list is a value":      {absent, known(), known(), known()},
+		"an empty list adds to nothing": {known("a"), known(), known("a"), known("a")},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got := tc.to
 			dialect.Merge(&got, tc.add)
 			if d := cmp.Diff(tc.want.String(), got.String()); d != "" {
+				t.Error(d)
+			}
+			got = tc.to
+			dialect.MergeWhole(&got, tc.add)
+			if d := cmp.Diff(tc.whole.String(), got.String()); d != "" {
 				t.Error(d)
 			}
 		})

@@ -130,5 +130,7 @@ func TestNewTreeRefusesOtherForms(t *testing.T) {
 func TestProjectionThatFailsAsAWholeIsUnknown(t *testing.T) {
 	tr := tree(t, `{"__stateward": "unknown", "kind": "throw"}`)
 	require.True(t, tr.Detected().IsUnknown())
-	require.Equal(t, dialect.Absent, tr.Root().At("a").Kind())
+	require.Equal(t, dialect.Unknown, tr.Root().At("a").Kind())
+	require.Len(t, tr.Unknowns(), 1)
+	require.Equal(t, "config", tr.Unknowns()[0].Subject)
 }

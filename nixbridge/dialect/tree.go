@@ -35,7 +35,7 @@ func (e *TreeError) Error() string { return "output of a projection: " + e.Reaso
 func NewTree(v *Value) (*Tree, error) {
 	t := &Tree{detected: v.Get("detected"), root: &place{}}
 	if v.Kind() == Unknown {
-		t.detected = v
+		t.detected, t.root.value = v, v
 		return t, nil
 	}
 	if v.Kind() != Attrs {
@@ -49,6 +49,10 @@ func NewTree(v *Value) (*Tree, error) {
 	case Unknown:
 		t.root.value = sections
 	case Absent:
+		if t.detected.Kind() == Unknown {
+			// Whether there is anything is unknown, and so is all that there may be.
+			t.root.value = t.detected
+		}
 	case Attrs:
 		for i := range sections.Len() {
 			name, s := sections.Index(i)

@@ -31,9 +31,9 @@ func initrd(n *dialect.Node, in *stateward.Initrd) {
 	}
 	switch why, unknown := services.Why(); {
 	case unknown:
-		dialect.Merge(&in.Commands, stateward.NotKnown[[]stateward.InitrdCommand](why))
+		dialect.MergeWhole(&in.Commands, stateward.NotKnown[[]stateward.InitrdCommand](why))
 	case there || !services.IsAbsent():
-		dialect.Merge(&in.Commands, stateward.Known(commands, n.Origin()))
+		dialect.MergeWhole(&in.Commands, stateward.Known(commands, n.Origin()))
 	}
 }
 

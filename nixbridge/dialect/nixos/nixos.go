@@ -22,11 +22,11 @@ func Dialect() dialect.Dialect {
 }
 
 func decode(n *dialect.Node, h *stateward.Host) {
-	dialect.Merge(&h.Persistence, persistence(n))
-	dialect.Merge(&h.FileSystems, fileSystems(n.At("fileSystems")))
-	dialect.Merge(&h.Mounts, mounts(n.At("systemd", "mounts")))
-	dialect.Merge(&h.Datasets, datasets(n.At("disko", "devices", "zpool")))
-	dialect.Merge(&h.ExtraPools, n.At("boot", "zfs", "extraPools").Strings())
+	dialect.MergeWhole(&h.Persistence, persistence(n))
+	dialect.MergeWhole(&h.FileSystems, fileSystems(n.At("fileSystems")))
+	dialect.MergeWhole(&h.Mounts, mounts(n.At("systemd", "mounts")))
+	dialect.MergeWhole(&h.Datasets, datasets(n.At("disko", "devices", "zpool")))
+	dialect.MergeWhole(&h.ExtraPools, n.At("boot", "zfs", "extraPools").Strings())
 	initrd(n.At("boot", "initrd"), &h.Initrd)
 
 	units := units(n.At("systemd", "services"))
@@ -44,8 +44,8 @@ func decode(n *dialect.Node, h *stateward.Host) {
 	sanoid(n.At("services", "sanoid"), h)
 	dialect.Merge(&h.Replications, replications(n.At("services", "syncoid")))
 
-	dialect.Merge(&h.Users, users(n.At("users", "users")))
-	dialect.Merge(&h.Groups, groups(n.At("users", "groups")))
+	dialect.MergeWhole(&h.Users, users(n.At("users", "users")))
+	dialect.MergeWhole(&h.Groups, groups(n.At("users", "groups")))
 
 	dialect.Merge(&h.FailedAssertions, dialect.ListOf(n.At("assertions"), failedAssertion))
 	dialect.Merge(&h.Warnings, n.At("warnings").Texts())

@@ -9,9 +9,11 @@ import (
 )
 
 // services gathers what units, stock modules and containers say of their state. One
-// service that several of them describe is there several times.
+// service that several of them describe is there several times. Where one of the three cannot be had
+// and the others name nothing, it is unknown which services there are.
 func services(top *dialect.Node, units []unit) stateward.Value[[]stateward.Service] {
-	if !top.At("systemd", "services").Exists() && !top.At("services").Exists() && !top.At("virtualisation", "oci-containers").Exists() {
+	sources := []*dialect.Node{top.At("systemd", "services"), top.At("services"), top.At("virtualisation", "oci-containers", "containers")}
+	if !slices.ContainsFunc(sources, (*dialect.Node).Exists) {
 		return stateward.Absent[[]stateward.Service](stateward.Origin{Option: "services"})
 	}
 	list := []stateward.Service{}
@@ -26,7 +28,13 @@ func services(top *dialect.Node, units []unit) stateward.Value[[]stateward.Servi
 		}
 	}
 	list = append(list, containers(top)...)
-	return stateward.Known(list, stateward.Origin{Option: "services"})
+	found := stateward.Known(list, stateward.Origin{Option: "services"})
+	for _, n := range sources {
+		if why, unknown := n.Why(); unknown {
+			dialect.Merge(&found, stateward.NotKnown[[]stateward.Service](why))
+		}
+	}
+	return found
 }
 
 // stateList gathers the state of one service.
@@ -151,7 +159,7 @@ func stockService(name string, n, unit *dialect.Node) (stateward.Service, bool) 
 		s.Enable, s.State = stateward.NotKnown[bool](why), stateward.NotKnown[[]stateward.StatePath](why)
 		return s, true
 	}
-	if n.Kind() != dialect.Attrs || !n.At("enable").Exists() {
+	if n.Kind() != dialect.Attrs {
 		return s, false
 	}
 	s.Enable = n.At("enable").Bool()
@@ -167,6 +175,9 @@ func stockService(name string, n, unit *dialect.Node) (stateward.Service, bool) 
 	}
 	if l.paths == nil && l.why == nil {
 		return s, false
+	}
+	if s.Enable.IsAbsent() {
+		s.Enable = stateward.NotKnown[bool](n.Wrong(stateward.UnknownForm, "has no enable"))
 	}
 	l.fill(&s)
 	return s, true

@@ -129,6 +129,11 @@ func TestStockServices(t *testing.T) {
 			config: `{ systemd.services.x = { }; services.x = { enable = true; dataDir = "/srv/x"; }; }`,
 			want:   []string{"x x.service", `  "/srv/x" dataDir`},
 		},
+		"one whose enable is null may run": {
+			config:  `{ systemd = { }; services.x = { enable = null; dataDir = "/srv/x"; }; }`,
+			want:    []string{"x enable=unknown (services.x: has no enable)", `  "/srv/x" dataDir`},
+			unknown: []string{"services.x [form] has no enable"},
+		},
 		"null, an empty text, a bare name, a package and a set are no directories": {
 			config: `{ systemd = { }; services = {
 				a = { enable = true; dataDir = null; };
@@ -297,7 +302,7 @@ func TestStockDirectories(t *testing.T) {
 	runHosts(t, map[string]hostCase{
 		"P1 a list of directories": {
 			config: `{ fileSystems = { }; services.minio = { enable = true; dataDir = [ "/var/lib/minio/data" "/srv/minio" ]; configDir = "/var/lib/minio/config"; }; }`,
-			want:   []string{"minio", `  "/var/lib/minio/data" dataDir`, `  "/srv/minio" dataDir`, `  "/var/lib/minio/config" dataDir`},
+			want:   []string{"minio", `  "/var/lib/minio/data" dataDir`, `  "/srv/minio" dataDir`, `  "/var/lib/minio/config" place`},
 		},
 		"P1 a name that does not say state counts by its place": {
 			config: `{
@@ -305,7 +310,32 @@ func TestStockDirectories(t *testing.T) {
 				services.home-assistant = { enable = true; configDir = "/var/lib/hass"; };
 				services.web = { enable = true; dataDir = "/data/web"; home = "/nix/store/x-web/share"; configDir = "/etc/web"; workDir = "/tmp/web"; };
 			}`,
-			want: []string{"home-assistant", `  "/var/lib/hass" dataDir`, "web", `  "/data/web" dataDir`},
+			want: []string{"home-assistant", `  "/var/lib/hass" place`, "web", `  "/data/web" dataDir`},
+		},
+	}, serviceLines)
+}
+
+// The list of services is no empty one where a part of it cannot be had.
+func TestServicesThatCannotBeListed(t *testing.T) {
+	list := func(h stateward.Host) []string { return append([]string{h.Services.String()}, serviceLines(h)...)[:1] }
+	runHosts(t, map[string]hostCase{
+		"N4 no unit": {
+			config: `{ systemd.services = throw "no"; }`, want: []string{"unknown (systemd.services: throw)"},
+			unknown: []string{"systemd.services [throw] "},
+		},
+		"N4 no container": {
+			config: `{ systemd.services = { }; virtualisation.oci-containers.containers = throw "no"; }`,
+			want:   []string{"unknown (virtualisation.oci-containers.containers: throw)"},
+			// Whether a container needs the engine's storage is unknown too.
+			unknown: []string{"virtualisation.containers.storage.settings [throw] ", "virtualisation.docker.daemon.settings [throw] ", "virtualisation.oci-containers.containers [throw] "},
+		},
+		"nothing is there": {config: `{ systemd.services = { }; }`, want: []string{"[]"}},
+	}, list)
+	runHosts(t, map[string]hostCase{
+		"N4 what is known is kept": {
+			config:  `{ systemd.services = throw "no"; services.x = { enable = true; dataDir = "/srv/x"; }; }`,
+			want:    []string{"x x.service", `  "/srv/x" dataDir`},
+			unknown: []string{"systemd.services [throw] "},
 		},
 	}, serviceLines)
 }

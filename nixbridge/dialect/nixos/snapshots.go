@@ -95,9 +95,9 @@ func replications(n *dialect.Node) stateward.Value[[]stateward.Replication] {
 			r.Source = stateward.Known(name, n.Origin())
 		}
 		if use, known := n.At("useCommonArgs").Bool().Get(); use || !known {
-			dialect.Merge(&r.ExtraArgs, common)
+			dialect.MergeWhole(&r.ExtraArgs, common)
 		}
-		dialect.Merge(&r.ExtraArgs, n.At("extraArgs").Strings())
+		dialect.MergeWhole(&r.ExtraArgs, n.At("extraArgs").Strings())
 		return r, true
 	}))
 }

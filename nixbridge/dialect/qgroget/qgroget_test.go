@@ -143,6 +143,17 @@ func TestServiceModules(t *testing.T) {
 				`  state dataDir "/a"`, `  state backupPaths "/b"`, "  state unknown (qgroget.serviceModules.x.backupPaths[1]: throw)"},
 			unknown: []string{"qgroget.serviceModules.x.backupPaths[1] [throw] "},
 		},
+		"one without an enable, or with none that says, may run": {
+			config: `{ serviceModules = { x.dataDir = "/a"; y = { enable = null; dataDir = "/b"; }; }; }`,
+			want: []string{"x unknown (qgroget.serviceModules.x: has no enable)", `  dataDir "/a"`, `  state dataDir "/a"`,
+				"y unknown (qgroget.serviceModules.y: has no enable)", `  dataDir "/b"`, `  state dataDir "/b"`},
+			unknown: []string{"qgroget.serviceModules.x [form] has no enable", "qgroget.serviceModules.y [form] has no enable"},
+		},
+		"N4 a form that cannot be had hides no other": {
+			config:  `{ services.x.persistedData = "/a"; serviceModules = throw "no"; }`,
+			want:    []string{"x true", `  state persistedData "/a"`},
+			unknown: []string{"qgroget.serviceModules [throw] "},
+		},
 		"N4 a service that throws does not hide the others": {
 			config: `{ serviceModules = { a = throw "no"; b = { enable = true; dataDir = "/b"; }; }; }`,
 			want: []string{"a unknown (qgroget.serviceModules.a: throw)", "  dataDir unknown (qgroget.serviceModules.a: throw)",

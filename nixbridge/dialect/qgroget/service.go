@@ -14,6 +14,9 @@ func serviceModule(name string, n *dialect.Node) (stateward.Service, bool) {
 		// Its required options need no value then.
 		n.Ignore()
 	}
+	if s.Enable.IsAbsent() {
+		s.Enable = stateward.NotKnown[bool](n.Wrong(stateward.UnknownForm, "has no enable"))
+	}
 	dataDir, backupPaths := n.At("dataDir"), n.At("backupPaths")
 	s.DataDir = stateward.MapValue(dataDir.Text(), func(text string) (stateward.Entry, error) {
 		return stateward.NewEntry(text, stateward.Directory, dataDir.Origin()), nil
