@@ -41,21 +41,13 @@ func Collect(own []stateward.Entry, services []stateward.Service) Collection {
 }
 
 func collect(own []stateward.Entry, services []stateward.Service) (Collection, *entrySet) {
-	room := 0
-	for i := range services {
-		room += len(services[i].BackupPaths.Or(nil))
-		if services[i].DataDir.IsKnown() {
-			room++
-		}
-	}
-	c := Collection{Own: len(own), Entries: make([]stateward.Entry, len(own), len(own)+room)}
-	copy(c.Entries, own)
-	seen := newEntrySet(room)
-	add := func(e *stateward.Entry) {
-		if seen.add(e) {
-			c.Entries = append(c.Entries, *e)
-		}
-	}
+	// What is new is found first and copied then: entries are large, and most services
+	// name a place more than once.
+	type place struct{ service, path int }
+	const dataDir = -1
+	var found []place
+	c := Collection{Own: len(own)}
+	seen := newEntrySet(len(services))
 	for _, i := range orderByName(services) {
 		s := &services[i]
 		if s.DataDir.IsAbsent() && s.BackupPaths.IsAbsent() {
@@ -72,16 +64,29 @@ func collect(own []stateward.Entry, services []stateward.Service) (Collection, *
 			continue
 		}
 		if e, ok := s.DataDir.Get(); ok {
-			add(&e)
+			if seen.add(&e) {
+				found = append(found, place{i, dataDir})
+			}
 		} else if why, unknown := s.DataDir.Why(); unknown {
 			c.Unknown = append(c.Unknown, why)
 		}
 		if es, ok := s.BackupPaths.Get(); ok {
-			for i := range es {
-				add(&es[i])
+			for j := range es {
+				if seen.add(&es[j]) {
+					found = append(found, place{i, j})
+				}
 			}
 		} else if why, unknown := s.BackupPaths.Why(); unknown {
 			c.Unknown = append(c.Unknown, why)
+		}
+	}
+	c.Entries = make([]stateward.Entry, len(own), len(own)+len(found))
+	copy(c.Entries, own)
+	for _, f := range found {
+		if f.path == dataDir {
+			c.Entries = append(c.Entries, services[f.service].DataDir.Or(stateward.Entry{}))
+		} else {
+			c.Entries = append(c.Entries, services[f.service].BackupPaths.Or(nil)[f.path])
 		}
 	}
 	return c, seen
