@@ -256,6 +256,8 @@ type resolver struct {
 	// units by name, and accounts by user, for the owners of what is added.
 	units    map[string]*stateward.Unit
 	accounts map[string]*stateward.User
+	// names holds the lists of services of one name.
+	names []string
 }
 
 func (r *resolver) note(kind NoteKind, path, other, message string, o stateward.Origin) {
@@ -332,7 +334,7 @@ func (r *resolver) state(row *stateRow) {
 			r.note(NoteUnknown, e.Path.String(), "", "whether something holds "+e.Path.String()+" already is unknown: "+row.reboot.By, e.Origin)
 		}
 		i = len(r.Entries)
-		r.add(ResolvedEntry{Entry: e, From: r.from(row), Services: []string{service}})
+		r.add(&ResolvedEntry{Entry: *e, From: r.from(row), Services: r.only(service)})
 	}
 	for _, sp := range row.also {
 		r.merge(i, r.stated(sp, service))
@@ -351,20 +353,21 @@ func (r *resolver) from(row *stateRow) From {
 	return FromState
 }
 
-// stated returns the entry that a state path asks for.
-func (r *resolver) stated(sp *stateward.StatePath, service string) stateward.Entry {
-	e := sp.Entry
-	if p := r.real(sp.Path); p != sp.Path {
-		r.note(NoteMoved, sp.Path.String(), p.String(), fmt.Sprintf("%s runs with DynamicUser: the state is in %s and %s is a symbolic link", service, p, sp.Path), sp.Origin)
-		// The owner is dealt at every start; systemd chowns what it finds. The parent is
-		// persisted as a whole: created for one directory below it, it would get mode 0755,
-		// and no such unit would start.
-		e = stateward.NewEntry(p.String(), e.Kind, e.Origin)
-		if _, whole := r.at[varLibPrivate]; varLibPrivate.Contains(p) && (whole || !r.has(p)) {
-			e = privateEntry(e.Origin)
-		}
+// stated returns the entry that a state path asks for: its own, or another that takes its place.
+func (r *resolver) stated(sp *stateward.StatePath, service string) *stateward.Entry {
+	p := r.real(sp.Path)
+	if p == sp.Path {
+		return r.respelt(&sp.Entry)
 	}
-	return r.respelt(e)
+	r.note(NoteMoved, sp.Path.String(), p.String(), fmt.Sprintf("%s runs with DynamicUser: the state is in %s and %s is a symbolic link", service, p, sp.Path), sp.Origin)
+	// The owner is dealt at every start; systemd chowns what it finds. The parent is
+	// persisted as a whole: created for one directory below it, it would get mode 0755,
+	// and no such unit would start.
+	e := stateward.NewEntry(p.String(), sp.Kind, sp.Origin)
+	if _, whole := r.at[varLibPrivate]; varLibPrivate.Contains(p) && (whole || !r.has(p)) {
+		e = privateEntry(sp.Origin)
+	}
+	return &e
 }
 
 // privateEntry is the parent of all dynamic users' state, as systemd wants it.
@@ -398,7 +401,7 @@ func (r *resolver) ids() {
 	if len(dealt) == 0 || r.has(varLibNixos) || r.storage.reboot(varLibNixos).State != stateward.SurvivalNo {
 		return
 	}
-	r.add(ResolvedEntry{Entry: stateward.NewEntry(varLibNixos.String(), stateward.Directory, stateward.Origin{}), From: FromState, Services: []string{"nixos"}})
+	r.add(&ResolvedEntry{Entry: stateward.NewEntry(varLibNixos.String(), stateward.Directory, stateward.Origin{}), From: FromState, Services: []string{"nixos"}})
 }
 
 // owned gives an entry that is to be added, and that nobody gave an owner, to the static user
@@ -445,13 +448,15 @@ func (r *resolver) unitOf(s *stateward.Service) *stateward.Unit {
 	return r.units[s.Name+".service"]
 }
 
-// respelt writes the path of an entry as it is mounted.
-func (r *resolver) respelt(e stateward.Entry) stateward.Entry {
-	if e.Unclean() {
-		r.note(NoteRespelt, e.Path.String(), e.Text, fmt.Sprintf("%q is %s", e.Text, e.Path), e.Origin)
-		e.Text = e.Path.String()
+// respelt returns the entry with its path as it is mounted.
+func (r *resolver) respelt(e *stateward.Entry) *stateward.Entry {
+	if !e.Unclean() {
+		return e
 	}
-	return e
+	r.note(NoteRespelt, e.Path.String(), e.Text, fmt.Sprintf("%q is %s", e.Text, e.Path), e.Origin)
+	clean := *e
+	clean.Text = e.Path.String()
+	return &clean
 }
 
 // onWipeableRoot tells whether p is safe only because the root is not wiped. A
@@ -497,22 +502,33 @@ func (r *resolver) own(e stateward.Entry) {
 	for _, m := range r.mounts[e.Path] {
 		r.note(NoteConflict, e.Path.String(), m.by, fmt.Sprintf("%s is persisted and is the mount point of %s: drop one of the two", e.Path, m.by), e.Origin)
 	}
-	e = r.respelt(e)
-	if i, ok := r.at[e.Path]; ok {
-		r.merge(i, e)
+	p := r.respelt(&e)
+	if i, ok := r.at[p.Path]; ok {
+		r.merge(i, p)
 		return
 	}
-	r.add(ResolvedEntry{Entry: e, From: FromHost, Changed: changed})
+	r.add(&ResolvedEntry{Entry: *p, From: FromHost, Changed: changed})
 }
 
 // add puts an entry at the end of the list.
-func (r *resolver) add(e ResolvedEntry) {
+func (r *resolver) add(e *ResolvedEntry) {
 	r.at[e.Path] = len(r.Entries)
-	r.Entries = append(r.Entries, e)
+	r.Entries = append(r.Entries, *e)
+}
+
+// only returns a list of one name. Many are allocated at once: nearly every entry has one.
+func (r *resolver) only(name string) []string {
+	const together = 512
+	if len(r.names) == cap(r.names) {
+		r.names = make([]string, 0, together)
+	}
+	n := len(r.names)
+	r.names = append(r.names, name)
+	return r.names[n : n+1 : n+1]
 }
 
 // merge takes over owner and mode that the entry of the list leaves open.
-func (r *resolver) merge(i int, e stateward.Entry) {
+func (r *resolver) merge(i int, e *stateward.Entry) {
 	if !e.HasOwner() {
 		return
 	}
@@ -523,7 +539,7 @@ func (r *resolver) merge(i int, e stateward.Entry) {
 			now.Changed = true
 		}
 	}()
-	for _, f := range ownerFields(have, &e) {
+	for _, f := range ownerFields(have, e) {
 		if f.differ {
 			r.note(NoteConflict, e.Path.String(), e.Origin.String(), fmt.Sprintf("%s: %s is %s by %s and %s by %s", e.Path, f.name, f.a, have.Origin, f.b, e.Origin), e.Origin)
 		}
@@ -639,6 +655,12 @@ func unpersistable(p stateward.AbsPath) string {
 }
 
 func addSorted(names []string, name string) []string {
+	if n := len(names); n > 0 && names[n-1] <= name { // services come in the order of their names
+		if names[n-1] == name {
+			return names
+		}
+		return append(names, name)
+	}
 	i, found := slices.BinarySearch(names, name)
 	if found {
 		return names
