@@ -132,7 +132,13 @@ type NoHostsError struct{ Source string }
 
 func (e *NoHostsError) Error() string { return e.Source + " has no hosts" }
 
-// EvalError is nix's own error.
+// Hint says how to mend it.
+func (e *NoHostsError) Hint() string {
+	return "declare hosts in `nixosConfigurations`, or name a .nix file that holds evaluated hosts"
+}
+
+// EvalError is nix's own error. Its text does not name the host, nor does that of the other errors of one host: whoever
+// prints it says whose it is.
 type EvalError struct {
 	// Host is empty where the error is of the source as a whole.
 	Host string
@@ -149,9 +155,6 @@ type EvalError struct {
 
 func (e *EvalError) Error() string {
 	var b strings.Builder
-	if e.Host != "" {
-		fmt.Fprintf(&b, "host %s: ", e.Host)
-	}
 	if e.Attribute != "" {
 		fmt.Fprintf(&b, "%s: ", e.Attribute)
 	}
@@ -193,7 +196,7 @@ type MemoryError struct {
 }
 
 func (e *MemoryError) Error() string {
-	return hostPrefix(e.Host) + fmt.Sprintf("nix ran out of memory (%d MiB)", e.Limit>>20)
+	return fmt.Sprintf("nix ran out of memory (%d MiB)", e.Limit>>20)
 }
 
 // Hint says how to mend it.
@@ -210,11 +213,16 @@ type StackError struct {
 }
 
 func (e *StackError) Error() string {
-	msg := hostPrefix(e.Host) + "nix recursed too deeply"
+	msg := "nix recursed too deeply"
 	if e.File != "" {
 		msg += fmt.Sprintf(" (%s:%d)", e.File, e.Line)
 	}
 	return msg
+}
+
+// Hint says how to mend it.
+func (e *StackError) Hint() string {
+	return "look for a function that calls itself without end, or a list or set that contains itself"
 }
 
 // TimeoutError says that a host took longer than it was allowed.
@@ -224,7 +232,7 @@ type TimeoutError struct {
 }
 
 func (e *TimeoutError) Error() string {
-	return hostPrefix(e.Host) + fmt.Sprintf("evaluation took longer than %s", e.After)
+	return fmt.Sprintf("evaluation took longer than %s", e.After)
 }
 
 // Hint says how to mend it.
@@ -238,13 +246,18 @@ type CrashError struct {
 }
 
 func (e *CrashError) Error() string {
-	msg := hostPrefix(e.Host) + e.Err.Error()
+	msg := e.Err.Error()
 	if e.Message != "" {
 		msg += ": " + e.Message
 	}
 	return msg
 }
 func (e *CrashError) Unwrap() error { return e.Err }
+
+// Hint says how to mend it.
+func (e *CrashError) Hint() string {
+	return "run it again; if it ends in the same way, try another nix with --nix, or fewer hosts at once with --workers 1"
+}
 
 // OutputTooLargeError says that nix printed more than is read.
 type OutputTooLargeError = run.OutputTooLargeError
@@ -271,7 +284,7 @@ type RecordedError struct {
 }
 
 func (e *RecordedError) Error() string {
-	msg := hostPrefix(e.Host) + e.Message
+	msg := e.Message
 	if e.File != "" {
 		msg += fmt.Sprintf(" (%s:%d)", e.File, e.Line)
 	}
@@ -302,7 +315,7 @@ func (e *FormatError) Error() string {
 		msg += fmt.Sprintf(", byte %d", e.Offset)
 	}
 	if e.Path != "" {
-		msg += ", at " + e.Path
+		msg += ", at " + shortPath(e.Path)
 	}
 	return msg + ": " + e.Reason
 }
@@ -315,9 +328,12 @@ func (e *FormatError) Hint() string {
 	return "write one with `stateward eval -o FILE`; docs/evaluation-format.md describes it"
 }
 
-func hostPrefix(host string) string {
-	if host == "" {
-		return ""
+// shortPath leaves out the middle of a path that nobody could read.
+func shortPath(path string) string {
+	const first, last = 8, 4
+	cs := strings.Split(path, ".")
+	if len(cs) <= first+last+1 {
+		return path
 	}
-	return "host " + host + ": "
+	return strings.Join(cs[:first], ".") + ".[…]." + strings.Join(cs[len(cs)-last:], ".")
 }

@@ -6,7 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
+	"io/fs"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -66,6 +66,8 @@ const (
 	EventAgain EventKind = "again"
 	// EventDone is a host that is done, well or not.
 	EventDone EventKind = "done"
+	// EventInterrupted is a host that was given up because the context of the whole ended.
+	EventInterrupted EventKind = "interrupted"
 )
 
 // Event says how far the work is.
@@ -96,6 +98,8 @@ func (e Event) String() string {
 		return "evaluating " + e.Host
 	case EventAgain:
 		return fmt.Sprintf("evaluating %s again without %s", e.Host, e.Place)
+	case EventInterrupted:
+		return fmt.Sprintf("evaluating %s was interrupted", e.Host)
 	case EventDone:
 		if e.Err != nil {
 			return fmt.Sprintf("%s failed (%d of %d)", e.Host, e.Done, e.Total)
@@ -141,7 +145,7 @@ func (e *Evaluator) Read(ctx context.Context, src Source, stdin io.Reader) (*Eva
 			stdin = strings.NewReader("")
 		}
 	} else {
-		f, err := os.Open(src.Ref)
+		f, err := openSaved(src)
 		if err != nil {
 			return nil, err
 		}
@@ -149,16 +153,19 @@ func (e *Evaluator) Read(ctx context.Context, src Source, stdin io.Reader) (*Eva
 		stdin = f
 	}
 	ev, err := ReadEvaluation(stdin)
+	if err == nil && len(e.Hosts) > 0 {
+		err = ev.Select(e.Hosts)
+	}
+	if err == nil {
+		err = ev.complete(e.dialects())
+	}
 	if fe := (*FormatError)(nil); errors.As(err, &fe) {
 		fe.Name = name
+	} else if pe := (*fs.PathError)(nil); errors.As(err, &pe) {
+		err = cannotRead(src, err)
 	}
 	if err != nil {
 		return nil, err
-	}
-	if len(e.Hosts) > 0 {
-		if err := ev.Select(e.Hosts); err != nil {
-			return nil, err
-		}
 	}
 	for _, h := range ev.Hosts {
 		h.dialects = e.dialects()
@@ -172,7 +179,7 @@ func (e *Evaluator) Read(ctx context.Context, src Source, stdin io.Reader) (*Eva
 // this package's error types, or with the cause of ctx.
 func (e *Evaluator) Evaluate(ctx context.Context, src Source) (*Evaluation, error) {
 	if src.Kind == SavedSource {
-		return nil, &SourceError{src.Arg, "is a saved evaluation, which is read and not evaluated", ""}
+		return nil, &SourceError{src.Arg, "is a saved evaluation, which is read and not evaluated", "", nil}
 	}
 	s, done, err := e.open(ctx, src)
 	if err != nil {
@@ -201,6 +208,10 @@ func (e *Evaluator) Evaluate(ctx context.Context, src Source) (*Evaluation, erro
 			s.progress(Event{Kind: EventStart, Host: h.name, Total: len(hosts)})
 			began := time.Now()
 			he := s.evaluateHost(ctx, h)
+			if ctx.Err() != nil && he.Err != nil {
+				s.progress(Event{Kind: EventInterrupted, Host: h.name, Total: len(hosts), Duration: time.Since(began)})
+				return context.Cause(ctx)
+			}
 			he.dialects = e.dialects()
 			ev.Hosts[i] = he
 			mu.Lock()
@@ -212,7 +223,7 @@ func (e *Evaluator) Evaluate(ctx context.Context, src Source) (*Evaluation, erro
 	}
 	err = g.Wait()
 	if ctx.Err() != nil {
-		return nil, context.Cause(ctx)
+		return nil, fmt.Errorf("interrupted: %w", context.Cause(ctx))
 	}
 	return ev, err
 }

@@ -232,14 +232,14 @@ func (r *hostRun) read(ctx context.Context, log *nixLog, a probeArgs) (string, e
 func (r *hostRun) parse(out string) (*dialect.Value, error) {
 	v, err := dialect.Parse(out, maxDepth)
 	if err != nil {
-		return nil, fmt.Errorf("host %s: nix printed what cannot be read: %w", r.name, err)
+		return nil, fmt.Errorf("nix printed what cannot be read: %w", err)
 	}
 	if v.Kind() == dialect.String && v.Text() == "no host" {
 		return nil, &EvalError{Host: r.name, Message: "this is no evaluated host: it has no attribute 'config'",
 			hint: "name what lib.nixosSystem returns, or a set of such"}
 	}
 	if v.Kind() != dialect.Attrs {
-		return nil, fmt.Errorf("host %s: %w", r.name, &dialect.TreeError{Reason: "it is " + v.Kind().String()})
+		return nil, fmt.Errorf("nix printed something else: %w", &dialect.TreeError{Reason: "it is " + v.Kind().String()})
 	}
 	return v, nil
 }
@@ -259,8 +259,7 @@ func (r *hostRun) explain(ctx context.Context, v *dialect.Value) error {
 		if ee := (*EvalError)(nil); errors.As(b.err, &ee) {
 			v.Explain(b.path, ee.messageAndHint(), ee.File, ee.Line)
 		} else {
-			// The host's name is said elsewhere.
-			message := strings.TrimPrefix(b.err.Error(), hostPrefix(r.name))
+			message := b.err.Error()
 			if ie := (*InputError)(nil); errors.As(b.err, &ie) {
 				message += " (" + ie.Hint() + ")"
 			}

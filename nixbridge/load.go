@@ -5,7 +5,6 @@ import (
 	"errors"
 	"io"
 	"slices"
-	"strings"
 
 	"github.com/stateward/stateward"
 	"github.com/stateward/stateward/nixbridge/dialect"
@@ -77,6 +76,9 @@ func (h *HostEvaluation) Decode() (*stateward.Host, error) {
 		} else {
 			host.Dialects = append(host.Dialects, d.Name)
 		}
+		for _, name := range missingSections(v, d) {
+			host.AddUnknown(stateward.Unknown{Subject: name, Kind: stateward.UnknownHidden, Message: "it was not evaluated"})
+		}
 		// What a dialect declares that may apply is unknown, and not absent.
 		d.Decode(t.Root(), host)
 		host.AddUnknown(t.Unknowns()...)
@@ -87,7 +89,7 @@ func (h *HostEvaluation) Decode() (*stateward.Host, error) {
 
 // failure is a host's error as what could not be evaluated: all of it.
 func failure(h *HostEvaluation) stateward.Unknown {
-	u := stateward.Unknown{Subject: "config", Kind: stateward.UnknownAbort, Message: strings.TrimPrefix(h.Err.Error(), hostPrefix(h.Name))}
+	u := stateward.Unknown{Subject: "config", Kind: stateward.UnknownAbort, Message: h.Err.Error()}
 	var ee *EvalError
 	var re *RecordedError
 	switch {

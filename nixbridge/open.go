@@ -133,10 +133,10 @@ func (s *session) findSource(ctx context.Context) error {
 		}
 		st, err := os.Stat(file)
 		if err != nil {
-			return err
+			return cannotRead(s.src, err)
 		}
 		if st.IsDir() {
-			return &SourceError{s.src.Arg, "is a folder", "name the .nix file in it"}
+			return &SourceError{s.src.Arg, "is a folder", "name the .nix file in it", nil}
 		}
 		s.ref = file
 		// Files are named relative to the repository, as a reader of the message stands in it.
@@ -149,7 +149,7 @@ func (s *session) findSource(ctx context.Context) error {
 	dir, query, local := localDir(s.src.Ref)
 	if !local {
 		if !strings.Contains(s.src.Ref, ":") && !s.Online {
-			return &SourceError{s.src.Arg, "is neither a folder nor a .nix or .json file here", "check the spelling; an entry of the flake registry needs --online"}
+			return &SourceError{s.src.Arg, "is neither a folder nor a .nix or .json file here", "check the spelling; an entry of the flake registry needs --online", nil}
 		}
 		s.ref = s.src.Ref
 		return nil

@@ -57,6 +57,46 @@ func (ev *Evaluation) Select(names []string) error {
 	return nil
 }
 
+// missingSections are those of a dialect that are not in what was read of a host, though the dialect applies to it. The
+// probe writes every section, be it absent.
+func missingSections(tree *dialect.Value, d dialect.Dialect) []string {
+	sections := tree.Get("sections")
+	if tree.Get("detected").Text() != "true" || sections.Kind() == dialect.Unknown {
+		return nil
+	}
+	var missing []string
+	for _, name := range d.Sections {
+		if !sections.Has(name) {
+			missing = append(missing, name)
+		}
+	}
+	return missing
+}
+
+// complete refuses an evaluation that does not tell all that the dialects read.
+func (ev *Evaluation) complete(dialects []dialect.Dialect) error {
+	for _, h := range ev.Hosts {
+		for _, d := range dialects {
+			if h.Err != nil || d.Sections == nil {
+				continue
+			}
+			path := "tree." + d.Name
+			reason := ""
+			if !h.tree.Has(d.Name) {
+				reason = fmt.Sprintf("dialect %q is missing", d.Name)
+			} else if missing := missingSections(h.Tree(d.Name), d); len(missing) > 0 {
+				path += ".sections"
+				reason = fmt.Sprintf("section %q is missing", missing[0])
+			}
+			if reason != "" {
+				return &FormatError{Offset: -1, Path: "host " + h.Name + ", " + path, Reason: reason,
+					hint: "it was changed by hand, or written by another version of stateward: evaluate again"}
+			}
+		}
+	}
+	return nil
+}
+
 const (
 	savedFormat  = "stateward-evaluation"
 	savedVersion = 1
@@ -84,7 +124,7 @@ func (ev *Evaluation) Write(w io.Writer) error {
 		b = append(b, ",\"status\":"...)
 		b = dialect.AppendString(b, string(h.Status))
 		if h.Err != nil {
-			b = appendError(b, h.Name, h.Err)
+			b = appendError(b, h.Err)
 		}
 		if h.tree != nil {
 			b = append(b, ",\"tree\":"...)
@@ -100,8 +140,8 @@ func (ev *Evaluation) Write(w io.Writer) error {
 	return err
 }
 
-func appendError(b []byte, host string, err error) []byte {
-	message, file, line, hint := strings.TrimPrefix(err.Error(), hostPrefix(host)), "", 0, ""
+func appendError(b []byte, err error) []byte {
+	message, file, line, hint := err.Error(), "", 0, ""
 	var ee *EvalError
 	var re *RecordedError
 	switch {
@@ -208,6 +248,10 @@ func (d *savedReader) evaluation(v *dialect.Value) *Evaluation {
 	hosts := v.Get("hosts")
 	if hosts.Kind() != dialect.List {
 		d.fail("hosts", "expected %s, found %s", dialect.List, hosts.Kind())
+		return nil
+	}
+	if hosts.Len() == 0 && d.err == nil {
+		d.fail("hosts", "there is none")
 		return nil
 	}
 	seen := map[string]bool{}

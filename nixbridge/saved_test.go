@@ -2,6 +2,7 @@ package nixbridge_test
 
 import (
 	"bytes"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -100,6 +101,7 @@ func TestSavedEvaluationIsRefused(t *testing.T) {
 		"a version in words":      {strings.Replace(minimal, `"version":1`, `"version":"1"`, 1), "expected an integer, found a string", "version"},
 		"no UTF-8":                {strings.Replace(minimal, `"."`, "\".\xff\"", 1), "byte 0xff is no UTF-8", "source"},
 		"no hosts":                {strings.Replace(minimal, `"hosts":[]`, `"hosts":{}`, 1), "expected a list, found an attribute set", "hosts"},
+		"an empty list of hosts":  {minimal, "there is none", "hosts"},
 		"a host that is a number": {host("1"), "expected an attribute set, found an integer", "hosts.0"},
 		"a host without name":     {host(`{"source":".","status":"ok","tree":{}}`), "it is missing", "hosts.0.name"},
 		"an unknown status":       {host(`{"name":"a","source":".","status":"fine","tree":{}}`), `"fine" is none of ok, partial, failed`, "hosts.0.status"},
@@ -118,6 +120,73 @@ func TestSavedEvaluationIsRefused(t *testing.T) {
 			require.Equal(t, tc.path, fe.Path)
 			require.NotEmpty(t, fe.Hint())
 		})
+	}
+}
+
+// Where a section of a projection is not in the file, nothing is known of it: it is not absent.
+func TestSavedEvaluationThatLacksASectionIsRefused(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "host.nix")
+	require.NoError(t, os.WriteFile(file, []byte(`{ config = { fileSystems = { }; qgroget = { }; }; }`), 0o600))
+	e := &nixbridge.Evaluator{CacheDir: privateDir(t)}
+	ev, err := e.Evaluate(t.Context(), source(t, file))
+	require.NoError(t, err, "nix is needed: run `make deps`")
+	text := write(t, ev)
+	load := func(text string) ([]*stateward.Host, error) {
+		return nixbridge.Load(t.Context(), source(t, "-"), nixbridge.Options{Stdin: strings.NewReader(text)})
+	}
+	hosts, err := load(text)
+	require.NoError(t, err)
+	require.Equal(t, []string{"nixos", "qgroget"}, hosts[0].Dialects)
+
+	for _, d := range nixbridge.BuiltinDialects() {
+		sections := ev.Hosts[0].Tree(d.Name).Get("sections")
+		var names []string
+		for i := range sections.Len() {
+			name, _ := sections.Index(i)
+			names = append(names, name)
+		}
+		require.ElementsMatch(t, names, d.Sections, "what SectionNames finds is what the projection yields")
+		for _, name := range names {
+			t.Run(name, func(t *testing.T) {
+				key := string(dialect.AppendString(nil, name))
+				cut := strings.Replace(text, key, `"x`+name+`"`, 1)
+				_, err := load(cut)
+				var fe *nixbridge.FormatError
+				require.ErrorAs(t, err, &fe)
+				require.EqualError(t, err, "standard input is no saved evaluation, at host host, tree."+d.Name+".sections: section "+key+" is missing")
+				require.Contains(t, fe.Hint(), "evaluate again")
+
+				// Who reads the file without an evaluator is told by the host.
+				again, err := nixbridge.ReadEvaluation(strings.NewReader(cut))
+				require.NoError(t, err)
+				h, err := again.Hosts[0].Decode()
+				require.NoError(t, err)
+				require.Equal(t, []stateward.Unknown{{Subject: name, Kind: stateward.UnknownHidden, Message: "it was not evaluated"}}, h.Unknown)
+			})
+		}
+	}
+	_, err = load(strings.Replace(text, `"qgroget":{"detected"`, `"another":{"detected"`, 1))
+	require.ErrorContains(t, err, `tree.qgroget: dialect "qgroget" is missing`)
+}
+
+func TestFaultsFarDownAreNamedShortly(t *testing.T) {
+	_, err := nixbridge.ReadEvaluation(strings.NewReader(strings.Repeat("[", 1000)))
+	require.ErrorContains(t, err, ", at 0.0.0.0.0.0.0.0.[…].0.0.0.0: values are nested deeper than 512")
+}
+
+func TestSourcesThatCannotBeReadSayHowToMendIt(t *testing.T) {
+	dir := t.TempDir()
+	require.NoError(t, os.Mkdir(filepath.Join(dir, "d.json"), 0o700))
+	for name, want := range map[string]string{"missing.json": "is not there", "missing.nix": "is not there", "d.json": "is a folder"} {
+		arg := filepath.Join(dir, name)
+		_, err := nixbridge.Load(t.Context(), source(t, arg), nixbridge.Options{Evaluator: &nixbridge.Evaluator{CacheDir: privateDir(t)}})
+		var se *nixbridge.SourceError
+		require.ErrorAs(t, err, &se)
+		require.EqualError(t, err, fmt.Sprintf("source %q %s", arg, want))
+		require.NotEmpty(t, se.Hint())
+	}
+	for _, err := range []nixbridge.Hinter{&nixbridge.NoHostsError{}, &nixbridge.StackError{}, &nixbridge.CrashError{}} {
+		require.NotEmpty(t, err.Hint())
 	}
 }
 
@@ -140,7 +209,7 @@ func TestDocumentedExampleIsRead(t *testing.T) {
 	ev, err := nixbridge.ReadEvaluation(strings.NewReader(example))
 	require.NoError(t, err)
 	require.Len(t, ev.Hosts, 2)
-	require.EqualError(t, ev.Hosts[0].Err, "host attic: attribute 'nope' missing (hosts/attic.nix:3)")
+	require.EqualError(t, ev.Hosts[0].Err, "attribute 'nope' missing (hosts/attic.nix:3)")
 }
 
 func TestSelectKeepsNamedHosts(t *testing.T) {
@@ -148,7 +217,7 @@ func TestSelectKeepsNamedHosts(t *testing.T) {
 	ev, err := nixbridge.ReadEvaluation(strings.NewReader(text))
 	require.NoError(t, err)
 	require.Equal(t, "a", ev.Hosts[0].Name, "hosts are sorted")
-	require.EqualError(t, ev.Hosts[0].Err, "host a: m (f:2)")
+	require.EqualError(t, ev.Hosts[0].Err, "m (f:2)")
 	require.Error(t, ev.Select([]string{"c"}))
 	require.NoError(t, ev.Select([]string{"b"}))
 	require.Len(t, ev.Hosts, 1)

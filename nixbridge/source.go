@@ -1,7 +1,9 @@
 package nixbridge
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -37,9 +39,15 @@ type Source struct {
 }
 
 // SourceError says why a text names no source.
-type SourceError struct{ Arg, Reason, hint string }
+type SourceError struct {
+	Arg, Reason, hint string
+	err               error
+}
 
 func (e *SourceError) Error() string { return fmt.Sprintf("source %q %s", e.Arg, e.Reason) }
+
+// Unwrap is what the system said, where it was asked.
+func (e *SourceError) Unwrap() error { return e.err }
 
 // Hint says what to write instead.
 func (e *SourceError) Hint() string { return e.hint }
@@ -58,17 +66,17 @@ func ParseSource(arg string) (Source, error) {
 	s := Source{Arg: arg, Ref: ref}
 	switch {
 	case arg == "":
-		return s, &SourceError{arg, "is empty", "write \".\" for the flake in this directory"}
+		return s, &SourceError{arg, "is empty", "write \".\" for the flake in this directory", nil}
 	case strings.ContainsAny(arg, "\x00\n"):
-		return s, &SourceError{arg, "contains a control character", ""}
+		return s, &SourceError{arg, "contains a control character", "", nil}
 	case ref == "-" || strings.HasSuffix(ref, ".json") && !strings.Contains(ref, ":"):
 		s.Kind = SavedSource
 		if hasFragment {
-			return s, &SourceError{arg, "names a part of a saved evaluation", "choose hosts with --host"}
+			return s, &SourceError{arg, "names a part of a saved evaluation", "choose hosts with --host", nil}
 		}
 		return s, nil
 	case strings.HasPrefix(ref, "-"):
-		return s, &SourceError{arg, "begins with a dash", "write ./" + ref}
+		return s, &SourceError{arg, "begins with a dash", "write ./" + ref, nil}
 	case strings.HasSuffix(ref, ".nix") && !strings.Contains(ref, ":"):
 		s.Kind = FileSource
 	default:
@@ -85,19 +93,19 @@ func ParseSource(arg string) (Source, error) {
 	}
 	path, err := dialect.SplitPath(fragment)
 	if err != nil {
-		return s, &SourceError{arg, "has a malformed attribute path: " + err.Error(), `write it as in Nix, such as nixosConfigurations."my.host"`}
+		return s, &SourceError{arg, "has a malformed attribute path: " + err.Error(), `write it as in Nix, such as nixosConfigurations."my.host"`, nil}
 	}
 	if s.Kind == FlakeSource {
 		switch {
 		case path[0] == "nixosConfigurations" && len(path) <= 2:
 			path = path[1:]
 		case path[0] == "nixosConfigurations":
-			return s, &SourceError{arg, "leads into a host", "name the host only"}
+			return s, &SourceError{arg, "leads into a host", "name the host only", nil}
 		case !strings.Contains(fragment, `"`):
 			// Host names may hold dots, and `.#my.host` can mean nothing else.
 			path = []string{fragment}
 		case len(path) > 1:
-			return s, &SourceError{arg, "names no host", "write SOURCE#HOST"}
+			return s, &SourceError{arg, "names no host", "write SOURCE#HOST", nil}
 		}
 	}
 	s.Attr = path
@@ -116,6 +124,34 @@ func (s Source) Host(name string) string {
 		return s.Ref + "#" + stateward.OptionPath(append(slices.Clone(s.Attr), name)...)
 	}
 	return s.Ref
+}
+
+// openSaved opens a saved evaluation.
+func openSaved(src Source) (*os.File, error) {
+	st, err := os.Stat(src.Ref)
+	if err != nil {
+		return nil, cannotRead(src, err)
+	}
+	if st.IsDir() {
+		return nil, &SourceError{src.Arg, "is a folder", "name a file that `stateward eval -o FILE` wrote, or the flake's folder with another name", nil}
+	}
+	f, err := os.Open(src.Ref)
+	if err != nil {
+		return nil, cannotRead(src, err)
+	}
+	return f, nil
+}
+
+// cannotRead says of a file that it is not there, or what else the system said of it.
+func cannotRead(src Source, err error) error {
+	if errors.Is(err, fs.ErrNotExist) {
+		return &SourceError{src.Arg, "is not there", "check the spelling; it is looked for from the current folder", err}
+	}
+	reason := err.Error()
+	if pe := (*fs.PathError)(nil); errors.As(err, &pe) {
+		reason = pe.Err.Error()
+	}
+	return &SourceError{src.Arg, "cannot be read: " + reason, "check that the file can be read by you", err}
 }
 
 // localDir is the directory that a flake reference names on this machine; ok is

@@ -9,7 +9,11 @@
 // Nothing here starts a process or reads a file.
 package dialect
 
-import "github.com/stateward/stateward"
+import (
+	"regexp"
+
+	"github.com/stateward/stateward"
+)
 
 // Dialect is one family of configurations. Several may apply to one host.
 type Dialect struct {
@@ -21,9 +25,24 @@ type Dialect struct {
 	//
 	// as the head of nixbridge/probe.nix describes it.
 	Projection string
+	// Sections are the names of the sections of Projection. A saved evaluation that lacks one of them
+	// is refused, since what it would have said is neither known nor absent. Nil means that they are not known.
+	Sections []string
 	// Decode fills the host from the evaluated tree. It is called only where the
 	// projection detected the dialect. It appends to what other dialects have
 	// already put there. Places that could not be evaluated, and those that
 	// Node's methods found to be of a wrong type, are recorded without its doing.
 	Decode func(n *Node, h *stateward.Host)
+}
+
+var sectionName = regexp.MustCompile(`(?m)^    "([^"\n]+)" = `)
+
+// SectionNames finds the names of sections in the text of a projection that writes each as a quoted name at the
+// beginning of a line, behind four blanks, as the built-in ones do.
+func SectionNames(projection string) []string {
+	var names []string
+	for _, m := range sectionName.FindAllStringSubmatch(projection, -1) {
+		names = append(names, m[1])
+	}
+	return names
 }

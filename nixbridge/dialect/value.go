@@ -110,6 +110,11 @@ func (v *Value) Get(name string) *Value {
 	return v.extra(name)
 }
 
+// Has tells whether a set has an attribute, be it one that is marked as absent.
+func (v *Value) Has(name string) bool {
+	return v.Kind() == Attrs && v.extra(name) != absentValue
+}
+
 // extra finds a member of a set, or what a marker says beside its kind.
 func (v *Value) extra(name string) *Value {
 	if i, ok := slices.BinarySearchFunc(v.kids, name, func(m member, n string) int { return strings.Compare(m.name, n) }); ok {

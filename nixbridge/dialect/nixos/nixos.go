@@ -18,7 +18,7 @@ var projection string
 // Dialect returns the dialect. It applies where a configuration has `fileSystems`,
 // `systemd` or `environment.persistence`.
 func Dialect() dialect.Dialect {
-	return dialect.Dialect{Name: Name, Projection: projection, Decode: decode}
+	return dialect.Dialect{Name: Name, Projection: projection, Sections: dialect.SectionNames(projection), Decode: decode}
 }
 
 func decode(n *dialect.Node, h *stateward.Host) {
