@@ -28,7 +28,7 @@ func persistence(top *dialect.Node) stateward.Value[[]stateward.PersistenceRoot]
 		files.read(n.At("files"), stateward.File, l)
 		for _, user := range n.At("users").Attrs() {
 			account := accounts.At(user.Name)
-			l := place{root: n, storage: r.Path, user: user.Name, home: account.At("home"),
+			l := place{root: n, storage: r.Path, user: user.Name, homes: []*dialect.Node{user.Node.At("home"), account.At("home")},
 				defaults: dialect.Ownership{User: user.Name, Group: account.At("group").Text().Or(""), Mode: dialect.RootOwned.Mode}}
 			directories.read(user.Node.At("directories"), stateward.Directory, l)
 			files.read(user.Node.At("files"), stateward.File, l)
@@ -66,9 +66,9 @@ type place struct {
 	root     *dialect.Node
 	storage  stateward.Value[stateward.AbsPath]
 	defaults dialect.Ownership
-	// user and home are of `users.<name>`; empty and nil for the system's own lists.
-	user string
-	home *dialect.Node
+	// user and homes are of `users.<name>`; empty and nil for the system's own lists. The first home that is given counts.
+	user  string
+	homes []*dialect.Node
 }
 
 func (l *entryList) read(n *dialect.Node, kind stateward.EntryKind, in place) {
@@ -100,7 +100,7 @@ func (l *entryList) value(n *dialect.Node) stateward.Value[[]stateward.Entry] {
 // entry reads one element of `directories` or `files`. Those of `users.<name>` lie below
 // the user's home.
 func entry(n *dialect.Node, kind stateward.EntryKind, in place) stateward.Value[stateward.Entry] {
-	home := in.home
+	ofUser := in.homes != nil
 	written, joined := n, n.At("dirPath")
 	if n.Kind() == dialect.Attrs {
 		written = n.At("directory")
@@ -108,16 +108,16 @@ func entry(n *dialect.Node, kind stateward.EntryKind, in place) stateward.Value[
 			written, joined = n.At("file"), n.At("filePath")
 		}
 	}
-	text := written.Text()
-	if home != nil {
-		text = belowHome(text, joined, n.At("home"), home)
+	text, homeless := written.Text(), false
+	if ofUser {
+		text, homeless = belowHome(text, joined, append([]*dialect.Node{n.At("home")}, in.homes...))
 	}
 	if text.IsAbsent() {
 		return stateward.NotKnown[stateward.Entry](n.Wrong(stateward.UnknownType, "expected a path, found %s", written.Kind()))
 	}
 	return stateward.MapValue(text, func(s string) (stateward.Entry, error) {
 		e := stateward.NewEntry(s, kind, n.Origin())
-		if home != nil && e.Problem != nil && !strings.HasPrefix(s, "/") {
+		if homeless {
 			e.Problem = &stateward.PathError{Text: s, Reason: "lies in a home that is not given", Advice: "give the user a home in users.users"}
 		}
 		if kind == stateward.Directory && n.Kind() == dialect.Attrs {
@@ -141,18 +141,23 @@ func unless[T comparable](v stateward.Value[T], root T) stateward.Value[T] {
 	return v
 }
 
-// belowHome joins a path to a home. Newer modules of Impermanence have done that
-// already; older ones, and texts, leave it to the account's home.
-func belowHome(text stateward.Value[string], joined *dialect.Node, homes ...*dialect.Node) stateward.Value[string] {
-	if j := joined.Text(); !j.IsAbsent() {
-		return j
+// belowHome joins a path to a home, below which it lies even where it begins with a slash. Newer modules of Impermanence
+// have done that already; older ones, and texts, leave it to the home that they are given, or to the account's.
+// homeless tells that there is none.
+func belowHome(text stateward.Value[string], joined *dialect.Node, homes []*dialect.Node) (path stateward.Value[string], homeless bool) {
+	if j := joined.Filled(); !j.IsAbsent() {
+		return j, false
 	}
 	for _, h := range homes {
-		if home, ok := h.Text().Get(); ok && home != "" {
+		home := h.Filled()
+		if why, unknown := home.Why(); unknown {
+			return stateward.NotKnown[string](why), false
+		}
+		if dir, ok := home.Get(); ok {
 			return stateward.MapValue(text, func(s string) (string, error) {
-				return strings.TrimRight(home, "/") + "/" + strings.TrimLeft(s, "/"), nil
-			})
+				return strings.TrimRight(dir, "/") + "/" + strings.TrimLeft(s, "/"), nil
+			}), false
 		}
 	}
-	return text
+	return text, true
 }

@@ -99,6 +99,26 @@ func TestPersistence(t *testing.T) {
 			}`,
 			want: []string{"/p at /p", `  "/home/ada/Documents"`, `  "/home/ada/.ssh" 0700`, `  "/home/ada/Shared" root:root`, `  "/home/ada/.bashrc" file`},
 		},
+		"older modules have a home of their own, which comes before the account's": {
+			config: `{
+				environment.persistence."/p".users = {
+					ada = { home = "/data/ada"; directories = [ "Documents" "/data/ada/abs" ]; files = [ "/x" ]; };
+					bob = { home = "/data/bob"; directories = [ { directory = "Music"; dirPath = "/srv/Music"; } { directory = "Films"; home = "/films"; } ]; };
+					nobody.directories = [ "/abs" ];
+				};
+				users.users.ada.home = "/home/ada";
+			}`,
+			want: []string{"/p at /p", `  "/data/ada/Documents"`, `  "/data/ada/data/ada/abs"`, `  "/srv/Music"`, `  "/films/Films"`,
+				`  "/abs" ! path "/abs" lies in a home that is not given`, `  "/data/ada/x" file`},
+		},
+		"a home that throws makes the list unknown": {
+			config: `{
+				environment.persistence."/p".users.ada.directories = [ "Documents" ];
+				users.users.ada.home = throw "no";
+			}`,
+			want:    []string{"/p at /p", "  directories = unknown (users.users.ada.home: throw)"},
+			unknown: []string{"users.users.ada.home [throw] "},
+		},
 		"where the module does not join them, the account's home does": {
 			config: `{
 				environment.persistence."/p".users = { ada.directories = [ "Documents" ]; bob.directories = [ "Music" ]; };

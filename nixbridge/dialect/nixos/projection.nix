@@ -4,7 +4,7 @@
 { probe }:
 { config, options }:
 let
-  inherit (builtins) any attrNames filter intersectAttrs isAttrs listToAttrs mapAttrs tryEval;
+  inherit (builtins) any attrNames filter head intersectAttrs isAttrs listToAttrs mapAttrs match removeAttrs tryEval;
   inherit (probe) anyTo attrsOf fields lines listOf value valueAs via where;
   leaf = anyTo 2;
 
@@ -30,6 +30,13 @@ let
       c = config.virtualisation.oci-containers or { };
       backend = tryEval (c.backend or "podman");
     in if (c.containers or { }) != { } && backend.success && backend.value == engine && on then s else value null;
+
+  # The units that are made of other options, or that are no services.
+  made = units:
+    let
+      s = tryEval (config.boot.initrd.systemd.services or { });
+      stem = n: match "(.*)[.]service" n;
+    in filter (n: stem n == null || s.success && s.value ? ${head (stem n)}) (attrNames units);
 
   # --- services.<name>: its directory, by whatever name ---------------------
   dirs = {
@@ -73,7 +80,7 @@ in
       persistentStoragePath = leaf;
       hideMounts = leaf;
       allowTrash = leaf;
-      users = attrsOf (fields entries);
+      users = attrsOf (fields (entries // { home = leaf; }));
     }));
 
     "fileSystems" = attrsOf (fields {
@@ -82,13 +89,18 @@ in
     "systemd.mounts" = listOf (fields { enable = leaf; where = leaf; what = leaf; type = leaf; options = leaf; });
 
     "boot.initrd.systemd.enable" = leaf;
+    "boot.kernelParams" = lines;
+    "boot.initrd.preDeviceCommands" = leaf;
     "boot.initrd.preLVMCommands" = leaf;
     "boot.initrd.postDeviceCommands" = leaf;
     "boot.initrd.postResumeCommands" = leaf;
     "boot.initrd.postMountCommands" = leaf;
     "boot.initrd.systemd.services" = attrsOf (fields {
-      enable = leaf; script = leaf; serviceConfig = fields { ExecStart = lines; ExecStartPre = lines; };
+      enable = leaf; script = leaf; preStart = leaf; postStart = leaf;
+      serviceConfig = fields { ExecCondition = lines; ExecStartPre = lines; ExecStart = lines; ExecStartPost = lines; ExecStop = lines; };
     });
+    # A unit that is no service of the list above is written by hand.
+    "boot.initrd.systemd.units" = via (units: removeAttrs units (made units)) (attrsOf (fields { enable = leaf; text = leaf; }));
     "boot.zfs.extraPools" = lines;
 
     "systemd.services" = attrsOf (fields {
