@@ -1,0 +1,55 @@
+package cli
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/stateward/stateward"
+	"github.com/stateward/stateward/nixbridge"
+)
+
+// unreadSections are read by no check yet: that they cannot be had is listed, and is no finding.
+var unreadSections = map[string]bool{"services.sanoid": true, "services.syncoid": true}
+
+// A section that cannot be had is a warning, or is said to be read by no check: none of them vanishes.
+func TestSectionsThatCannotBeHadAreFindings(t *testing.T) {
+	t.Parallel()
+	const sound = `fileSystems."/" = { device = "/dev/a"; fsType = "ext4"; }; qgroget = { }; virtualisation.oci-containers = { backend = "%s"; containers.x = { }; };`
+	var b strings.Builder
+	b.WriteString("let merge = a: b: if builtins.isAttrs a && builtins.isAttrs b then a // builtins.mapAttrs (n: v: if a ? ${n} then merge a.${n} v else v) b else b; in {\n")
+	var sections []string
+	for _, d := range nixbridge.BuiltinDialects() {
+		for _, s := range d.Sections {
+			sections = append(sections, s)
+			backend := "podman"
+			if strings.Contains(s, "docker") {
+				backend = "docker"
+			}
+			fmt.Fprintf(&b, "  %q.config = merge { %s } { %s = throw \"no\"; };\n", s, fmt.Sprintf(sound, backend), s)
+		}
+	}
+	b.WriteString("}\n")
+	file := filepath.Join(t.TempDir(), "hosts.nix")
+	require.NoError(t, os.WriteFile(file, []byte(b.String()), 0o600))
+
+	out := checkJSON(t, t.TempDir(), file)
+	require.Len(t, out.Hosts, len(sections))
+	for _, h := range out.Hosts {
+		require.Nil(t, h.Error, "%s: %+v", h.Name, h.Error)
+		require.Equal(t, stateward.StatusPartial, h.Status, h.Name)
+		warned := false
+		for _, d := range h.Findings {
+			if d.Code == "SW603" && (d.Subject == h.Name || strings.HasPrefix(h.Name, d.Subject+".")) {
+				warned = true
+				require.Equal(t, stateward.SeverityWarning, d.Severity)
+			}
+		}
+		require.Equal(t, !unreadSections[h.Name], warned, "%s: %v", h.Name, h.Findings)
+		require.NotEmpty(t, h.Unknown, h.Name)
+	}
+}
