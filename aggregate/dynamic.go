@@ -1,6 +1,7 @@
 package aggregate
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/stateward/stateward"
@@ -23,6 +24,9 @@ func (s *storage) addUnits(v stateward.Value[[]stateward.Unit]) {
 		if known && !dynamic || u.DynamicUser.IsAbsent() {
 			continue
 		}
+		if why, unknown := u.StateDirectory.Why(); unknown {
+			s.perhapsAll(u, "whether "+u.Name+" keeps it in %s is unknown: "+why.String())
+		}
 		for _, d := range u.StateDirectory.Or(nil) {
 			p, _, ok := stateward.StateDirectoryPath(u.Name, d)
 			if !ok || varLibPrivate.Contains(p) {
@@ -34,6 +38,34 @@ func (s *storage) addUnits(v stateward.Value[[]stateward.Unit]) {
 			}
 			why, _ := u.DynamicUser.Why()
 			s.perhapsDynamic[p] = firstText(s.perhapsDynamic[p], "whether "+u.Name+" keeps it in %s is unknown: "+why.String())
+		}
+	}
+}
+
+// perhapsAll doubts every place that a unit's service names, where the unit's own list of
+// directories could not be had as a whole: each of them may be in that list.
+func (s *storage) perhapsAll(u *stateward.Unit, why string) {
+	doubt := func(p stateward.AbsPath) {
+		rel, ok := varLib.Rel(p)
+		if !ok || p == varLib || varLibPrivate.Contains(p) {
+			return
+		}
+		name, _, _ := strings.Cut(rel, "/")
+		at, _ := varLib.Join(name)
+		s.perhapsDynamic[at] = firstText(s.perhapsDynamic[at], why)
+	}
+	name := strings.TrimSuffix(u.Name, ".service")
+	if p, _, ok := stateward.StateDirectoryPath(u.Name, name); ok {
+		doubt(p)
+	}
+	services := s.host.Services.Or(nil)
+	for i := range services {
+		if services[i].Name != name && !slices.Contains(services[i].Units, u.Name) {
+			continue
+		}
+		paths, _ := services[i].StatePaths()
+		for _, sp := range paths {
+			doubt(sp.Path)
 		}
 	}
 }
@@ -65,12 +97,10 @@ func (s *storage) perhapsPrivate(p stateward.AbsPath) string {
 	if len(s.perhapsDynamic) == 0 || !p.Below(varLib) || varLibPrivate.Contains(p) {
 		return ""
 	}
-	for q := p; ; q = q.Parent() {
+	for q := range p.Ancestors() {
 		if why, ok := s.perhapsDynamic[q]; ok {
 			return strings.Replace(why, "%s", private(p).String(), 1)
 		}
-		if q == varLib {
-			return ""
-		}
 	}
+	return ""
 }

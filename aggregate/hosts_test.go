@@ -198,6 +198,15 @@ func named(option, path string) part {
 	}
 }
 
+// place gives the last service a directory that need not hold all of its state.
+func place(option, path string) part {
+	return func(h *stateward.Host) {
+		ss := h.Services.Or(nil)
+		s := &ss[len(ss)-1]
+		push(&s.State, stateward.StatePath{Entry: stateward.NewEntry(path, stateward.Directory, at("services", s.Name, option)), Source: stateward.SourcePlace})
+	}
+}
+
 // runsAs is a unit without a StateDirectory that runs as a user.
 func runsAs(name, user, group string) part {
 	return func(h *stateward.Host) {

@@ -113,6 +113,15 @@ func TestChecks(t *testing.T) {
 		{"P1 the data itself is not persisted", "SW101",
 			[]part{stateUnit("pg", known(false), "pg", "pg/16"), named("dataDir", "/var/lib/pg"), persist("/persist", "/var/lib/pg/16")},
 			[]string{`error systemd.services.pg.serviceConfig.StateDirectory [/var/lib/pg] pg keeps state in /var/lib/pg, which is gone at the next boot: fileSystems."/" is a tmpfs`}},
+		{"P1 what is lost is not the way to a backup that survives", "SW101",
+			[]part{stateUnit("vw", known(false), "vw"), place("backupDir", "/var/lib/vw/backup"), persist("/persist", "/var/lib/vw/backup")},
+			[]string{`error systemd.services.vw.serviceConfig.StateDirectory [/var/lib/vw] vw keeps state in /var/lib/vw, which is gone at the next boot: fileSystems."/" is a tmpfs`}},
+		{"P1 nor to data that the unit does not list", "SW101",
+			[]part{stateUnit("vw", known(false), "vw"), named("dataDir", "/var/lib/vw/data"), persist("/persist", "/var/lib/vw/data")},
+			[]string{`error systemd.services.vw.serviceConfig.StateDirectory [/var/lib/vw] vw keeps state in /var/lib/vw, which is gone at the next boot: fileSystems."/" is a tmpfs`}},
+		{"P1 nor to a place that the unit lists", "SW101",
+			[]part{stateUnit("vw", known(false), "vw", "vw/media"), place("mediaDir", "/var/lib/vw/media"), persist("/persist", "/var/lib/vw/media")},
+			[]string{`error systemd.services.vw.serviceConfig.StateDirectory [/var/lib/vw] vw keeps state in /var/lib/vw, which is gone at the next boot: fileSystems."/" is a tmpfs`}},
 		{"P10 systemd sets the mode of a StateDirectory itself", "SW111", []part{persist("/persist", owned("/var/lib/a", "", "", "0770")), stateUnit("a", known(false), "a"),
 			func(h *stateward.Host) {
 				ss, mode := h.Services.Or(nil), owned("/var/lib/a", "", "", "0750").Mode
@@ -160,6 +169,16 @@ func TestChecks(t *testing.T) {
 			[]string{"error " + persistence + "[1] [/var/lib/private] /var/lib/private is persisted with the default mode 0755: units with DynamicUser refuse to start"}},
 		{"P3 another mode", "SW105", []part{persist("/persist", owned("/var/lib/private", "", "", "0750"))},
 			[]string{"error " + persistence + "[1] [/var/lib/private] /var/lib/private is persisted with mode 0750: units with DynamicUser refuse to start"}},
+		{"P3 another user", "SW105", []part{persist("/persist", owned("/var/lib/private", "app", "", "0700"))},
+			[]string{"error " + persistence + "[1] [/var/lib/private] /var/lib/private is persisted as user app's: units with DynamicUser refuse to start"}},
+		{"P3 another group", "SW105", []part{persist("/persist", owned("/var/lib/private", "root", "app", "0700"))},
+			[]string{"error " + persistence + "[1] [/var/lib/private] /var/lib/private is persisted as group app's: units with DynamicUser refuse to start"}},
+		{"P3 unknown user", "SW105", []part{persist("/persist", func() stateward.Entry {
+			e := owned("/var/lib/private", "", "", "0700")
+			e.User = unknown[stateward.Owner]("u")
+			return e
+		}())}, []string{"warning " + persistence + "[1] [/var/lib/private] cannot tell whether /var/lib/private is root's: u: it throws"}},
+		{"P3 root's by name and number", "SW105", []part{persist("/persist", owned("/var/lib/private", "root", "0", "0700"))}, nil},
 		{"P3 unknown mode", "SW105", []part{persist("/persist", func() stateward.Entry {
 			e := owned("/var/lib/private", "", "", "")
 			e.Mode = unknown[stateward.Mode]("m")
@@ -177,6 +196,8 @@ func TestChecks(t *testing.T) {
 		{"P4 the bind mount itself", "SW106", []part{fileSystem("/srv", "/persist/srv", "none", "bind"), persist("/persist", "/srv")}, nil},
 		{"P4 bind mount of something else", "SW106", []part{fileSystem("/srv", "/persist/other", "none", "bind"), persist("/persist", "/srv")},
 			[]string{"error " + persistence + `[1] [/srv] /srv is persisted and is the mount point of fileSystems."/srv": the one mounted last hides the other`}},
+		{"P4 persisted and a file system that may be off", "SW106", []part{changedFS(mounted("/srv", "/dev/c", "ext4"), func(f *stateward.FileSystem) { f.Enable = unknown[bool]("e") }), persist("/persist", "/srv")},
+			[]string{"warning " + persistence + `[1] [/srv] /srv is persisted and may be the mount point of fileSystems."/srv", which would hide it: e: it throws`}},
 		{"P4 above a file system", "SW106", []part{fileSystem("/srv/x", "/dev/c", "ext4"), persist("/persist", "/srv")}, nil},
 
 		{"P5 two file systems", "SW107", []part{fileSystem("/srv", "/dev/c", "ext4"), fileSystem("/srv/", "/dev/d", "xfs")},
@@ -186,6 +207,8 @@ func TestChecks(t *testing.T) {
 		{"P5 file system and dataset", "SW107", []part{dataset("tank/a", "/srv"), fileSystem("/srv", "/dev/c", "ext4")},
 			[]string{`error disko.devices."tank/a" [/srv] fileSystems."/srv" (ext4 on /dev/c) and dataset tank/a are both mounted at /srv`}},
 		{"P5 a mount unit beside its file system", "SW107", []part{mountUnit("/srv", "/dev/c", "ext4"), fileSystem("/srv", "/dev/c", "ext4")}, nil},
+		{"P5 a file system that may be off", "SW107", []part{fileSystem("/srv", "/dev/c", "ext4"), changedFS(mounted("/srv/", "/dev/d", "xfs"), func(f *stateward.FileSystem) { f.Enable = unknown[bool]("e") })},
+			[]string{`warning fileSystems."/srv/" [/srv] fileSystems."/srv" (ext4 on /dev/c) and fileSystems."/srv/" (xfs on /dev/d) may both be mounted at /srv: e: it throws`}},
 		{"P5 one place each", "SW107", []part{dataset("tank/a", "/a"), dataset("tank/b", "/b")}, nil},
 
 		{"P5 dataset above a file system", "SW108", []part{dataset("tank/a", "/srv"), fileSystem("/srv/x", "/dev/c", "ext4")},
@@ -204,6 +227,13 @@ func TestChecks(t *testing.T) {
 			[]string{`error fileSystems."/scratch".neededForBoot [/scratch] fileSystems."/scratch" holds the persisted path /scratch/a and is not needed for boot: it is mounted too late`}},
 		{"P6 in doubt", "SW109", []part{needed(mounted("/cold", "/dev/c", "ext4"), unknown[bool]("n")), persist("/cold")},
 			[]string{`warning fileSystems."/cold".neededForBoot [/cold] cannot tell whether fileSystems."/cold", which holds the persistence root /cold, is needed for boot: n: it throws`}},
+		{"P6 persistence root on a dataset that mounts itself", "SW109", []part{dataset("rpool/cold", "/cold"), persist("/cold")},
+			[]string{`error disko.devices."rpool/cold" [/cold] dataset rpool/cold holds the persistence root /cold and mounts itself: it is mounted too late`}},
+		{"P6 persistence root on a mount unit", "SW109", []part{mountUnit("/cold", "/dev/c", "ext4"), persist("/cold")},
+			[]string{`error systemd.mounts [/cold] systemd.mounts at /cold holds the persistence root /cold and is mounted by a unit: it is mounted too late`}},
+		{"P6 dataset that fileSystems mounts in time", "SW109", []part{dataset("rpool/cold", "/cold"), fileSystem("/cold", "rpool/cold", "zfs", "zfsutil"), persist("/cold")}, nil},
+		{"P6 storage of an entry is mounted late", "SW109", []part{needed(mounted("/cold", "/dev/c", "ext4"), known(false)), persist("/persist", storedAt("/x", known(stateward.MustPath("/cold/y"))))},
+			[]string{`error fileSystems."/cold".neededForBoot [/cold] fileSystems."/cold" holds the storage /cold/y of the persisted path /x and is not needed for boot: it is mounted too late`}},
 		{"P6 needed", "SW109", []part{fileSystem("/cold", "/dev/c", "ext4"), persist("/cold", "/x")}, nil},
 		{"P6 always needed", "SW109", []part{needed(mounted("/var/lib", "/dev/c", "ext4"), known(false)), persist("/var/lib/cold", "/var/lib/x")}, nil},
 
@@ -286,6 +316,21 @@ func TestChecks(t *testing.T) {
 		{"P6 disabled root", "SW115", []part{persist("/cold"), changeRoot("/cold", func(r *stateward.PersistenceRoot) { r.Enable = known(false) })}, nil},
 		{"P6 below a file system", "SW115", []part{fileSystem("/data", "/dev/c", "ext4"), persist("/data/cold")}, nil},
 
+		{"P6 storage of an entry is wiped", "SW115", []part{persist("/persist", storedAt("/etc/ssh", known(stateward.MustPath("/ephemeral"))), storedAt("/etc/x", known(stateward.MustPath("/ephemeral"))))},
+			[]string{`error ` + persistence + `[1] [/ephemeral] the storage /ephemeral of the persisted path /etc/ssh is gone at the next boot, with all that is in it: fileSystems."/" is a tmpfs`}},
+		{"P6 storage of an entry survives", "SW115", []part{persist("/persist", storedAt("/etc/ssh", known(stateward.MustPath("/persist/ssh"))))}, nil},
+
+		{"N8 what is rolled back is hidden", "SW117", []part{noRoot, fileSystem("/", "rpool/root", "zfs"), hiddenHook("systemd.services.rollback", stateward.UnknownHidden), systemdInitrd(true)},
+			[]string{`warning fileSystems."/" [/] cannot tell whether the root is wiped at every boot: the text of boot.initrd.systemd.services.rollback is unknown`}},
+		{"N8 no root", "SW117", []part{func(h *stateward.Host) {
+			*h = stateward.Host{FileSystems: known([]stateward.FileSystem{})}
+		}}, []string{`warning fileSystems."/" [/] cannot tell whether the root is wiped at every boot: fileSystems has no entry for "/"`}},
+		{"N8 no file systems, and state", "SW117", []part{func(h *stateward.Host) { *h = stateward.Host{} }, service("a", "/a")},
+			[]string{`warning fileSystems."/" [/] cannot tell whether the root is wiped at every boot: fileSystems has no entry for "/"`}},
+		{"N8 no file systems, and nothing to lose", "SW117", []part{func(h *stateward.Host) { *h = stateward.Host{} }}, nil},
+		{"N8 root is wiped", "SW117", []part{service("a", "/a")}, nil},
+		{"N8 root is kept", "SW117", []part{noRoot, fileSystem("/", "rpool/root", "zfs"), service("a", "/a")}, nil},
+
 		{"N2 assertion", "SW601", []part{func(h *stateward.Host) {
 			h.FailedAssertions = known([]stateward.Value[string]{known("  no\n  way "), unknown[string]("assertions[1]")})
 		}}, []string{"error assertions [] assertion fails: no way", "error assertions[1] [] assertion fails, and its message cannot be evaluated"}},
@@ -358,6 +403,12 @@ func TestFindingsAreComplete(t *testing.T) {
 		require.NotEmpty(t, d.Hint)
 		require.Empty(t, d.Acknowledged)
 	}
+}
+
+// noRoot takes the file system of "/" away.
+func noRoot(h *stateward.Host) {
+	fs := slices.DeleteFunc(slices.Clone(h.FileSystems.Or(nil)), func(f stateward.FileSystem) bool { return f.MountPoint.Path == stateward.Root })
+	h.FileSystems = known(fs)
 }
 
 // removeEntries empties the lists of all persistence roots.

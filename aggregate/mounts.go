@@ -10,6 +10,7 @@ import (
 )
 
 type mount struct {
+	at     stateward.AbsPath
 	by     string // for people: `fileSystems."/srv"`
 	option string // "fileSystems", "systemd.mounts"; empty for a dataset
 	fs     stateward.FileSystem
@@ -22,6 +23,10 @@ type mount struct {
 func (s *storage) addFileSystems(v stateward.Value[[]stateward.FileSystem], option string) {
 	s.noteUnknown(v.Why())
 	for _, f := range v.Or(nil) {
+		f.MountPoint = *sound(&f.MountPoint)
+		if on, known := f.Enable.Get(); known && !on {
+			continue
+		}
 		if f.MountPoint.Problem != nil {
 			if fsType, ok := f.FSType.Get(); !ok || fsType != "swap" {
 				s.blind = firstText(s.blind, f.MountPoint.Problem.Error())
@@ -34,7 +39,11 @@ func (s *storage) addFileSystems(v stateward.Value[[]stateward.FileSystem], opti
 			by = fmt.Sprintf("%s at %s", option, f.MountPoint.Text)
 		}
 		at := f.MountPoint.Path
-		s.mounts[at] = append(s.mounts[at], mount{by: by, option: option, fs: f, origin: f.Origin})
+		m := mount{by: by, option: option, fs: f, origin: f.Origin}
+		if why, unknown := f.Enable.Why(); unknown {
+			m.doubt = why.String()
+		}
+		s.mounts[at] = append(s.mounts[at], m)
 	}
 }
 
@@ -158,8 +167,11 @@ func (s *storage) ofMount(p stateward.AbsPath, m mount, t *trail) stateward.Tier
 		return stateward.TierResult{State: stateward.SurvivalNo, By: by}
 	}
 	kept := stateward.TierResult{State: stateward.SurvivalYes, By: m.by}
-	if s.wipes.unread != "" {
+	switch {
+	case s.wipes.unread != "":
 		kept = unknown(s.wipes.unread)
+	case s.besideRoot(m):
+		kept = unknown(s.wipes.opaque)
 	}
 	if m.doubt != "" {
 		return unknown(m.doubt)
@@ -178,19 +190,23 @@ func (s *storage) ofMount(p stateward.AbsPath, m mount, t *trail) stateward.Tier
 	if by, x, ok := s.wipes.of(m.fs); ok {
 		return wiped(by, x)
 	}
+	if m.late() {
+		return unknown(m.by + " has the option noauto: it is not mounted at boot, and what is written before lies beneath it")
+	}
 	fsType, _ := m.fs.FSType.Get()
+	device, _ := m.fs.Device.Get()
+	from, pathErr := stateward.ParsePath(device)
 	switch {
 	case slices.Contains(volatileTypes, fsType):
 		return stateward.TierResult{State: stateward.SurvivalNo, By: fmt.Sprintf("%s is a %s", m.by, fsType)}
+	case (fsType == "" || fsType == "auto") && slices.Contains(volatileTypes, device):
+		return stateward.TierResult{State: stateward.SurvivalNo, By: fmt.Sprintf("%s is a %s", m.by, device)}
+	case strings.HasPrefix(device, "/dev/zram") || strings.HasPrefix(device, "/dev/ram"):
+		return stateward.TierResult{State: stateward.SurvivalNo, By: fmt.Sprintf("%s is on %s, which is memory", m.by, device)}
 	case m.fs.IsBind():
-		device, _ := m.fs.Device.Get()
-		from, err := stateward.ParsePath(device)
-		if err != nil {
-			return unknown(fmt.Sprintf("%s binds %q", m.by, device))
-		}
 		rel, _ := m.fs.MountPoint.Path.Rel(p)
 		at, ok := from.Join(rel)
-		if !ok {
+		if pathErr != nil || !ok {
 			return unknown(fmt.Sprintf("%s binds %q", m.by, device))
 		}
 		r := s.follow(at, t)
@@ -198,9 +214,118 @@ func (s *storage) ofMount(p stateward.AbsPath, m mount, t *trail) stateward.Tier
 		return r
 	case fsType == "overlay":
 		return unknown(m.by + " is an overlay, and where it writes is not read")
+	case layered(fsType):
+		return unknown(fmt.Sprintf("%s is a %s, and where it keeps its files is not read", m.by, fsType))
+	case pathErr == nil && !strings.HasPrefix(device, "//") && !remote(fsType) && (m.fs.HasOption("loop") || !inDev(from)):
+		if inDev(from) {
+			return kept // a loop device over a disk
+		}
+		r := s.follow(from, t)
+		r.By = fmt.Sprintf("%s is the image %s: %s", m.by, from, r.By)
+		return r
 	case fsType == "zfs" && m.fs.MountPoint.Path == stateward.Root && m.fs.Device.IsAbsent():
 		return unknown(m.by + " names no device")
 	default:
 		return kept
 	}
+}
+
+// late tells whether what is mounted is left out at boot.
+func (m mount) late() bool {
+	if !m.fs.HasOption("noauto") || m.fs.HasOption("x-systemd.automount") || m.fs.HasOption("x-initrd.mount") {
+		return false
+	}
+	return !mountedInInitrd(m)
+}
+
+// alwaysNeeded mirrors pathsNeededForBoot of nixpkgs' nixos/lib/utils.nix: the file systems
+// that are mounted in the initial ramdisk whatever their option says.
+var alwaysNeeded = []string{"/", "/nix", "/nix/store", "/var", "/var/log", "/var/lib", "/var/lib/nixos", "/etc", "/usr"}
+
+// mountedInInitrd tells whether a file system is surely mounted before anything of the host itself runs.
+func mountedInInitrd(m mount) bool {
+	needed, _ := m.fs.NeededForBoot.Get()
+	return needed || slices.Contains(alwaysNeeded, m.at.String())
+}
+
+// layered tells whether a file system keeps its files in another one.
+func layered(fsType string) bool {
+	return fsType == "fuse" || strings.HasPrefix(fsType, "fuse.") ||
+		slices.Contains([]string{"mergerfs", "bindfs", "unionfs", "aufs", "ecryptfs", "encfs", "gocryptfs"}, fsType)
+}
+
+// remote tells whether a file system's files are on another machine: its device is no file of this one.
+func remote(fsType string) bool {
+	return slices.Contains([]string{"nfs", "nfs4", "cifs", "smb3", "9p", "virtiofs", "ceph", "glusterfs", "afs", "davfs", "sshfs"}, fsType)
+}
+
+var dev = stateward.MustPath("/dev")
+
+func inDev(p stateward.AbsPath) bool { return dev.Contains(p) }
+
+// besideRoot tells whether a wipe of something that only its script knows may hit what is mounted: a file system on
+// the pool or the device of the root, unless the host counts on its surviving.
+func (s *storage) besideRoot(m mount) bool {
+	if s.wipes.opaque == "" {
+		return false
+	}
+	if s.spares()[m.at] || nixDir.Contains(m.at) || bootDir.Contains(m.at) {
+		return false
+	}
+	store := m.store()
+	return store != "" && slices.ContainsFunc(s.mounts[stateward.Root], func(root mount) bool { return root.store() == store })
+}
+
+var bootDir = stateward.MustPath("/boot")
+
+// spares are the mount points on which the host counts: below them lies what is persisted. A wipe
+// that hit them would leave nothing of what the host is built on.
+func (s *storage) spares() map[stateward.AbsPath]bool {
+	if s.spared != nil {
+		return s.spared
+	}
+	s.spared = map[stateward.AbsPath]bool{}
+	spare := func(p stateward.AbsPath) {
+		for range maxBinds {
+			var ms []mount
+			for q := range p.Ancestors() {
+				if ms = s.mounts[q]; len(ms) > 0 {
+					break
+				}
+			}
+			if len(ms) == 0 || ms[0].at == stateward.Root {
+				return
+			}
+			s.spared[ms[0].at] = true
+			device, _ := ms[0].fs.Device.Get()
+			from, err := stateward.ParsePath(device)
+			if err != nil || !ms[0].fs.IsBind() {
+				return
+			}
+			p = from
+		}
+	}
+	for _, r := range s.roots {
+		spare(r.path)
+		for e := range r.entries() {
+			spare(e.Storage.Or(r.path))
+		}
+	}
+	return s.spared
+}
+
+// store is the pool of a dataset, else the device.
+func (m mount) store() string {
+	device, _ := m.fs.Device.Get()
+	if m.zfs != nil {
+		device = m.zfs.Name
+	}
+	if fsType, _ := m.fs.FSType.Get(); fsType == "zfs" || m.zfs != nil {
+		pool, _, _ := strings.Cut(device, "/")
+		return pool
+	}
+	if !strings.HasPrefix(device, "/dev/") && !strings.Contains(device, "=") {
+		return "" // tmpfs, none
+	}
+	return device
 }

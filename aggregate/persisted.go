@@ -34,6 +34,10 @@ func (s *storage) addPersistence(v stateward.Value[[]stateward.PersistenceRoot])
 		s.noteUnknown(r.Directories.Why())
 		s.noteUnknown(r.Files.Why())
 		path, ok := r.Path.Get()
+		if ok && path.IsZero() {
+			s.blind = firstText(s.blind, r.Origin.Option+" names no path")
+			continue
+		}
 		if !ok || r.Enable.IsUnknown() {
 			continue
 		}
@@ -87,7 +91,7 @@ func (r *persistenceRoot) entries() iter.Seq[*stateward.Entry] {
 	return func(yield func(*stateward.Entry) bool) {
 		for _, list := range [][]stateward.Entry{r.Directories.Or(nil), r.Files.Or(nil), r.Seen} {
 			for i := range list {
-				if !yield(&list[i]) {
+				if !yield(sound(&list[i])) {
 					return
 				}
 			}
@@ -140,10 +144,17 @@ func (s *storage) stored(at stateward.AbsPath) stateward.TierResult {
 // storageOf is backing without persisted entries: what a persistence root
 // itself lies on.
 func (s *storage) storageOf(p stateward.AbsPath, t *trail) stateward.TierResult {
-	for q := p; q != stateward.Root; q = q.Parent() {
-		if ms := s.mounts[q]; len(ms) > 0 {
+	for q := range p.Ancestors() {
+		if ms := s.mounts[q]; len(ms) > 0 && q != stateward.Root {
 			return s.ofMounts(p, ms, t)
 		}
+	}
+	return s.onRootUnlessZero(p)
+}
+
+func (s *storage) onRootUnlessZero(p stateward.AbsPath) stateward.TierResult {
+	if p.IsZero() {
+		return stateward.TierResult{State: stateward.SurvivalUnknown, By: "there is no path"}
 	}
 	return s.onRoot
 }

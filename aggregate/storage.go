@@ -29,6 +29,8 @@ type storage struct {
 	onRoot stateward.TierResult
 	// storedAt answers for the places where persisted state is really kept.
 	storedAt map[stateward.AbsPath]stateward.TierResult
+	// spared holds the mount points on which the host counts, once it was asked for.
+	spared map[stateward.AbsPath]bool
 	// outer holds every path above a mount or a persisted entry, once it was asked for.
 	outer map[stateward.AbsPath]struct{}
 }
@@ -49,7 +51,10 @@ func newStorage(h *stateward.Host) *storage {
 	s.addFileSystems(h.FileSystems, "fileSystems")
 	s.addFileSystems(h.Mounts, "systemd.mounts")
 	s.addDatasets(h.Datasets)
-	for _, ms := range s.mounts {
+	for at, ms := range s.mounts {
+		for i := range ms {
+			ms[i].at = at
+		}
 		if len(ms) > 1 {
 			slices.SortStableFunc(ms, compareMounts)
 		}
@@ -107,6 +112,17 @@ func (s *storage) seen(p stateward.AbsPath) stateward.TierResult {
 	return r
 }
 
+// sound gives an entry that has neither path nor problem, as only an entry made by hand can be, the
+// problem that it has: a path that is empty.
+func sound(e *stateward.Entry) *stateward.Entry {
+	if e.Problem != nil || !e.Path.IsZero() {
+		return e
+	}
+	c := *e
+	_, c.Problem = stateward.ParsePath("")
+	return &c
+}
+
 // runtimeDirs never hold state.
 var runtimeDirs = []struct {
 	dir stateward.AbsPath
@@ -130,6 +146,8 @@ func runtimePath(p stateward.AbsPath) (string, bool) {
 	return "", false
 }
 
+var run = stateward.MustPath("/run")
+
 // trail is what was asked on the way from one path, so that loops of bind mounts end.
 type trail struct {
 	start stateward.AbsPath
@@ -147,6 +165,9 @@ func (s *storage) follow(p stateward.AbsPath, t *trail) stateward.TierResult {
 	if r, ok := t.seen[p]; ok {
 		return r
 	}
+	if run.Contains(p) {
+		return stateward.TierResult{State: stateward.SurvivalNo, By: "a runtime directory"}
+	}
 	if len(t.seen) > maxBinds {
 		return stateward.TierResult{State: stateward.SurvivalUnknown, By: fmt.Sprintf("more than %d bind mounts", maxBinds)}
 	}
@@ -158,7 +179,10 @@ func (s *storage) follow(p stateward.AbsPath, t *trail) stateward.TierResult {
 
 // backing walks up from p to what is mounted over it.
 func (s *storage) backing(p stateward.AbsPath, t *trail) stateward.TierResult {
-	for q := p; q != stateward.Root; q = q.Parent() {
+	for q := range p.Ancestors() {
+		if q == stateward.Root {
+			break
+		}
 		r, persisted := s.ofPersistence(s.persisted[q], q == p)
 		mounts := s.mounts[q]
 		switch {
@@ -173,5 +197,5 @@ func (s *storage) backing(p stateward.AbsPath, t *trail) stateward.TierResult {
 			return s.ofMounts(p, mounts, t)
 		}
 	}
-	return s.onRoot
+	return s.onRootUnlessZero(p)
 }

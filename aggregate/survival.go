@@ -72,6 +72,7 @@ func stateRows(s *storage) []stateRow {
 			begin = len(rows)
 		}
 	}
+	relieveReaders(rows)
 	return rows
 }
 
@@ -142,6 +143,11 @@ func appendRows(rows []stateRow, begin int, s *storage, svc *stateward.Service) 
 	paths, complete := svc.StatePaths()
 	for i := range paths {
 		sp := &paths[i]
+		if e := sound(&sp.Entry); e != &sp.Entry {
+			c := *sp
+			c.Entry = *e
+			sp = &c
+		}
 		r := stateRow{service: svc, state: sp, path: sp.Text, reboot: s.rebootOf(sp)}
 		if !known && r.reboot.State == stateward.SurvivalNo {
 			why, _ := svc.Enable.Why()
@@ -164,7 +170,7 @@ func appendRows(rows []stateRow, begin int, s *storage, svc *stateward.Service) 
 }
 
 // relieveParents takes the alarm from a StateDirectory that is only the way to the
-// service's data: where the service's own option names a directory below it, and that survives.
+// service's data: where the unit lists a directory below it too, the service's own dataDir is that, and it survives.
 // postgresql has StateDirectory "postgresql postgresql/16", and its data in the second.
 func relieveParents(rows []stateRow) {
 	var data map[string]string // every path above surviving data → what to say
@@ -191,11 +197,20 @@ func (r *stateRow) onlyStateDirectory() bool {
 	return true
 }
 
+func (r *stateRow) declaredBy(source stateward.StateSource) bool {
+	for sp := range r.declarations() {
+		if sp.Source == source {
+			return true
+		}
+	}
+	return false
+}
+
 func aboveData(rows []stateRow) map[string]string {
 	data := map[string]string{}
 	for i := range rows {
 		r := &rows[i]
-		if r.reboot.State != stateward.SurvivalYes || r.state.Problem != nil {
+		if r.reboot.State != stateward.SurvivalYes || r.state.Problem != nil || !r.declaredBy(stateward.SourceStateDirectory) {
 			continue
 		}
 		for sp := range r.declarations() {
@@ -203,8 +218,7 @@ func aboveData(rows []stateRow) map[string]string {
 				continue
 			}
 			by := fmt.Sprintf("%s names %s below it, which survives", sp.Origin.Option, r.path)
-			for p := stateward.MustPath(r.path); p != stateward.Root; {
-				p = p.Parent()
+			for p := range stateward.MustPath(r.path).Parent().Ancestors() {
 				data[p.String()] = firstText(data[p.String()], by)
 			}
 		}
@@ -246,12 +260,61 @@ func (s *storage) rebootOf(sp *stateward.StatePath) stateward.TierResult {
 	}
 	r := s.reboot(sp.Path)
 	switch {
-	case sp.ReadOnly && r.State != stateward.SurvivalYes:
-		return stateward.TierResult{State: stateward.SurvivalNotNeeded, By: "mounted read-only: nothing is written there"}
+	case sp.ReadOnly && r.State != stateward.SurvivalYes && madeAtBoot(sp.Path):
+		return stateward.TierResult{State: stateward.SurvivalNotNeeded, By: "mounted read-only, and made anew at every boot"}
 	case sp.Pattern && r.State == stateward.SurvivalNo && s.anythingBelow(s.real(sp.Path)):
 		return stateward.TierResult{State: stateward.SurvivalUnknown, By: fmt.Sprintf("%s goes on with a specifier that options do not resolve", sp.Text)}
 	}
 	return r
+}
+
+// madeAtBoot tells whether something is there on every host after every boot: the usual directories, and what NixOS
+// writes into /etc. That is all that who only reads there can ask.
+func madeAtBoot(p stateward.AbsPath) bool {
+	_, ok := slices.BinarySearch(alwaysThere, p.String())
+	return ok
+}
+
+var alwaysThere = []string{
+	"/", "/bin", "/boot", "/etc", "/etc/group", "/etc/hosts", "/etc/localtime", "/etc/nsswitch.conf", "/etc/os-release", "/etc/passwd",
+	"/etc/resolv.conf", "/etc/ssl", "/etc/ssl/certs", "/etc/ssl/certs/ca-bundle.crt", "/etc/ssl/certs/ca-certificates.crt", "/etc/zoneinfo",
+	"/home", "/nix", "/root", "/tmp", "/usr", "/usr/bin", "/var", "/var/lib", "/var/log", "/var/tmp",
+}
+
+// relieveReaders takes the alarm from places that are only read, where somebody else is known to write: the loss
+// is said there.
+func relieveReaders(rows []stateRow) {
+	var writers map[string]string
+	for i := range rows {
+		r := &rows[i]
+		if r.unread || r.state.Problem != nil || !r.readOnly() || r.reboot.State != stateward.SurvivalNo && r.reboot.State != stateward.SurvivalUnknown {
+			continue
+		}
+		if writers == nil {
+			writers = map[string]string{}
+			for j := range rows {
+				if w := &rows[j]; !w.unread && w.state.Problem == nil && !w.readOnly() {
+					writers[w.path] = firstText(writers[w.path], w.service.Name)
+				}
+			}
+		}
+		for q := range stateward.MustPath(r.path).Ancestors() {
+			if by, ok := writers[q.String()]; ok {
+				r.reboot = stateward.TierResult{State: stateward.SurvivalNotNeeded, By: "mounted read-only: it is " + by + " that writes there"}
+				break
+			}
+		}
+	}
+}
+
+// readOnly tells whether the service only reads there, by all its declarations: what is lost then is what it is given.
+func (r *stateRow) readOnly() bool {
+	for sp := range r.declarations() {
+		if !sp.ReadOnly {
+			return false
+		}
+	}
+	return true
 }
 
 // anythingBelow tells whether something is mounted or persisted strictly below p.
@@ -270,11 +333,13 @@ func (s *storage) anythingBelow(p stateward.AbsPath) bool {
 }
 
 func (s *storage) noteOuter(p stateward.AbsPath) {
-	for p != stateward.Root {
-		p = p.Parent()
-		if _, ok := s.outer[p]; ok {
+	for q := range p.Ancestors() {
+		if q == p {
+			continue
+		}
+		if _, ok := s.outer[q]; ok {
 			return
 		}
-		s.outer[p] = struct{}{}
+		s.outer[q] = struct{}{}
 	}
 }

@@ -8,7 +8,7 @@ import (
 
 var sw105 = Check{
 	CheckInfo: stateward.CheckInfo{
-		Code: "SW105", Title: "/var/lib/private is persisted with another mode than 0700", Severity: stateward.SeverityError, Since: "0.1", Traps: []string{"P3"},
+		Code: "SW105", Title: "/var/lib/private is persisted with another owner than root or another mode than 0700", Severity: stateward.SeverityError, Since: "0.1", Traps: []string{"P3"},
 		Doc: doc(`
 systemd keeps the state of ` + "`DynamicUser`" + ` services below ` + "`/var/lib/private`" + ` and insists that this directory is
 root's with mode 0700: their user ids are dealt anew and again, so nobody else may look inside. Impermanence
@@ -34,16 +34,26 @@ environment.persistence."/persist".directories = [
 			held = true
 			d := finding(e.Origin)
 			d.Path = e.Path.String()
-			d.Hint = `write { directory = "/var/lib/private"; mode = "0700"; }`
-			if m, ok := e.Mode.Get(); ok && m.Bits() == 0o700 {
-				continue
-			} else if ok {
+			d.Hint = `write { directory = "/var/lib/private"; mode = "0700"; }, without user and group`
+			if m, ok := e.Mode.Get(); ok && m.Bits() != 0o700 {
 				d.Message = fmt.Sprintf("/var/lib/private is persisted with mode %s: units with DynamicUser refuse to start", m)
+			} else if e.Mode.IsAbsent() {
+				d.Message = "/var/lib/private is persisted with the default mode 0755: units with DynamicUser refuse to start"
+			} else if owner, ok := notRoot(e.User); ok {
+				d.Message = fmt.Sprintf("/var/lib/private is persisted as user %s's: units with DynamicUser refuse to start", owner)
+			} else if owner, ok := notRoot(e.Group); ok {
+				d.Message = fmt.Sprintf("/var/lib/private is persisted as group %s's: units with DynamicUser refuse to start", owner)
 			} else if why, unknown := e.Mode.Why(); unknown {
 				d.Severity = stateward.SeverityWarning
 				d.Message = fmt.Sprintf("cannot tell whether /var/lib/private has mode 0700: %s", why)
+			} else if why, unknown := e.User.Why(); unknown {
+				d.Severity = stateward.SeverityWarning
+				d.Message = fmt.Sprintf("cannot tell whether /var/lib/private is root's: %s", why)
+			} else if why, unknown := e.Group.Why(); unknown {
+				d.Severity = stateward.SeverityWarning
+				d.Message = fmt.Sprintf("cannot tell whether /var/lib/private is root's: %s", why)
 			} else {
-				d.Message = "/var/lib/private is persisted with the default mode 0755: units with DynamicUser refuse to start"
+				continue
 			}
 			out = append(out, d)
 		}
@@ -66,4 +76,10 @@ environment.persistence."/persist".directories = [
 		}
 		return out
 	},
+}
+
+// notRoot returns an owner that is given and is not root.
+func notRoot(v stateward.Value[stateward.Owner]) (stateward.Owner, bool) {
+	o, ok := v.Get()
+	return o, ok && o.String() != "root" && o.String() != "0"
 }

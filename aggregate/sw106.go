@@ -32,6 +32,10 @@ environment.persistence."/persist".directories = [ "/var/lib/postgresql" ]; # dr
 				d := finding(e.Origin)
 				d.Path = e.Path.String()
 				d.Message = fmt.Sprintf("%s is persisted and is the mount point of %s: the one mounted last hides the other", e.Path, m.by)
+				if m.doubt != "" {
+					d.Severity = stateward.SeverityWarning
+					d.Message = fmt.Sprintf("%s is persisted and may be the mount point of %s, which would hide it: %s", e.Path, m.by, m.doubt)
+				}
 				d.Hint = "drop the entry, or the mount"
 				out = append(out, d)
 			}

@@ -1,6 +1,7 @@
 package aggregate
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 
@@ -32,6 +33,10 @@ fileSystems."/srv/media/" = { device = "tank/films"; fsType = "zfs"; }; # the sa
 				d := finding(m.origin)
 				d.Path = at.String()
 				d.Message = fmt.Sprintf("%s and %s are both mounted at %s", withDevice(ms[0]), withDevice(m), at)
+				if doubt := cmp.Or(m.doubt, ms[0].doubt); doubt != "" {
+					d.Severity = stateward.SeverityWarning
+					d.Message = fmt.Sprintf("%s and %s may both be mounted at %s: %s", withDevice(ms[0]), withDevice(m), at, doubt)
+				}
 				d.Hint = "give one of them another mount point"
 				out = append(out, d)
 			}

@@ -37,7 +37,7 @@ Mend it by mounting both in the same way: ` + "`mountpoint=legacy`" + ` and an e
 				case (m.zfs == nil) != (outer.zfs == nil):
 					d.Message = fmt.Sprintf("%s is mounted at %s below %s, and nothing orders the two", m.by, at, outer.by)
 					d.Hint = "mount both by fileSystems, the dataset with mountpoint=legacy"
-				case m.zfs == nil && f.neededForBoot(at, m) && !outer.fs.NeededForBoot.IsUnknown() && !f.neededForBoot(outer.fs.MountPoint.Path, outer):
+				case m.zfs == nil && mountedInInitrd(m) && !outer.fs.NeededForBoot.IsUnknown() && !mountedInInitrd(outer):
 					d.Message = fmt.Sprintf("%s is needed for boot and %s above it is not: the outer one is mounted later and hides the inner", m.by, outer.by)
 					d.Hint = outer.by + ".neededForBoot = true;"
 				default:
@@ -53,8 +53,8 @@ Mend it by mounting both in the same way: ` + "`mountpoint=legacy`" + ` and an e
 // outerMount returns what is mounted nearest above at; the root is mounted
 // before all else and does not count.
 func (f *facts) outerMount(at stateward.AbsPath) (mount, bool) {
-	for q := at.Parent(); q != stateward.Root; q = q.Parent() {
-		if ms := f.mounts[q]; len(ms) > 0 {
+	for q := range at.Parent().Ancestors() {
+		if ms := f.mounts[q]; len(ms) > 0 && q != stateward.Root {
 			return ms[0], true
 		}
 	}

@@ -18,6 +18,9 @@ its mount point on the wiped root, and host keys and machine id are missing when
 Impermanence asserts this for exact mount points only. A persistence root ` + "`/data/persist`" + ` on a file system mounted at
 ` + "`/data`" + ` slips through; it does not here.
 
+A persistence root on a ZFS dataset that mounts itself, or on a mount unit, is mounted late too: neither can be needed
+for boot. The dataset then gets ` + "`mountpoint=legacy`" + ` and an entry in ` + "`fileSystems`" + `.
+
 Mend it:
 
 ` + "```nix" + `
@@ -28,30 +31,38 @@ fileSystems."/persist".neededForBoot = true;
 	run: func(f *facts) []stateward.Diagnostic {
 		var out []stateward.Diagnostic
 		said := map[stateward.AbsPath]bool{}
-		report := func(at stateward.AbsPath, what string, o stateward.Origin) {
+		report := func(at stateward.AbsPath, what string, storage bool) {
 			if said[at] {
 				return
 			}
-			for _, m := range f.mounts[at] {
-				if m.option != "fileSystems" || f.neededForBoot(at, m) {
+			ms := f.mounts[at]
+			// A dataset or mount unit beside an entry of fileSystems is mounted by that.
+			inFileSystems := slices.ContainsFunc(ms, func(m mount) bool { return m.option == "fileSystems" })
+			for _, m := range ms {
+				var d stateward.Diagnostic
+				switch {
+				case inFileSystems && m.option == "fileSystems" && !mountedInInitrd(m):
+					d = lateFileSystem(m, what)
+				case !inFileSystems && storage:
+					d = lateElse(m, what)
+				default:
 					continue
 				}
 				said[at] = true
-				d := finding(m.origin)
-				d.Subject = m.by + ".neededForBoot"
 				d.Path = at.String()
-				d.Message = fmt.Sprintf("%s holds %s and is not needed for boot: it is mounted too late", m.by, what)
-				if why, unknown := m.fs.NeededForBoot.Why(); unknown {
-					d.Severity = stateward.SeverityWarning
-					d.Message = fmt.Sprintf("cannot tell whether %s, which holds %s, is needed for boot: %s", m.by, what, why)
-				}
-				d.Hint = m.by + ".neededForBoot = true;"
 				out = append(out, d)
 			}
 		}
 		for _, r := range f.roots {
 			if at, ok := f.mountOf(r.path); ok {
-				report(at, "the persistence root "+r.path.String(), r.Origin)
+				report(at, "the persistence root "+r.path.String(), true)
+			}
+		}
+		for _, e := range f.entries {
+			if own, ok := e.Storage.Get(); ok {
+				if at, ok := f.mountOf(own); ok {
+					report(at, "the storage "+own.String()+" of the persisted path "+e.Text, true)
+				}
 			}
 		}
 		for _, e := range f.entries {
@@ -59,30 +70,52 @@ fileSystems."/persist".neededForBoot = true;
 				continue
 			}
 			if at, ok := f.mountOf(e.Path.Parent()); ok {
-				report(at, "the persisted path "+e.Path.String(), e.Origin)
+				report(at, "the persisted path "+e.Path.String(), false)
 			}
 		}
 		return out
 	},
 }
 
-// alwaysNeeded mirrors pathsNeededForBoot of nixpkgs' nixos/lib/utils.nix: the file systems
-// that are mounted in the initial ramdisk whatever their option says.
-var alwaysNeeded = []string{"/", "/nix", "/nix/store", "/var", "/var/log", "/var/lib", "/var/lib/nixos", "/etc", "/usr"}
+func lateFileSystem(m mount, what string) stateward.Diagnostic {
+	d := finding(m.origin)
+	d.Subject = m.by + ".neededForBoot"
+	d.Message = fmt.Sprintf("%s holds %s and is not needed for boot: it is mounted too late", m.by, what)
+	if why, unknown := m.fs.NeededForBoot.Why(); unknown {
+		d.Severity = stateward.SeverityWarning
+		d.Message = fmt.Sprintf("cannot tell whether %s, which holds %s, is needed for boot: %s", m.by, what, why)
+	}
+	d.Hint = m.by + ".neededForBoot = true;"
+	return d
+}
 
-func (f *facts) neededForBoot(at stateward.AbsPath, m mount) bool {
-	needed, _ := m.fs.NeededForBoot.Get()
-	return needed || slices.Contains(alwaysNeeded, at.String())
+// lateElse speaks of what mounts itself or is mounted by a unit: both long after the activation script.
+func lateElse(m mount, what string) stateward.Diagnostic {
+	d := finding(m.origin)
+	how := "is mounted by a unit"
+	device, _ := m.fs.Device.Get()
+	fsType, _ := m.fs.FSType.Get()
+	d.Hint = "declare it in fileSystems instead: "
+	if m.zfs != nil {
+		how, device, fsType = "mounts itself", m.zfs.Name, "zfs"
+		d.Hint = "give the dataset mountpoint=legacy and an entry in fileSystems: "
+	}
+	d.Message = fmt.Sprintf("%s holds %s and %s: it is mounted too late", m.by, what, how)
+	d.Hint += fmt.Sprintf("%s = { device = %s; fsType = %s; neededForBoot = true; };",
+		stateward.OptionPath("fileSystems", m.at.String()), nixString(device), nixString(fsType))
+	if m.doubt != "" {
+		d.Severity = stateward.SeverityWarning
+		d.Message = fmt.Sprintf("%s may hold %s, and %s, too late: %s", m.by, what, how, m.doubt)
+	}
+	return d
 }
 
 // mountOf returns the mount point at or above p.
 func (f *facts) mountOf(p stateward.AbsPath) (stateward.AbsPath, bool) {
-	for q := p; ; q = q.Parent() {
+	for q := range p.Ancestors() {
 		if len(f.mounts[q]) > 0 {
 			return q, true
 		}
-		if q == stateward.Root {
-			return stateward.AbsPath{}, false
-		}
 	}
+	return stateward.AbsPath{}, false
 }

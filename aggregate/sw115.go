@@ -11,7 +11,8 @@ var sw115 = Check{
 		Code: "SW115", Title: "persistence root does not survive a reboot itself", Severity: stateward.SeverityError, Since: "0.1", Traps: []string{"P6", "N8"},
 		Doc: doc(`
 The directory that ` + "`environment.persistence`" + ` stores everything in lies on a file system that is wiped at every boot, or
-in memory. Everything that is persisted there is gone at the next boot.
+in memory. Everything that is persisted there is gone at the next boot. The same goes for the place that a single entry
+names with a ` + "`persistentStoragePath`" + ` of its own.
 
 Mend it by giving the persistence root a file system of its own:
 
@@ -22,20 +23,31 @@ fileSystems."/persist" = { device = "rpool/safe/persist"; fsType = "zfs"; needed
 	},
 	run: func(f *facts) []stateward.Diagnostic {
 		var out []stateward.Diagnostic
-		for _, r := range f.roots {
-			d := finding(r.Origin)
-			d.Path = r.path.String()
-			d.Hint = fmt.Sprintf("give %s a file system of its own that is needed for boot", r.path)
-			switch under := r.under; under.State {
+		report := func(at stateward.AbsPath, what string, o stateward.Origin, under stateward.TierResult) {
+			d := finding(o)
+			d.Path = at.String()
+			d.Hint = fmt.Sprintf("give %s a file system of its own that is needed for boot", at)
+			switch under.State {
 			case stateward.SurvivalNo:
-				d.Message = fmt.Sprintf("persistence root %s is gone at the next boot, with all that is in it: %s", r.path, under.By)
+				d.Message = fmt.Sprintf("%s is gone at the next boot, with all that is in it: %s", what, under.By)
 			case stateward.SurvivalUnknown:
 				d.Severity = stateward.SeverityWarning
-				d.Message = fmt.Sprintf("cannot tell whether persistence root %s survives a reboot: %s", r.path, under.By)
+				d.Message = fmt.Sprintf("cannot tell whether %s survives a reboot: %s", what, under.By)
 			default:
-				continue
+				return
 			}
 			out = append(out, d)
+		}
+		said := map[stateward.AbsPath]bool{}
+		for _, r := range f.roots {
+			said[r.path] = true
+			report(r.path, "persistence root "+r.path.String(), r.Origin, r.under)
+		}
+		for _, e := range f.entries {
+			if own, ok := e.Storage.Get(); ok && !said[own] {
+				said[own] = true
+				report(own, fmt.Sprintf("the storage %s of the persisted path %s", own, e.Text), e.Origin, f.stored(own))
+			}
 		}
 		return out
 	},

@@ -1,0 +1,157 @@
+package aggregate_test
+
+import (
+	"slices"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/stateward/stateward"
+	"github.com/stateward/stateward/aggregate"
+)
+
+func TestMountsThatAreNotSafe(t *testing.T) {
+	late := func(f stateward.FileSystem, needed bool) part {
+		return changedFS(f, func(f *stateward.FileSystem) { f.NeededForBoot = known(needed) })
+	}
+	absentType := func(f stateward.FileSystem) part {
+		return changedFS(f, func(f *stateward.FileSystem) { f.FSType = stateward.Value[string]{} })
+	}
+	const path = "/data/app"
+	for _, tc := range []struct {
+		name  string
+		parts []part
+		want  stateward.TierState
+		by    string
+	}{
+		{"noauto", []part{late(mounted("/data", "/dev/b", "ext4", "noauto"), false)}, unsure,
+			`fileSystems."/data" has the option noauto: it is not mounted at boot, and what is written before lies beneath it`},
+		{"noauto in one text", []part{late(mounted("/data", "/dev/b", "ext4", "noatime,noauto"), false)}, unsure, ""},
+		{"noauto with an automount", []part{late(mounted("/data", "/dev/b", "ext4", "noauto", "x-systemd.automount"), false)}, yes, ""},
+		{"noauto and needed for boot", []part{late(mounted("/data", "/dev/b", "ext4", "noauto"), true)}, yes, ""},
+		{"compressed memory", []part{fileSystem("/data", "/dev/zram0", "ext4")}, no, `fileSystems."/data" is on /dev/zram0, which is memory`},
+		{"memory disk", []part{fileSystem("/data", "/dev/ram0", "ext4")}, no, ""},
+		{"tmpfs by its device", []part{absentType(mounted("/data", "tmpfs", ""))}, no, `fileSystems."/data" is a tmpfs`},
+		{"tmpfs by its device, type auto", []part{fileSystem("/data", "tmpfs", "auto")}, no, ""},
+		{"image on the wiped root", []part{fileSystem("/data", "/var/data.img", "ext4", "loop")}, no, `fileSystems."/data" is the image /var/data.img: fileSystems."/" is a tmpfs`},
+		{"image without the option", []part{fileSystem("/data", "/var/data.img", "ext4")}, no, ""},
+		{"image that survives", []part{fileSystem("/data", "/persist/data.img", "ext4", "loop=/dev/loop0")}, yes, `fileSystems."/data" is the image /persist/data.img: fileSystems."/persist"`},
+		{"image in a runtime directory", []part{fileSystem("/data", "/run/data.img", "ext4", "loop")}, no, ""},
+		{"bind mount of a runtime directory", []part{fileSystem("/data", "/run/data", "none", "bind")}, no, ""},
+		{"loop device over a disk", []part{fileSystem("/data", "/dev/sdb", "ext4", "loop,offset=512")}, yes, ""},
+		{"union in user space", []part{fileSystem("/data", "/mnt/a:/mnt/b", "fuse.mergerfs")}, unsure, `fileSystems."/data" is a fuse.mergerfs, and where it keeps its files is not read`},
+		{"union by its short name", []part{fileSystem("/data", "/mnt/a:/mnt/b", "mergerfs")}, unsure, ""},
+		{"another machine's by NFS", []part{fileSystem("/data", "nas:/x", "nfs")}, yes, ""},
+		{"another machine's by SMB", []part{fileSystem("/data", "//nas/x", "cifs")}, yes, ""},
+		{"the virtual machine's host", []part{fileSystem("/data", "share", "virtiofs"), fileSystem("/data/app", "/tag", "9p")}, yes, ""},
+		{"bind in one text", []part{fileSystem("/data", "/srv", "none", "bind,noatime")}, no, `fileSystems."/data" binds /srv: fileSystems."/" is a tmpfs`},
+		{"bind in one text, needed by an entry", []part{persist("/persist", "/data"), fileSystem("/data", "/persist/data", "none", "bind,noatime")}, yes, `environment.persistence."/persist"`},
+		{"mount that may be off", []part{changedFS(mounted("/data", "/dev/b", "ext4"), func(f *stateward.FileSystem) { f.Enable = unknown[bool]("e") })}, unsure, "e: it throws"},
+		{"mount that is off", []part{changedFS(mounted("/data", "/dev/b", "ext4"), func(f *stateward.FileSystem) { f.Enable = known(false) })}, no, ""},
+		{"mount without a mount point", []part{changedFS(mounted("/data", "/dev/b", "ext4"), func(f *stateward.FileSystem) { f.MountPoint = stateward.Entry{} })}, unsure, "path is empty"},
+		{"persistence root without a path", []part{changeRoot("/persist", func(r *stateward.PersistenceRoot) { r.Path = known(stateward.AbsPath{}) }), persist("/persist", "/data")}, unsure, ""},
+		{"entry without a path", []part{persist("/persist", stateward.Entry{})}, no, ""},
+		{"entry stored nowhere", []part{persist("/persist", storedAt("/data", known(stateward.AbsPath{})))}, unsure, ""},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			h := with(wiped, tc.parts...)
+			lint(h)
+			got := rebootOf(t, h, path)
+			require.Equal(t, tc.want, got.State, "%s", got.By)
+			if tc.by != "" {
+				require.Equal(t, tc.by, got.By)
+			}
+		})
+	}
+}
+
+// A wipe of which only the script knows what it hits may hit what lies beside the root.
+func TestHiddenWipeBesideTheRoot(t *testing.T) {
+	hidden := []part{systemdInitrd(true), hiddenHook("systemd.services.rollback", stateward.UnknownHidden)}
+	zfs := slices.Concat([]part{
+		fileSystem("/", "rpool/local/root", "zfs"), fileSystem("/nix", "rpool/local/nix", "zfs"), fileSystem("/boot", "rpool/boot", "zfs"),
+		fileSystem("/var", "rpool/local/var", "zfs"), fileSystem("/persist", "rpool/safe/persist", "zfs"), persist("/persist", "/etc/x", storedAt("/etc/y", known(stateward.MustPath("/cold/y")))),
+		fileSystem("/cold", "rpool/safe/cold", "zfs"), fileSystem("/tank", "tank/data", "zfs"), dataset("rpool/self", "/self"),
+	}, hidden)
+	btrfs := slices.Concat([]part{
+		fileSystem("/", "/dev/mapper/root", "btrfs", "subvol=root"), fileSystem("/var", "/dev/mapper/root", "btrfs", "subvol=var"),
+		fileSystem("/persist", "/dev/mapper/root", "btrfs", "subvol=persist"), persist("/persist", "/etc/x"),
+		fileSystem("/disk", "/dev/sdb", "ext4"), fileSystem("/mem", "none", "tmpfs"),
+	}, hidden)
+	bound := slices.Concat([]part{
+		fileSystem("/", "rpool/root", "zfs"), fileSystem("/data", "rpool/data", "zfs"), fileSystem("/persist", "/data/persist", "none", "bind"), persist("/persist", "/etc/x"),
+	}, hidden)
+	memory := slices.Concat([]part{fileSystem("/", "none", "tmpfs"), fileSystem("/mem", "none", "tmpfs"), fileSystem("/var", "rpool/var", "zfs")}, hidden)
+	for _, tc := range []struct {
+		name  string
+		parts []part
+		path  string
+		want  stateward.TierState
+	}{
+		{"root", zfs, "/srv", unsure},
+		{"same pool", zfs, "/var/lib/app", unsure},
+		{"same pool, a dataset that mounts itself", zfs, "/self/app", unsure},
+		{"the store's", zfs, "/nix/app", yes},
+		{"boot", zfs, "/boot/app", yes},
+		{"the persistence root's", zfs, "/persist/app", yes},
+		{"what is persisted", zfs, "/etc/x", yes},
+		{"an entry's storage", zfs, "/etc/y", yes},
+		{"another pool", zfs, "/tank/app", yes},
+		{"same device", btrfs, "/var/lib/app", unsure},
+		{"same device, the persistence root's", btrfs, "/etc/x", yes},
+		{"another device", btrfs, "/disk/app", yes},
+		{"memory", btrfs, "/mem/app", no},
+		{"what the persistence root binds", bound, "/etc/x", yes},
+		{"root in memory has nothing beside it", memory, "/var/app", yes},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			got := rebootOf(t, host(tc.parts...), tc.path)
+			require.Equal(t, tc.want, got.State, "%s", got.By)
+		})
+	}
+}
+
+// [ "a" (throw …) ]: the words that could be had do not make the others none.
+func TestStateDirectoryPartlyUnknown(t *testing.T) {
+	partly := func(dynamic stateward.Value[bool]) part {
+		return func(h *stateward.Host) {
+			stateUnit("a", dynamic, "b")(h)
+			us, ss := h.Units.Or(nil), h.Services.Or(nil)
+			us[len(us)-1].StateDirectory = unknown[[]string]("d")
+			s := &ss[len(ss)-1]
+			s.State, s.StateSeen = unknown[[]stateward.StatePath]("d"), s.State.Or(nil)
+		}
+	}
+	for name, tc := range map[string]struct {
+		dynamic stateward.Value[bool]
+		path    string
+		want    stateward.TierState
+	}{
+		"the known word may be a link":        {known(true), "/var/lib/b", unsure},
+		"what lies below it too":              {known(true), "/var/lib/b/c", unsure},
+		"the unit's name may be one":          {known(true), "/var/lib/a", unsure},
+		"nothing of others is in doubt":       {known(true), "/var/lib/c", yes},
+		"who is not dynamic has no links":     {known(false), "/var/lib/b", yes},
+		"who is perhaps dynamic, perhaps has": {unknown[bool]("u"), "/var/lib/b", unsure},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := with(wiped, partly(tc.dynamic), persist("/persist", "/var/lib/a", "/var/lib/b", "/var/lib/c"))
+			got := rebootOf(t, h, tc.path)
+			require.Equal(t, tc.want, got.State, "%s", got.By)
+		})
+	}
+}
+
+// A host that was not decoded may hold values that no decoder makes.
+func TestZeroValuesEnd(t *testing.T) {
+	h := host(services(stateward.Service{Name: "a", Enable: known(true), State: known(make([]stateward.StatePath, 2))}))
+	h.Persistence = known([]stateward.PersistenceRoot{{}, {Path: known(stateward.AbsPath{}), Directories: known(make([]stateward.Entry, 2))},
+		{Path: known(stateward.MustPath("/p")), Enable: known(true), Directories: known(make([]stateward.Entry, 2)), Files: known([]stateward.Entry{{Storage: known(stateward.AbsPath{})}})}})
+	h.FileSystems, h.Mounts = known(make([]stateward.FileSystem, 2)), known(make([]stateward.FileSystem, 1))
+	h.Datasets, h.Units, h.Users = known(make([]stateward.Dataset, 2)), known(make([]stateward.Unit, 2)), known(make([]stateward.User, 1))
+	h.Jobs = known([]stateward.Job{{Paths: known(make([]stateward.Entry, 1))}})
+	h.Initrd.Commands = known(make([]stateward.InitrdCommand, 1))
+	require.NotEmpty(t, lint(h).Findings)
+	_, _ = aggregate.Resolve(h, aggregate.Options{Root: "/p"})
+	lint(&stateward.Host{})
+}
