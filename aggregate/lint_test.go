@@ -299,6 +299,8 @@ func TestChecks(t *testing.T) {
 			[]string{"warning " + persistence + "[1] [/persist] /persist lies inside of the persistence root /persist: it is stored at /persist/persist and hides what is there"}},
 		{"clean", "SW113", []part{persist("/persist", "/x", "/persistent/x")}, nil},
 
+		{"P11 a directory that is nobody's in particular", "SW114", []part{disabled("guix", "/var"), persist("/persist", "/var")}, nil},
+		{"P11 others keep state below it", "SW114", []part{disabled("a", "/x"), service("b", "/x/b"), persist("/persist", "/x")}, nil},
 		{"P11 persisted", "SW114", []part{disabled("a", "/a"), persist("/persist", "/a/")},
 			[]string{"info " + persistence + "[1] [/a] a is disabled, and its /a is still persisted"}},
 		{"P11 backed up", "SW114", []part{disabled("b", "/x"), disabled("a", "/x"), backsUp("/x")},

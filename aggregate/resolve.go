@@ -330,8 +330,10 @@ func (r *resolver) state(row *stateRow) {
 		r.note(NoteCovered, e.Path.String(), row.reboot.By, e.Path.String()+" survives a reboot already by "+row.reboot.By, e.Origin)
 		return
 	default:
-		if row.reboot.State == stateward.SurvivalUnknown {
-			r.note(NoteUnknown, e.Path.String(), "", "whether something holds "+e.Path.String()+" already is unknown: "+row.reboot.By, e.Origin)
+		// To persist what is mounted after all would hide it behind an empty directory.
+		if row.reboot.State == stateward.SurvivalUnknown && row.reboot.By != r.root.By {
+			r.note(NoteUnknown, e.Path.String(), "", e.Path.String()+" is not written, for whether something holds it already is unknown: "+row.reboot.By, e.Origin)
+			return
 		}
 		i = len(r.Entries)
 		r.add(&ResolvedEntry{Entry: *e, From: r.from(row), Services: r.only(service)})

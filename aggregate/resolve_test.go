@@ -123,8 +123,8 @@ func TestResolve(t *testing.T) {
 				"moved /var/lib/a: a.service runs with DynamicUser: /var/lib/a is a symbolic link, and persisting it stops the unit",
 			}}},
 		{"P3 DynamicUser in doubt", []part{stateUnit("a", unknown[bool]("a.DynamicUser"), "a"), persist("/persist", owned("/var/lib/private", "", "", "0700"))}, aggregate.Options{},
-			outcome{Entries: []string{nixos, "/var/lib/private mode=0700 host", "/var/lib/a state a"}, Notes: []string{
-				"unknown /var/lib/a: whether something holds /var/lib/a already is unknown: whether a.service keeps it in /var/lib/private/a is unknown: a.DynamicUser: it throws",
+			outcome{Entries: []string{nixos, "/var/lib/private mode=0700 host"}, Notes: []string{
+				"unknown /var/lib/a: /var/lib/a is not written, for whether something holds it already is unknown: whether a.service keeps it in /var/lib/private/a is unknown: a.DynamicUser: it throws",
 			}}},
 		{"P10 unusable paths", []part{persist("/persist", "rel", "/tmp/x", "/"), service("a", "", "../up", "/tmp/y", "/nix/x", "/a/../b")}, aggregate.Options{},
 			outcome{Entries: []string{nixos}, Notes: []string{
@@ -142,8 +142,8 @@ func TestResolve(t *testing.T) {
 			s.State = unknown[[]stateward.StatePath]("a.dataDir")
 		})}, aggregate.Options{}, outcome{Entries: []string{nixos}, Notes: []string{"unknown a.dataDir: the state of a could not be read: a.dataDir: it throws"}}},
 		{"unknown whether something holds it", []part{service("a", "/a"), func(h *stateward.Host) { push(&h.ExtraPools, "tank") }}, aggregate.Options{},
-			outcome{Entries: []string{nixos, "/a collector a"}, Notes: []string{
-				"unknown /a: whether something holds /a already is unknown: pool tank of boot.zfs.extraPools mounts its datasets where their own mountpoint property says",
+			outcome{Entries: []string{nixos}, Notes: []string{
+				"unknown /a: /a is not written, for whether something holds it already is unknown: pool tank of boot.zfs.extraPools mounts its datasets where their own mountpoint property says",
 			}}},
 		{"unknown own list: what is seen is kept", []part{changeRoot("/persist", func(r *stateward.PersistenceRoot) {
 			r.Directories = unknown[[]stateward.Entry]("p.directories")

@@ -2,6 +2,8 @@ package aggregate
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 
 	"github.com/stateward/stateward"
 )
@@ -22,6 +24,13 @@ Mend it by dropping the entry once the data is no longer wanted, or by enabling 
 			used[r.state.Path] = true
 			used[f.real(r.state.Path)] = true
 		}
+		// A directory that others keep state in, or that is nobody's in particular (/var, /srv), is no leftover.
+		for p := range maps.Clone(used) {
+			for q := p; q != stateward.Root && !q.IsZero(); q = q.Parent() {
+				used[q] = true
+			}
+		}
+		shared := func(p stateward.AbsPath) bool { return slices.Contains(nobodys, p.String()) }
 		idle := map[stateward.AbsPath]string{}
 		for _, s := range f.host.Services.Or(nil) {
 			if enabled, ok := s.Enable.Get(); !ok || enabled {
@@ -29,7 +38,7 @@ Mend it by dropping the entry once the data is no longer wanted, or by enabling 
 			}
 			paths, _ := s.StatePaths()
 			for _, p := range paths {
-				if p.Problem == nil && !used[p.Path] && (idle[p.Path] == "" || s.Name < idle[p.Path]) {
+				if p.Problem == nil && !used[p.Path] && !shared(p.Path) && (idle[p.Path] == "" || s.Name < idle[p.Path]) {
 					idle[p.Path] = s.Name
 				}
 			}
@@ -57,3 +66,6 @@ Mend it by dropping the entry once the data is no longer wanted, or by enabling 
 		return out
 	},
 }
+
+// nobodys are directories of the file system hierarchy that belong to no single service.
+var nobodys = []string{"/", "/etc", "/home", "/mnt", "/opt", "/root", "/srv", "/usr", "/var", "/var/db", "/var/lib", "/var/log", "/var/spool"}

@@ -304,7 +304,7 @@ func persistenceModule(h HostPersistence) (string, error) {
 		lists[e.Kind] = append(lists[e.Kind], item)
 	}
 	var b strings.Builder
-	b.WriteString("# Written by `stateward plan persistence`. It sets the lists as a whole: what a\n# module elsewhere adds to them is in here already, or is missing until this is written anew.\n{ lib, ... }:\n{\n")
+	b.WriteString("# Written by `stateward plan persistence`. It sets the lists as a whole: what a\n# module elsewhere adds to them is in here already, or is missing until this is written anew.\n# Copy what lies in a directory that is new here into the root before you switch: the empty mount hides it.\n{ lib, ... }:\n{\n")
 	root := nix.String(h.resolution.RootName)
 	for _, kind := range []stateward.EntryKind{stateward.Directory, stateward.File} {
 		name, set := "directories", "mkForce"
@@ -361,6 +361,9 @@ func printPlan(env Env, h HostPersistence) {
 	switch {
 	case len(h.Added)+len(h.Changed) > 0:
 		fmt.Fprintf(w, "  %d to add (+), %d to change (~)\n", len(h.Added), len(h.Changed))
+		if len(h.Added) > 0 {
+			fmt.Fprintf(w, "  copy what lies there into %s before you switch: the new, empty mounts hide it\n", inLine(h.Root))
+		}
 	case h.sound():
 		fmt.Fprintln(w, "  nothing is missing from the host's own list")
 	default:

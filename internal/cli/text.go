@@ -92,7 +92,7 @@ func (r *textReport) partial(b *strings.Builder, h HostOutput) {
 	var rest []string
 	for _, u := range h.Unknown {
 		if !said[u.Subject] {
-			rest = append(rest, inLine(u.String()))
+			rest = append(rest, inLine(strings.Join(strings.Fields(u.String()), " ")))
 		}
 	}
 	fmt.Fprintf(b, "  %s %s could not be evaluated or understood", r.warn("partial"), count(len(h.Unknown), "value"))

@@ -28,6 +28,10 @@ func persistence(top *dialect.Node) stateward.Value[[]stateward.PersistenceRoot]
 		files.read(n.At("files"), stateward.File, l)
 		for _, user := range n.At("users").Attrs() {
 			account := accounts.At(user.Name)
+			// Newer modules of Impermanence have joined each path already; their `home` was removed and throws.
+			if home := user.Node.At("home"); home.Kind() == dialect.Unknown && allJoined(user.Node) {
+				home.Ignore()
+			}
 			l := place{root: n, storage: r.Path, user: user.Name, homes: []*dialect.Node{user.Node.At("home"), account.At("home")},
 				defaults: dialect.Ownership{User: user.Name, Group: account.At("group").Text().Or(""), Mode: dialect.RootOwned.Mode}}
 			directories.read(user.Node.At("directories"), stateward.Directory, l)
@@ -139,6 +143,17 @@ func unless[T comparable](v stateward.Value[T], root T) stateward.Value[T] {
 		return stateward.Value[T]{}
 	}
 	return v
+}
+
+func allJoined(user *dialect.Node) bool {
+	for list, path := range map[string]string{"directories": "dirPath", "files": "filePath"} {
+		for _, e := range user.At(list).List() {
+			if !e.At(path).Exists() {
+				return false
+			}
+		}
+	}
+	return true
 }
 
 // belowHome joins a path to a home, below which it lies even where it begins with a slash. Newer modules of Impermanence
