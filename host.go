@@ -102,17 +102,21 @@ type PersistenceRoot struct {
 type Initrd struct {
 	// Systemd is `boot.initrd.systemd.enable`.
 	Systemd Value[bool]
-	// Commands are the shell texts of `boot.initrd.postDeviceCommands`,
-	// `postResumeCommands`, `postMountCommands`, `preLVMCommands`, and of the services of
-	// `boot.initrd.systemd.services`, which run under the systemd initrd only.
+	// Commands are the shell texts of `boot.initrd.preDeviceCommands`, `preLVMCommands`,
+	// `postDeviceCommands`, `postResumeCommands`, `postMountCommands`, and of the services and units of
+	// `boot.initrd.systemd`, which run under the systemd initrd only.
 	Commands Value[[]InitrdCommand]
+	// KernelParams is `boot.kernelParams`: `systemd.volatile` there keeps the root, or /var, in memory.
+	KernelParams Value[[]string]
 }
 
 // InitrdCommand is one text that the initial ramdisk runs.
 type InitrdCommand struct {
-	// Hook is the option's name: "postDeviceCommands", … or "systemd.services.<name>".
+	// Hook is the option's name: "postDeviceCommands", …, "systemd.services.<name>" or
+	// "systemd.units.<name>".
 	Hook string
-	// Text is unknown (kind hidden) where it is only in a built script.
+	// Text is shell text: a script, or one command line. Unknown of kind hidden where it
+	// is a command line that cannot be read.
 	Text   Value[string]
 	Origin Origin
 }

@@ -3,6 +3,7 @@ package aggregate
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/stateward/stateward"
 )
@@ -38,7 +39,7 @@ func (s *storage) rootState() RootState {
 		}
 		by := "it is " + describe(s.mounts[stateward.Root][0]) + " and nothing that is read wipes it"
 		if len(s.wipes.ignored) > 0 {
-			by = fmt.Sprintf("boot.initrd.%s would wipe it and is ignored by this kind of initrd", s.wipes.ignored[0])
+			by = s.wipes.ignored[0].hook + " would wipe it and is ignored by this kind of initrd"
 		}
 		return RootState{Wiped: stateward.SurvivalNo, By: by}
 	default:
@@ -67,6 +68,9 @@ func (s *storage) unmatchedWipe() string {
 			if d, ok := m.fs.Device.Get(); ok {
 				matched[d] = true
 			}
+			if m.zfs != nil {
+				matched[m.zfs.Name] = true
+			}
 			for _, o := range m.fs.Options.Or(nil) {
 				if name, ok := subvolumeOption(o); ok {
 					matched[name] = true
@@ -75,9 +79,20 @@ func (s *storage) unmatchedWipe() string {
 		}
 	}
 	var left []string
+	reaches := func(name string, x wipe) bool {
+		if matched[name] {
+			return true
+		}
+		for m := range matched {
+			if x.below && strings.HasPrefix(m, name+"/") {
+				return true
+			}
+		}
+		return false
+	}
 	for _, names := range s.wipes.all() {
 		for name, x := range names {
-			if !matched[name] {
+			if !reaches(name, x) {
 				left = append(left, fmt.Sprintf("%s wipes %s, which no entry of fileSystems names", x.hook, name))
 			}
 		}

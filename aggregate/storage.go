@@ -51,6 +51,7 @@ func newStorage(h *stateward.Host) *storage {
 	s.addFileSystems(h.FileSystems, "fileSystems")
 	s.addFileSystems(h.Mounts, "systemd.mounts")
 	s.addDatasets(h.Datasets)
+	s.addVolatileVar()
 	for at, ms := range s.mounts {
 		for i := range ms {
 			ms[i].at = at

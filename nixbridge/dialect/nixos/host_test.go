@@ -23,6 +23,7 @@ func fileSystemLines(h stateward.Host) []string {
 		valueLine(&out, "  options", f.Options)
 		valueLine(&out, "  needed", f.NeededForBoot)
 		valueLine(&out, "  depends", f.Depends)
+		valueLine(&out, "  enable", f.Enable)
 	}
 	for _, d := range h.Datasets.Or(nil) {
 		out = append(out, d.Name)
@@ -51,7 +52,7 @@ func TestFileSystems(t *testing.T) {
 		"one that is off is left out": {config: `{ fileSystems."/a" = { enable = false; device = "x"; }; }`},
 		"N6 one that throws does not hide the others": {
 			config:  `{ fileSystems = { "/a" = throw "no"; "/b" = { device = throw "no"; fsType = "ext4"; }; }; }`,
-			want:    []string{`"/a"`, `  device = unknown (fileSystems."/a": throw)`, `  type = unknown (fileSystems."/a": throw)`, `  options = unknown (fileSystems."/a": throw)`, `  needed = unknown (fileSystems."/a": throw)`, `  depends = unknown (fileSystems."/a": throw)`, `"/b"`, `  device = unknown (fileSystems."/b".device: throw)`, "  type = ext4"},
+			want:    []string{`"/a"`, `  device = unknown (fileSystems."/a": throw)`, `  type = unknown (fileSystems."/a": throw)`, `  options = unknown (fileSystems."/a": throw)`, `  needed = unknown (fileSystems."/a": throw)`, `  depends = unknown (fileSystems."/a": throw)`, `  enable = unknown (fileSystems."/a": throw)`, `"/b"`, `  device = unknown (fileSystems."/b".device: throw)`, "  type = ext4"},
 			unknown: []string{`fileSystems."/a" [throw] `, `fileSystems."/b".device [throw] `},
 		},
 		"N9 mount units, and the bind mounts among them": {
@@ -84,6 +85,7 @@ func TestInitrd(t *testing.T) {
 	show := func(h stateward.Host) []string {
 		var out []string
 		valueLine(&out, "systemd", h.Initrd.Systemd)
+		valueLine(&out, "kernel", h.Initrd.KernelParams)
 		if h.Initrd.Commands.IsAbsent() {
 			return append(out, "no commands")
 		}
@@ -97,8 +99,8 @@ func TestInitrd(t *testing.T) {
 		"a host without an initial ramdisk": {config: `{ fileSystems = { }; }`, want: []string{"no commands"}},
 		"empty hooks are no commands":       {config: `{ systemd = { }; boot.initrd = { postDeviceCommands = ""; systemd.enable = false; }; }`, want: []string{"systemd = false"}},
 		"N8 P9 every hook, in the order in which they run": {
-			config: `{ systemd = { }; boot.initrd = { postMountCommands = "d"; postResumeCommands = "c"; postDeviceCommands = "b"; preLVMCommands = "a"; systemd.enable = true; }; }`,
-			want:   []string{"systemd = true", "preLVMCommands: a", "postDeviceCommands: b", "postResumeCommands: c", "postMountCommands: d"},
+			config: `{ systemd = { }; boot.initrd = { preDeviceCommands = "0"; postMountCommands = "d"; postResumeCommands = "c"; postDeviceCommands = "b"; preLVMCommands = "a"; systemd.enable = true; }; }`,
+			want:   []string{"systemd = true", "preDeviceCommands: 0", "preLVMCommands: a", "postDeviceCommands: b", "postResumeCommands: c", "postMountCommands: d"},
 		},
 		"a script":                    {config: service(`script = "zfs rollback -r a@b"; serviceConfig.ExecStart = "/nix/store/x-unit-script/bin/x";`), want: []string{"systemd.services.x: zfs rollback -r a@b"}},
 		"a service that is off":       {config: service(`enable = false; script = "zfs rollback -r a@b";`)},
@@ -109,13 +111,38 @@ func TestInitrd(t *testing.T) {
 			config: service(`serviceConfig = { ExecStartPre = "mkdir /a"; ExecStart = [ "" "mount /dev/sda /a" "+rm -r /a/b" ]; };`),
 			want:   []string{"systemd.services.x: mkdir /a", "systemd.services.x: mount /dev/sda /a", "systemd.services.x: rm -r /a/b"},
 		},
-		"N1 a built script is hidden, and no unknown of the host": {
-			config: service(`serviceConfig.ExecStart = "/nix/store/x-rollback";`),
-			want:   []string{"systemd.services.x: unknown (boot.initrd.systemd.services.x.serviceConfig.ExecStart: what /nix/store/x-rollback does is not in the configuration)"},
+		"N1 a built script is a command, and so is a shell with a file": {
+			config: service(`serviceConfig.ExecStart = [ "/nix/store/x-rollback" "/bin/sh /nix/store/x-rollback.sh" ];`),
+			want:   []string{"systemd.services.x: /nix/store/x-rollback", "systemd.services.x: /bin/sh /nix/store/x-rollback.sh"},
 		},
-		"so is a shell with a file": {
-			config: service(`serviceConfig.ExecStart = "/bin/sh /nix/store/x-rollback.sh";`),
-			want:   []string{"systemd.services.x: unknown (boot.initrd.systemd.services.x.serviceConfig.ExecStart: what /nix/store/x-rollback.sh does is not in the configuration)"},
+		"what is no command line is hidden, and no unknown of the host": {
+			config: service(`serviceConfig.ExecStart = "/bin/x 'y";`),
+			want:   []string{"systemd.services.x: unknown (boot.initrd.systemd.services.x.serviceConfig.ExecStart: what /bin/x 'y does is not in the configuration)"},
+		},
+		"N8 what runs before and after a script": {
+			config: service(`preStart = "a"; script = "b"; postStart = "c"; serviceConfig = {
+				ExecStartPre = [ "/nix/store/x-unit-script-x-pre-start/bin/x-pre-start" "/bin/d" ]; ExecStartPost = "/bin/e"; ExecStop = "/bin/f"; ExecCondition = "/bin/g";
+			};`),
+			want: []string{
+				"systemd.services.x: /bin/g", "systemd.services.x: a", "systemd.services.x: /bin/d", "systemd.services.x: b", "systemd.services.x: c",
+				"systemd.services.x: /bin/e", "systemd.services.x: /bin/f",
+			},
+		},
+		"N8 a unit that is written out": {
+			config: `{ systemd = { }; boot.initrd.systemd = {
+				services.a.script = "b";
+				units = { "a.service".text = throw "made of a"; "x.mount".text = throw "no service"; "w.service".text = ''
+					[Service]
+					Type=oneshot
+					ExecStart=-/bin/zfs rollback \
+					  a@b
+				''; "off.service" = { enable = false; text = "[Service]\nExecStart=/bin/x"; }; };
+			}; }`,
+			want: []string{"systemd.services.a: b", `systemd.units."w.service": /bin/zfs rollback a@b`},
+		},
+		"N8 parameters of the kernel": {
+			config: `{ systemd = { }; boot.kernelParams = [ "quiet" "systemd.volatile=yes" ]; }`,
+			want:   []string{"kernel = [quiet systemd.volatile=yes]", "no commands"},
 		},
 		"a hook that throws": {
 			config:  `{ systemd = { }; boot.initrd.postDeviceCommands = throw "no"; }`,
@@ -130,7 +157,7 @@ func TestInitrd(t *testing.T) {
 }
 
 func TestHiddenScriptKeepsItsKind(t *testing.T) {
-	h := evaltest.Decode(t, nixos.Dialect(), `{ config = { systemd = { }; boot.initrd.systemd.services.x.serviceConfig.ExecStart = "/nix/store/x-wipe"; }; }`)[0]
+	h := evaltest.Decode(t, nixos.Dialect(), `{ config = { systemd = { }; boot.initrd.systemd.services.x.serviceConfig.ExecStart = "/bin/wipe 'x"; }; }`)[0]
 	why, unknown := h.Initrd.Commands.Or(nil)[0].Text.Why()
 	require.True(t, unknown)
 	require.Equal(t, stateward.UnknownHidden, why.Kind)

@@ -27,7 +27,7 @@ func decode(n *dialect.Node, h *stateward.Host) {
 	dialect.MergeWhole(&h.Mounts, mounts(n.At("systemd", "mounts")))
 	dialect.MergeWhole(&h.Datasets, datasets(n.At("disko", "devices", "zpool")))
 	dialect.MergeWhole(&h.ExtraPools, n.At("boot", "zfs", "extraPools").Strings())
-	initrd(n.At("boot", "initrd"), &h.Initrd)
+	initrd(n.At("boot"), &h.Initrd)
 
 	units := units(n.At("systemd", "services"))
 	dialect.Merge(&h.Units, stateward.MapValue(units, func(us []unit) ([]stateward.Unit, error) {

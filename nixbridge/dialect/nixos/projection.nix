@@ -5,7 +5,7 @@
 { config, options }:
 let
   inherit (builtins) any attrNames filter head intersectAttrs isAttrs listToAttrs mapAttrs match removeAttrs tryEval;
-  inherit (probe) anyTo attrsOf fields lines listOf value valueAs via where;
+  inherit (probe) anyTo attrsOf fields lines listOf text value valueAs via where;
   leaf = anyTo 2;
 
   # Whether there is a text; the text itself, a script, is not read.
@@ -37,6 +37,15 @@ let
       s = tryEval (config.boot.initrd.systemd.services or { });
       stem = n: match "(.*)[.]service" n;
     in filter (n: stem n == null || s.success && s.value ? ${head (stem n)}) (attrNames units);
+
+  # Of a container's further options those that mount something; the others may hold secrets.
+  volumeOptions = via (l:
+    let
+      flag = s: builtins.match "-v.*|(--volume|--mount)(=.*)?" s != null;
+      separate = s: s == "-v" || s == "--volume" || s == "--mount";
+      text = i: let s = builtins.elemAt l i; in if builtins.isString s then s else "";
+      kept = i: if flag (text i) || i > 0 && separate (text (i - 1)) then text i else "";
+    in if builtins.isList l then builtins.genList kept (builtins.length l) else l) lines;
 
   # --- services.<name>: its directory, by whatever name ---------------------
   dirs = {
@@ -86,7 +95,10 @@ in
     "fileSystems" = attrsOf (fields {
       enable = leaf; mountPoint = leaf; device = leaf; label = leaf; fsType = leaf; options = lines; neededForBoot = leaf; depends = lines;
     });
-    "systemd.mounts" = listOf (fields { enable = leaf; where = leaf; what = leaf; type = leaf; options = leaf; });
+    "systemd.mounts" = listOf (fields {
+      enable = leaf; where = leaf; what = leaf; type = leaf; options = leaf;
+      mountConfig = fields { Where = leaf; What = leaf; Type = leaf; Options = leaf; };
+    });
 
     "boot.initrd.systemd.enable" = leaf;
     "boot.kernelParams" = lines;
@@ -116,7 +128,7 @@ in
 
     "virtualisation.oci-containers" = fields {
       backend = leaf;
-      containers = attrsOf (fields { volumes = lines; serviceName = leaf; podman = fields { user = leaf; }; });
+      containers = attrsOf (fields { volumes = lines; extraOptions = volumeOptions; serviceName = leaf; podman = fields { user = leaf; }; });
     };
     "virtualisation.containers.storage.settings" = forContainers "podman" (config.virtualisation.containers.enable or true) (fields { storage = fields { graphroot = leaf; }; });
     "virtualisation.docker.daemon.settings" = forContainers "docker" (config.virtualisation.docker.enable or true) (fields { data-root = leaf; });
@@ -149,7 +161,7 @@ in
       datasets = attrsOf (fields { type = leaf; mountpoint = leaf; options = leaf; });
     });
 
-    "users.users" = attrsOf (fields { enable = leaf; uid = leaf; group = leaf; home = leaf; isNormalUser = leaf; });
+    "users.users" = attrsOf (fields { enable = leaf; uid = leaf; group = leaf; home = text; isNormalUser = leaf; });
     "users.groups" = attrsOf (fields { gid = leaf; });
 
     # Of a thousand definitions of this list none is the one to name.
