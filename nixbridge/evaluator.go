@@ -8,6 +8,7 @@ import (
 	"io"
 	"io/fs"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -234,16 +235,36 @@ type hostPlace struct {
 	path []string
 }
 
+// wantsModuleArgument tells that a function was called without what only the module system gives.
+var wantsModuleArgument = regexp.MustCompile(`(?:an argument without a value \(|without required argument )['"‘]?(?:config|options|lib|pkgs|modulesPath|utils)\b`)
+
+// undecoded is how nix 2.8 fails at a reference with an escape, which it takes literally.
+var undecoded = regexp.MustCompile(`getting status of '[^']*%2|program 'git' failed with exit code 128`)
+
+func notEvaluated(src Source) error {
+	return &SourceError{src.Arg, "is a module, not an evaluated configuration",
+		"name a flake, or a file that calls lib.nixosSystem or nixpkgs' nixos/lib/eval-config.nix with it", nil}
+}
+
 // list finds the hosts of the source.
 func (s *session) list(ctx context.Context) ([]hostPlace, error) {
 	log := &nixLog{}
 	out, err := s.start(ctx, "", log, s.evalArgs(listExpression(s.src.Kind, s.src.Attr)))
+	var ee *EvalError
+	if s.src.Kind == FileSource && errors.As(err, &ee) && wantsModuleArgument.MatchString(ee.Message) {
+		return nil, notEvaluated(s.src)
+	}
+	if s.src.Kind == FlakeSource && s.root != "" && strings.Contains(s.ref, "%") && errors.As(err, &ee) && undecoded.MatchString(ee.Message) {
+		return nil, &SourceError{s.src.Arg, "lies in a folder that nix " + s.version + " cannot name",
+			"take the blanks, # and % out of the folder's path, or name a newer nix with --nix", err}
+	}
 	if err != nil {
 		return nil, err
 	}
 	var found struct {
 		Hosts   []string `json:"hosts"`
 		Host    bool     `json:"host"`
+		Module  bool     `json:"module"`
 		Inside  bool     `json:"inside"`
 		Missing *int     `json:"missing"`
 		Names   []string `json:"names"`
@@ -264,6 +285,8 @@ func (s *session) list(ctx context.Context) ([]hostPlace, error) {
 			where += "#" + stateward.OptionPath(path[:i]...)
 		}
 		return nil, &MissingAttributeError{Source: where, Attribute: "attribute " + stateward.OptionPath(path[i]), Names: found.Names}
+	case found.Module:
+		return nil, notEvaluated(s.src)
 	case found.Other != "":
 		return nil, &MissingAttributeError{Source: s.src.Arg, Attribute: "hosts: it is of type " + found.Other}
 	case found.Host:

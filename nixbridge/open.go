@@ -173,6 +173,19 @@ func (s *session) findSource(ctx context.Context) error {
 		s.ref, s.repo = "path:"+escaped+query, dir
 	case strings.HasPrefix(s.src.Ref, "git+file:"):
 		s.ref = "git+file://" + escaped + query
+	case strings.ContainsAny(dir, " #%") && repo != "":
+		// Of these characters nix takes none in a plain path.
+		sub, err := filepath.Rel(repo, dir)
+		if err != nil {
+			return err
+		}
+		s.ref = "git+file://" + (&url.URL{Path: repo}).EscapedPath() + query
+		if sub != "." && values.Get("dir") == "" {
+			values.Set("dir", sub)
+			s.ref = "git+file://" + (&url.URL{Path: repo}).EscapedPath() + "?" + strings.ReplaceAll(values.Encode(), "+", "%20")
+		}
+	case strings.ContainsAny(dir, " #%"):
+		s.ref = "path:" + escaped + query
 	default:
 		s.ref = dir + query
 	}

@@ -84,11 +84,14 @@ func listExpression(kind SourceKind, path []string) string {
 	if kind == FlakeSource {
 		return "v: " + followText + "{ hosts = builtins.attrNames (follow 0 v [ ]).found; }"
 	}
-	return "v: " + followText + "let r = follow 0 v " + nixList(path) + "; f = r.found; in " +
-		`if !(r ? found) then r
+	return "v: " + followText + "let r = follow 0 v " + nixList(path) + "; f = r.found; " +
+		`host = n: (builtins.tryEval (builtins.isAttrs f.${n} && f.${n} ? config || builtins.isFunction f.${n})).value;
+part = n: f ? ${n} && !(host n);
+in if !(r ? found) then r
 else if !(builtins.isAttrs f) then { other = builtins.typeOf f; }
 else if f ? config then { host = true; }
 else if f ? nixosConfigurations then { inside = true; hosts = builtins.attrNames (call f.nixosConfigurations); }
+else if builtins.any part [ "imports" "options" "boot" "environment" "fileSystems" "networking" "programs" "services" "systemd" "users" ] then { module = true; }
 else { hosts = builtins.attrNames f; }`
 }
 

@@ -60,9 +60,10 @@ func (e *SourceError) Hint() string { return e.hint }
 //     evaluated host (what lib.nixosSystem returns);
 //   - "file.json" or "-" (standard input): a saved evaluation.
 //
-// Whether the source exists is only seen when it is loaded. The error is a *[SourceError].
+// Where a file or folder with "#" in its name is there, that name is taken as such. Whether the source
+// exists is only seen when it is loaded. The error is a *[SourceError].
 func ParseSource(arg string) (Source, error) {
-	ref, fragment, hasFragment := strings.Cut(arg, "#")
+	ref, fragment, hasFragment := splitFragment(arg)
 	s := Source{Arg: arg, Ref: ref}
 	switch {
 	case arg == "":
@@ -110,6 +111,23 @@ func ParseSource(arg string) (Source, error) {
 	}
 	s.Attr = path
 	return s, nil
+}
+
+// splitFragment cuts an argument at its first "#", unless that is in the name of something that is there.
+func splitFragment(arg string) (ref, fragment string, found bool) {
+	ref, fragment, found = strings.Cut(arg, "#")
+	if _, err := os.Stat(ref); !found || ref == "" || err == nil {
+		return ref, fragment, found
+	}
+	for i := len(arg); i > len(ref); i = strings.LastIndexByte(arg[:i], '#') {
+		if _, err := os.Stat(arg[:i]); err == nil {
+			if i == len(arg) {
+				return arg, "", false
+			}
+			return arg[:i], arg[i+1:], true
+		}
+	}
+	return ref, fragment, found
 }
 
 // Host is the source of one host: ".#forge".
@@ -184,6 +202,10 @@ func localDir(ref string) (dir, query string, ok bool) {
 	abs, err := filepath.Abs(path)
 	if err != nil {
 		return "", query, false
+	}
+	// nix refuses a folder that is a symbolic link, as /etc/nixos often is.
+	if real, err := filepath.EvalSymlinks(abs); err == nil {
+		abs = real
 	}
 	return abs, query, true
 }
