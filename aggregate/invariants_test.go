@@ -35,6 +35,9 @@ func maybe[T any](t *rapid.T, label string, o stateward.Origin, gen *rapid.Gener
 
 func drawEntry(t *rapid.T, label string, kind stateward.EntryKind, o stateward.Origin) stateward.Entry {
 	e := stateward.NewEntry(somePath.Draw(t, label), kind, o)
+	if rapid.IntRange(0, 19).Draw(t, label+" zero") == 0 {
+		e = stateward.Entry{Kind: kind, Origin: o} // as nothing but a hand can make it
+	}
 	if rapid.IntRange(0, 3).Draw(t, label+" owned") == 0 {
 		owner := rapid.Map(rapid.SampledFrom([]string{"a", "b", "absent"}), stateward.MustOwner)
 		mode := rapid.Map(rapid.SampledFrom([]uint16{0o700, 0o755}), func(bits uint16) stateward.Mode {
@@ -44,9 +47,14 @@ func drawEntry(t *rapid.T, label string, kind stateward.EntryKind, o stateward.O
 		e.User, e.Group, e.Mode = maybe(t, label+" user", o, owner), maybe(t, label+" group", o, owner), maybe(t, label+" mode", o, mode)
 	}
 	if rapid.IntRange(0, 9).Draw(t, label+" stored") == 0 {
-		e.Storage = maybe(t, label+" storage", o, rapid.Map(rapid.SampledFrom([]string{"/persist", "/cold", "/a", "/a/b"}), stateward.MustPath))
+		e.Storage = maybe(t, label+" storage", o, rapid.Map(rapid.SampledFrom([]string{"/persist", "/cold", "/a", "/a/b", ""}), pathOrZero))
 	}
 	return e
+}
+
+func pathOrZero(s string) stateward.AbsPath {
+	p, _ := stateward.ParsePath(s)
+	return p
 }
 
 func drawEntries(t *rapid.T, label string, kind stateward.EntryKind, o stateward.Origin, most int) []stateward.Entry {
@@ -66,6 +74,8 @@ func drawRoot(t *rapid.T, name string) stateward.PersistenceRoot {
 		Files:       known(drawEntries(t, name+" files", stateward.File, at("environment", "persistence", name, "files"), 2)),
 	}
 	switch rapid.IntRange(0, 9).Draw(t, name+" oddity") {
+	case 3:
+		r.Path = known(stateward.AbsPath{})
 	case 0:
 		r.Enable = known(false)
 	case 1:
@@ -82,11 +92,17 @@ func drawFileSystem(t *rapid.T, i int) stateward.FileSystem {
 	o := index(at("fileSystems", where), i)
 	f := stateward.FileSystem{
 		MountPoint:    stateward.NewEntry(where, stateward.Directory, o),
-		Device:        maybe(t, label+" device", o, rapid.OneOf(rapid.SampledFrom([]string{"none", "/dev/a", "rpool/root"}), somePath)),
-		FSType:        maybe(t, label+" type", o, rapid.SampledFrom([]string{"tmpfs", "ext4", "zfs", "overlay", "none"})),
-		Options:       maybe(t, label+" options", o, rapid.SampledFrom([][]string{nil, {"bind"}, {"subvol=root"}})),
+		Device:        maybe(t, label+" device", o, rapid.OneOf(rapid.SampledFrom([]string{"none", "/dev/a", "/dev/zram0", "rpool/root"}), somePath)),
+		FSType:        maybe(t, label+" type", o, rapid.SampledFrom([]string{"tmpfs", "ext4", "zfs", "overlay", "none", "fuse.mergerfs", "nfs"})),
+		Options:       maybe(t, label+" options", o, rapid.SampledFrom([][]string{nil, {"bind"}, {"bind,ro"}, {"noauto"}, {"subvol=root"}})),
 		NeededForBoot: maybe(t, label+" needed", o, rapid.Bool()),
 		Origin:        o,
+	}
+	switch rapid.IntRange(0, 19).Draw(t, label+" oddity") {
+	case 0:
+		f.MountPoint = stateward.Entry{}
+	case 1:
+		f.Enable = unknown[bool](o.Option + ".enable")
 	}
 	return f
 }

@@ -26,40 +26,108 @@ func container(top *dialect.Node, backend stateward.Value[string], name string, 
 		s.Units = []string{b + "-" + name + ".service"}
 	}
 	l := stateList{paths: []stateward.StatePath{}}
+	v := volumeReader{list: &l, named: namedVolumes(top, backend, n)}
 	volumes := n.At("volumes").Texts()
 	if why, unknown := volumes.Why(); unknown {
 		l.lost(why)
 	}
-	named := namedVolumes(top, backend, n)
-	for _, v := range volumes.Or(nil) {
-		if why, unknown := v.Why(); unknown {
+	for _, t := range volumes.Or(nil) {
+		if why, unknown := t.Why(); unknown {
 			l.lost(why)
 			continue
 		}
-		text, ok := v.Get()
-		source, rest, isMount := strings.Cut(text, ":")
-		if !ok || !isMount {
-			// A path alone is an anonymous volume: it goes with its container.
-			continue
+		if text, ok := t.Get(); ok {
+			v.volume(text, t.Origin())
 		}
-		if !strings.ContainsAny(source, "/~") && !strings.HasPrefix(source, ".") {
-			dir, ok := named.Get()
-			if !ok {
-				if why, unknown := named.Why(); unknown {
-					l.lost(why)
-				}
-				continue
-			}
-			source = dir + "/" + source
-		}
-		l.paths = append(l.paths, stateward.StatePath{
-			Entry:    stateward.NewEntry(source, stateward.Directory, v.Origin()),
-			Source:   stateward.SourceVolume,
-			ReadOnly: isReadOnly(rest),
-		})
 	}
+	v.options(n.At("extraOptions").Texts())
 	l.fill(&s)
 	return s
+}
+
+// volumeReader gathers what a container mounts.
+type volumeReader struct {
+	list *stateList
+	// named is the directory of named volumes.
+	named stateward.Value[string]
+}
+
+// volume reads SOURCE:TARGET[:OPTIONS], as --volume takes it.
+func (r *volumeReader) volume(text string, o stateward.Origin) {
+	source, rest, isMount := strings.Cut(text, ":")
+	if !isMount {
+		// A path alone is an anonymous volume: it goes with its container.
+		return
+	}
+	r.add(source, !strings.ContainsAny(source, "/~") && !strings.HasPrefix(source, "."), isReadOnly(rest), o)
+}
+
+// mount reads KEY=VALUE,…, as --mount takes it. A quoted value with a comma in it is not understood.
+func (r *volumeReader) mount(text string, o stateward.Origin) {
+	kind, source, readOnly := "volume", "", false
+	for field := range strings.SplitSeq(text, ",") {
+		key, value, given := strings.Cut(strings.TrimSpace(field), "=")
+		switch strings.ToLower(key) {
+		case "type":
+			kind = value
+		case "source", "src":
+			source = value
+		case "readonly", "ro":
+			readOnly = !given || value == "true" || value == "1"
+		}
+	}
+	if source == "" || kind != "bind" && kind != "volume" {
+		return // anonymous, or in memory
+	}
+	r.add(source, kind == "volume", readOnly, o)
+}
+
+func (r *volumeReader) add(source string, named, readOnly bool, o stateward.Origin) {
+	if named {
+		dir, ok := r.named.Get()
+		if !ok {
+			if why, unknown := r.named.Why(); unknown {
+				r.list.lost(why)
+			}
+			return
+		}
+		source = dir + "/" + source
+	}
+	e := stateward.NewEntry(source, stateward.Directory, o)
+	r.list.paths = append(r.list.paths, stateward.StatePath{Entry: e, Source: stateward.SourceVolume, ReadOnly: readOnly})
+}
+
+// options reads what `extraOptions` mounts, with the value behind "=" or in the next element.
+func (r *volumeReader) options(texts stateward.Value[[]stateward.Value[string]]) {
+	if why, unknown := texts.Why(); unknown {
+		r.list.lost(why)
+	}
+	flag := ""
+	for _, t := range texts.Or(nil) {
+		if why, unknown := t.Why(); unknown {
+			r.list.lost(why)
+		}
+		text, value := t.Or(""), ""
+		switch name, behind, found := strings.Cut(text, "="); {
+		case flag != "":
+			value = text
+		case text == "-v" || text == "--volume" || text == "--mount":
+			flag = text
+			continue
+		case found && (name == "-v" || name == "--volume" || name == "--mount"):
+			flag, value = name, behind
+		case strings.HasPrefix(text, "-v"):
+			flag, value = "-v", text[2:]
+		default:
+			continue
+		}
+		if flag == "--mount" {
+			r.mount(value, t.Origin())
+		} else {
+			r.volume(value, t.Origin())
+		}
+		flag = ""
+	}
 }
 
 // isReadOnly reads the options behind the path inside of the container.

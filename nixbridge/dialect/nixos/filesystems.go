@@ -13,15 +13,38 @@ func off(n *dialect.Node) bool {
 	return known && !on
 }
 
+// unsure returns an `enable` that could not be had; absent where it is on or not there.
+func unsure(n *dialect.Node) stateward.Value[bool] {
+	if on := n.At("enable").Bool(); on.IsUnknown() {
+		return on
+	}
+	return stateward.Absent[bool](n.At("enable").Origin())
+}
+
+// mountPoint makes an entry of where something is mounted. Where that could not be had it may be anywhere, and the entry
+// has the reason as its problem.
+func mountPoint(at stateward.Value[string], otherwise string, o stateward.Origin) stateward.Entry {
+	if why, unknown := at.Why(); unknown {
+		return stateward.Entry{Text: otherwise, Problem: &stateward.PathError{Reason: why.String(), Advice: "make it evaluate"}, Origin: o}
+	}
+	return stateward.NewEntry(at.Or(otherwise), stateward.Directory, o)
+}
+
 func fileSystems(n *dialect.Node) stateward.Value[[]stateward.FileSystem] {
 	return dialect.AttrsOf(n, func(name string, n *dialect.Node) (stateward.FileSystem, bool) {
+		at := n.At("mountPoint").Text()
+		if n.Kind() == dialect.Unknown {
+			// Nothing else is known of it, so its name is as good as ever.
+			at = stateward.Absent[string](n.Origin())
+		}
 		f := stateward.FileSystem{
-			MountPoint:    stateward.NewEntry(n.At("mountPoint").Text().Or(name), stateward.Directory, n.Origin()),
+			MountPoint:    mountPoint(at, name, n.Origin()),
 			Device:        n.At("device").Filled(),
 			FSType:        n.At("fsType").Filled(),
 			Options:       n.At("options").Strings(),
 			NeededForBoot: n.At("neededForBoot").Bool(),
 			Depends:       n.At("depends").Strings(),
+			Enable:        unsure(n),
 			Origin:        n.Origin(),
 		}
 		if f.Device.IsAbsent() {
@@ -33,19 +56,39 @@ func fileSystems(n *dialect.Node) stateward.Value[[]stateward.FileSystem] {
 	})
 }
 
-// mounts reads `systemd.mounts`, where Impermanence declares its bind mounts too.
+// mounts reads `systemd.mounts`, where Impermanence declares its bind mounts too. NixOS writes the unit of
+// mountConfig, to which it adds the plain attributes.
 func mounts(n *dialect.Node) stateward.Value[[]stateward.FileSystem] {
 	return dialect.ListOf(n, func(n *dialect.Node) (stateward.FileSystem, bool) {
+		setting := func(name, plain string) stateward.Value[string] {
+			if v := lastOf(n.At("mountConfig", name)); !v.IsAbsent() {
+				return v
+			}
+			return n.At(plain).Filled()
+		}
 		return stateward.FileSystem{
-			MountPoint: stateward.NewEntry(n.At("where").Text().Or(""), stateward.Directory, n.Origin()),
-			Device:     n.At("what").Filled(),
-			FSType:     n.At("type").Filled(),
-			Options: stateward.MapValue(n.At("options").Filled(), func(s string) ([]string, error) {
+			MountPoint: mountPoint(setting("Where", "where"), "", n.Origin()),
+			Device:     setting("What", "what"),
+			FSType:     setting("Type", "type"),
+			Options: stateward.MapValue(setting("Options", "options"), func(s string) ([]string, error) {
 				return strings.Split(s, ","), nil
 			}),
+			Enable: unsure(n),
 			Origin: n.Origin(),
 		}, !off(n)
 	})
+}
+
+// lastOf reads a setting of a unit that takes one text: of several, the last counts.
+func lastOf(n *dialect.Node) stateward.Value[string] {
+	if n.Kind() != dialect.List {
+		return n.Filled()
+	}
+	list := n.List()
+	if len(list) == 0 {
+		return stateward.Absent[string](n.Origin())
+	}
+	return list[len(list)-1].Filled()
 }
 
 // datasets reads `disko.devices.zpool`. Where disko has a `mountpoint`, it makes an
