@@ -36,7 +36,7 @@ type Check struct {
 // Catalog returns all checks, sorted by code.
 func Catalog() []Check {
 	return []Check{
-		sw101, sw102, sw103, sw104, sw105, sw106, sw107, sw108, sw109, sw110, sw111, sw112, sw113, sw114, sw115, sw117,
+		sw101, sw102, sw103, sw104, sw105, sw106, sw107, sw108, sw109, sw110, sw111, sw112, sw113, sw114, sw115, sw116, sw117,
 		sw601, sw602, sw603, sw604, sw605,
 	}
 }

@@ -217,3 +217,30 @@ func FuzzWipes(f *testing.F) {
 		require.Equal(t, yes, rootOf(append(parts, initrdHook("postResumeCommands", "zfs rollback rpool/local/root@blank"))...).Wiped, one.By)
 	})
 }
+
+func TestIgnoredWipes(t *testing.T) {
+	zfsRoot := fileSystem("/", "rpool/local/root", "zfs")
+	const rollback = "zfs rollback -r rpool/local/root@blank"
+	for _, tc := range []struct {
+		name  string
+		parts []part
+		want  []string
+	}{
+		{"P9 hook under the systemd initrd", []part{systemdInitrd(true), initrdHook("postDeviceCommands", rollback)}, []string{"boot.initrd.postDeviceCommands would wipe, and the systemd initrd never runs it"}},
+		{"P9 service without it", []part{systemdInitrd(false), initrdHook("systemd.services.x", rollback)}, []string{"boot.initrd.systemd.services.x would wipe, and the scripted initial ramdisk never runs it"}},
+		{"P9 program that is named for it", []part{systemdInitrd(true), initrdHook("postDeviceCommands", "/nix/store/x-wipe-root")}, []string{"boot.initrd.postDeviceCommands would wipe, and the systemd initrd never runs it"}},
+		{"P9 another program", []part{systemdInitrd(true), initrdHook("postDeviceCommands", "/nix/store/x-thing; $cmd")}, nil},
+		{"P9 both kinds", []part{systemdInitrd(true), initrdHook("postDeviceCommands", rollback), initrdHook("systemd.services.x", rollback)}, nil},
+		{"P9 stock hook", []part{systemdInitrd(true), initrdHook("postDeviceCommands", "zpool import -a")}, nil},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			var got []string
+			for _, d := range aggregate.Lint(aggregate.Input{Host: host(append(tc.parts, zfsRoot)...)}).Findings {
+				if d.Code == "SW116" {
+					got = append(got, d.Message)
+				}
+			}
+			require.Equal(t, tc.want, got)
+		})
+	}
+}
