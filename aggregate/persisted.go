@@ -56,13 +56,31 @@ func (s *storage) addPersistence(v stateward.Value[[]stateward.PersistenceRoot])
 			}
 		}
 	}
-	for _, es := range s.persisted {
+	for at, es := range s.persisted {
 		if len(es) > 1 {
 			slices.SortStableFunc(es, func(a, b persisted) int {
 				return cmp.Or(cmp.Compare(a.root.Name, b.root.Name), compareOrigins(a.entry.Origin, b.entry.Origin))
 			})
+			s.persisted[at] = distinct(es)
 		}
 	}
+}
+
+// distinct keeps the first of the entries that are kept in one way: one path may be listed
+// over and over, and each of the paths below it asks.
+func distinct(es []persisted) []persisted {
+	type way struct {
+		root    *persistenceRoot
+		kind    stateward.EntryKind
+		storage string
+	}
+	seen := map[way]bool{}
+	return slices.DeleteFunc(es, func(e persisted) bool {
+		w := way{e.root, e.entry.Kind, e.entry.Storage.String()}
+		again := seen[w]
+		seen[w] = true
+		return again
+	})
 }
 
 // dropBind leaves out the very bind mount that an entry asks for, which the persistence
