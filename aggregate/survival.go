@@ -141,6 +141,7 @@ func appendRows(rows []stateRow, begin int, s *storage, svc *stateward.Service) 
 		}
 	}
 	paths, complete := svc.StatePaths()
+	var r stateRow
 	for i := range paths {
 		sp := &paths[i]
 		if e := sound(&sp.Entry); e != &sp.Entry {
@@ -148,7 +149,12 @@ func appendRows(rows []stateRow, begin int, s *storage, svc *stateward.Service) 
 			c.Entry = *e
 			sp = &c
 		}
-		r := stateRow{service: svc, state: sp, path: sp.Text, reboot: s.rebootOf(sp)}
+		if last := r.state; last != nil && sp.Problem == nil && sp.Path == last.Path && sp.Pattern == last.Pattern && sp.ReadOnly == last.ReadOnly {
+			r.state = sp // the same place again, as dataDir and backupPaths mostly are
+			put(r)
+			continue
+		}
+		r = stateRow{service: svc, state: sp, path: sp.Text, reboot: s.rebootOf(sp)}
 		if !known && r.reboot.State == stateward.SurvivalNo {
 			why, _ := svc.Enable.Why()
 			r.reboot = stateward.TierResult{State: stateward.SurvivalUnknown, By: why.String()}
