@@ -210,6 +210,7 @@ func Resolve(h *stateward.Host, opts Options) (*Resolution, error) {
 	for i := range rows {
 		r.state(&rows[i])
 	}
+	r.unread()
 	r.ids()
 	r.nest(opts.Collapse)
 	slices.SortFunc(r.Notes, func(a, b Note) int {
@@ -394,6 +395,20 @@ func (r *resolver) index() {
 	r.accounts = make(map[string]*stateward.User, len(users))
 	for i := range users {
 		r.accounts[users[i].Name] = &users[i]
+	}
+}
+
+// unread notes what may name state and could not be had, where no row says so.
+func (r *resolver) unread() {
+	said := map[string]bool{}
+	for _, n := range r.Notes {
+		said[n.Path] = true
+	}
+	for _, u := range r.host.Unknown {
+		by := neededBy(u.Subject)
+		if !said[u.Subject] && (strings.Contains(by, "SW101") || strings.Contains(by, "every")) {
+			r.note(NoteUnknown, u.Subject, "", "what it names is not in the list: "+u.String(), stateward.Origin{Option: u.Subject, File: u.File, Line: u.Line})
+		}
 	}
 }
 

@@ -182,6 +182,8 @@ func TestResolve(t *testing.T) {
 		}}, aggregate.Options{}, outcome{Entries: []string{"/z host", "/var/lib/nixos state nixos"}}},
 		{"P4 an own entry that is a mount point is a conflict", []part{persist("/persist", "/srv"), fileSystem("/srv", "/dev/s", "ext4")}, aggregate.Options{},
 			outcome{Entries: []string{nixos, "/srv host"}, Notes: []string{`conflict /srv: /srv is persisted and is the mount point of fileSystems."/srv": drop one of the two`}}},
+		{"services that could not be read are spoken of", []part{service("a", "/a"), unknowns(thrown("systemd.services"), thrown("systemd.services.b.after"))}, aggregate.Options{},
+			outcome{Entries: []string{nixos, "/a collector a"}, Notes: []string{"unknown systemd.services: what it names is not in the list: systemd.services: it throws"}}},
 		{"a root that the host does not have yet", []part{func(h *stateward.Host) { *h = *with(kept, service("a", "/a")) }}, aggregate.Options{Root: "/persist"},
 			outcome{Entries: []string{"/a collector a"}}},
 		{"a state file", []part{changed(contract("a"), func(s *stateward.Service) {
