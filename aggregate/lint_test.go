@@ -3,6 +3,7 @@ package aggregate_test
 import (
 	"fmt"
 	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -322,6 +323,12 @@ func TestChecks(t *testing.T) {
 			[]string{`error ` + persistence + `[1] [/ephemeral] the storage /ephemeral of the persisted path /etc/ssh is gone at the next boot, with all that is in it: fileSystems."/" is a tmpfs`}},
 		{"P6 storage of an entry survives", "SW115", []part{persist("/persist", storedAt("/etc/ssh", known(stateward.MustPath("/persist/ssh"))))}, nil},
 
+		{"P9 script hook under the systemd initrd", "SW116", []part{noRoot, fileSystem("/", "rpool/root", "zfs"), systemdInitrd(true), initrdHook("postDeviceCommands", "zfs rollback rpool/root@blank")},
+			[]string{"warning boot.initrd.postDeviceCommands [] boot.initrd.postDeviceCommands would wipe, and the systemd initrd never runs it"}},
+		{"P9 service without the systemd initrd", "SW116", []part{noRoot, fileSystem("/", "rpool/root", "zfs"), initrdHook("systemd.services.rollback", "zfs rollback rpool/root@blank")},
+			[]string{"warning boot.initrd.systemd.services.rollback [] boot.initrd.systemd.services.rollback would wipe, and the scripted initial ramdisk never runs it"}},
+		{"P9 hook that runs", "SW116", []part{noRoot, fileSystem("/", "rpool/root", "zfs"), initrdHook("postDeviceCommands", "zfs rollback rpool/root@blank")}, nil},
+		{"P9 root that something else wipes", "SW116", []part{systemdInitrd(true), initrdHook("postDeviceCommands", "zfs rollback rpool/root@blank")}, nil},
 		{"N8 what is rolled back is hidden", "SW117", []part{noRoot, fileSystem("/", "rpool/root", "zfs"), hiddenHook("systemd.services.rollback", stateward.UnknownHidden), systemdInitrd(true)},
 			[]string{`warning fileSystems."/" [/] cannot tell whether the root is wiped at every boot: the text of boot.initrd.systemd.services.rollback is unknown`}},
 		{"N8 no root", "SW117", []part{func(h *stateward.Host) {
@@ -387,8 +394,14 @@ func TestChecks(t *testing.T) {
 
 // Every check has a case that fires and one that is quiet.
 func TestChecksAreTested(t *testing.T) {
-	src, err := os.ReadFile("lint_test.go")
+	var src []byte
+	files, err := filepath.Glob("*_test.go")
 	require.NoError(t, err)
+	for _, f := range files {
+		text, err := os.ReadFile(f)
+		require.NoError(t, err)
+		src = append(src, text...)
+	}
 	for _, c := range aggregate.Catalog() {
 		require.GreaterOrEqual(t, strings.Count(string(src), fmt.Sprintf("%q", c.Code)), 2, c.Code)
 	}
