@@ -53,7 +53,7 @@ func (r *wipeReader) script(text string) {
 	}
 	vars := readVariables(file)
 	syntax.Walk(file, func(n syntax.Node) bool {
-		if f, ok := n.(*syntax.FuncDecl); ok {
+		if f, ok := n.(*syntax.FuncDecl); ok && f.Name != nil {
 			r.functions[f.Name.Value] = true
 		}
 		return true

@@ -207,7 +207,7 @@ func TestVolatileRoot(t *testing.T) {
 }
 
 func FuzzWipes(f *testing.F) {
-	for _, s := range []string{readmeWipe, "for a in b; do $a $a; done", `a=$b; b=$a; "$a"`, "x='y z'; $x{1,2}*", "btrfs -", "sh -c 'sh -c \"x\"'", "find -exec {} ;", "xargs"} {
+	for _, s := range []string{readmeWipe, "for a in b; do $a $a; done", `a=$b; b=$a; "$a"`, "x='y z'; $x{1,2}*", "btrfs -", "sh -c 'sh -c \"x\"'", "find -exec {} ;", "xargs", "()\x1c"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, script string) {

@@ -69,7 +69,7 @@ func readVariables(file *syntax.File) variables {
 		case *syntax.ForClause:
 			iter, ok := n.Loop.(*syntax.WordIter)
 			switch {
-			case !ok:
+			case !ok || iter.Name == nil:
 			case n.Select || !iter.InPos.IsValid() || len(iter.Items) > maxAlternatives:
 				lose(iter.Name.Value)
 			default:
