@@ -39,6 +39,11 @@ environment.persistence."/persist".directories = [ "/var/lib/sonarr" ];
 			d := t.finding()
 			d.Message = fmt.Sprintf("%s in %s, which is gone at the next boot%s: %s", t.keeps(), d.Path, t.more(), t.by)
 			d.Hint = f.persistHint(t.row)
+			if t.row.readOnly() {
+				// Somebody else writes there, or makes it at every boot.
+				d.Severity = stateward.SeverityInfo
+				d.Message = fmt.Sprintf("%s reads %s, which is gone at the next boot%s: %s", some(t.services), d.Path, t.more(), t.by)
+			}
 			out = append(out, d)
 		}
 		for by, trees := range doubts {
