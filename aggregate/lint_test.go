@@ -135,6 +135,9 @@ func TestChecks(t *testing.T) {
 			[]part{service("a", "/a", "/a/b"), service("b", "/b"), service("c", "/c"), service("d", "/d"), func(h *stateward.Host) { push(&h.ExtraPools, "tank") }},
 			[]string{"warning qgroget.serviceModules.a.dataDir [] cannot tell whether 4 places survive a reboot (/a, /b, /c, /d): " +
 				"pool tank of boot.zfs.extraPools mounts its datasets where their own mountpoint property says"}},
+		{"N9 a cache is no state", "SW101", []part{service("a", "/var/cache/a")}, nil},
+		{"N9 a cache that is asked for by name", "SW101", []part{service("a", "/a", "/var/cache/a"), persist("/persist", "/a")},
+			[]string{`error qgroget.serviceModules.a.backupPaths[0] [/var/cache/a] a keeps state in /var/cache/a, which is gone at the next boot: fileSystems."/" is a tmpfs`}},
 		{"P1 what is only read", "SW101", []part{changed(contract("a"), func(s *stateward.Service) {
 			s.State = known([]stateward.StatePath{{Entry: owned("/a", "", "", ""), Source: stateward.SourceVolume, ReadOnly: true}})
 		})}, []string{`info  [/a] a reads /a, which is gone at the next boot: fileSystems."/" is a tmpfs`}},

@@ -268,11 +268,16 @@ func (s *storage) rebootOf(sp *stateward.StatePath) stateward.TierResult {
 	switch {
 	case sp.ReadOnly && r.State != stateward.SurvivalYes && madeAtBoot(sp.Path):
 		return stateward.TierResult{State: stateward.SurvivalNotNeeded, By: "mounted read-only, and made anew at every boot"}
+	case r.State != stateward.SurvivalYes && varCache.Contains(sp.Path) && sp.Source != stateward.SourcePersistedData && sp.Source != stateward.SourceBackupPaths:
+		// N9: unless somebody asks for it by name, a cache is no state.
+		return stateward.TierResult{State: stateward.SurvivalNotNeeded, By: "a cache directory"}
 	case sp.Pattern && r.State == stateward.SurvivalNo && s.anythingBelow(s.real(sp.Path)):
 		return stateward.TierResult{State: stateward.SurvivalUnknown, By: fmt.Sprintf("%s goes on with a specifier that options do not resolve", sp.Text)}
 	}
 	return r
 }
+
+var varCache = stateward.MustPath("/var/cache")
 
 // madeAtBoot tells whether something is there on every host after every boot: the usual directories, and what NixOS
 // writes into /etc. That is all that who only reads there can ask.
