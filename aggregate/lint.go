@@ -4,17 +4,13 @@ import (
 	"cmp"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/stateward/stateward"
 )
 
-// Input is what [Lint] looks at. Host is required; of the others nil, or the zero
-// time, means unknown.
+// Input is what [Lint] looks at. Host is required.
 type Input struct {
 	Host *stateward.Host
-	// Now is used by checks of expiry and age; no check reads the clock.
-	Now time.Time
 }
 
 // Report is what [Lint] returns.
@@ -62,7 +58,6 @@ func Lint(in Input) Report {
 // facts are what checks share, computed once for a host.
 type facts struct {
 	*storage
-	in   Input
 	host *stateward.Host
 	rows []stateRow
 	// entries are all entries of enabled persistence roots, by root and origin.
@@ -76,7 +71,7 @@ type rootEntry struct {
 
 func newFacts(in Input) *facts {
 	s := newStorage(in.Host)
-	f := &facts{storage: s, in: in, host: in.Host, rows: stateRows(s)}
+	f := &facts{storage: s, host: in.Host, rows: stateRows(s)}
 	for _, r := range s.roots {
 		for e := range r.entries() {
 			f.entries = append(f.entries, rootEntry{Entry: e, root: r})

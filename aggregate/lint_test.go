@@ -444,3 +444,40 @@ func removeEntries(h *stateward.Host) {
 func unknowns(us ...stateward.Unknown) part {
 	return func(h *stateward.Host) { h.AddUnknown(us...) }
 }
+
+// P4, P8: where something may be mounted, to persist the path would hide it. Where only
+// the wipe of the root is in doubt, persisting is safe either way.
+func TestHintsInDoubtHideNothing(t *testing.T) {
+	pool := func(h *stateward.Host) { push(&h.ExtraPools, "tank") }
+	opaque := []part{on(fileSystem("/", "rpool/local/root", "zfs"))[0], on(fileSystem("/", "rpool/local/root", "zfs"))[1],
+		initrdHook("postDeviceCommands", "zfs rollback -r $DS")}
+	many := []part{service("a", "/a"), service("b", "/b"), service("c", "/c"), service("d", "/d")}
+	for _, tc := range []struct {
+		name string
+		host *stateward.Host
+		safe bool
+	}{
+		{"P4 a pool may hold one place", with(wiped, service("a", "/a"), pool), false},
+		{"P4 a pool may hold many places", with(wiped, append(many, pool)...), false},
+		{"N8 the wipe of the root is in doubt", with(wiped, append(opaque, service("a", "/a"))...), true},
+		{"N8 the wipe of the root is in doubt for many places", with(wiped, append(opaque, many...)...), true},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			n := 0
+			for _, d := range aggregate.Lint(aggregate.Input{Host: tc.host}).Findings {
+				if d.Code != "SW101" {
+					continue
+				}
+				n++
+				require.Equal(t, stateward.SeverityWarning, d.Severity)
+				if tc.safe {
+					require.Contains(t, d.Hint, "or persist")
+				} else {
+					require.NotContains(t, d.Hint, "or persist")
+					require.Contains(t, d.Hint, "name what is mounted there in fileSystems")
+				}
+			}
+			require.Equal(t, 1, n)
+		})
+	}
+}
