@@ -244,3 +244,13 @@ func TestIgnoredWipes(t *testing.T) {
 		})
 	}
 }
+
+// N8: a root of which no device is named is on no pool that could be compared, and in doubt all the same.
+func TestUnreadWipeOfUnnamedRoot(t *testing.T) {
+	unnamed := mounted("/", "", "ext4")
+	unnamed.Device = stateward.Value[string]{}
+	h := with(kept[1:], changedFS(unnamed, func(*stateward.FileSystem) {}), initrdHook("postDeviceCommands", "zfs rollback -r $DS"), service("a", "/a"))
+	r := aggregate.Lint(aggregate.Input{Host: h})
+	require.Equal(t, stateward.SurvivalUnknown, r.Root.Wiped, r.Root.By)
+	require.Equal(t, stateward.SurvivalUnknown, r.Survival[0].Tiers[stateward.TierReboot].State)
+}
