@@ -9,137 +9,6 @@ import (
 	"github.com/stateward/stateward"
 )
 
-// Options choose how [Resolve] resolves. The zero value is useful.
-type Options struct {
-	// Root names the persistence root to write for, by name or path. It may be
-	// empty where the host has exactly one.
-	Root string
-	// Collapse leaves out directories that lie below another persisted one
-	// and ask for no owner or mode of their own.
-	Collapse bool
-}
-
-// RootError says that no persistence root could be chosen.
-type RootError struct {
-	// Asked is the root that was asked for; empty when none was.
-	Asked string
-	// Have are the names of the host's persistence roots, sorted.
-	Have []string
-}
-
-func (e *RootError) Error() string {
-	switch {
-	case e.Asked != "":
-		return fmt.Sprintf("the host has no persistence root %q", e.Asked)
-	case len(e.Have) == 0:
-		return "the host names no persistence root"
-	default:
-		return fmt.Sprintf("the host has %d persistence roots", len(e.Have))
-	}
-}
-
-// Hint says what to do.
-func (e *RootError) Hint() string {
-	if len(e.Have) == 0 {
-		return `declare environment.persistence."/persist", or name a root with --root`
-	}
-	return fmt.Sprintf("choose one of %q with --root", e.Have)
-}
-
-// From says who asked for a resolved entry.
-type From string
-
-const (
-	// FromHost is an entry of the host's own list.
-	FromHost From = "host"
-	// FromCollector is one that [Collect] brings.
-	FromCollector From = "collector"
-	// FromState is a state path that only [Resolve] sees.
-	FromState From = "state"
-)
-
-// ResolvedEntry is one entry of the list to write.
-type ResolvedEntry struct {
-	stateward.Entry
-	From From
-	// Changed tells that an entry of the host's own list is written in another way
-	// than it stands there: another path, owner or mode.
-	Changed bool
-	// Services that keep state there, sorted.
-	Services []string
-}
-
-// NoteKind says what [Resolve] did, or found, with a path.
-type NoteKind string
-
-const (
-	// NoteConflict: one path, two entries with different owner, group or mode.
-	// The first is kept.
-	NoteConflict NoteKind = "conflict"
-	// NoteMerged: several entries for one path became one.
-	NoteMerged NoteKind = "merged"
-	// NoteNested: the path lies below another persisted one.
-	NoteNested NoteKind = "nested"
-	// NoteCollapsed: the path lies below another persisted one and was left out.
-	NoteCollapsed NoteKind = "collapsed"
-	// NoteCovered: a file system, dataset or other persistence root holds the path already.
-	NoteCovered NoteKind = "covered"
-	// NoteRespelt: the path is the same as another one spelt differently.
-	NoteRespelt NoteKind = "respelt"
-	// NoteMoved: DynamicUser keeps the state below /var/lib/private.
-	NoteMoved NoteKind = "moved"
-	// NoteUnusable: the text is no path that can be persisted.
-	NoteUnusable NoteKind = "unusable"
-	// NoteUnknown: the path could not be had, or whether something holds it already.
-	NoteUnknown NoteKind = "unknown"
-)
-
-// Note is one thing in which [Resolve] differs from [Collect], or that a person
-// should know.
-type Note struct {
-	Kind NoteKind `json:"kind"`
-	Path string   `json:"path"`
-	// Other is the path, or the thing, that Path conflicts with, lies below, is covered by.
-	Other   string           `json:"other,omitempty"`
-	Message string           `json:"message"`
-	Origin  stateward.Origin `json:"origin"`
-}
-
-// Resolution is what [Resolve] returns.
-type Resolution struct {
-	// Root is the persistence root that the list is for.
-	Root     stateward.AbsPath
-	RootName string
-	// Entries is the whole list, the host's own entries first and in their own order,
-	// then the others by service and path.
-	Entries []ResolvedEntry
-	// Notes are sorted by kind and path.
-	Notes []Note
-	// Collection is what [Collect] makes of the same host, for comparison.
-	Collection Collection
-}
-
-// Difference returns the texts that only the collector writes, and those that
-// only Entries has, each in order.
-func (r *Resolution) Difference() (onlyCollect, onlyResolve []string) {
-	resolved, collected := map[string]bool{}, map[string]bool{}
-	for _, e := range r.Entries {
-		resolved[e.Text] = true
-	}
-	for _, e := range r.Collection.Entries {
-		collected[e.Text] = true
-		if !resolved[e.Text] {
-			onlyCollect = append(onlyCollect, e.Text)
-		}
-	}
-	for _, e := range r.Entries {
-		if !collected[e.Text] {
-			onlyResolve = append(onlyResolve, e.Text)
-		}
-	}
-	return onlyCollect, onlyResolve
-}
-
 // dropCollected leaves out what the collector has already put behind the host's own
 // entries, so that it is not taken for the host's own.
 func (c *Collection) dropCollected() {
@@ -154,17 +23,6 @@ func (c *Collection) dropCollected() {
 		}
 	}
 	c.Entries, c.Own = slices.Delete(c.Entries, cut, c.Own), cut
-}
-
-// Added returns the entries that the host does not have yet.
-func (r *Resolution) Added() []ResolvedEntry {
-	var out []ResolvedEntry
-	for _, e := range r.Entries {
-		if e.From != FromHost {
-			out = append(out, e)
-		}
-	}
-	return out
 }
 
 // Resolve goes beyond [Collect]: it looks at every state path of every enabled
@@ -386,18 +244,6 @@ func (r *resolver) has(p stateward.AbsPath) bool {
 	return ok
 }
 
-func (r *resolver) index() {
-	units, users := r.host.Units.Or(nil), r.host.Users.Or(nil)
-	r.units = make(map[string]*stateward.Unit, len(units))
-	for i := range units {
-		r.units[units[i].Name] = &units[i]
-	}
-	r.accounts = make(map[string]*stateward.User, len(users))
-	for i := range users {
-		r.accounts[users[i].Name] = &users[i]
-	}
-}
-
 // unread notes what may name state and could not be had, where no row says so.
 func (r *resolver) unread() {
 	said := map[string]bool{}
@@ -419,50 +265,6 @@ func (r *resolver) ids() {
 		return
 	}
 	r.add(&ResolvedEntry{Entry: stateward.NewEntry(varLibNixos.String(), stateward.Directory, stateward.Origin{}), From: FromState, Services: []string{"nixos"}})
-}
-
-// owned gives an entry that is to be added, and that nobody gave an owner, to the static user
-// its service runs as: the persistence module would create it for root.
-func (r *resolver) owned(e *stateward.Entry, s *stateward.Service) {
-	if e.HasOwner() && !(e.Group.IsAbsent() && e.User.IsKnown()) {
-		return
-	}
-	user, group := e.User, stateward.Value[stateward.Owner]{}
-	if u := r.unitOf(s); u != nil {
-		if dyn, known := u.DynamicUser.Get(); known && dyn || u.DynamicUser.IsUnknown() || u.User.IsUnknown() {
-			return
-		}
-		if user.IsAbsent() {
-			user = u.User
-		}
-		if u.User.String() == user.String() {
-			group = u.Group
-		}
-	}
-	name, ok := user.Get()
-	if !ok || name.String() == "root" || strings.Contains(name.String(), "%") {
-		return
-	}
-	if a, ok := r.accounts[name.String()]; ok && group.IsAbsent() {
-		group = stateward.MapValue(a.Group, stateward.ParseOwner)
-	}
-	e.User = user
-	if group.IsKnown() {
-		e.Group = group
-	}
-}
-
-// unitOf returns the first unit of a service that is there.
-func (r *resolver) unitOf(s *stateward.Service) *stateward.Unit {
-	if len(r.units) == 0 {
-		return nil
-	}
-	for _, name := range s.Units {
-		if u, ok := r.units[name]; ok {
-			return u
-		}
-	}
-	return r.units[s.Name+".service"]
 }
 
 // respelt returns the entry with its path as it is mounted.
@@ -542,51 +344,6 @@ func (r *resolver) only(name string) []string {
 	n := len(r.names)
 	r.names = append(r.names, name)
 	return r.names[n : n+1 : n+1]
-}
-
-// merge takes over owner and mode that the entry of the list leaves open.
-func (r *resolver) merge(i int, e *stateward.Entry) {
-	if !e.HasOwner() {
-		return
-	}
-	have := &r.Entries[i].Entry
-	before := *have
-	defer func() {
-		if now := &r.Entries[i]; now.From == FromHost && keyOf(&before) != keyOf(&now.Entry) {
-			now.Changed = true
-		}
-	}()
-	for _, f := range ownerFields(have, e) {
-		if f.differ {
-			r.note(NoteConflict, e.Path.String(), e.Origin.String(), fmt.Sprintf("%s: %s is %s by %s and %s by %s", e.Path, f.name, f.a, have.Origin, f.b, e.Origin), e.Origin)
-		}
-	}
-	if have.User.IsAbsent() {
-		have.User = e.User
-	}
-	if have.Group.IsAbsent() {
-		have.Group = e.Group
-	}
-	if have.Mode.IsAbsent() {
-		have.Mode = e.Mode
-	}
-}
-
-type ownerField struct {
-	name, a, b string
-	differ     bool
-}
-
-// ownerFields compares what both entries give and know.
-func ownerFields(a, b *stateward.Entry) []ownerField {
-	one := func(name string, x, y string, both bool) ownerField {
-		return ownerField{name: name, a: x, b: y, differ: both && x != y}
-	}
-	return []ownerField{
-		one("user", a.User.String(), b.User.String(), a.User.IsKnown() && b.User.IsKnown()),
-		one("group", a.Group.String(), b.Group.String(), a.Group.IsKnown() && b.Group.IsKnown()),
-		one("mode", a.Mode.String(), b.Mode.String(), a.Mode.IsKnown() && b.Mode.IsKnown()),
-	}
 }
 
 // nest reports entries below others, and leaves them out where asked.
