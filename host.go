@@ -32,7 +32,8 @@ type Host struct {
 	// Dialects that apply to the host, sorted.
 	Dialects []string
 
-	// Persistence holds `environment.persistence.<root>`.
+	// Persistence holds `environment.persistence.<root>`, `preservation.preserveAt.<root>` and the roots of
+	// home-manager.
 	Persistence Value[[]PersistenceRoot]
 	// Services holds the contract of every service, from every dialect. One
 	// service that two dialects describe is there twice.
@@ -57,6 +58,19 @@ type Host struct {
 	Replications      Value[[]Replication]
 	Users             Value[[]User]
 	Groups            Value[[]Group]
+	// Tmpfiles holds `systemd.tmpfiles.rules` and `systemd.tmpfiles.settings`.
+	Tmpfiles Value[[]TmpfilesRule]
+	// Links are the symbolic links that the configuration makes at every boot: "L" and "L+" of tmpfiles, and
+	// `environment.etc.<name>.source` where that is no file of the store.
+	Links Value[[]Link]
+	// HostKeys holds `services.openssh.hostKeys.*.path` of an enabled sshd: who the host is.
+	HostKeys Value[[]Entry]
+	// SecretKeys are the private keys that decrypt the host's secrets while it boots: `sops.age.sshKeyPaths`,
+	// `sops.age.keyFile`, `sops.gnupg.sshKeyPaths`, `age.identityPaths`.
+	SecretKeys Value[[]Entry]
+
+	// Acknowledgements are the findings that the configuration itself accepts.
+	Acknowledgements Value[[]Acknowledgement]
 
 	// FailedAssertions holds the messages of the configuration's own failing
 	// `assertions`; evaluating single options does not run them.
@@ -82,10 +96,26 @@ func (h *Host) AddUnknown(us ...Unknown) {
 	}
 }
 
-// PersistenceRoot is one `environment.persistence.<name>` of Impermanence.
+// PersistenceModule names the module that makes the entries of a persistence root appear.
+type PersistenceModule string
+
+const (
+	// Impermanence is `environment.persistence`.
+	Impermanence PersistenceModule = "impermanence"
+	// Preservation is `preservation.preserveAt`.
+	Preservation PersistenceModule = "preservation"
+	// HomeManager is `home.persistence` of a user's home-manager configuration.
+	HomeManager PersistenceModule = "home-manager"
+)
+
+// PersistenceRoot is one `environment.persistence.<name>` of Impermanence, one
+// `preservation.preserveAt.<name>` of Preservation, or one
+// `home-manager.users.<user>.home.persistence.<name>`.
 type PersistenceRoot struct {
 	// Name is the attribute name.
 	Name string
+	// Module is Impermanence where it is empty.
+	Module PersistenceModule
 	// Path is `persistentStoragePath`, which defaults to the name.
 	Path   Value[AbsPath]
 	Enable Value[bool]
@@ -168,6 +198,44 @@ type Dataset struct {
 	Group      Value[Owner]
 	Mode       Value[Mode]
 	Origin     Origin
+}
+
+// TmpfilesRule is one line of tmpfiles.d(5).
+type TmpfilesRule struct {
+	// Type is the letter with its modifiers, such as "d", "L+" or "d!".
+	Type string
+	// At is the path with owner, group and mode as far as the rule gives them. A path with a
+	// specifier ("%h") has a problem.
+	At Entry
+	// Age is as written; empty where nothing is cleaned up.
+	Age string
+	// Argument is the target of a link, the text of a file; absent where there is none.
+	Argument Value[string]
+	Origin   Origin
+}
+
+// Link is one symbolic link.
+type Link struct {
+	At Entry
+	// Target is as written: absolute, or relative to the directory that holds the link.
+	Target Value[string]
+	Origin Origin
+}
+
+// Acknowledgement accepts findings, for a reason.
+type Acknowledgement struct {
+	// Code is that of the finding, such as "SW101".
+	Code string
+	// Host, Service, Subject and Path narrow down which findings are meant; an empty one narrows nothing.
+	Host    string
+	Service string
+	Subject string
+	Path    string
+	// Reason is printed with the finding.
+	Reason string
+	// Until is the last day on which it holds, as "2027-01-31" in UTC; empty where it always holds.
+	Until  string
+	Origin Origin
 }
 
 // User is one `users.users.<name>`.

@@ -231,15 +231,33 @@ type Entry struct {
 	User  Value[Owner]
 	Group Value[Owner]
 	Mode  Value[Mode]
-	// OfUser names the user in whose `users.<name>` the entry stands; empty for one
-	// of the root's own lists.
+	// Special holds what few entries have; nil where there is nothing of it.
+	Special *EntrySpecial
+	// Origin is the option path of the entry, and its definition.
+	Origin Origin
+}
+
+// EntrySpecial are the settings that few entries have. They are apart because a host may have very many entries.
+type EntrySpecial struct {
+	// OfUser names the user in whose `users.<name>`, or in whose home-manager configuration, the entry
+	// stands; empty for one of the root's own lists.
 	OfUser string
 	// HideMount, AllowTrash and Storage (`persistentStoragePath`) are absent where they are as for the whole root.
 	HideMount  Value[bool]
 	AllowTrash Value[bool]
 	Storage    Value[AbsPath]
-	// Origin is the option path of the entry, and its definition.
-	Origin Origin
+	// How is `how` of Preservation, "bindmount" or "symlink"; absent for a bind mount.
+	How Value[string]
+	// InInitrd is `inInitrd` of Preservation: the entry is there before the initrd ends.
+	InInitrd Value[bool]
+}
+
+// Rare returns the settings that few entries have; all are absent where there are none.
+func (e Entry) Rare() EntrySpecial {
+	if e.Special == nil {
+		return EntrySpecial{}
+	}
+	return *e.Special
 }
 
 // NewEntry parses text; what is no absolute path is kept in Problem, because an

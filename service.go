@@ -17,6 +17,18 @@ const (
 	SourcePersistedData StateSource = "persistedData"
 	// SourceVolume is a bind-mounted volume of an OCI container.
 	SourceVolume StateSource = "volume"
+	// SourceContainer is the root of a nixos-container, or a directory of the host that is mounted into one.
+	SourceContainer StateSource = "container"
+	// SourceTmpfiles is a directory or file that a rule of `systemd.tmpfiles` makes.
+	SourceTmpfiles StateSource = "tmpfiles"
+	// SourceHome is the home of the user as whom a unit runs.
+	SourceHome StateSource = "home"
+	// SourceReadWritePaths is `serviceConfig.ReadWritePaths`.
+	SourceReadWritePaths StateSource = "ReadWritePaths"
+	// SourceTable is a place that a table of services names, because no option does.
+	SourceTable StateSource = "table"
+	// SourcePersist is `persist` of the contract.
+	SourcePersist StateSource = "persist"
 )
 
 // StatePath is one place where a service keeps what must survive.
@@ -28,6 +40,9 @@ type StatePath struct {
 	Pattern bool
 	// ReadOnly tells that the service only reads there (a ":ro" volume).
 	ReadOnly bool
+	// Perhaps tells that the service may keep state there, depending on how it is used by hand: losing it is a
+	// warning and no error.
+	Perhaps bool
 }
 
 // Service is what one service declares about itself, in one dialect: the union
@@ -113,7 +128,9 @@ type Unit struct {
 	StateDirectoryMode Value[Mode]
 	CacheDirectory     Value[[]string]
 	LogsDirectory      Value[[]string]
-	Type               Value[string]
+	// ReadWritePaths has one path an element, with its "-" or "+" prefix.
+	ReadWritePaths Value[[]string]
+	Type           Value[string]
 
 	After             Value[[]string]
 	Before            Value[[]string]

@@ -47,7 +47,7 @@ func drawEntry(t *rapid.T, label string, kind stateward.EntryKind, o stateward.O
 		e.User, e.Group, e.Mode = maybe(t, label+" user", o, owner), maybe(t, label+" group", o, owner), maybe(t, label+" mode", o, mode)
 	}
 	if rapid.IntRange(0, 9).Draw(t, label+" stored") == 0 {
-		e.Storage = maybe(t, label+" storage", o, rapid.Map(rapid.SampledFrom([]string{"/persist", "/cold", "/a", "/a/b", ""}), pathOrZero))
+		e.Special = &stateward.EntrySpecial{Storage: maybe(t, label+" storage", o, rapid.Map(rapid.SampledFrom([]string{"/persist", "/cold", "/a", "/a/b", ""}), pathOrZero))}
 	}
 	return e
 }

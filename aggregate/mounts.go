@@ -308,7 +308,7 @@ func (s *storage) spares() map[stateward.AbsPath]bool {
 	for _, r := range s.roots {
 		spare(r.path)
 		for e := range r.entries() {
-			spare(e.Storage.Or(r.path))
+			spare(e.Rare().Storage.Or(r.path))
 		}
 	}
 	return s.spared

@@ -146,7 +146,7 @@ func TestStateDirectoryPartlyUnknown(t *testing.T) {
 func TestZeroValuesEnd(t *testing.T) {
 	h := host(services(stateward.Service{Name: "a", Enable: known(true), State: known(make([]stateward.StatePath, 2))}))
 	h.Persistence = known([]stateward.PersistenceRoot{{}, {Path: known(stateward.AbsPath{}), Directories: known(make([]stateward.Entry, 2))},
-		{Path: known(stateward.MustPath("/p")), Enable: known(true), Directories: known(make([]stateward.Entry, 2)), Files: known([]stateward.Entry{{Storage: known(stateward.AbsPath{})}})}})
+		{Path: known(stateward.MustPath("/p")), Enable: known(true), Directories: known(make([]stateward.Entry, 2)), Files: known([]stateward.Entry{{Special: &stateward.EntrySpecial{Storage: known(stateward.AbsPath{})}}})}})
 	h.FileSystems, h.Mounts = known(make([]stateward.FileSystem, 2)), known(make([]stateward.FileSystem, 1))
 	h.Datasets, h.Units, h.Users = known(make([]stateward.Dataset, 2)), known(make([]stateward.Unit, 2)), known(make([]stateward.User, 1))
 	h.Jobs = known([]stateward.Job{{Paths: known(make([]stateward.Entry, 1))}})

@@ -76,7 +76,7 @@ func distinct(es []persisted) []persisted {
 	}
 	seen := map[way]bool{}
 	return slices.DeleteFunc(es, func(e persisted) bool {
-		w := way{e.root, e.entry.Kind, e.entry.Storage.String()}
+		w := way{e.root, e.entry.Kind, e.entry.Rare().Storage.String()}
 		again := seen[w]
 		seen[w] = true
 		return again
@@ -91,7 +91,7 @@ func (s *storage) dropBind(e *stateward.Entry, r *persistenceRoot) {
 	if !ok {
 		return
 	}
-	from := e.Storage.Or(r.path).Mount(at).String()
+	from := e.Rare().Storage.Or(r.path).Mount(at).String()
 	ms = slices.DeleteFunc(ms, func(m mount) bool {
 		device, ok := m.fs.Device.Get()
 		return ok && m.zfs == nil && m.fs.IsBind() && device == from
@@ -136,10 +136,10 @@ func (s *storage) ofPersistence(entries []persisted, itself bool) (r stateward.T
 
 func (s *storage) ofEntry(e persisted) stateward.TierResult {
 	at, under := e.root.path, e.root.under
-	if why, unknown := e.entry.Storage.Why(); unknown {
+	if why, unknown := e.entry.Rare().Storage.Why(); unknown {
 		return stateward.TierResult{State: stateward.SurvivalUnknown, By: why.String()}
 	}
-	if own, ok := e.entry.Storage.Get(); ok {
+	if own, ok := e.entry.Rare().Storage.Get(); ok {
 		at, under = own, s.stored(own)
 	}
 	if under.State != stateward.SurvivalYes {

@@ -53,7 +53,7 @@ func Resolve(h *stateward.Host, opts Options) (*Resolution, error) {
 	}
 	// What stands in `users.<name>` is persisted by the same module and is no part of this list:
 	// writing it here too would name it twice.
-	ofUser := func(e stateward.Entry) bool { return e.OfUser != "" }
+	ofUser := func(e stateward.Entry) bool { return e.Rare().OfUser != "" }
 	if slices.ContainsFunc(own, ofUser) {
 		own = slices.DeleteFunc(slices.Clone(own), ofUser)
 	}

@@ -153,7 +153,7 @@ func TestResolve(t *testing.T) {
 			outcome{Entries: []string{"/z host", "/a collector a"}, Notes: []string{`covered /z/x: /z/x survives a reboot already by environment.persistence."/persist"`}}},
 		{"P2 entries of a user stay where they are", []part{persist("/persist", func() stateward.Entry {
 			e := owned("/home/alice/Documents", "", "", "")
-			e.OfUser = "alice"
+			e.Special = &stateward.EntrySpecial{OfUser: "alice"}
 			return e
 		}()), service("a", "/home/alice/Documents")}, aggregate.Options{},
 			outcome{Entries: []string{nixos}, Notes: []string{`covered /home/alice/Documents: /home/alice/Documents survives a reboot already by environment.persistence."/persist"`}}},

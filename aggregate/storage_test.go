@@ -279,6 +279,6 @@ func changeRoot(name string, change func(*stateward.PersistenceRoot)) part {
 // storedAt is an entry with a `persistentStoragePath` of its own.
 func storedAt(path string, storage stateward.Value[stateward.AbsPath]) stateward.Entry {
 	e := owned(path, "", "", "")
-	e.Storage = storage
+	e.Special = &stateward.EntrySpecial{Storage: storage}
 	return e
 }

@@ -59,7 +59,7 @@ fileSystems."/persist".neededForBoot = true;
 			}
 		}
 		for _, e := range f.entries {
-			if own, ok := e.Storage.Get(); ok {
+			if own, ok := e.Rare().Storage.Get(); ok {
 				if at, ok := f.mountOf(own); ok {
 					report(at, "the storage "+own.String()+" of the persisted path "+e.Text, true)
 				}

@@ -44,7 +44,7 @@ fileSystems."/persist" = { device = "rpool/safe/persist"; fsType = "zfs"; needed
 			report(r.path, "persistence root "+r.path.String(), r.Origin, r.under)
 		}
 		for _, e := range f.entries {
-			if own, ok := e.Storage.Get(); ok && !said[own] {
+			if own, ok := e.Rare().Storage.Get(); ok && !said[own] {
 				said[own] = true
 				report(own, fmt.Sprintf("the storage %s of the persisted path %s", own, e.Text), e.Origin, f.stored(own))
 			}

@@ -232,13 +232,13 @@ func entryFields(e stateward.Entry) nix.Set {
 			s = append(s, nix.Attr{Name: a.name, Value: a.value})
 		}
 	}
-	if v, ok := e.HideMount.Get(); ok {
+	if v, ok := e.Rare().HideMount.Get(); ok {
 		s = append(s, nix.Attr{Name: "hideMount", Value: v})
 	}
-	if v, ok := e.AllowTrash.Get(); ok {
+	if v, ok := e.Rare().AllowTrash.Get(); ok {
 		s = append(s, nix.Attr{Name: "allowTrash", Value: v})
 	}
-	if v, ok := e.Storage.Get(); ok {
+	if v, ok := e.Rare().Storage.Get(); ok {
 		s = append(s, nix.Attr{Name: "persistentStoragePath", Value: v.String()})
 	}
 	return s

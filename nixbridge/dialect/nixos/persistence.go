@@ -120,19 +120,22 @@ func entry(n *dialect.Node, kind stateward.EntryKind, in place) stateward.Value[
 		return stateward.NotKnown[stateward.Entry](n.Wrong(stateward.UnknownType, "expected a path, found %s", written.Kind()))
 	}
 	return stateward.MapValue(text, func(s string) (stateward.Entry, error) {
-		e := stateward.NewEntry(s, kind, n.Origin())
+		e, special := stateward.NewEntry(s, kind, n.Origin()), stateward.EntrySpecial{}
 		if homeless {
 			e.Problem = &stateward.PathError{Text: s, Reason: "lies in a home that is not given", Advice: "give the user a home in users.users"}
 		}
 		if kind == stateward.Directory && n.Kind() == dialect.Attrs {
 			n.ReadOwnership(&e, in.defaults)
-			e.HideMount = unless(n.At("hideMount").Bool(), in.root.At("hideMounts").Bool().Or(false))
-			e.AllowTrash = unless(n.At("allowTrash").Bool(), in.root.At("allowTrash").Bool().Or(false))
+			special.HideMount = unless(n.At("hideMount").Bool(), in.root.At("hideMounts").Bool().Or(false))
+			special.AllowTrash = unless(n.At("allowTrash").Bool(), in.root.At("allowTrash").Bool().Or(false))
 		}
 		if at := n.At("persistentStoragePath"); n.Kind() == dialect.Attrs && at.Exists() {
-			e.Storage = unless(dialect.Understood(at, at.Text(), stateward.ParsePath), in.storage.Or(stateward.AbsPath{}))
+			special.Storage = unless(dialect.Understood(at, at.Text(), stateward.ParsePath), in.storage.Or(stateward.AbsPath{}))
 		}
-		e.OfUser = in.user
+		special.OfUser = in.user
+		if special != (stateward.EntrySpecial{}) {
+			e.Special = &special
+		}
 		return e, nil
 	})
 }

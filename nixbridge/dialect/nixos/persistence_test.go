@@ -187,7 +187,7 @@ func TestEntriesKeepWhatTheyAskFor(t *testing.T) {
 		var got []string
 		for _, r := range h.Persistence.Or(nil) {
 			for _, e := range r.Directories.Or(nil) {
-				got = append(got, fmt.Sprint(e.Path, " ", e.OfUser, " ", e.HideMount, " ", e.AllowTrash, " ", e.Storage))
+				got = append(got, fmt.Sprint(e.Path, " ", e.Rare().OfUser, " ", e.Rare().HideMount, " ", e.Rare().AllowTrash, " ", e.Rare().Storage))
 			}
 		}
 		return got
