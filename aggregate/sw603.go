@@ -106,6 +106,7 @@ var unread = [][]string{
 	{"qgroget", "backups", "*", "systemdUnits"}, {"qgroget", "backups", "*", "priority"}, {"qgroget", "backups", "*", "requireNetwork"},
 
 	{"users", "users", "*", "isNormalUser"},
+	{"services", "openssh"}, {"sops"}, {"age"},
 }
 
 // neededBy names the checks that read an option; it is empty where none does.

@@ -47,6 +47,9 @@ func decode(n *dialect.Node, h *stateward.Host) {
 	dialect.MergeWhole(&h.Users, users(n.At("users", "users")))
 	dialect.MergeWhole(&h.Groups, groups(n.At("users", "groups")))
 
+	dialect.Merge(&h.HostKeys, hostKeys(n))
+	dialect.Merge(&h.SecretKeys, secretKeys(n))
+
 	dialect.Merge(&h.FailedAssertions, dialect.ListOf(n.At("assertions"), failedAssertion))
 	dialect.Merge(&h.Warnings, n.At("warnings").Texts())
 }

@@ -31,6 +31,9 @@ let
       backend = tryEval (c.backend or "podman");
     in if (c.containers or { }) != { } && backend.success && backend.value == engine && on then s else value null;
 
+  # Without secrets there is nothing to decrypt.
+  forSecrets = module: s: if config.${module}.secrets or null == { } then value null else s;
+
   # The units that are made of other options, or that are no services.
   made = units:
     let
@@ -163,6 +166,13 @@ in
 
     "users.users" = attrsOf (fields { enable = leaf; uid = leaf; group = leaf; home = text; isNormalUser = leaf; });
     "users.groups" = attrsOf (fields { gid = leaf; });
+
+    # A key that nothing uses is nobody's identity.
+    "services.openssh.hostKeys" = if config.services.openssh.enable or true then listOf (fields { path = leaf; }) else value null;
+    "sops.age.sshKeyPaths" = forSecrets "sops" lines;
+    "sops.age.keyFile" = forSecrets "sops" leaf;
+    "sops.gnupg.sshKeyPaths" = forSecrets "sops" lines;
+    "age.identityPaths" = forSecrets "age" lines;
 
     # Of a thousand definitions of this list none is the one to name.
     "assertions" = valueAs (listOf (where (a: a.assertion == false) (fields { message = leaf; }))) (config.assertions or null);
