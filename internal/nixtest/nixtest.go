@@ -73,6 +73,23 @@ func (n Nix) Try(tb testing.TB, expr string) ([]byte, error) {
 	return r.Stdout, nil
 }
 
+// Run runs nix with arguments of its own and returns what it printed, or beside an error what it said.
+func (n Nix) Run(tb testing.TB, args ...string) ([]byte, error) {
+	tb.Helper()
+	home := tb.TempDir()
+	ctx, cancel := context.WithTimeout(tb.Context(), timeout)
+	defer cancel()
+	r, err := run.Run(ctx, run.Cmd{
+		Path: n.path,
+		Args: append([]string{"--extra-experimental-features", "nix-command"}, args...),
+		Env:  []string{"HOME=" + home, "USER=nobody", "PATH=" + os.Getenv("PATH"), "NO_COLOR=1"},
+	})
+	if err != nil {
+		return r.Stderr, err
+	}
+	return r.Stdout, nil
+}
+
 // Decode reads the JSON of an evaluation.
 func Decode[T any](tb testing.TB, out []byte) T {
 	tb.Helper()
