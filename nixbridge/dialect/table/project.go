@@ -1,0 +1,230 @@
+package table
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+)
+
+// head is the Nix library of every projection of a table.
+const head = `# Reads the options that the rows of a table name, each by itself.
+{ probe }:
+{ config, options }:
+let
+  inherit (builtins) any attrNames foldl' head isAttrs isList mapAttrs tail tryEval;
+
+  # What cannot be had may be on.
+  holds = test: let r = tryEval test; in !r.success || r.value;
+  # An option that was removed or renamed is not there: its value throws, or is another's.
+  hidden = o: let r = tryEval (isAttrs o && o._type or null == "option" && o.visible or true == false); in r.success && r.value;
+  below = o: n: if isAttrs o && o._type or null != "option" && o ? ${n} then o.${n} else null;
+  at = o: v: path:
+    if hidden o then null
+    else if path == [ ] then v
+    else if isAttrs v && v ? ${head path} then at (below o (head path)) v.${head path} (tail path)
+    else null;
+  on = v: if isAttrs v then attrNames v != [ ] else if isList v then v != [ ] else v;
+
+  f = probe.fields;
+  a = probe.attrsOf;
+  # An option that holds places.
+  l = probe.text;
+  # One that switches a service on.
+  e = probe.via on l;
+  # The same, of a service that may be off and then need not have a value.
+  g = paths: probe.via (v: if any (p: holds (on (at options config p) == true)) paths then v else null) l;
+  # Each of a set may be off by itself.
+  cut = path: v:
+    if path == [ ] then null
+    else if !(isAttrs v) then v
+    else if head path == "*" then mapAttrs (_: cut (tail path)) v
+    else if v ? ${head path} then v // { ${head path} = cut (tail path) v.${head path}; }
+    else v;
+  w = gates: s: probe.via (v: foldl' (v: x: if any (p: holds (on (at null v p) == true)) x.on then v else cut x.at v) v gates) s // { inherit (s) below; };
+in
+`
+
+// place is one component of the options that are read.
+type place struct {
+	below map[string]*place
+	// enable and value tell what the option at this place is read for.
+	enable, value bool
+	// always tells that the value is read in any case; gates are the options of which one must be on otherwise.
+	always bool
+	gates  map[string]bool
+	// cuts are, for a "*", the places below that are read only where one of some options of the same item is on.
+	cuts map[string]map[string]bool
+	// open are the places below a "*" that are read in any case.
+	open map[string]bool
+}
+
+func (p *place) at(parts []string) *place {
+	for _, c := range parts {
+		if p.below == nil {
+			p.below = map[string]*place{}
+		}
+		if p.below[c] == nil {
+			p.below[c] = &place{}
+		}
+		p = p.below[c]
+	}
+	return p
+}
+
+// project writes the projection: one section for what has a prefix in common, so that
+// an error that all of them share costs no run for each.
+func project(rows []Row) string {
+	sections := map[string]*place{}
+	section := func(path []string) (*place, []string) {
+		// Definitions are located two levels below a section.
+		n := max(1, len(path)-2)
+		if i := slices.Index(path, "*"); i > 0 {
+			n = i
+		}
+		name := strings.Join(path[:n], ".")
+		if sections[name] == nil {
+			sections[name] = &place{}
+		}
+		return sections[name], path[n:]
+	}
+	for _, r := range rows {
+		enable := split(r.Enable)
+		if len(enable) > 0 {
+			s, rest := section(enable)
+			s.at(rest).enable = true
+		}
+		if r.Option == "" {
+			continue
+		}
+		s, rest := section(split(r.Option))
+		leaf := s.at(rest)
+		leaf.value = true
+		last := -1
+		for i, c := range enable {
+			if c == "*" {
+				last = i
+			}
+		}
+		switch {
+		case len(enable) > 0 && last < 0:
+			leaf.gate(nixList(enable))
+		default:
+			leaf.always = true
+		}
+		star := slices.Index(split(r.Option), "*")
+		if star < 0 {
+			continue
+		}
+		// The item is below the last "*" of enable, or else below the first of option.
+		option, relative := split(r.Option), ""
+		item := star
+		if last >= 0 {
+			item, relative = last, nixList(enable[last+1:])
+		}
+		s, rest = section(option[:item+1])
+		s.at(rest).cut(nixList(option[item+1:]), relative)
+	}
+	var b strings.Builder
+	for _, name := range slices.Sorted(maps.Keys(sections)) {
+		fmt.Fprintf(&b, "    %q = %s;\n", name, sections[name].shape())
+	}
+	read := b.String()
+	detected := map[string]bool{}
+	for name := range sections {
+		top, _, _ := strings.Cut(name, ".")
+		detected["config ? "+top] = true
+	}
+	if len(detected) == 0 {
+		detected["false"] = true
+	}
+	// A saved evaluation that has read other options lacks this section, and is refused.
+	sum := sha256.Sum256([]byte(read))
+	return head + "{\n  detected = " + strings.Join(slices.Sorted(maps.Keys(detected)), " || ") + ";\n  sections = {\n" + read +
+		fmt.Sprintf("    %q = probe.value true;\n", rowsSection+hex.EncodeToString(sum[:6])) + "  };\n}\n"
+}
+
+const rowsSection = "rows-"
+
+func (p *place) gate(enable string) {
+	if p.gates == nil {
+		p.gates = map[string]bool{}
+	}
+	p.gates[enable] = true
+}
+
+func (p *place) cut(at, on string) {
+	if on == "" {
+		if p.open == nil {
+			p.open = map[string]bool{}
+		}
+		p.open[at] = true
+		return
+	}
+	if p.cuts == nil {
+		p.cuts = map[string]map[string]bool{}
+	}
+	if p.cuts[at] == nil {
+		p.cuts[at] = map[string]bool{}
+	}
+	p.cuts[at][on] = true
+}
+
+// shape writes what is read of a place.
+func (p *place) shape() string {
+	switch {
+	case len(p.below) == 1 && p.below["*"] != nil:
+		return "a " + p.below["*"].item()
+	case len(p.below) > 0:
+		return p.fields()
+	case p.value && !p.always:
+		return "g [ " + strings.Join(slices.Sorted(maps.Keys(p.gates)), " ") + " ]"
+	case p.value:
+		return "l"
+	default:
+		return "e"
+	}
+}
+
+func (p *place) fields() string {
+	var b strings.Builder
+	b.WriteString("f { ")
+	for _, name := range slices.Sorted(maps.Keys(p.below)) {
+		fmt.Fprintf(&b, "%s = %s; ", name, p.below[name].shape())
+	}
+	return b.String() + "}"
+}
+
+// item writes what is read of each attribute of a set.
+func (p *place) item() string {
+	s := "(" + p.shape() + ")"
+	var gates []string
+	for _, at := range slices.Sorted(maps.Keys(p.cuts)) {
+		if !p.open[at] {
+			gates = append(gates, fmt.Sprintf("{ at = %s; on = [ %s ]; }", at, strings.Join(slices.Sorted(maps.Keys(p.cuts[at])), " ")))
+		}
+	}
+	if len(gates) == 0 {
+		return s
+	}
+	return "(w [ " + strings.Join(gates, " ") + " ] " + s + ")"
+}
+
+// split splits the path of an option, which [check] has seen.
+func split(option string) []string {
+	if option == "" {
+		return nil
+	}
+	return strings.Split(option, ".")
+}
+
+func nixList(names []string) string {
+	var b strings.Builder
+	b.WriteString("[ ")
+	for _, n := range names {
+		fmt.Fprintf(&b, "%q ", n)
+	}
+	return b.String() + "]"
+}
