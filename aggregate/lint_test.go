@@ -141,6 +141,16 @@ func TestChecks(t *testing.T) {
 		{"P1 what is only read", "SW101", []part{changed(contract("a"), func(s *stateward.Service) {
 			s.State = known([]stateward.StatePath{{Entry: owned("/a", "", "", ""), Source: stateward.SourceVolume, ReadOnly: true}})
 		})}, []string{`info  [/a] a reads /a, which is gone at the next boot: fileSystems."/" is a tmpfs`}},
+		{"P12 what may be kept", "SW101", []part{changed(contract("docker"), func(s *stateward.Service) {
+			s.State = known([]stateward.StatePath{{Entry: stateward.NewEntry("/var/lib/docker", stateward.Directory, stateward.Origin{}), Source: stateward.SourceTable, Perhaps: true}})
+		}), service("web", "/var/lib/docker/volumes/x")}, []string{
+			`error qgroget.serviceModules.web.dataDir [/var/lib/docker/volumes/x] web keeps state in /var/lib/docker/volumes/x, which is gone at the next boot: fileSystems."/" is a tmpfs`,
+			`warning  [/var/lib/docker] docker may keep state in /var/lib/docker, which is gone at the next boot: fileSystems."/" is a tmpfs`,
+		}},
+		{"P12 what may be kept, and surely is", "SW101", []part{changed(contract("docker"), func(s *stateward.Service) {
+			s.State = known([]stateward.StatePath{{Entry: stateward.NewEntry("/var/lib/docker", stateward.Directory, stateward.Origin{}), Source: stateward.SourceTable, Perhaps: true}})
+		}), service("web", "/var/lib/docker")}, []string{
+			`error qgroget.serviceModules.web.dataDir [/var/lib/docker] docker, web keep state in /var/lib/docker, which is gone at the next boot: fileSystems."/" is a tmpfs`}},
 		{"P1 persisted", "SW101", []part{service("a", "/a"), persist("/persist", "/a")}, nil},
 		{"P1 in doubt", "SW101", []part{service("a", "/a"), func(h *stateward.Host) { h.Mounts = unknown[[]stateward.FileSystem]("systemd.mounts") }},
 			[]string{"warning qgroget.serviceModules.a.dataDir [/a] cannot tell whether /a of a survives a reboot: systemd.mounts: it throws"}},

@@ -15,11 +15,12 @@ An enabled service keeps state in a directory that lies on the root file system,
 boot. At the next boot the service starts with nothing.
 
 The state may be named by the unit's ` + "`StateDirectory`" + `, by the service's own ` + "`dataDir`" + `, or by a volume of a
-container. A directory that is persisted, below a persisted one, or on a file system of its own is not reported. State that lies
+container or a container's own root. A directory that is persisted, below a persisted one, or on a file system of its own is not reported. State that lies
 in another lost directory is counted there, and many places in doubt for one reason are one finding; ` + "`--survival`" + ` lists
 every place.
 
-Where it cannot be told whether the directory survives, the finding is a warning and says what hides the answer.
+Where it cannot be told whether the directory survives, the finding is a warning and says what hides the answer. So it is
+where the service may keep state there, depending on how it is used by hand: a container engine for which no container is declared.
 
 Mend it by persisting the directory, or by giving it a file system of its own:
 
@@ -39,6 +40,9 @@ environment.persistence."/persist".directories = [ "/var/lib/sonarr" ];
 			d := t.finding()
 			d.Message = fmt.Sprintf("%s in %s, which is gone at the next boot%s: %s", t.keeps(), d.Path, t.more(), t.by)
 			d.Hint = f.persistHint(t.row)
+			if t.perhaps {
+				d.Severity = stateward.SeverityWarning
+			}
 			if t.row.readOnly() {
 				// Somebody else writes there, or makes it at every boot.
 				d.Severity = stateward.SeverityInfo
@@ -98,6 +102,8 @@ type stateTree struct {
 	by       string
 	services []string
 	below    int
+	// perhaps tells that state is kept there only where somebody uses it by hand.
+	perhaps bool
 }
 
 // stateTrees groups what is lost or in doubt by the outermost place, in the order of
@@ -118,9 +124,12 @@ func (f *facts) stateTrees() []*stateTree {
 		k := place{r.path, r.reboot.State, r.reboot.By}
 		t, ok := trees[k]
 		if !ok {
-			t = &stateTree{row: r, state: k.state, by: k.by}
+			t = &stateTree{row: r, state: k.state, by: k.by, perhaps: true}
 			trees[k] = t
 			order = append(order, t)
+		}
+		if t.perhaps && !r.perhaps() {
+			t.row, t.perhaps = r, false
 		}
 		t.services = addSorted(t.services, r.service.Name)
 	}
@@ -128,7 +137,8 @@ func (f *facts) stateTrees() []*stateTree {
 		outer := t
 		for q := stateward.MustPath(t.row.path); q != stateward.Root; {
 			q = q.Parent()
-			if o, ok := trees[place{q.String(), t.state, t.by}]; ok {
+			// What is surely kept does not hide behind what may be.
+			if o, ok := trees[place{q.String(), t.state, t.by}]; ok && (t.perhaps || !o.perhaps) {
 				outer = o
 			}
 		}
@@ -147,10 +157,24 @@ func (t *stateTree) finding() stateward.Diagnostic {
 }
 
 func (t *stateTree) keeps() string {
-	if len(t.services) == 1 {
+	switch {
+	case t.perhaps:
+		return some(t.services) + " may keep state"
+	case len(t.services) == 1:
 		return t.services[0] + " keeps state"
+	default:
+		return some(t.services) + " keep state"
 	}
-	return some(t.services) + " keep state"
+}
+
+// perhaps tells whether all declarations say only that there may be state.
+func (r *stateRow) perhaps() bool {
+	for sp := range r.declarations() {
+		if !sp.Perhaps {
+			return false
+		}
+	}
+	return true
 }
 
 // more says how many more places lie below an outermost one.
