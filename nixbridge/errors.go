@@ -144,13 +144,16 @@ type EvalError struct {
 	Host string
 	// Attribute is the option path that was evaluated; empty where that is the configuration as a whole.
 	Attribute string
+	Kind      Kind
 	Message   string
 	// File is relative to the flake where it lies inside it; Line and Column count from 1. Zero where nix does not tell.
 	File         string
 	Line, Column int
-	// Trace is nix's own account of how it got there; empty where it was not asked for.
+	// Trace is nix's own account of how it got there, 64 KiB of it at most; empty where it was not asked for.
 	Trace string
-	hint  string
+	// ExitCode is nix's exit status; 0 where the error was read from what a whole evaluation printed.
+	ExitCode int
+	hint     string
 }
 
 func (e *EvalError) Error() string {
@@ -280,6 +283,7 @@ func (e *CacheError) Hint() string { return "name a folder of your own with --ca
 type RecordedError struct {
 	Host, Message, File string
 	Line                int
+	Kind                Kind
 	hint                string
 }
 

@@ -235,7 +235,7 @@ func (r *hostRun) parse(out string) (*dialect.Value, error) {
 		return nil, fmt.Errorf("nix printed what cannot be read: %w", err)
 	}
 	if v.Kind() == dialect.String && v.Text() == "no host" {
-		return nil, &EvalError{Host: r.name, Message: "this is no evaluated host: it has no attribute 'config'",
+		return nil, &EvalError{Host: r.name, Kind: MissingAttribute, Message: "this is no evaluated host: it has no attribute 'config'",
 			hint: "name what lib.nixosSystem returns, or a set of such"}
 	}
 	if v.Kind() != dialect.Attrs {
@@ -340,7 +340,7 @@ func (r *hostRun) explain(ctx context.Context, v *dialect.Value) error {
 func wholeFailure(host string, v *dialect.Value) error {
 	reason := func(u *dialect.Value) *EvalError {
 		message, file, line := u.Reason()
-		return &EvalError{Host: host, Message: message, File: file, Line: line}
+		return &EvalError{Host: host, Kind: caughtKind(stateward.UnknownKind(u.Text()), message), Message: message, File: file, Line: line}
 	}
 	var undetected *EvalError
 	applies := false

@@ -153,7 +153,9 @@ func appendError(b []byte, err error) []byte {
 	if h := Hinter(nil); errors.As(err, &h) {
 		hint = h.Hint()
 	}
-	b = append(b, ",\"error\":{\"message\":"...)
+	b = append(b, ",\"error\":{\"kind\":"...)
+	b = dialect.AppendString(b, string(KindOf(err)))
+	b = append(b, ",\"message\":"...)
 	b = dialect.AppendString(b, message)
 	if file != "" {
 		b = append(b, ",\"file\":"...)
@@ -305,6 +307,7 @@ func (d *savedReader) host(v *dialect.Value, path string) *HostEvaluation {
 		line, _ := fault.Get("line").Int()
 		h.Err = &RecordedError{
 			Host: h.Name, Message: d.text(fault, path+".error", "message", true),
+			Kind: knownKind(d.text(fault, path+".error", "kind", false)),
 			File: d.text(fault, path+".error", "file", false), Line: int(line), hint: d.text(fault, path+".error", "hint", false),
 		}
 	default:

@@ -178,7 +178,8 @@ func (s *session) classify(ctx context.Context, host string, log *nixLog, err er
 	case s.src.Kind == FlakeSource && !s.Online && noFetch.MatchString(said) && (s.root == "" || len(s.missingInputs(said)) > 0):
 		return &InputError{Inputs: s.missingInputs(said), Message: e.Message}
 	}
-	e.Host = host
+	e.Host, e.ExitCode = host, exit.Code
+	e.Kind = caughtKind(thrownOrNot(e.Trace), e.Message)
 	e.File = s.relative(e.File)
 	e.Message = s.relativeText(e.Message)
 	if !log.full {
@@ -189,6 +190,9 @@ func (s *session) classify(ctx context.Context, host string, log *nixLog, err er
 		// Newer nix say so themselves, over several lines.
 		e.Message, _, _ = strings.Cut(e.Message, "\n")
 		e.hint = "git add " + m[1]
+	}
+	if e.Kind == ImportFromDerivation {
+		e.hint = "the evaluation would have to build this (import from derivation), and nothing is built here: commit what the build makes, or keep it out of the options"
 	}
 	switch m := missingFile.FindStringSubmatch(said); {
 	case noGit.MatchString(said):
