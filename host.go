@@ -63,6 +63,8 @@ type Host struct {
 	// Links are the symbolic links that the configuration makes at every boot: "L" and "L+" of tmpfiles, and
 	// `environment.etc.<name>.source` where that is no file of the store.
 	Links Value[[]Link]
+	// Timers holds `systemd.timers`.
+	Timers Value[[]Timer]
 	// HostKeys holds `services.openssh.hostKeys.*.path` of an enabled sshd: who the host is.
 	HostKeys Value[[]Entry]
 	// SecretKeys are the private keys that decrypt the host's secrets while it boots: `sops.age.sshKeyPaths`,
@@ -220,6 +222,16 @@ type Link struct {
 	// Target is as written: absolute, or relative to the directory that holds the link.
 	Target Value[string]
 	Origin Origin
+}
+
+// Timer is one `systemd.timers.<name>`.
+type Timer struct {
+	// Name has the suffix: "nightly.timer".
+	Name   string
+	Enable Value[bool]
+	// Persistent is `timerConfig.Persistent`, read as systemd does.
+	Persistent Value[bool]
+	Origin     Origin
 }
 
 // Acknowledgement accepts findings, for a reason.

@@ -29,6 +29,12 @@ const (
 	SourceTable StateSource = "table"
 	// SourcePersist is `persist` of the contract.
 	SourcePersist StateSource = "persist"
+	// SourceHostKeys is `services.openssh.hostKeys`.
+	SourceHostKeys StateSource = "hostKeys"
+	// SourceSecretKeys are the keys that decrypt the host's secrets.
+	SourceSecretKeys StateSource = "secretKeys"
+	// SourceHost is what every NixOS host keeps, whatever its options say: its machine-id, its dealt ids.
+	SourceHost StateSource = "host"
 )
 
 // StatePath is one place where a service keeps what must survive.

@@ -244,6 +244,12 @@ func idsWritten(h *stateward.Host) {
 	push(&h.Groups, stateward.Group{Name: "root", GID: known(0)})
 }
 
+// identified gives a host a machine-id at every boot, and keeps what systemd knows.
+func identified(h *stateward.Host) {
+	push(&h.Initrd.KernelParams, "systemd.machine_id=0123456789abcdef0123456789abcdef")
+	fileSystem("/var/lib/systemd", "/dev/disk/by-label/systemd", "ext4")(h)
+}
+
 // wiped is a host whose root is a tmpfs and that has a persistence root of its
 // own: sound as long as nothing is added.
 var wiped = []part{
@@ -253,6 +259,7 @@ var wiped = []part{
 	persist("/persist", "/var/lib/nixos"),
 	systemdInitrd(false),
 	idsWritten,
+	identified,
 }
 
 // kept is a host whose root is an ordinary disk.
@@ -267,7 +274,7 @@ func on(root part, base ...part) []part {
 	return slices.Concat([]part{func(h *stateward.Host) { h.FileSystems = stateward.Value[[]stateward.FileSystem]{} }, root,
 		fileSystem("/nix", "/dev/disk/by-label/nix", "ext4"),
 		fileSystem("/persist", "/dev/disk/by-label/persist", "ext4"),
-		persist("/persist", "/var/lib/nixos"), systemdInitrd(false), idsWritten}, base)
+		persist("/persist", "/var/lib/nixos"), systemdInitrd(false), idsWritten, identified}, base)
 }
 
 // lines joins texts as a script.

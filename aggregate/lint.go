@@ -33,6 +33,7 @@ type Check struct {
 func Catalog() []Check {
 	return []Check{
 		sw101, sw102, sw103, sw104, sw105, sw106, sw107, sw108, sw109, sw110, sw111, sw112, sw113, sw114, sw115, sw116, sw117,
+		sw118, sw119, sw120,
 		sw601, sw602, sw603, sw604, sw605,
 	}
 }
@@ -52,7 +53,7 @@ func Lint(in Input) Report {
 	}
 	slices.SortFunc(out, stateward.CompareDiagnostics)
 	out = slices.Compact(out)
-	return Report{Root: f.root, Findings: out, Survival: survivalRows(f.rows)}
+	return Report{Root: f.root, Findings: out, Survival: survivalRows(f.rows, f.own.rows)}
 }
 
 // facts are what checks share, computed once for a host.
@@ -60,6 +61,8 @@ type facts struct {
 	*storage
 	host *stateward.Host
 	rows []stateRow
+	// own is what the host keeps beside its services.
+	own *hostState
 	// entries are all entries of enabled persistence roots, by root and origin.
 	entries []rootEntry
 }
@@ -71,7 +74,7 @@ type rootEntry struct {
 
 func newFacts(in Input) *facts {
 	s := newStorage(in.Host)
-	f := &facts{storage: s, host: in.Host, rows: stateRows(s)}
+	f := &facts{storage: s, host: in.Host, rows: stateRows(s), own: s.hostState()}
 	for _, r := range s.roots {
 		for e := range r.entries() {
 			f.entries = append(f.entries, rootEntry{Entry: e, root: r})

@@ -370,9 +370,9 @@ func TestChecks(t *testing.T) {
 			stateward.Unknown{Subject: "fileSystems", Kind: stateward.UnknownFunction},
 			stateward.Unknown{Subject: "warnings", Kind: stateward.UnknownDepth},
 			stateward.Unknown{Subject: `environment.persistence."/persist".directories[0].mode`, Kind: stateward.UnknownForm, Message: `mode "999" is not octal`})}, []string{
-			`warning environment.persistence."/persist".directories[0].mode [] environment.persistence."/persist".directories[0].mode is not understood: mode "999" is not octal; needed by SW101, SW102, SW103, SW104, SW105, SW106, SW108, SW109, SW110, SW111, SW112, SW113, SW114, SW115`,
-			"warning fileSystems [] fileSystems is a function; needed by SW101, SW106, SW107, SW108, SW109, SW110, SW115",
-			"warning services.a.dataDir [] services.a.dataDir could not be evaluated: x y; needed by SW101, SW112, SW114",
+			`warning environment.persistence."/persist".directories[0].mode [] environment.persistence."/persist".directories[0].mode is not understood: mode "999" is not octal; needed by SW101, SW102, SW103, SW104, SW105, SW106, SW108, SW109, SW110, SW111, SW112, SW113, SW114, SW115, SW118, SW119, SW120`,
+			"warning fileSystems [] fileSystems is a function; needed by SW101, SW106, SW107, SW108, SW109, SW110, SW115, SW118, SW119",
+			"warning services.a.dataDir [] services.a.dataDir could not be evaluated: x y; needed by SW101, SW112, SW114, SW120",
 			"warning warnings [] warnings is nested too deeply to be read; needed by SW602"}},
 		{"N6 what nothing needs", "SW603", []part{unknowns(thrown("systemd.services.a.after"), thrown("systemd.services.a.serviceConfig.Type"),
 			thrown("services.sanoid"), thrown("services.sanoid.datasets"), thrown("services.restic.backups.a.timerConfig.OnCalendar[0]"))}, nil},
@@ -382,11 +382,11 @@ func TestChecks(t *testing.T) {
 			[]string{"warning servicesX [] servicesX could not be evaluated: it throws; needed by every check"}},
 		{"N6 what lies above an option that nothing needs", "SW603", []part{unknowns(thrown("services.restic.backups"), thrown("users"))}, []string{
 			"warning services.restic.backups [] services.restic.backups could not be evaluated: it throws; needed by SW104, SW112, SW114, SW604",
-			"warning users [] users could not be evaluated: it throws; needed by SW101, SW103, SW106, SW110, SW111, SW112"}},
+			"warning users [] users could not be evaluated: it throws; needed by SW101, SW103, SW106, SW110, SW111, SW112, SW119"}},
 		{"N6 a unit whose name looks like an option", "SW603", []part{unknowns(thrown(`systemd.services."a.after".serviceConfig.StateDirectory`))},
-			[]string{`warning systemd.services."a.after".serviceConfig.StateDirectory [] systemd.services."a.after".serviceConfig.StateDirectory could not be evaluated: it throws; needed by SW101, SW104, SW105, SW111, SW112, SW114`}},
+			[]string{`warning systemd.services."a.after".serviceConfig.StateDirectory [] systemd.services."a.after".serviceConfig.StateDirectory could not be evaluated: it throws; needed by SW101, SW104, SW105, SW111, SW112, SW114, SW120`}},
 		{"N6 a whole tree", "SW603", []part{unknowns(thrown("systemd"))},
-			[]string{"warning systemd [] systemd could not be evaluated: it throws; needed by SW101, SW104, SW105, SW106, SW107, SW110, SW111, SW112, SW114"}},
+			[]string{"warning systemd [] systemd could not be evaluated: it throws; needed by SW101, SW104, SW105, SW106, SW107, SW110, SW111, SW112, SW114, SW118, SW119, SW120"}},
 
 		{"N1 nix path", "SW604", []part{job(func(j *stateward.Job) {
 			j.PasswordFile = stateward.Known(stateward.FileRef{Text: "/etc/nixos/pw", NixPath: true}, at("pw"))

@@ -14,9 +14,12 @@ import (
 // it. A service of which some state could not be had has a row whose path is
 // empty and whose state is unknown.
 //
+// What the host itself keeps has rows too, where its root is not kept: its SSH keys, its machine-id, homes.
+//
 // The tier answered here is "reboot".
 func Survival(h *stateward.Host) []stateward.SurvivalRow {
-	return survivalRows(stateRows(newStorage(h)))
+	s := newStorage(h)
+	return survivalRows(stateRows(s), s.hostState().rows)
 }
 
 // stateRow is a survival row with what the checks need of it.
@@ -246,14 +249,28 @@ func gravity(t stateward.TierState) int {
 	}
 }
 
-// survivalRows are the rows as they are reported.
-func survivalRows(rows []stateRow) []stateward.SurvivalRow {
-	out := make([]stateward.SurvivalRow, len(rows))
-	for i, r := range rows {
-		out[i] = stateward.SurvivalRow{
+// survivalRows are the rows as they are reported, those of the host among those of the services; both are sorted.
+func survivalRows(rows, own []stateRow) []stateward.SurvivalRow {
+	out := make([]stateward.SurvivalRow, 0, len(rows)+len(own))
+	for len(rows)+len(own) > 0 {
+		from := &rows
+		if len(rows) == 0 {
+			from = &own
+		} else if len(own) > 0 {
+			switch c := cmp.Or(cmp.Compare(rows[0].service.Name, own[0].service.Name), cmp.Compare(rows[0].path, own[0].path)); {
+			case c == 0:
+				own = own[1:] // a service of that name names the place itself
+				continue
+			case c > 0:
+				from = &own
+			}
+		}
+		r := &(*from)[0]
+		*from = (*from)[1:]
+		out = append(out, stateward.SurvivalRow{
 			Service: r.service.Name, Path: r.path, Origin: string(r.state.Source),
 			Tiers: map[stateward.Tier]stateward.TierResult{stateward.TierReboot: r.reboot},
-		}
+		})
 	}
 	return out
 }

@@ -206,29 +206,10 @@ func (f *facts) persistHint(r *stateRow) string {
 			return fmt.Sprintf("make %s survive, or move the state out of it", ms[0].by)
 		}
 	}
-	root := "/persist"
-	if len(f.roots) > 0 {
-		root = f.roots[0].Name
-	} else if off := f.disabledRoot(); off != "" {
-		return off + ".enable = true;"
-	}
-	option := stateward.OptionPath("environment", "persistence", root)
 	switch {
 	case varLibPrivate.Contains(p):
-		return fmt.Sprintf(`add { directory = "/var/lib/private"; mode = "0700"; } to %s.directories`, option)
-	case r.state.Kind == stateward.File:
-		return fmt.Sprintf("add %s to %s.files", nixString(r.path), option)
+		return f.persistElements(stateward.Directory, `{ directory = "/var/lib/private"; mode = "0700"; }`)
 	default:
-		return fmt.Sprintf("add %s to %s.directories", nixString(r.path), option)
+		return f.persistLine(r.state.Kind, r.path)
 	}
-}
-
-// disabledRoot is the option path of a persistence root that is switched off.
-func (f *facts) disabledRoot() string {
-	for _, r := range f.host.Persistence.Or(nil) {
-		if on, known := r.Enable.Get(); known && !on {
-			return stateward.OptionPath("environment", "persistence", r.Name)
-		}
-	}
-	return ""
 }

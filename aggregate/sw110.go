@@ -34,12 +34,9 @@ environment.persistence."/persist".directories = [ "/var/lib/nixos" ];
 		if len(dealt) == 0 && why == "" {
 			return nil
 		}
-		d := stateward.Diagnostic{Subject: "environment.persistence", Path: varLibNixos.String()}
-		if len(f.roots) > 0 {
-			d.Subject = stateward.OptionPath("environment", "persistence", f.roots[0].Name) + ".directories"
-			d.File, d.Line = f.roots[0].Origin.File, f.roots[0].Origin.Line
-		}
-		d.Hint = fmt.Sprintf("add %s to %s", nixString(varLibNixos.String()), d.Subject)
+		d := f.atPersistence("directories")
+		d.Path = varLibNixos.String()
+		d.Hint = f.persistLine(stateward.Directory, varLibNixos.String())
 		switch {
 		case r.State == stateward.SurvivalUnknown:
 			d.Severity = stateward.SeverityWarning

@@ -56,24 +56,28 @@ var needs = []struct {
 	prefix string
 	codes  []string
 }{
+	{"age", []string{"SW118"}},
 	{"assertions", []string{"SW601"}},
-	{"boot.initrd", []string{"SW101", "SW110", "SW115"}},
-	{"boot.kernelParams", []string{"SW101", "SW110", "SW115"}},
-	{"boot.zfs", []string{"SW101", "SW110"}},
-	{"disko", []string{"SW101", "SW106", "SW107", "SW108", "SW110", "SW115"}},
-	{"environment.persistence", []string{"SW101", "SW102", "SW103", "SW104", "SW105", "SW106", "SW108", "SW109", "SW110", "SW111", "SW112", "SW113", "SW114", "SW115"}},
-	{"fileSystems", []string{"SW101", "SW106", "SW107", "SW108", "SW109", "SW110", "SW115"}},
+	{"boot.initrd", []string{"SW101", "SW110", "SW115", "SW118", "SW119"}},
+	{"boot.kernelParams", []string{"SW101", "SW110", "SW115", "SW118", "SW119"}},
+	{"boot.zfs", []string{"SW101", "SW110", "SW118", "SW119"}},
+	{"disko", []string{"SW101", "SW106", "SW107", "SW108", "SW110", "SW115", "SW118", "SW119"}},
+	{"environment.persistence", []string{"SW101", "SW102", "SW103", "SW104", "SW105", "SW106", "SW108", "SW109", "SW110", "SW111", "SW112", "SW113", "SW114", "SW115", "SW118", "SW119", "SW120"}},
+	{"fileSystems", []string{"SW101", "SW106", "SW107", "SW108", "SW109", "SW110", "SW115", "SW118", "SW119"}},
 	{"qgroget.backups", []string{"SW104", "SW112", "SW114"}},
-	{"qgroget.serviceModules", []string{"SW101", "SW111", "SW112", "SW114"}},
-	{"qgroget.services", []string{"SW101", "SW111", "SW112", "SW114"}},
-	{"services", []string{"SW101", "SW112", "SW114"}},
+	{"qgroget.serviceModules", []string{"SW101", "SW111", "SW112", "SW114", "SW120"}},
+	{"qgroget.services", []string{"SW101", "SW111", "SW112", "SW114", "SW120"}},
+	{"services", []string{"SW101", "SW112", "SW114", "SW120"}},
 	{"services.borgbackup", []string{"SW104", "SW112", "SW114"}},
+	{"services.openssh", []string{"SW118"}},
 	{"services.restic", []string{"SW104", "SW112", "SW114", "SW604"}},
-	{"systemd.mounts", []string{"SW101", "SW106", "SW107", "SW110"}},
-	{"systemd.services", []string{"SW101", "SW104", "SW105", "SW111", "SW112", "SW114"}},
+	{"sops", []string{"SW118"}},
+	{"systemd.mounts", []string{"SW101", "SW106", "SW107", "SW110", "SW118", "SW119"}},
+	{"systemd.services", []string{"SW101", "SW104", "SW105", "SW111", "SW112", "SW114", "SW120"}},
+	{"systemd.timers", []string{"SW118"}},
 	{"users.groups", []string{"SW110"}},
-	{"users.users", []string{"SW101", "SW103", "SW106", "SW110", "SW111", "SW112"}},
-	{"virtualisation", []string{"SW101", "SW112"}},
+	{"users.users", []string{"SW101", "SW103", "SW106", "SW110", "SW111", "SW112", "SW119"}},
+	{"virtualisation", []string{"SW101", "SW112", "SW120"}},
 	{"warnings", []string{"SW602"}},
 }
 
@@ -104,9 +108,6 @@ var unread = [][]string{
 	{"qgroget", "serviceModules", "*", "middlewares"},
 	{"qgroget", "backups", "*", "exclude"}, {"qgroget", "backups", "*", "preBackup"}, {"qgroget", "backups", "*", "postBackup"},
 	{"qgroget", "backups", "*", "systemdUnits"}, {"qgroget", "backups", "*", "priority"}, {"qgroget", "backups", "*", "requireNetwork"},
-
-	{"users", "users", "*", "isNormalUser"},
-	{"services", "openssh"}, {"sops"}, {"age"},
 }
 
 // neededBy names the checks that read an option; it is empty where none does.

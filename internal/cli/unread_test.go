@@ -16,7 +16,6 @@ import (
 // unreadSections are read by no check yet: that they cannot be had is listed, and is no finding.
 var unreadSections = map[string]bool{
 	"services.sanoid": true, "services.syncoid": true,
-	"services.openssh.hostKeys": true, "sops.age.sshKeyPaths": true, "sops.age.keyFile": true, "sops.gnupg.sshKeyPaths": true, "age.identityPaths": true,
 }
 
 // A section that cannot be had is a warning, or is said to be read by no check: none of them vanishes.

@@ -39,6 +39,8 @@ func decode(n *dialect.Node, h *stateward.Host) {
 	}))
 	dialect.Merge(&h.Services, services(n, units.Or(nil)))
 
+	dialect.Merge(&h.Timers, timers(n.At("systemd", "timers")))
+
 	dialect.Merge(&h.Jobs, resticJobs(n.At("services", "restic", "backups")))
 	dialect.Merge(&h.Jobs, borgJobs(n.At("services", "borgbackup", "jobs")))
 	sanoid(n.At("services", "sanoid"), h)

@@ -127,6 +127,7 @@ in
         User = leaf; Group = leaf; DynamicUser = leaf; Type = leaf;
       };
     });
+    "systemd.timers" = attrsOf (fields { enable = leaf; timerConfig = fields { Persistent = leaf; }; });
     "services" = services;
 
     "virtualisation.oci-containers" = fields {

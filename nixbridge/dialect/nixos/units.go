@@ -41,3 +41,11 @@ func units(n *dialect.Node) stateward.Value[[]unit] {
 		return u, true
 	})
 }
+
+func timers(n *dialect.Node) stateward.Value[[]stateward.Timer] {
+	return dialect.AttrsOf(n, func(name string, n *dialect.Node) (stateward.Timer, bool) {
+		return stateward.Timer{
+			Name: name + ".timer", Enable: n.At("enable").Bool(), Persistent: n.At("timerConfig", "Persistent").BoolLike(), Origin: n.Origin(),
+		}, true
+	})
+}

@@ -6,5 +6,6 @@
       "/var/lib/sonarr"
       { directory = "/var/lib/sonarr/"; user = "sonarr"; group = "sonarr"; mode = "0750"; }
     ];
+    environment.persistence."/persist".files = [ "/etc/machine-id" ];
   };
 }

@@ -5,5 +5,6 @@
     environment.persistence."/persist".directories = [
       { directory = "/var/lib/sonarr"; user = "sonarr"; group = "sonarr"; mode = "0750"; }
     ];
+    environment.persistence."/persist".files = [ "/etc/machine-id" ];
   };
 }

@@ -6,5 +6,6 @@
     environment.persistence."/persist".directories = [
       { directory = "/var/lib/private"; mode = "0700"; }
     ];
+    environment.persistence."/persist".files = [ "/etc/machine-id" ];
   };
 }

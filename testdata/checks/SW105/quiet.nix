@@ -5,5 +5,6 @@
     environment.persistence."/persist".directories = [
       { directory = "/var/lib/private"; mode = "u=rwx,g=,o="; }
     ];
+    environment.persistence."/persist".files = [ "/etc/machine-id" ];
   };
 }

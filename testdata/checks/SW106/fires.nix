@@ -4,5 +4,6 @@
     fileSystems."/persist" = { device = "rpool/safe/persist"; fsType = "zfs"; neededForBoot = true; };
     fileSystems."/var/lib/postgresql" = { device = "rpool/safe/postgresql"; fsType = "zfs"; };
     environment.persistence."/persist".directories = [ "/var/lib/postgresql" ];
+    environment.persistence."/persist".files = [ "/etc/machine-id" ];
   };
 }

@@ -5,5 +5,6 @@
     users.users.sonarr = { group = "sonarr"; };
     users.groups.sonarr = { };
     environment.persistence."/persist".directories = [ "/var/lib/sonarr" ];
+    environment.persistence."/persist".files = [ "/etc/machine-id" ];
   };
 }

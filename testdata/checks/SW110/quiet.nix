@@ -6,5 +6,6 @@
     users.users.sonarr = { uid = 274; group = "sonarr"; };
     users.groups.sonarr.gid = 274;
     environment.persistence."/persist".directories = [ "/var/lib/sonarr" ];
+    environment.persistence."/persist".files = [ "/etc/machine-id" ];
   };
 }

@@ -8,5 +8,6 @@
     qgroget.services.sonarr.persistedData = [
       { directory = "/var/lib/sonarr"; user = "sonarr"; group = "media"; mode = "0750"; }
     ];
+    environment.persistence."/persist".files = [ "/etc/machine-id" ];
   };
 }

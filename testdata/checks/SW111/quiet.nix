@@ -8,5 +8,6 @@
     qgroget.services.sonarr.persistedData = [
       { directory = "/var/lib/sonarr"; user = "sonarr"; group = "media"; mode = "u=rwx,g=rx,o="; }
     ];
+    environment.persistence."/persist".files = [ "/etc/machine-id" ];
   };
 }

@@ -5,5 +5,6 @@
     qgroget.serviceModules.sonarr = { enable = true; domain = "home"; dataDir = "/var/lib/sonarr"; backupPaths = [ ]; };
     environment.persistence."/persist".directories = [ "/var/lib/sonarr" ];
     services.restic.backups.daily = { paths = [ "/var/lib/sonarr" ]; repository = "sftp:backup:/daily"; };
+    environment.persistence."/persist".files = [ "/etc/machine-id" ];
   };
 }

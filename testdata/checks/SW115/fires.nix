@@ -4,5 +4,6 @@
     fileSystems."/" = { device = "rpool/local/root"; fsType = "zfs"; };
     boot.initrd.postResumeCommands = "zfs rollback -r rpool/local/root@blank";
     environment.persistence."/persist".directories = [ "/var/lib/nixos" ];
+    environment.persistence."/persist".files = [ "/etc/machine-id" ];
   };
 }

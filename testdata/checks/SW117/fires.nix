@@ -5,5 +5,6 @@
     # Which dataset is rolled back is only known when the script runs.
     boot.initrd.postResumeCommands = ''zfs rollback -r "$(cat /etc/wiped)@blank"'';
     environment.persistence."/persist".directories = [ "/var/lib/nixos" ];
+    environment.persistence."/persist".files = [ "/etc/machine-id" ];
   };
 }

@@ -1,0 +1,230 @@
+package aggregate
+
+import (
+	"cmp"
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/stateward/stateward"
+)
+
+// Whose the rows of the host's own state are in the survival matrix.
+var (
+	hostSSH     = &stateward.Service{Name: "openssh"}
+	hostSecrets = &stateward.Service{Name: "secrets"}
+	hostNixOS   = &stateward.Service{Name: "nixos"}
+	hostHomes   = &stateward.Service{Name: "users"}
+)
+
+var (
+	machineID     = stateward.MustPath("/etc/machine-id")
+	varLibSystemd = stateward.MustPath("/var/lib/systemd")
+	systemdTimers = stateward.MustPath("/var/lib/systemd/timers")
+)
+
+// hostState is what the host keeps that belongs to no service: who it is, the ids that it dealt, when its timers ran, and
+// homes.
+type hostState struct {
+	rows []stateRow // sorted by service and path
+	// timers is nil where no timer catches up.
+	hostKeys, secretKeys     []*stateRow
+	machine, systemd, timers *stateRow
+	homes                    []home
+	// missed names the timers that catch up on what they missed.
+	missed []string
+}
+
+// home is the home of a person.
+type home struct {
+	*stateRow
+	user string
+}
+
+// hostState says what becomes of the host's own state. Nothing is said of a host without file systems, which
+// is no NixOS, or only the contract of one.
+func (s *storage) hostState() *hostState {
+	h := &hostState{}
+	if s.host.FileSystems.IsAbsent() {
+		return h
+	}
+	own := func(p stateward.AbsPath, kind stateward.EntryKind) *stateRow {
+		return s.hostRow(hostNixOS, stateward.NewEntry(p.String(), kind, stateward.Origin{}), stateward.SourceHost)
+	}
+	for _, e := range s.host.HostKeys.Or(nil) {
+		h.hostKeys = append(h.hostKeys, s.hostRow(hostSSH, e, stateward.SourceHostKeys))
+	}
+	for _, e := range s.host.SecretKeys.Or(nil) {
+		h.secretKeys = append(h.secretKeys, s.hostRow(hostSecrets, e, stateward.SourceSecretKeys))
+	}
+	h.machine = own(machineID, stateward.File)
+	if by := s.machineIDGiven(); by != "" {
+		h.machine.reboot = stateward.TierResult{State: stateward.SurvivalNotNeeded, By: by}
+	}
+	ids := own(varLibNixos, stateward.Directory)
+	if dealt, why := dealtIDs(s.host); len(dealt) == 0 && why == "" {
+		ids.reboot = stateward.TierResult{State: stateward.SurvivalNotNeeded, By: "every user and group has its id in the configuration"}
+	}
+	h.systemd = own(varLibSystemd, stateward.Directory)
+	s.readTimers(h)
+	if len(h.missed) > 0 {
+		h.timers = own(systemdTimers, stateward.Directory)
+	}
+	s.readHomes(h)
+
+	put := func(rows ...*stateRow) {
+		for _, r := range rows {
+			// On a root that is kept, that all of it survives goes without saying.
+			if r != nil && (s.root.Wiped != stateward.SurvivalNo || r.reboot.State == stateward.SurvivalNo || r.reboot.State == stateward.SurvivalUnknown) {
+				h.rows = append(h.rows, *r)
+			}
+		}
+	}
+	put(h.hostKeys...)
+	put(h.secretKeys...)
+	put(h.machine, ids, h.timers)
+	for _, at := range h.homes {
+		put(at.stateRow)
+	}
+	slices.SortStableFunc(h.rows, compareHostRows)
+	// A key that decrypts the secrets is mostly one of the host's: one row of the two is enough.
+	h.rows = slices.CompactFunc(h.rows, func(a, b stateRow) bool { return a.path == b.path && a.service == b.service })
+	return h
+}
+
+func compareHostRows(a, b stateRow) int {
+	return cmp.Or(cmp.Compare(a.service.Name, b.service.Name), cmp.Compare(a.path, b.path), compareStates(a.state, b.state))
+}
+
+func (s *storage) hostRow(of *stateward.Service, e stateward.Entry, source stateward.StateSource) *stateRow {
+	sp := &stateward.StatePath{Entry: *sound(&e), Source: source}
+	r := &stateRow{service: of, state: sp, path: sp.Text, reboot: s.rebootOf(sp)}
+	if sp.Problem == nil {
+		r.path = sp.Path.String()
+		if r.reboot.State != stateward.SurvivalYes {
+			if by, ok := s.linked(sp.Path); ok {
+				r.reboot = by
+			}
+		}
+	}
+	return r
+}
+
+// linked answers for a path that the configuration makes a symbolic link at every boot: what is behind it counts.
+func (s *storage) linked(p stateward.AbsPath) (stateward.TierResult, bool) {
+	for _, l := range s.host.Links.Or(nil) {
+		if l.At.Problem != nil || l.At.Path != p {
+			continue
+		}
+		text, ok := l.Target.Get()
+		if !ok {
+			why, _ := l.Target.Why()
+			return stateward.TierResult{State: stateward.SurvivalUnknown, By: cmp.Or(why.String(), l.Origin.Option+" names no target")}, true
+		}
+		if !strings.HasPrefix(text, "/") {
+			text = path.Join(p.Parent().String(), text)
+		}
+		target, err := stateward.ParsePath(text)
+		if err != nil || target == p {
+			return stateward.TierResult{State: stateward.SurvivalUnknown, By: fmt.Sprintf("%s links to %q", l.Origin.Option, text)}, true
+		}
+		r := s.reboot(target)
+		r.By = fmt.Sprintf("%s links to %s: %s", l.Origin.Option, target, r.By)
+		return r, true
+	}
+	return stateward.TierResult{}, false
+}
+
+// machineIDGiven says what gives the host its machine-id anew at every boot.
+func (s *storage) machineIDGiven() string {
+	for _, p := range s.host.Initrd.KernelParams.Or(nil) {
+		if strings.HasPrefix(p, "systemd.machine_id=") {
+			return "boot.kernelParams gives it by systemd.machine_id"
+		}
+	}
+	for _, t := range s.host.Tmpfiles.Or(nil) {
+		if t.At.Problem == nil && t.At.Path == machineID && t.Type != "" && strings.ContainsRune("fFCwL", rune(t.Type[0])) {
+			return t.Origin.Option + " makes it at every boot"
+		}
+	}
+	return ""
+}
+
+// choreTimers do work by which no data is kept: that one of them was missed loses nothing.
+var choreTimers = []string{"fstrim", "logrotate", "nix-gc", "nix-optimise", "nixos-upgrade", "systemd-tmpfiles-clean"}
+
+func (s *storage) readTimers(h *hostState) {
+	for _, t := range s.host.Timers.Or(nil) {
+		if on, known := t.Enable.Get(); known && !on {
+			continue
+		}
+		if catchesUp, _ := t.Persistent.Get(); !catchesUp {
+			continue
+		}
+		if name := strings.TrimSuffix(t.Name, ".timer"); !slices.Contains(choreTimers, name) {
+			h.missed = addSorted(h.missed, name)
+		}
+	}
+}
+
+// readHomes answers for the homes of people. Of a home in which some places are kept, the rest is meant to go.
+func (s *storage) readHomes(h *hostState) {
+	for _, u := range s.host.Users.Or(nil) {
+		normal, _ := u.Normal.Get()
+		text, ok := u.Home.Get()
+		if !normal || !ok || text == "/var/empty" {
+			continue
+		}
+		o := u.Origin
+		if o.Option == "" {
+			o.Option = stateward.OptionPath("users", "users", u.Name)
+		}
+		e := stateward.NewEntry(text, stateward.Directory, o)
+		r := s.hostRow(hostHomes, e, stateward.SourceHome)
+		if e.Problem == nil && r.reboot.State != stateward.SurvivalYes {
+			if n := s.placesBelow(e.Path); n > 0 {
+				r.reboot = stateward.TierResult{State: stateward.SurvivalNotNeeded, By: fmt.Sprintf("only %d places below it are kept", n)}
+				if n == 1 {
+					r.reboot.By = "only 1 place below it is kept"
+				}
+			}
+		}
+		h.homes = append(h.homes, home{stateRow: r, user: u.Name})
+	}
+}
+
+// placesBelow counts what is persisted or mounted strictly below p.
+func (s *storage) placesBelow(p stateward.AbsPath) int {
+	if !s.anythingBelow(p) {
+		return 0
+	}
+	n := 0
+	for q := range s.persisted {
+		if q.Below(p) {
+			n++
+		}
+	}
+	for q := range s.mounts {
+		if _, both := s.persisted[q]; q.Below(p) && !both {
+			n++
+		}
+	}
+	return n
+}
+
+// keepsNothing tells whether the host is meant to start anew each time, as an installation medium is: nothing is
+// persisted, and nothing that it names survives.
+func (f *facts) keepsNothing() bool {
+	if len(f.roots) > 0 || f.host.Persistence.IsUnknown() || f.root.Wiped != stateward.SurvivalYes {
+		return false
+	}
+	for _, rows := range [][]stateRow{f.rows, f.own.rows} {
+		for i := range rows {
+			if rows[i].reboot.State == stateward.SurvivalYes {
+				return false
+			}
+		}
+	}
+	return true
+}
