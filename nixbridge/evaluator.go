@@ -196,7 +196,10 @@ func (e *Evaluator) Evaluate(ctx context.Context, src Source) (*Evaluation, erro
 	}
 	s.progress(Event{Kind: EventHosts, Total: len(hosts)})
 
-	ev := &Evaluation{Nix: s.version, Source: src.Arg, Hosts: make([]*HostEvaluation, len(hosts))}
+	ev := &Evaluation{Nix: s.version, Source: src.Arg, Limited: s.limited, Hosts: make([]*HostEvaluation, len(hosts))}
+	if src.Kind == FileSource {
+		ev.Folder = s.root
+	}
 	var g errgroup.Group
 	var mu sync.Mutex
 	finished := 0
@@ -294,6 +297,7 @@ func (s *session) list(ctx context.Context) ([]hostPlace, error) {
 		if len(path) > 0 {
 			name = path[len(path)-1]
 		}
+		s.limited = true
 		return []hostPlace{{name, path}}, nil
 	}
 	if found.Inside {
@@ -305,6 +309,7 @@ func (s *session) list(ctx context.Context) ([]hostPlace, error) {
 			return nil, &MissingAttributeError{Source: s.src.Ref, Attribute: "host " + strconv.Quote(want), Names: found.Hosts}
 		}
 		found.Hosts = []string{want}
+		s.limited = true
 	}
 	if len(found.Hosts) == 0 {
 		return nil, &NoHostsError{Source: s.src.Arg}
@@ -321,6 +326,7 @@ func (s *session) wanted(hosts []hostPlace) ([]hostPlace, error) {
 	if len(s.Hosts) == 0 {
 		return hosts, nil
 	}
+	s.limited = true
 	var names []string
 	for _, h := range hosts {
 		names = append(names, h.name)

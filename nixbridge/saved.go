@@ -19,6 +19,11 @@ type Evaluation struct {
 	Nix string
 	// Source is the source as it was written.
 	Source string
+	// Folder is the folder relative to which the files of a .nix source are named: values may begin with it. It is empty
+	// for a flake, whose files are in the store.
+	Folder string
+	// Limited tells that not every host of the source was asked for, so one that is not here may still be there.
+	Limited bool
 	// Hosts are sorted by name.
 	Hosts []*HostEvaluation
 }
@@ -42,6 +47,16 @@ func (h *HostEvaluation) Tree(name string) *dialect.Value {
 	return nil
 }
 
+// DialectNames are the names of the dialects whose projections were evaluated, sorted.
+func (h *HostEvaluation) DialectNames() []string {
+	var names []string
+	for i := range h.tree.Len() {
+		name, _ := h.tree.Index(i)
+		names = append(names, name)
+	}
+	return names
+}
+
 // Select keeps the named hosts only. The error is a *[MissingAttributeError].
 func (ev *Evaluation) Select(names []string) error {
 	var have []string
@@ -53,6 +68,7 @@ func (ev *Evaluation) Select(names []string) error {
 			return &MissingAttributeError{Source: ev.Source, Attribute: "host " + strconv.Quote(n), Names: have}
 		}
 	}
+	ev.Limited = true
 	ev.Hosts = slices.DeleteFunc(ev.Hosts, func(h *HostEvaluation) bool { return !slices.Contains(names, h.Name) })
 	return nil
 }
@@ -112,6 +128,13 @@ func (ev *Evaluation) Write(w io.Writer) error {
 	b = dialect.AppendString(b, ev.Nix)
 	b = append(b, ",\"source\":"...)
 	b = dialect.AppendString(b, ev.Source)
+	if ev.Folder != "" {
+		b = append(b, ",\"folder\":"...)
+		b = dialect.AppendString(b, ev.Folder)
+	}
+	if ev.Limited {
+		b = append(b, ",\"limited\":true"...)
+	}
 	b = append(b, ",\"hosts\":["...)
 	for i, h := range ev.Hosts {
 		if i > 0 {
@@ -246,7 +269,14 @@ func (d *savedReader) evaluation(v *dialect.Value) *Evaluation {
 		d.fail("version", "version %d is not known", n)
 		d.err.hint = "this stateward reads version " + strconv.Itoa(savedVersion) + ": update it, or write the evaluation anew"
 	}
-	ev := &Evaluation{Nix: d.text(v, "", "nix", true), Source: d.text(v, "", "source", true)}
+	ev := &Evaluation{Nix: d.text(v, "", "nix", true), Source: d.text(v, "", "source", true), Folder: d.text(v, "", "folder", false)}
+	switch f := v.Get("limited"); f.Kind() {
+	case dialect.Absent:
+	case dialect.Bool:
+		ev.Limited = f.Text() == "true"
+	default:
+		d.fail("limited", "expected %s, found %s", dialect.Bool, f.Kind())
+	}
 	hosts := v.Get("hosts")
 	if hosts.Kind() != dialect.List {
 		d.fail("hosts", "expected %s, found %s", dialect.List, hosts.Kind())

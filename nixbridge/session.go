@@ -31,7 +31,9 @@ type session struct {
 	// root is the flake's folder, repo the folder that nix copies for it; empty where they are not on this machine.
 	root, repo string
 	inputs     []lockedInput
-	files      sync.Map
+	// limited tells that the source may have more hosts than were asked for.
+	limited bool
+	files   sync.Map
 }
 
 // maxOutput bounds what one nix may print.

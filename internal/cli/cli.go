@@ -8,10 +8,11 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"strings"
 
 	"github.com/mattn/go-isatty"
 	"github.com/spf13/cobra"
+
+	"github.com/stateward/stateward/internal/text"
 )
 
 // Exit statuses, the same everywhere. The first that applies is returned, in the
@@ -138,31 +139,11 @@ func printError(w io.Writer, err error) {
 
 // printable keeps a text that came out of a configuration from steering the
 // terminal: control characters become visible, line breaks are indented.
-func printable(s string) string {
-	var b strings.Builder
-	for _, r := range strings.TrimRight(s, "\n") {
-		switch {
-		case r == '\n':
-			b.WriteString("\n    ")
-		case r == '\t':
-			b.WriteByte(' ')
-		case r < 0x20 || r == 0x7f || r >= 0x80 && r < 0xa0 || isBidi(r):
-			fmt.Fprintf(&b, "\\x%02x", r)
-		default:
-			b.WriteRune(r)
-		}
-	}
-	return b.String()
-}
+func printable(s string) string { return text.Printable(s) }
 
 // inLine is printable for what must stay on its line: a name with a line break
 // must not look like a finding of its own.
-func inLine(s string) string { return printable(strings.ReplaceAll(s, "\n", `\n`)) }
-
-// isBidi tells the characters that reorder what a terminal shows.
-func isBidi(r rune) bool {
-	return r >= 0x202a && r <= 0x202e || r >= 0x2066 && r <= 0x2069 || r == 0x200e || r == 0x200f
-}
+func inLine(s string) string { return text.Line(s) }
 
 func newRoot(env Env) *cobra.Command {
 	cmd := &cobra.Command{
@@ -190,6 +171,6 @@ saved evaluation ("hosts.json", or "-" for standard input). It defaults to ".".
 	}
 	cmd.SetVersionTemplate("stateward {{.Version}}\n")
 	cmd.CompletionOptions.DisableDefaultCmd = true
-	cmd.AddCommand(newCheck(env), newPlan(env), newEval(env), newExplain(env), newVersion(env))
+	cmd.AddCommand(newCheck(env), newPlan(env), newEval(env), newGolden(env), newExplain(env), newVersion(env))
 	return cmd
 }

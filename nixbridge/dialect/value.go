@@ -186,12 +186,15 @@ func (v *Value) eachUnknown(path []string, f func([]string, *Value)) {
 	}
 }
 
-// EachText replaces every string at or below the value.
+// EachText replaces every string at or below the value, those of markers included.
 func (v *Value) EachText(f func(string) string) {
 	switch v.Kind() {
 	case String:
 		v.text = f(v.text)
-	case List, Attrs:
+	case PathValue, Derivation:
+		v.text = f(v.text)
+		fallthrough
+	case List, Attrs, Unknown:
 		for i := range v.kids {
 			v.kids[i].value.EachText(f)
 		}
@@ -233,7 +236,7 @@ func (v *Value) AppendJSON(b []byte) []byte {
 			if i > 0 {
 				b = append(b, ',')
 			}
-			b = AppendString(b, escapeKey(v.kids[i].name))
+			b = AppendString(b, EscapeKey(v.kids[i].name))
 			b = append(b, ':')
 			b = v.kids[i].value.AppendJSON(b)
 		}
@@ -254,8 +257,9 @@ func (v *Value) appendMarker(b []byte, marker string) []byte {
 	return append(b, '}')
 }
 
-// escapeKey mirrors `escape` in probe.nix.
-func escapeKey(name string) string {
+// EscapeKey is how an attribute name is written in JSON, so that it cannot pass for a marker. It mirrors `escape` in
+// probe.nix.
+func EscapeKey(name string) string {
 	if name == "outPath" || name == "__toString" || strings.HasPrefix(name, markerKey) {
 		return escapePrefix + name
 	}
@@ -295,4 +299,41 @@ func AppendString(b []byte, s string) []byte {
 		from = i
 	}
 	return append(append(b, s[from:]...), '"')
+}
+
+// Without returns a copy of a host's tree in which the part of that name is missing from every dialect.
+func (v *Value) Without(part string) *Value {
+	c := v.Copy()
+	for i := range c.kids {
+		d := &c.kids[i].value
+		if d.kind == Attrs {
+			d.kids = slices.DeleteFunc(d.kids, func(m member) bool { return m.name == part })
+		}
+	}
+	return c
+}
+
+// Filter returns a list or set with those elements or attributes only that keep says; any other value as it is.
+// What is below them is shared.
+func (v *Value) Filter(keep func(name string, value *Value) bool) *Value {
+	if v.Kind() != List && v.Kind() != Attrs {
+		return v
+	}
+	out := &Value{kind: v.kind}
+	for i := range v.kids {
+		if keep(v.kids[i].name, &v.kids[i].value) {
+			out.kids = append(out.kids, v.kids[i])
+		}
+	}
+	return out
+}
+
+// Copy returns a value that shares nothing with v.
+func (v *Value) Copy() *Value {
+	c := *v
+	c.kids = slices.Clone(v.kids)
+	for i := range c.kids {
+		c.kids[i].value = *c.kids[i].value.Copy()
+	}
+	return &c
 }
