@@ -3,7 +3,6 @@ package cli
 import (
 	"errors"
 	"fmt"
-	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -104,9 +103,7 @@ func compareGolden(env Env, r *flaketest.Rendering, dir string) error {
 		return withStatus(StatusStep, err)
 	}
 	for _, d := range diffs {
-		for line := range strings.Lines(d.String()) {
-			fmt.Fprintln(env.Stdout, inLine(strings.TrimSuffix(line, "\n")))
-		}
+		fmt.Fprint(env.Stdout, d.Printable())
 	}
 	if len(diffs) > 0 {
 		fmt.Fprintf(env.Stderr, "stateward: %s in %s\n  hint: if they are meant, write them with stateward golden --update\n",

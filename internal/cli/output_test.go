@@ -32,6 +32,7 @@ func TestUnwrittenOutputIsNoSuccess(t *testing.T) {
 	for _, args := range [][]string{
 		{"check", saved}, {"check", saved, "--host", "forge"}, {"check", saved, "-o", "json"},
 		{"plan", "persistence", saved}, {"plan", "persistence", saved, "--host", "forge", "-o", "nix"},
+		{"golden", saved, t.TempDir()}, {"golden", "--update", saved, t.TempDir()},
 		{"explain"}, {"explain", "SW101"}, {"version"}, {"eval", "examples/homelab", "--cache-dir", cache, "-q"},
 	} {
 		t.Run(strings.Join(args[:1], " "), func(t *testing.T) {

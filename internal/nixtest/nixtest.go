@@ -26,6 +26,9 @@ type Nix struct {
 	path string
 }
 
+// Path is the program.
+func (n Nix) Path() string { return n.path }
+
 // All returns the versions to test with: the programs of STATEWARD_TEST_NIX,
 // separated by colons, or else the one in PATH.
 func All(tb testing.TB) []Nix {

@@ -13,6 +13,8 @@ import (
 	"strings"
 
 	"github.com/rogpeppe/go-internal/diff"
+
+	"github.com/stateward/stateward/internal/text"
 )
 
 // DirError says why a folder cannot hold golden files, or not these.
@@ -76,6 +78,15 @@ func (d Difference) String() string {
 		return fmt.Sprintf("%s is stale: there is no such file of host %s any more\n", d.File, d.Host)
 	}
 	return d.Text
+}
+
+// Printable is String with every control character visible: a file may hold anything.
+func (d Difference) Printable() string {
+	var b strings.Builder
+	for line := range strings.Lines(d.String()) {
+		b.WriteString(text.Line(strings.TrimSuffix(line, "\n")) + "\n")
+	}
+	return b.String()
 }
 
 // Changes says what [Rendering.Update] did, sorted.

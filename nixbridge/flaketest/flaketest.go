@@ -109,10 +109,10 @@ func Golden(t TB, source, dir string, opts ...Options) {
 	if len(diffs) > 0 {
 		var b strings.Builder
 		for _, d := range diffs {
-			b.WriteString(d.String())
+			b.WriteString(d.Printable())
 		}
-		t.Errorf("flaketest: %s evaluates to something else than %s holds\n%s\n  if that is meant: %s",
-			source, dir, text.Printable(b.String()), rerun(t))
+		t.Errorf("flaketest: %s evaluates to something else than %s holds\n%s  if that is meant: %s",
+			source, dir, b.String(), rerun(t))
 	}
 }
 

@@ -221,7 +221,7 @@ func persistence(h *stateward.Host, s scrub) []byte {
 					if e.From == aggregate.FromHost {
 						services[e.Path.String()] = e.Services
 					} else if !resolved {
-						missing = append(missing, p.block(entryText(e.Entry, e.Services)))
+						missing = append(missing, p.block(entryText("missing", e.Entry, e.Services)))
 					}
 				}
 				for _, n := range r.Notes {
@@ -233,7 +233,7 @@ func persistence(h *stateward.Host, s scrub) []byte {
 		var entries []string
 		for _, list := range []stateward.Value[[]stateward.Entry]{root.Directories, root.Files} {
 			for _, e := range list.Or(nil) {
-				entries = append(entries, p.block(entryText(e, services[e.Path.String()])))
+				entries = append(entries, p.block(entryText(e.Kind.String(), e, services[e.Path.String()])))
 			}
 			if why, unknown := list.Why(); unknown {
 				entries = append(entries, p.block("unknown    "+unknownText(why)))
@@ -241,7 +241,7 @@ func persistence(h *stateward.Host, s scrub) []byte {
 		}
 		if root.Directories.IsUnknown() || root.Files.IsUnknown() {
 			for _, e := range root.Seen {
-				entries = append(entries, p.block(entryText(e, services[e.Path.String()])))
+				entries = append(entries, p.block(entryText(e.Kind.String(), e, services[e.Path.String()])))
 			}
 		}
 		if len(entries) == 0 {
@@ -253,7 +253,7 @@ func persistence(h *stateward.Host, s scrub) []byte {
 		p.WriteString("\nno persistence root\n")
 	}
 	if len(missing) > 0 {
-		p.WriteString("\nmissing: services need it, and nothing holds it\n")
+		p.WriteString("\nservices need these, and nothing holds them\n")
 		p.blocks(1, missing)
 	}
 	if len(notes) > 0 {
@@ -271,12 +271,12 @@ func rootTitle(r stateward.PersistenceRoot) string {
 	return words(" ", string(r.Module), r.Name)
 }
 
-func entryText(e stateward.Entry, services []string) string {
+func entryText(word string, e stateward.Entry, services []string) string {
 	path := e.Text
 	if e.Problem == nil && !e.Path.IsZero() {
 		path = e.Path.String()
 	}
-	s := fmt.Sprintf("%-9s  %s", e.Kind, path)
+	s := fmt.Sprintf("%-9s  %s", word, path)
 	rare := e.Rare()
 	owner := ownerText(e.User)
 	if g := ownerText(e.Group); g != "" {

@@ -13,7 +13,7 @@ import (
 )
 
 // evaluated writes what was read of a host as JSON, one value a line. What the configuration does not have is left out, and so are
-// assertions that hold and the settings of services that are off: both come and go with every nixpkgs.
+// empty lists, assertions that hold, and services that are off: they say nothing, and come and go with every nixpkgs.
 // Values that JSON cannot say are written as docs/evaluation-format.md has them.
 func evaluated(he *nixbridge.HostEvaluation, h *stateward.Host, s scrub) []byte {
 	w := &valueWriter{scrub: s}
@@ -81,10 +81,7 @@ func (w *valueWriter) sections(v *dialect.Value) {
 	var attrs []attr
 	for i := range v.Len() {
 		name, s := v.Index(i)
-		switch name {
-		case "assertions":
-			s = s.Filter(func(_ string, a *dialect.Value) bool { return a.Get("assertion").Text() != "true" })
-		case "services":
+		if name == "services" {
 			s = s.Filter(func(_ string, a *dialect.Value) bool { return a.Get("enable").Text() != "false" })
 		}
 		attrs = append(attrs, attr{name, s})
@@ -119,6 +116,7 @@ func (w *valueWriter) value(v *dialect.Value, depth int) {
 }
 
 func (w *valueWriter) list(v *dialect.Value, depth int) {
+	v = v.Filter(func(_ string, e *dialect.Value) bool { return e.Kind() != dialect.Absent })
 	if v.Len() == 0 {
 		w.WriteString("[]")
 		return
@@ -138,7 +136,7 @@ func (w *valueWriter) list(v *dialect.Value, depth int) {
 
 // attrs writes an object: keys sorted, as they are written, what is absent left out.
 func (w *valueWriter) attrs(attrs []attr, depth int) {
-	attrs = slices.DeleteFunc(attrs, func(a attr) bool { return a.value.Kind() == dialect.Absent })
+	attrs = slices.DeleteFunc(attrs, func(a attr) bool { return saysNothing(a.value) })
 	for i := range attrs {
 		attrs[i].name = w.scrub(attrs[i].name)
 	}
@@ -173,6 +171,18 @@ func (w *valueWriter) attrs(attrs []attr, depth int) {
 	}
 	w.newline(depth)
 	w.WriteByte('}')
+}
+
+func saysNothing(v *dialect.Value) bool {
+	if v.Kind() != dialect.List {
+		return v.Kind() == dialect.Absent
+	}
+	for i := range v.Len() {
+		if _, e := v.Index(i); e.Kind() != dialect.Absent {
+			return false
+		}
+	}
+	return true
 }
 
 // apart is a value as it is written by itself.
