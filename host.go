@@ -42,7 +42,8 @@ type Host struct {
 	Units Value[[]Unit]
 	// FileSystems holds `fileSystems`.
 	FileSystems Value[[]FileSystem]
-	// Mounts holds `systemd.mounts`, which `fileSystems` does not show.
+	// Mounts holds `systemd.mounts`, which `fileSystems` does not show, and `boot.initrd.systemd.mounts` with what
+	// that makes of the booted system: "/sysroot" is cut off, and NeededForBoot is true.
 	Mounts Value[[]FileSystem]
 	// Datasets holds the ZFS datasets that the options themselves declare, such
 	// as `disko.devices.zpool.<pool>.datasets`.
@@ -118,9 +119,17 @@ type PersistenceRoot struct {
 	Name string
 	// Module is Impermanence where it is empty.
 	Module PersistenceModule
-	// Path is `persistentStoragePath`, which defaults to the name.
+	// Path is `persistentStoragePath`, which defaults to the name. It is absent where nothing is known of a root
+	// but that there may be one: see Directories.
 	Path   Value[AbsPath]
 	Enable Value[bool]
+	// Home is that of the user below which all entries of a root of home-manager lie; absent for other roots.
+	Home Value[AbsPath]
+	// HideMounts and AllowTrash are Impermanence's `hideMounts` and `allowTrash` where they are true.
+	HideMounts Value[bool]
+	AllowTrash Value[bool]
+	// MountOptions is Preservation's `commonMountOptions`, with commas between them; absent where there are none.
+	MountOptions Value[string]
 	// Directories and Files hold the system's entries and, with paths joined to
 	// their homes, those of `users.<name>`.
 	Directories Value[[]Entry]
@@ -128,6 +137,31 @@ type PersistenceRoot struct {
 	// Seen holds what is known of Directories and Files where they are unknown as a whole.
 	Seen   []Entry
 	Origin Origin
+}
+
+// Option is the option path of the root.
+func (r PersistenceRoot) Option() string {
+	switch r.Module {
+	case Preservation:
+		return OptionPath("preservation", "preserveAt", r.Name)
+	case HomeManager:
+		return r.Origin.Option
+	default:
+		return OptionPath("environment", "persistence", r.Name)
+	}
+}
+
+// StoredAt is where the data of an entry of the root really is.
+func (r PersistenceRoot) StoredAt(e Entry) Value[AbsPath] {
+	rare := e.Rare()
+	if !rare.Kept.IsAbsent() {
+		return rare.Kept
+	}
+	storage := rare.Storage
+	if storage.IsAbsent() {
+		storage = r.Path
+	}
+	return MapValue(storage, func(at AbsPath) (AbsPath, error) { return at.Mount(e.Path), nil })
 }
 
 // Initrd holds what the initial ramdisk runs, as far as it can wipe or mount.

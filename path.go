@@ -246,10 +246,29 @@ type EntrySpecial struct {
 	HideMount  Value[bool]
 	AllowTrash Value[bool]
 	Storage    Value[AbsPath]
-	// How is `how` of Preservation, "bindmount" or "symlink"; absent for a bind mount.
+	// Kept is where the data of this very entry is, if that is neither below the root nor below Storage by the
+	// entry's own path: older home-manager modules of Impermanence leave the home out of it.
+	Kept Value[AbsPath]
+	// How is absent for a bind mount that the system makes. Else it is "symlink", or "bindfs" for what the user's
+	// own session mounts (older home-manager modules of Impermanence).
 	How Value[string]
-	// InInitrd is `inInitrd` of Preservation: the entry is there before the initrd ends.
+	// InInitrd is `inInitrd` of Preservation: the entry is there before the initrd ends. Absent where it is false.
 	InInitrd Value[bool]
+	// LinkTarget is `createLinkTarget` of Preservation; absent where it is false.
+	LinkTarget Value[bool]
+	// MountOptions is the whole of Preservation's `mountOptions`, with commas between them; absent where they are
+	// those that the module and the root give.
+	MountOptions Value[string]
+	// Parent is owner and mode of the directory above, by `parent` of Preservation where `configureParent` is on, and
+	// by `parentDirectory` of a file of Impermanence; nil where it is left to the defaults.
+	Parent *EntryParent
+}
+
+// EntryParent is what an entry asks for the directory above it. Each is absent where it is left to the default.
+type EntryParent struct {
+	User  Value[Owner]
+	Group Value[Owner]
+	Mode  Value[Mode]
 }
 
 // Rare returns the settings that few entries have; all are absent where there are none.

@@ -18,18 +18,10 @@ func (s *storage) systemRoot() (*persistenceRoot, bool) {
 	return nil, false
 }
 
-// rootOption is the option path of a persistence root, in the module that makes it.
-func rootOption(r stateward.PersistenceRoot) string {
-	if r.Module == stateward.Preservation {
-		return stateward.OptionPath("preservation", "preserveAt", r.Name)
-	}
-	return stateward.OptionPath("environment", "persistence", r.Name)
-}
-
 // persistOption is the option path of the root that advice is given for.
 func (s *storage) persistOption() string {
 	if r, ok := s.systemRoot(); ok {
-		return rootOption(r.PersistenceRoot)
+		return r.Option()
 	}
 	return stateward.OptionPath("environment", "persistence", "/persist")
 }
@@ -40,7 +32,7 @@ func (s *storage) atPersistence(list string) stateward.Diagnostic {
 	if !ok {
 		return stateward.Diagnostic{Subject: "environment.persistence"}
 	}
-	return stateward.Diagnostic{Subject: rootOption(r.PersistenceRoot) + "." + list, File: r.Origin.File, Line: r.Origin.Line}
+	return stateward.Diagnostic{Subject: r.Option() + "." + list, File: r.Origin.File, Line: r.Origin.Line}
 }
 
 // persistLine is the line to write that persists paths, which are directories or files. Lists of modules are
@@ -67,12 +59,16 @@ func (s *storage) persistElements(kind stateward.EntryKind, elements ...string) 
 	return fmt.Sprintf("%s.%s = [ %s ];", s.persistOption(), list, strings.Join(elements, " "))
 }
 
-// disabledRoot is the option path of a persistence root that is switched off.
+// disabledRoot is the option path of what is switched off: a persistence root, or all of Preservation.
 func (s *storage) disabledRoot() string {
 	var off []string
 	for _, r := range s.host.Persistence.Or(nil) {
 		if on, known := r.Enable.Get(); known && !on && r.Module != stateward.HomeManager {
-			off = append(off, rootOption(r))
+			option := r.Option()
+			if r.Module == stateward.Preservation {
+				option = "preservation"
+			}
+			off = append(off, option)
 		}
 	}
 	if len(off) == 0 {

@@ -137,6 +137,33 @@ func persistIn(root string, kind stateward.EntryKind, entries ...any) part {
 	}
 }
 
+// ofModule makes a root that is there one of another module.
+func ofModule(root string, m stateward.PersistenceModule) part {
+	return changeRoot(root, func(r *stateward.PersistenceRoot) {
+		r.Module = m
+		if m == stateward.HomeManager {
+			r.Origin = at("home-manager", "users", "ada", "home", "persistence", root)
+			r.Home = known(stateward.MustPath("/home/ada"))
+		}
+	})
+}
+
+// rare is an entry with what few have.
+func rare(path string, s stateward.EntrySpecial) stateward.Entry {
+	e := owned(path, "", "", "")
+	e.Special = &s
+	return e
+}
+
+// inInitrd is a mount of boot.initrd.systemd.mounts.
+func inInitrd(where, what string, options ...string) part {
+	return func(h *stateward.Host) {
+		f := mounted(where, what, "none", options...)
+		f.Origin = at("boot", "initrd", "systemd", "mounts")
+		push(&h.Mounts, f)
+	}
+}
+
 // contract is an enabled service of the contract: the first path is its dataDir,
 // the others are its backupPaths.
 func contract(name string, paths ...any) stateward.Service {

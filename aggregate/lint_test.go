@@ -173,6 +173,10 @@ func TestChecks(t *testing.T) {
 			"error " + persistence + "[3] [/x] /x is persisted twice, here and by " + persistence + "[1]"}},
 		{"P2 in two roots", "SW103", []part{fileSystem("/cold", "/dev/c", "ext4"), persist("/persist", "/x"), persist("/cold", "/x")},
 			[]string{"error " + persistence + "[1] [/x] /x is persisted in two roots, /cold and /persist"}},
+		{"P2 by the host and by home-manager", "SW103", []part{persist("/persist", "/home/ada/x"), persist("/home", rare("/home/ada/x", stateward.EntrySpecial{OfUser: "ada"})), ofModule("/home", stateward.HomeManager)},
+			[]string{`error environment.persistence."/persist".directories[1] [/home/ada/x] /home/ada/x is persisted in two roots, /home and /persist`}},
+		{"Preservation mounts it once", "SW103", []part{persist("/persist", "/x", "/x/"), ofModule("/persist", stateward.Preservation)},
+			[]string{`warning environment.persistence."/persist".directories[2] [/x] /x is persisted twice, here and by environment.persistence."/persist".directories[1]`}},
 		{"once each", "SW103", []part{persist("/persist", "/x", "/y")}, nil},
 
 		{"P3 the link is persisted", "SW104", []part{stateUnit("a", known(true), "a"), persist("/persist", "/var/lib/a")},
@@ -251,6 +255,8 @@ func TestChecks(t *testing.T) {
 		{"P6 dataset that fileSystems mounts in time", "SW109", []part{dataset("rpool/cold", "/cold"), fileSystem("/cold", "rpool/cold", "zfs", "zfsutil"), persist("/cold")}, nil},
 		{"P6 storage of an entry is mounted late", "SW109", []part{needed(mounted("/cold", "/dev/c", "ext4"), known(false)), persist("/persist", storedAt("/x", known(stateward.MustPath("/cold/y"))))},
 			[]string{`error fileSystems."/cold".neededForBoot [/cold] fileSystems."/cold" holds the storage /cold/y of the persisted path /x and is not needed for boot: it is mounted too late`}},
+		{"P6 the initrd mounts it in time", "SW109", []part{inInitrd("/cold", "/dev/c"), persist("/cold")}, nil},
+		{"what home-manager links in the session may be mounted late", "SW109", []part{needed(mounted("/cold", "/dev/c", "ext4"), known(false)), persist("/cold", rare("/home/ada/x", stateward.EntrySpecial{OfUser: "ada", How: known("symlink")})), ofModule("/cold", stateward.HomeManager)}, nil},
 		{"P6 needed", "SW109", []part{fileSystem("/cold", "/dev/c", "ext4"), persist("/cold", "/x")}, nil},
 		{"P6 always needed", "SW109", []part{needed(mounted("/var/lib", "/dev/c", "ext4"), known(false)), persist("/var/lib/cold", "/var/lib/x")}, nil},
 

@@ -9,10 +9,16 @@ import (
 	"github.com/stateward/stateward"
 )
 
+// The options that mount units come from.
+const (
+	unitMounts   = "systemd.mounts"
+	initrdMounts = "boot.initrd.systemd.mounts"
+)
+
 type mount struct {
 	at     stateward.AbsPath
 	by     string // for people: `fileSystems."/srv"`
-	option string // "fileSystems", "systemd.mounts"; empty for a dataset
+	option string // "fileSystems", unitMounts, initrdMounts; empty for a dataset
 	fs     stateward.FileSystem
 	zfs    *stateward.Dataset
 	origin stateward.Origin
@@ -22,12 +28,19 @@ type mount struct {
 
 func (s *storage) addFileSystems(v stateward.Value[[]stateward.FileSystem], option string) {
 	s.noteUnknown(v.Why())
+	of := option
 	for _, f := range v.Or(nil) {
 		f.MountPoint = *sound(&f.MountPoint)
+		if option = of; of == unitMounts && strings.HasPrefix(f.Origin.Option, initrdMounts) {
+			option = initrdMounts
+		}
 		if on, known := f.Enable.Get(); known && !on {
 			continue
 		}
 		if f.MountPoint.Problem != nil {
+			if option != "fileSystems" && climbs(f.MountPoint.Text) {
+				continue // systemd refuses a unit whose Where= is not normalised
+			}
 			if fsType, ok := f.FSType.Get(); !ok || fsType != "swap" {
 				s.blind = firstText(s.blind, f.MountPoint.Problem.Error())
 			}
@@ -45,6 +58,10 @@ func (s *storage) addFileSystems(v stateward.Value[[]stateward.FileSystem], opti
 		}
 		s.mounts[at] = append(s.mounts[at], m)
 	}
+}
+
+func climbs(path string) bool {
+	return strings.HasPrefix(path, "/") && slices.Contains(strings.Split(path, "/"), "..")
 }
 
 // compareMounts orders what is mounted at one point: file systems, mount units, datasets.
@@ -308,7 +325,7 @@ func (s *storage) spares() map[stateward.AbsPath]bool {
 	for _, r := range s.roots {
 		spare(r.path)
 		for e := range r.entries() {
-			spare(e.Rare().Storage.Or(r.path))
+			spare(e.Rare().Kept.Or(e.Rare().Storage.Or(r.path)))
 		}
 	}
 	return s.spared

@@ -16,6 +16,8 @@ type persistenceRoot struct {
 	// by is its option path; under answers for what it is stored on.
 	by    string
 	under stateward.TierResult
+	// session tells that nothing of it is there before its user logs in, and so nothing of the host depends on it.
+	session bool
 }
 
 type persisted struct {
@@ -29,10 +31,15 @@ func (s *storage) addPersistence(v stateward.Value[[]stateward.PersistenceRoot])
 		if enabled, ok := r.Enable.Get(); ok && !enabled {
 			continue
 		}
-		s.noteUnknown(r.Enable.Why())
-		s.noteUnknown(r.Path.Why())
-		s.noteUnknown(r.Directories.Why())
-		s.noteUnknown(r.Files.Why())
+		for _, why := range []func() (stateward.Unknown, bool){r.Enable.Why, r.Path.Why, r.Directories.Why, r.Files.Why} {
+			u, unknown := why()
+			if home, ok := r.Home.Get(); ok && unknown {
+				// Whatever it is, it lies in the home.
+				s.blindHomes = append(s.blindHomes, blindHome{home, u.String()})
+				continue
+			}
+			s.noteUnknown(u, unknown)
+		}
 		path, ok := r.Path.Get()
 		if ok && path.IsZero() {
 			s.blind = firstText(s.blind, r.Origin.Option+" names no path")
@@ -41,9 +48,13 @@ func (s *storage) addPersistence(v stateward.Value[[]stateward.PersistenceRoot])
 		if !ok || r.Enable.IsUnknown() {
 			continue
 		}
-		by := stateward.OptionPath("environment", "persistence", r.Name)
 		loop := stateward.TierResult{State: stateward.SurvivalUnknown, By: "a loop of bind mounts at " + path.String()}
-		s.roots = append(s.roots, &persistenceRoot{PersistenceRoot: r, path: path, by: by, under: loop})
+		root := &persistenceRoot{PersistenceRoot: r, path: path, by: r.Option(), under: loop}
+		root.session = r.Module == stateward.HomeManager
+		for e := range root.entries() {
+			root.session = root.session && !e.Rare().How.IsAbsent()
+		}
+		s.roots = append(s.roots, root)
 	}
 	slices.SortStableFunc(s.roots, func(a, b *persistenceRoot) int {
 		return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.path.String(), b.path.String()), compareOrigins(a.Origin, b.Origin))
@@ -70,13 +81,13 @@ func (s *storage) addPersistence(v stateward.Value[[]stateward.PersistenceRoot])
 // over and over, and each of the paths below it asks.
 func distinct(es []persisted) []persisted {
 	type way struct {
-		root    *persistenceRoot
-		kind    stateward.EntryKind
-		storage string
+		root          *persistenceRoot
+		kind          stateward.EntryKind
+		storage, kept string
 	}
 	seen := map[way]bool{}
 	return slices.DeleteFunc(es, func(e persisted) bool {
-		w := way{e.root, e.entry.Kind, e.entry.Rare().Storage.String()}
+		w := way{e.root, e.entry.Kind, e.entry.Rare().Storage.String(), e.entry.Rare().Kept.String()}
 		again := seen[w]
 		seen[w] = true
 		return again
@@ -91,10 +102,14 @@ func (s *storage) dropBind(e *stateward.Entry, r *persistenceRoot) {
 	if !ok {
 		return
 	}
-	from := e.Rare().Storage.Or(r.path).Mount(at).String()
+	from, _ := r.StoredAt(*e).Get()
 	ms = slices.DeleteFunc(ms, func(m mount) bool {
 		device, ok := m.fs.Device.Get()
-		return ok && m.zfs == nil && m.fs.IsBind() && device == from
+		if !ok || m.zfs != nil || !m.fs.IsBind() {
+			return false
+		}
+		what, err := stateward.ParsePath(device)
+		return err == nil && what == from
 	})
 	if len(ms) == 0 {
 		delete(s.mounts, at)
@@ -136,11 +151,14 @@ func (s *storage) ofPersistence(entries []persisted, itself bool) (r stateward.T
 
 func (s *storage) ofEntry(e persisted) stateward.TierResult {
 	at, under := e.root.path, e.root.under
-	if why, unknown := e.entry.Rare().Storage.Why(); unknown {
-		return stateward.TierResult{State: stateward.SurvivalUnknown, By: why.String()}
-	}
-	if own, ok := e.entry.Rare().Storage.Get(); ok {
-		at, under = own, s.stored(own)
+	rare := e.entry.Rare()
+	for _, elsewhere := range []stateward.Value[stateward.AbsPath]{rare.Storage, rare.Kept} {
+		if why, unknown := elsewhere.Why(); unknown {
+			return stateward.TierResult{State: stateward.SurvivalUnknown, By: why.String()}
+		}
+		if own, ok := elsewhere.Get(); ok {
+			at, under = own, s.stored(own)
+		}
 	}
 	if under.State != stateward.SurvivalYes {
 		return stateward.TierResult{State: under.State, By: fmt.Sprintf("%s is stored at %s, and there: %s", e.root.by, at, under.By)}

@@ -24,7 +24,9 @@ type storage struct {
 	perhapsDynamic map[stateward.AbsPath]string
 	// blind says why not every mount or entry could be seen; empty when all were.
 	blind string
-	root  RootState
+	// blindHomes are homes in which not every entry could be seen.
+	blindHomes []blindHome
+	root       RootState
 	// onRoot answers for what lies on the root file system itself.
 	onRoot stateward.TierResult
 	// storedAt answers for the places where persisted state is really kept.
@@ -33,6 +35,11 @@ type storage struct {
 	spared map[stateward.AbsPath]bool
 	// outer holds every path above a mount or a persisted entry, once it was asked for.
 	outer map[stateward.AbsPath]struct{}
+}
+
+type blindHome struct {
+	home stateward.AbsPath
+	why  string
 }
 
 // maxBinds bounds how many bind mounts are followed from one path.
@@ -49,7 +56,7 @@ func newStorage(h *stateward.Host) *storage {
 		storedAt:       map[stateward.AbsPath]stateward.TierResult{},
 	}
 	s.addFileSystems(h.FileSystems, "fileSystems")
-	s.addFileSystems(h.Mounts, "systemd.mounts")
+	s.addFileSystems(h.Mounts, unitMounts)
 	s.addDatasets(h.Datasets)
 	s.addVolatileVar()
 	for at, ms := range s.mounts {
@@ -103,6 +110,11 @@ func (s *storage) seen(p stateward.AbsPath) stateward.TierResult {
 	}
 	if s.blind != "" {
 		return unknown(s.blind)
+	}
+	for _, h := range s.blindHomes {
+		if h.home.Contains(p) {
+			return unknown(h.why)
+		}
 	}
 	if pools, ok := s.host.ExtraPools.Get(); ok && len(pools) > 0 {
 		return unknown(fmt.Sprintf("pool %s of boot.zfs.extraPools mounts its datasets where their own mountpoint property says", pools[0]))

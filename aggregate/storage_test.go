@@ -248,6 +248,14 @@ func TestReboot(t *testing.T) {
 			r.Directories = unknown[[]stateward.Entry]("p.directories")
 			r.Seen = []stateward.Entry{stateward.NewEntry("/var/lib/app", stateward.Directory, at("p"))}
 		})}, "/var/lib/app", yes, `environment.persistence."/persist"`},
+		{"Preservation", []part{fileSystem("/keep", "/dev/k", "ext4"), persist("/keep", "/var/lib/app"), ofModule("/keep", stateward.Preservation)}, "/var/lib/app/x", yes, `preservation.preserveAt."/keep"`},
+		{"the mount that Preservation makes of an entry is no other", []part{persist("/persist", "/var/lib//app/"), ofModule("/persist", stateward.Preservation), inInitrd("/var/lib/app", "/persist/var/lib/app", "bind", "X-fstrim.notrim")}, "/var/lib/app", yes, `preservation.preserveAt."/persist"`},
+		{"a mount of the initrd", []part{inInitrd("/var/lib/app", "/dev/b")}, "/var/lib/app", yes, "boot.initrd.systemd.mounts at /var/lib/app"},
+		{"a unit that systemd refuses mounts nothing", []part{mountUnit("/srv/../var/lib/app", "/dev/b", "ext4")}, "/var/lib/app", no, `fileSystems."/" is a tmpfs`},
+		{"home-manager of older modules keeps it at a place of its own", []part{fileSystem("/cold", "/dev/c", "ext4"), persist("/lost", rare("/home/ada/x", stateward.EntrySpecial{Kept: known(stateward.MustPath("/cold/x"))})), ofModule("/lost", stateward.HomeManager)}, "/home/ada/x", yes, `home-manager.users.ada.home.persistence."/lost"`},
+		{"a root of home-manager that is wiped", []part{persist("/lost", rare("/home/ada/x", stateward.EntrySpecial{OfUser: "ada"})), ofModule("/lost", stateward.HomeManager)}, "/home/ada/x", no, `home-manager.users.ada.home.persistence."/lost" is stored at /lost, and there: fileSystems."/" is a tmpfs`},
+		{"unknown entries of home-manager lie in the home", []part{persist("/persist"), ofModule("/persist", stateward.HomeManager), changeRoot("/persist", func(r *stateward.PersistenceRoot) { r.Directories = unknown[[]stateward.Entry]("hm") })}, "/home/ada/x", unsure, "hm: it throws"},
+		{"and nowhere else", []part{persist("/persist"), ofModule("/persist", stateward.HomeManager), changeRoot("/persist", func(r *stateward.PersistenceRoot) { r.Directories = unknown[[]stateward.Entry]("hm") })}, "/var/lib/app", no, `fileSystems."/" is a tmpfs`},
 		{"unknown device", []part{changedFS(mounted("/var/lib/app", "x", "ext4"), func(f *stateward.FileSystem) { f.Device = unknown[string]("f.device") })}, "/var/lib/app", unsure, "f.device: it throws"},
 		{"unknown options may be a bind mount", []part{changedFS(mounted("/var/lib/app", "x", "ext4"), func(f *stateward.FileSystem) { f.Options = unknown[[]string]("f.options") })}, "/var/lib/app", unsure, "f.options: it throws"},
 		{"mount point that is no path may be anywhere", []part{fileSystem("/srv/../var/lib/app", "/dev/b", "ext4")}, "/var/lib/app", unsure, `path "/srv/../var/lib/app" contains ".."`},

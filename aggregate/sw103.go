@@ -13,7 +13,10 @@ var sw103 = Check{
 One path stands twice in the lists of ` + "`environment.persistence`" + `: as a text and as an attribute set, once by the host
 and once by a collector, with doubled or trailing slashes, or in two roots. Impermanence refuses the configuration
 ("The following directories were specified two or more times"); where the spelling hides it from that assertion,
-two mounts fight over one place and one of them hides the other's data.
+two mounts fight over one place and one of them hides the other's data. The entries of users count, and so do those
+of home-manager, which newer modules of Impermanence mount themselves.
+
+Preservation has no such assertion. In one of its roots the finding is a warning: the directory is mounted once.
 
 Mend it by keeping one of them.
 
@@ -44,6 +47,9 @@ environment.persistence."/persist".directories = [
 				d.Message = fmt.Sprintf("%s is persisted in two roots, %s and %s", e.Path, have.root.path, e.root.path)
 			}
 			d.Hint = "keep one of the two entries"
+			if have.root == e.root && e.root.Module == stateward.Preservation && have.Rare().How.String() == e.Rare().How.String() {
+				d.Severity = stateward.SeverityWarning
+			}
 			out = append(out, d)
 		}
 		return out

@@ -43,7 +43,7 @@ fileSystems."/persist".neededForBoot = true;
 				switch {
 				case inFileSystems && m.option == "fileSystems" && !mountedInInitrd(m):
 					d = lateFileSystem(m, what)
-				case !inFileSystems && storage:
+				case !inFileSystems && storage && m.option != initrdMounts:
 					d = lateElse(m, what)
 				default:
 					continue
@@ -54,7 +54,7 @@ fileSystems."/persist".neededForBoot = true;
 			}
 		}
 		for _, r := range f.roots {
-			if at, ok := f.mountOf(r.path); ok {
+			if at, ok := f.mountOf(r.path); ok && !r.session {
 				report(at, "the persistence root "+r.path.String(), true)
 			}
 		}
@@ -66,7 +66,7 @@ fileSystems."/persist".neededForBoot = true;
 			}
 		}
 		for _, e := range f.entries {
-			if e.Problem != nil {
+			if e.Problem != nil || e.root.session {
 				continue
 			}
 			if at, ok := f.mountOf(e.Path.Parent()); ok {

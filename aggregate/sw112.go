@@ -14,10 +14,13 @@ var sw112 = Check{
 A path that is persisted, backed up, or named as a place of state is none: it is empty or relative, contains ` + "`..`" + `, is the
 root itself, or lies in ` + "`/tmp`" + `, ` + "`/run`" + `, ` + "`/nix`" + ` or the store. What is meant is not protected.
 
+A persisted path may do without its leading slash: Impermanence and Preservation join it to ` + "`/`" + `. So an empty one is the root itself.
+A path with ` + "`..`" + ` they join too, and systemd refuses the mount unit that comes of it.
+
 Mend it by writing an absolute path.
 
 ` + "```nix" + `
-environment.persistence."/persist".directories = [ "var/lib/sonarr" ]; # the leading slash is missing
+environment.persistence."/persist".directories = [ "/var/lib/../srv" ]; # write "/var/srv"
 ` + "```" + `
 `),
 	},

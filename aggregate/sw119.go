@@ -67,6 +67,6 @@ func (f *facts) homeHint(name, path string) string {
 	if !ok {
 		return f.persistLine(stateward.Directory, path)
 	}
-	return fmt.Sprintf("%s.%s.directories = [ … ]; or, for all of it, %s", rootOption(r.PersistenceRoot), stateward.OptionPath("users", name),
+	return fmt.Sprintf("%s.%s.directories = [ … ]; or, for all of it, %s", r.Option(), stateward.OptionPath("users", name),
 		f.persistElements(stateward.Directory, fmt.Sprintf("{ directory = %s; user = %s; mode = \"0700\"; }", nixString(path), nixString(name))))
 }

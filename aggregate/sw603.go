@@ -64,6 +64,8 @@ var needs = []struct {
 	{"disko", []string{"SW101", "SW106", "SW107", "SW108", "SW110", "SW115", "SW118", "SW119"}},
 	{"environment.persistence", []string{"SW101", "SW102", "SW103", "SW104", "SW105", "SW106", "SW108", "SW109", "SW110", "SW111", "SW112", "SW113", "SW114", "SW115", "SW118", "SW119", "SW120"}},
 	{"fileSystems", []string{"SW101", "SW106", "SW107", "SW108", "SW109", "SW110", "SW115", "SW118", "SW119"}},
+	{"home-manager", []string{"SW101", "SW102", "SW103", "SW104", "SW105", "SW106", "SW108", "SW109", "SW110", "SW111", "SW112", "SW113", "SW114", "SW115", "SW118", "SW119", "SW120"}},
+	{"preservation", []string{"SW101", "SW102", "SW103", "SW104", "SW105", "SW106", "SW108", "SW109", "SW110", "SW111", "SW112", "SW113", "SW114", "SW115", "SW118", "SW119", "SW120"}},
 	{"qgroget.backups", []string{"SW104", "SW112", "SW114"}},
 	{"qgroget.serviceModules", []string{"SW101", "SW111", "SW112", "SW114", "SW120"}},
 	{"qgroget.services", []string{"SW101", "SW111", "SW112", "SW114", "SW120"}},

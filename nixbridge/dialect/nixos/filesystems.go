@@ -1,6 +1,7 @@
 package nixos
 
 import (
+	"path"
 	"strings"
 
 	"github.com/stateward/stateward"
@@ -54,6 +55,50 @@ func fileSystems(n *dialect.Node) stateward.Value[[]stateward.FileSystem] {
 		}
 		return f, !off(n)
 	})
+}
+
+// initrdMounts reads `boot.initrd.systemd.mounts`, of which the booted system keeps what lies below /sysroot. Another kind of
+// initrd does not look at them.
+func initrdMounts(n *dialect.Node) stateward.Value[[]stateward.FileSystem] {
+	systemd := n.At("enable").Bool()
+	if on, known := systemd.Get(); known && !on || systemd.IsAbsent() {
+		return stateward.Absent[[]stateward.FileSystem](n.At("mounts").Origin())
+	}
+	return stateward.MapValue(mounts(n.At("mounts")), func(list []stateward.FileSystem) ([]stateward.FileSystem, error) {
+		booted := []stateward.FileSystem{}
+		for _, f := range list {
+			at, ok := inSysroot(f.MountPoint.Text)
+			if f.MountPoint.Problem == nil && !ok {
+				continue
+			}
+			if ok {
+				f.MountPoint = stateward.NewEntry(at, stateward.Directory, f.MountPoint.Origin)
+			}
+			f.Device = stateward.MapValue(f.Device, func(device string) (string, error) {
+				device, _ = inSysroot(device)
+				return device, nil
+			})
+			f.NeededForBoot = stateward.Known(true, f.Origin)
+			if f.Enable.IsAbsent() && systemd.IsUnknown() {
+				f.Enable = systemd
+			}
+			booted = append(booted, f)
+		}
+		return booted, nil
+	})
+}
+
+// inSysroot cuts off where the initrd has mounted the root of the booted system.
+func inSysroot(s string) (string, bool) {
+	rest, ok := strings.CutPrefix(path.Clean(s), "/sysroot")
+	switch {
+	case ok && rest == "":
+		return "/", true
+	case ok && rest[0] == '/':
+		return rest, true
+	default:
+		return s, false
+	}
 }
 
 // mounts reads `systemd.mounts`, where Impermanence declares its bind mounts too. NixOS writes the unit of

@@ -25,6 +25,7 @@ func decode(n *dialect.Node, h *stateward.Host) {
 	dialect.MergeWhole(&h.Persistence, persistence(n))
 	dialect.MergeWhole(&h.FileSystems, fileSystems(n.At("fileSystems")))
 	dialect.MergeWhole(&h.Mounts, mounts(n.At("systemd", "mounts")))
+	dialect.MergeWhole(&h.Mounts, initrdMounts(n.At("boot", "initrd", "systemd")))
 	dialect.MergeWhole(&h.Datasets, datasets(n.At("disko", "devices", "zpool")))
 	dialect.MergeWhole(&h.ExtraPools, n.At("boot", "zfs", "extraPools").Strings())
 	initrd(n.At("boot"), &h.Initrd)

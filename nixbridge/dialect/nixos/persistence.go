@@ -8,20 +8,32 @@ import (
 	"github.com/stateward/stateward/nixbridge/dialect"
 )
 
-// persistence reads `environment.persistence`. Its elements are attribute sets, as Impermanence
-// makes of everything, or the texts that were written.
+// persistence reads the persistence roots, whatever module makes them.
 func persistence(top *dialect.Node) stateward.Value[[]stateward.PersistenceRoot] {
+	found := impermanence(top)
+	rest := slices.Concat(preservation(top), homeManager(top))
+	why, unknown := found.Why()
+	switch {
+	case len(rest) == 0:
+		return found
+	case unknown:
+		rest = append(rest, unseenRoot(stateward.Impermanence, "", why))
+	}
+	return stateward.Known(slices.Concat(found.Or(nil), rest), found.Origin())
+}
+
+// unseenRoot stands for what may be persisted and could not be had.
+func unseenRoot(m stateward.PersistenceModule, name string, why stateward.Unknown) stateward.PersistenceRoot {
+	list := stateward.NotKnown[[]stateward.Entry](why)
+	return stateward.PersistenceRoot{Name: name, Module: m, Directories: list, Files: list, Origin: list.Origin()}
+}
+
+// impermanence reads `environment.persistence`. Its elements are attribute sets, as Impermanence
+// makes of everything, or the texts that were written.
+func impermanence(top *dialect.Node) stateward.Value[[]stateward.PersistenceRoot] {
 	accounts := top.At("users", "users")
 	return dialect.AttrsOf(top.At("environment", "persistence"), func(name string, n *dialect.Node) (stateward.PersistenceRoot, bool) {
-		r := stateward.PersistenceRoot{Name: name, Enable: n.At("enable").Bool(), Origin: n.Origin()}
-
-		at := n.At("persistentStoragePath")
-		text := at.Text()
-		if text.IsAbsent() {
-			text = stateward.Known(name, n.Origin())
-		}
-		r.Path = dialect.Understood(at, text, stateward.ParsePath)
-
+		r := impermanenceRoot(name, n)
 		var directories, files entryList
 		l := place{root: n, storage: r.Path, defaults: dialect.RootOwned}
 		directories.read(n.At("directories"), stateward.Directory, l)
@@ -41,16 +53,42 @@ func persistence(top *dialect.Node) stateward.Value[[]stateward.PersistenceRoot]
 			directories.lost(why)
 			files.lost(why)
 		}
-		r.Directories, r.Files = directories.value(n.At("directories")), files.value(n.At("files"))
-		if r.Directories.IsUnknown() {
-			r.Seen = slices.Concat(r.Seen, directories.entries)
-		}
-		if r.Files.IsUnknown() {
-			r.Seen = slices.Concat(r.Seen, files.entries)
-		}
-		return r, true
+		r.fill(n, directories, files)
+		return r.PersistenceRoot, true
 	})
 }
+
+// root is a persistence root that is being read.
+type root struct{ stateward.PersistenceRoot }
+
+func impermanenceRoot(name string, n *dialect.Node) root {
+	r := root{stateward.PersistenceRoot{Name: name, Enable: n.At("enable").Bool(), Origin: n.Origin()}}
+	r.HideMounts, r.AllowTrash = ifTrue(n.At("hideMounts")), ifTrue(n.At("allowTrash"))
+	r.readPath(n)
+	return r
+}
+
+func (r *root) readPath(n *dialect.Node) {
+	at := n.At("persistentStoragePath")
+	text := at.Text()
+	if text.IsAbsent() {
+		text = stateward.Known(r.Name, n.Origin())
+	}
+	r.Path = dialect.Understood(at, text, stateward.ParsePath)
+}
+
+func (r *root) fill(n *dialect.Node, directories, files entryList) {
+	r.Directories, r.Files = directories.value(n.At("directories")), files.value(n.At("files"))
+	if r.Directories.IsUnknown() {
+		r.Seen = slices.Concat(r.Seen, directories.entries)
+	}
+	if r.Files.IsUnknown() {
+		r.Seen = slices.Concat(r.Seen, files.entries)
+	}
+}
+
+// ifTrue reads a setting that is false where it is not given.
+func ifTrue(n *dialect.Node) stateward.Value[bool] { return unless(n.Bool(), false) }
 
 // entryList gathers entries from several lists.
 type entryList struct {
@@ -76,8 +114,16 @@ type place struct {
 }
 
 func (l *entryList) read(n *dialect.Node, kind stateward.EntryKind, in place) {
+	l.each(n, func(e *dialect.Node) (stateward.Value[stateward.Entry], bool) { return entry(e, kind, in), true })
+}
+
+// each reads a list; what is no entry is left out.
+func (l *entryList) each(n *dialect.Node, entry func(*dialect.Node) (v stateward.Value[stateward.Entry], ok bool)) {
 	es := dialect.ListOf(n, func(e *dialect.Node) (stateward.Entry, bool) {
-		v := entry(e, kind, in)
+		v, ok := entry(e)
+		if !ok {
+			return stateward.Entry{}, false
+		}
 		if why, unknown := v.Why(); unknown {
 			l.lost(why)
 		}
@@ -101,43 +147,80 @@ func (l *entryList) value(n *dialect.Node) stateward.Value[[]stateward.Entry] {
 	}
 }
 
+// written returns the path as it was written, and as the module has joined it.
+func written(n *dialect.Node, kind stateward.EntryKind) (text, joined *dialect.Node) {
+	switch {
+	case n.Kind() != dialect.Attrs:
+		return n, n.At("dirPath")
+	case kind == stateward.File:
+		return n.At("file"), n.At("filePath")
+	default:
+		return n.At("directory"), n.At("dirPath")
+	}
+}
+
 // entry reads one element of `directories` or `files`. Those of `users.<name>` lie below
 // the user's home.
 func entry(n *dialect.Node, kind stateward.EntryKind, in place) stateward.Value[stateward.Entry] {
 	ofUser := in.homes != nil
-	written, joined := n, n.At("dirPath")
-	if n.Kind() == dialect.Attrs {
-		written = n.At("directory")
-		if kind == stateward.File {
-			written, joined = n.At("file"), n.At("filePath")
-		}
-	}
-	text, homeless := written.Text(), false
+	at, joined := written(n, kind)
+	text, homeless := at.Text(), false
 	if ofUser {
 		text, homeless = belowHome(text, joined, append([]*dialect.Node{n.At("home")}, in.homes...))
 	}
 	if text.IsAbsent() {
-		return stateward.NotKnown[stateward.Entry](n.Wrong(stateward.UnknownType, "expected a path, found %s", written.Kind()))
+		return stateward.NotKnown[stateward.Entry](n.Wrong(stateward.UnknownType, "expected a path, found %s", at.Kind()))
 	}
 	return stateward.MapValue(text, func(s string) (stateward.Entry, error) {
-		e, special := stateward.NewEntry(s, kind, n.Origin()), stateward.EntrySpecial{}
+		e := joinedEntry(s, kind, n.Origin())
 		if homeless {
-			e.Problem = &stateward.PathError{Text: s, Reason: "lies in a home that is not given", Advice: "give the user a home in users.users"}
+			e.Problem, e.Path = &stateward.PathError{Text: s, Reason: "lies in a home that is not given", Advice: "give the user a home in users.users"}, stateward.AbsPath{}
 		}
-		if kind == stateward.Directory && n.Kind() == dialect.Attrs {
-			n.ReadOwnership(&e, in.defaults)
-			special.HideMount = unless(n.At("hideMount").Bool(), in.root.At("hideMounts").Bool().Or(false))
-			special.AllowTrash = unless(n.At("allowTrash").Bool(), in.root.At("allowTrash").Bool().Or(false))
+		special := stateward.EntrySpecial{OfUser: in.user}
+		if n.Kind() == dialect.Attrs {
+			readSpecial(n, &e, &special, in)
 		}
-		if at := n.At("persistentStoragePath"); n.Kind() == dialect.Attrs && at.Exists() {
-			special.Storage = unless(dialect.Understood(at, at.Text(), stateward.ParsePath), in.storage.Or(stateward.AbsPath{}))
-		}
-		special.OfUser = in.user
 		if special != (stateward.EntrySpecial{}) {
 			e.Special = &special
 		}
 		return e, nil
 	})
+}
+
+// joinedEntry makes an entry of what the modules join to "/": a path that does not begin with a slash is as good as one that
+// does, and an empty one is "/" itself (concatPaths of Impermanence's lib.nix, of Preservation's too).
+func joinedEntry(text string, kind stateward.EntryKind, o stateward.Origin) stateward.Entry {
+	if strings.HasPrefix(text, "/") {
+		return stateward.NewEntry(text, kind, o)
+	}
+	e := stateward.NewEntry("/"+text, kind, o)
+	e.Text = text
+	return e
+}
+
+// readSpecial reads owner and mode, and what few entries of Impermanence have.
+func readSpecial(n *dialect.Node, e *stateward.Entry, s *stateward.EntrySpecial, in place) {
+	if at := n.At("persistentStoragePath"); at.Exists() {
+		s.Storage = unless(dialect.Understood(at, at.Text(), stateward.ParsePath), in.storage.Or(stateward.AbsPath{}))
+	}
+	if e.Kind == stateward.File {
+		s.Parent = parentOf(n.At("parentDirectory"), in.defaults)
+		s.How = unless(n.At("method").Text(), "auto")
+		return
+	}
+	n.ReadOwnership(e, in.defaults)
+	s.HideMount = unless(n.At("hideMount").Bool(), in.root.At("hideMounts").Bool().Or(false))
+	s.AllowTrash = unless(n.At("allowTrash").Bool(), in.root.At("allowTrash").Bool().Or(false))
+}
+
+// parentOf reads owner and mode of a directory above; nil where they are the defaults.
+func parentOf(n *dialect.Node, defaults dialect.Ownership) *stateward.EntryParent {
+	var e stateward.Entry
+	n.ReadOwnership(&e, defaults)
+	if !e.HasOwner() {
+		return nil
+	}
+	return &stateward.EntryParent{User: e.User, Group: e.Group, Mode: e.Mode}
 }
 
 // unless makes a value absent where it is the default that the root gives.
@@ -172,10 +255,13 @@ func belowHome(text stateward.Value[string], joined *dialect.Node, homes []*dial
 			return stateward.NotKnown[string](why), false
 		}
 		if dir, ok := home.Get(); ok {
-			return stateward.MapValue(text, func(s string) (string, error) {
-				return strings.TrimRight(dir, "/") + "/" + strings.TrimLeft(s, "/"), nil
-			}), false
+			return stateward.MapValue(text, func(s string) (string, error) { return under(dir, s), nil }), false
 		}
 	}
 	return text, true
+}
+
+// under joins a path to a directory, also one that begins with a slash.
+func under(dir, path string) string {
+	return strings.TrimRight(dir, "/") + "/" + strings.TrimLeft(path, "/")
 }

@@ -71,8 +71,8 @@ func TestPersistence(t *testing.T) {
 				{ directory = ""; }
 			]; }`,
 			want: []string{
-				"/p at /p", `  "/var/lib//x/" /var/lib/x`, `  "var/lib/y" ! path "var/lib/y" is not absolute`,
-				`  "/var/../etc" ! path "/var/../etc" contains ".."`, `  "" ! path is empty`,
+				"/p at /p", `  "/var/lib//x/" /var/lib/x`, `  "var/lib/y" /var/lib/y`,
+				`  "/var/../etc" ! path "/var/../etc" contains ".."`, `  "" /`,
 			},
 		},
 		"P10 a mode that is none is unknown and told": {
@@ -152,6 +152,143 @@ func TestPersistence(t *testing.T) {
 			want:   []string{"/p at /p", `  "/var/lib/x"`},
 		},
 	}, persistenceLines)
+}
+
+// rareLines shows each root with its module, and each entry with what few entries have.
+func rareLines(h stateward.Host) []string {
+	var out []string
+	for _, r := range h.Persistence.Or(nil) {
+		line := fmt.Sprintf("%s %s at %s", r.Module, r.Name, r.Path)
+		if !r.Enable.Or(true) {
+			line += " off"
+		}
+		out = append(out, line)
+		if r.Directories.IsUnknown() {
+			out = append(out, fmt.Sprintf("  directories = %s", r.Directories))
+		}
+		if r.Files.IsUnknown() {
+			out = append(out, fmt.Sprintf("  files = %s", r.Files))
+		}
+		for _, e := range append(r.Directories.Or(nil), r.Files.Or(nil)...) {
+			line, rare := "  "+entryLine(e), e.Rare()
+			valueLine := func(name, v string, absent bool) {
+				if !absent {
+					line += " " + name + "=" + v
+				}
+			}
+			valueLine("of", rare.OfUser, rare.OfUser == "")
+			valueLine("how", rare.How.String(), rare.How.IsAbsent())
+			valueLine("kept", rare.Kept.String(), rare.Kept.IsAbsent())
+			valueLine("initrd", rare.InInitrd.String(), rare.InInitrd.IsAbsent())
+			valueLine("target", rare.LinkTarget.String(), rare.LinkTarget.IsAbsent())
+			valueLine("options", rare.MountOptions.String(), rare.MountOptions.IsAbsent())
+			if p := rare.Parent; p != nil {
+				line += fmt.Sprintf(" parent=%s:%s:%s", p.User, p.Group, p.Mode)
+			}
+			out = append(out, line)
+		}
+	}
+	return out
+}
+
+func TestPreservation(t *testing.T) {
+	const defaults = `how = "bindmount"; inInitrd = false; user = "root"; group = "root"; configureParent = false; createLinkTarget = false; parent = { user = "root"; group = "root"; mode = "0755"; };`
+	const entry = `let
+		plain = [ { name = "bind"; value = null; } { name = "X-fstrim.notrim"; value = null; } ];
+		dir = d: { ` + defaults + ` mode = "0755"; mountOptions = plain; } // d;
+		file = f: { ` + defaults + ` mode = "0644"; mountOptions = [ { name = "bind"; value = null; } ]; } // f;
+	in `
+	runHosts(t, map[string]hostCase{
+		"declared and off": {config: `{ fileSystems = { }; preservation = { enable = false; preserveAt = { }; }; }`},
+		"off, with roots whose entries throw": {
+			config: `{ fileSystems = { }; preservation = { enable = false; preserveAt."/p" = { persistentStoragePath = "/p"; directories = throw "no"; }; }; }`,
+			want:   []string{"preservation /p at /p off"},
+		},
+		"entries, with what they ask for": {
+			config: entry + `{ fileSystems = { }; preservation = { enable = true; preserveAt.main = { persistentStoragePath = "/p"; commonMountOptions = [ ]; users = { };
+				directories = [
+					(dir { directory = "/a"; })
+					(dir { directory = "b//c/"; mode = "0700"; user = "b"; group = "b"; })
+					(dir { directory = "/l"; how = "symlink"; createLinkTarget = true; configureParent = true; })
+					(dir { directory = "/i"; inInitrd = true; mountOptions = plain ++ [ { name = "x-gvfs-hide"; value = null; } { name = "uid"; value = "1"; } ]; })
+				];
+				files = [ (file { file = "/etc/machine-id"; inInitrd = true; }) (file { file = "/f"; mode = "0600"; configureParent = true; parent = { user = "root"; group = "f"; mode = "0700"; }; }) ];
+			}; }; }`,
+			want: []string{"preservation main at /p", `  "/a"`, `  "b//c/" /b/c b:b 0700`, `  "/l" how=symlink target=true parent=absent:absent:absent`,
+				`  "/i" initrd=true options=bind,X-fstrim.notrim,x-gvfs-hide,uid=1`,
+				`  "/etc/machine-id" file initrd=true`, `  "/f" file 0600 parent=absent:f:0700`},
+		},
+		"options of the whole root are no entry's own": {
+			config: entry + `{ fileSystems = { }; preservation = { enable = true; preserveAt."/p" = { commonMountOptions = [ { name = "x-gvfs-hide"; value = null; } ]; files = [ ]; users = { };
+				directories = [ (dir { directory = "/a"; mountOptions = plain ++ [ { name = "x-gvfs-hide"; value = null; } ]; }) ];
+			}; }; }`,
+			want: []string{"preservation /p at /p", `  "/a"`},
+		},
+		"entries of users, without the directories on the way to them": {
+			config: entry + `{ fileSystems = { }; users.users.ada = { home = "/home/ada"; group = "users"; };
+				preservation = { enable = true; preserveAt."/p" = { directories = [ ]; files = [ ]; users.ada = { username = "ada"; home = "/home/ada"; commonMountOptions = [ ];
+					directories = [ (dir { directory = "/home/ada/.config/x"; user = "ada"; group = "users"; }) (dir { directory = "/home/ada/.config"; how = "_intermediate"; user = "ada"; group = "users"; }) ];
+					files = [ (file { file = "/home/ada/.bashrc"; user = "ada"; group = "users"; how = "symlink"; }) ];
+				}; }; }; }`,
+			want: []string{"preservation /p at /p", `  "/home/ada/.config/x" of=ada`, `  "/home/ada/.bashrc" file of=ada how=symlink`},
+		},
+		"whether it is on is unknown": {
+			config:  `{ fileSystems = { }; preservation = { enable = throw "no"; preserveAt."/p" = { directories = [ { directory = "/a"; } ]; }; }; }`,
+			want:    []string{"preservation /p at /p"},
+			unknown: []string{"preservation.enable [throw] "},
+		},
+		"what could not be had is no reason to forget the other roots": {
+			config: `{ environment.persistence."/p" = { directories = [ "/a" ]; files = [ ]; }; preservation = { enable = true; preserveAt = throw "no"; }; }`,
+			want: []string{" /p at /p", `  "/a"`, "preservation  at absent", "  directories = unknown (preservation.preserveAt: throw)",
+				"  files = unknown (preservation.preserveAt: throw)"},
+			unknown: []string{"preservation.preserveAt [throw] "},
+		},
+	}, rareLines)
+}
+
+func TestHomeManagerPersistence(t *testing.T) {
+	const account = `fileSystems = { }; users.users.ada = { home = "/home/ada"; group = "users"; };`
+	runHosts(t, map[string]hostCase{
+		"users without it": {config: `{ fileSystems = { }; home-manager.users = { ada.home = { username = throw "no"; }; bob.home.persistence = { }; }; }`},
+		"the newer module has joined the paths": {
+			config: `{ ` + account + ` home-manager.users.ada.home = { username = "ada"; homeDirectory = "/home/ada"; persistence."/p" = {
+				enable = true; persistentStoragePath = "/p"; hideMounts = false; allowTrash = false;
+				removePrefixDirectory = throw "removed"; defaultDirectoryMethod = throw "removed";
+				directories = [
+					{ directory = "Music"; dirPath = "/home/ada/Music"; home = "/home/ada"; user = "ada"; group = null; mode = "0755"; persistentStoragePath = "/p"; method = throw "removed"; }
+					{ directory = ".ssh"; dirPath = "/home/ada/.ssh"; home = "/home/ada"; user = "ada"; group = null; mode = "0700"; persistentStoragePath = "/q"; }
+				];
+				files = [ { file = ".bashrc"; filePath = "/home/ada/.bashrc"; method = "auto"; parentDirectory = { user = "ada"; group = null; mode = "0755"; }; } ];
+			}; }; }`,
+			want: []string{"home-manager /p at /p", `  "/home/ada/Music" of=ada`, `  "/home/ada/.ssh" 0700 of=ada`, `  "/home/ada/.bashrc" file of=ada`},
+		},
+		"the older module links and mounts in the session, from a place that holds the home or not": {
+			config: `{ ` + account + ` home-manager.users.ada.home = { username = "ada"; homeDirectory = "/home/ada"; persistence = {
+				"/p/home/ada" = { directories = [ { directory = "Music"; method = "bindfs"; } "/Films" { directory = ".ssh"; method = "symlink"; } ]; files = [ ".bashrc" "/home/ada/.x" ]; defaultDirectoryMethod = "symlink"; };
+				"/p" = { directories = [ "a" ]; };
+				"/dots" = { removePrefixDirectory = true; directories = [ "screen/.config/screen" ]; files = [ "vim/.vimrc" ]; };
+				"/off" = { enable = false; directories = [ "b" ]; };
+			}; }; }`,
+			want: []string{
+				"home-manager /dots at /dots", `  "/home/ada/.config/screen" of=ada how=bindfs kept=/dots/screen/.config/screen`, `  "/home/ada/.vimrc" file of=ada how=symlink kept=/dots/vim/.vimrc`,
+				"home-manager /off at /off off", `  "/home/ada/b" of=ada how=bindfs kept=/off/b`,
+				"home-manager /p at /p", `  "/home/ada/a" of=ada how=bindfs kept=/p/a`,
+				"home-manager /p/home/ada at /p/home/ada", `  "/home/ada/Music" of=ada how=bindfs kept=/p/home/ada/Music`, `  "/home/ada/Films" of=ada how=symlink kept=/p/home/ada/Films`,
+				`  "/home/ada/.ssh" of=ada how=symlink kept=/p/home/ada/.ssh`, `  "/home/ada/.bashrc" file of=ada how=symlink kept=/p/home/ada/.bashrc`,
+				`  "/home/ada/.x" file of=ada how=symlink`,
+			},
+		},
+		"one user that throws hides no other": {
+			config: `{ ` + account + ` home-manager.users = { ada.home = throw "no"; bob.home = { username = "bob"; homeDirectory = "/home/bob"; persistence."/p" = { directories = [ "a" ]; }; }; }; }`,
+			want: []string{"home-manager ada at absent", "  directories = unknown (home-manager.users.ada: throw)", "  files = unknown (home-manager.users.ada: throw)",
+				"home-manager /p at /p", `  "/home/bob/a" of=bob how=bindfs kept=/p/a`},
+			unknown: []string{"home-manager.users.ada [throw] "},
+		},
+		"no home is given": {
+			config: `{ fileSystems = { }; home-manager.users.ada.home = { username = "ada"; persistence."/p" = { directories = [ "a" ]; }; }; }`,
+			want:   []string{"home-manager /p at /p", `  "/a" ! path "a" lies in a home that is not given of=ada how=bindfs kept=/p/a`},
+		},
+	}, rareLines)
 }
 
 func TestOriginOfEntries(t *testing.T) {

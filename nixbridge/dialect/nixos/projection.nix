@@ -17,11 +17,54 @@ let
   # The parts of something that is switched off may have no value.
   enabled = s: part (v: if v.enable or false then v else { enable = false; }) (fields ({ enable = leaf; } // s));
 
-  entry = fields {
-    directory = leaf; dirPath = leaf; file = leaf; filePath = leaf; home = leaf; user = leaf; group = leaf; mode = leaf;
+  entry = {
+    dirPath = leaf; filePath = leaf; home = leaf; user = leaf; group = leaf; mode = leaf;
     hideMount = leaf; allowTrash = leaf; persistentStoragePath = leaf;
   };
-  entries = { directories = listOf entry; files = listOf entry; };
+  without = names: e: if isAttrs e then removeAttrs e names else e;
+  entries = {
+    directories = listOf (fields (entry // { directory = leaf; }));
+    files = listOf (fields (entry // { file = leaf; method = leaf; parentDirectory = fields { user = leaf; group = leaf; mode = leaf; }; }));
+  };
+
+  # --- Preservation: read where it is on ------------------------------------
+  preserved =
+    let
+      options = listOf (fields { name = leaf; value = leaf; });
+      entry = {
+        how = leaf; inInitrd = leaf; user = leaf; group = leaf; mode = leaf; configureParent = leaf; createLinkTarget = leaf;
+        parent = fields { user = leaf; group = leaf; mode = leaf; };
+        mountOptions = options;
+      };
+      lists = {
+        directories = listOf (fields (entry // { directory = leaf; }));
+        files = listOf (fields (entry // { file = leaf; }));
+        commonMountOptions = options;
+      };
+      on = holds (config.preservation.enable or false == true);
+    in part (roots: if on then roots else mapAttrs (_: _: { }) roots)
+      (attrsOf (fields (lists // { persistentStoragePath = leaf; users = attrsOf (fields (lists // { username = leaf; home = leaf; })); })));
+
+  # --- home-manager: only of users who persist something --------------------
+  homes =
+    let
+      # Of a newer module these options are left, and throw.
+      unlinked = r: if isAttrs r && r ? hideMounts then without [ "defaultDirectoryMethod" "removePrefixDirectory" ] r else r;
+      unmethodical = e: if isAttrs e && e ? dirPath then without [ "method" ] e else e;
+    in part (mapAttrs (_: u: if (u.home.persistence or { }) == { } then { } else u)) (attrsOf (fields {
+      home = fields {
+        username = leaf; homeDirectory = text;
+        persistence = attrsOf (via unlinked (fields (entries // {
+          directories = listOf (via unmethodical (fields (entry // { directory = leaf; method = leaf; })));
+          enable = leaf; persistentStoragePath = leaf; hideMounts = leaf; allowTrash = leaf; defaultDirectoryMethod = leaf; removePrefixDirectory = leaf;
+        })));
+      };
+    }));
+
+  mounts = listOf (fields {
+    enable = leaf; where = leaf; what = leaf; type = leaf; options = leaf;
+    mountConfig = fields { Where = leaf; What = leaf; Type = leaf; Options = leaf; };
+  });
 
   # Where there are no containers, nothing else need be known of them.
   # Its storage has values only where the engine that runs them is set up.
@@ -95,13 +138,16 @@ in
       users = attrsOf (fields (entries // { home = leaf; }));
     }));
 
+    "preservation.enable" = leaf;
+    "preservation.preserveAt" = preserved;
+    "home-manager.users" = homes;
+
     "fileSystems" = attrsOf (fields {
       enable = leaf; mountPoint = leaf; device = leaf; label = leaf; fsType = leaf; options = lines; neededForBoot = leaf; depends = lines;
     });
-    "systemd.mounts" = listOf (fields {
-      enable = leaf; where = leaf; what = leaf; type = leaf; options = leaf;
-      mountConfig = fields { Where = leaf; What = leaf; Type = leaf; Options = leaf; };
-    });
+    "systemd.mounts" = mounts;
+    # The other kind of initrd does not look at them.
+    "boot.initrd.systemd.mounts" = part (l: if holds (config.boot.initrd.systemd.enable or false == false) then [ ] else l) mounts;
 
     "boot.initrd.systemd.enable" = leaf;
     "boot.kernelParams" = lines;

@@ -1,4 +1,4 @@
-# Mistakes: a path that is not absolute, one with a slash at its end, and one under /tmp, which
+# Mistakes: a path without its leading slash, one with a slash at its end, and one under /tmp, which
 # is emptied whatever is mounted there.
 {
   environment.persistence."/persist".directories = [
