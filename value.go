@@ -64,11 +64,18 @@ type Unknown struct {
 	Line    int    `json:"line,omitempty"`
 }
 
+// String is one line, whatever the message is.
 func (u Unknown) String() string {
-	if u.Message == "" {
-		return fmt.Sprintf("%s: %s", u.Subject, u.Kind)
+	if s := u.Summary(); s != "" {
+		return fmt.Sprintf("%s: %s", u.Subject, s)
 	}
-	return fmt.Sprintf("%s: %s", u.Subject, u.Message)
+	return fmt.Sprintf("%s: %s", u.Subject, u.Kind)
+}
+
+// Summary is the message on one line, without the dump of definitions that the module system appends to some.
+func (u Unknown) Summary() string {
+	message, _, _ := strings.Cut(u.Message, "Definition values:")
+	return strings.Join(strings.Fields(message), " ")
 }
 
 // CompareUnknown orders by subject, then by kind and message.

@@ -98,3 +98,14 @@ func TestOptionPath(t *testing.T) {
 		require.Equal(t, tc.want, stateward.OptionPath(tc.components...))
 	}
 }
+
+func TestUnknownIsOneLine(t *testing.T) {
+	for message, want := range map[string]string{
+		"":              "a.b: throw",
+		"no":            "a.b: no",
+		" no\n\n  way ": "a.b: no way",
+		"The option `x' does not exist. Definition values:\n- In `y':\n    { }": "a.b: The option `x' does not exist.",
+	} {
+		require.Equal(t, want, stateward.Unknown{Subject: "a.b", Kind: stateward.UnknownThrow, Message: message}.String())
+	}
+}

@@ -355,9 +355,9 @@ func TestChecks(t *testing.T) {
 			[]string{`warning fileSystems."/" [/] cannot tell whether the root is wiped at every boot: the text of boot.initrd.systemd.services.rollback is unknown`}},
 		{"N8 no root", "SW117", []part{func(h *stateward.Host) {
 			*h = stateward.Host{FileSystems: known([]stateward.FileSystem{})}
-		}}, []string{`warning fileSystems."/" [/] cannot tell whether the root is wiped at every boot: fileSystems has no entry for "/"`}},
+		}}, []string{`warning fileSystems."/" [/] cannot tell whether the root is wiped at every boot: fileSystems has no entry for "/"; nor can it be told whether /etc/machine-id survives the next boot`}},
 		{"N8 no file systems, and state", "SW117", []part{func(h *stateward.Host) { *h = stateward.Host{} }, service("a", "/a")},
-			[]string{`warning fileSystems."/" [/] cannot tell whether the root is wiped at every boot: fileSystems has no entry for "/"`}},
+			[]string{`warning fileSystems."/" [/] cannot tell whether the root is wiped at every boot: fileSystems has no entry for "/"; nor can it be told whether /a survives the next boot`}},
 		{"N8 no file systems, and nothing to lose", "SW117", []part{func(h *stateward.Host) { *h = stateward.Host{} }}, nil},
 		{"N8 root is wiped", "SW117", []part{service("a", "/a")}, nil},
 		{"N8 root is kept", "SW117", []part{noRoot, fileSystem("/", "rpool/root", "zfs"), service("a", "/a")}, nil},
@@ -387,8 +387,18 @@ func TestChecks(t *testing.T) {
 		{"N4 an option of another dialect", "SW603", []part{unknowns(thrown("servicesX"))},
 			[]string{"warning servicesX [] servicesX could not be evaluated: it throws; needed by every check"}},
 		{"N6 what lies above an option that nothing needs", "SW603", []part{unknowns(thrown("services.restic.backups"), thrown("users"))}, []string{
-			"warning services.restic.backups [] services.restic.backups could not be evaluated: it throws; needed by SW104, SW112, SW114, SW604",
-			"warning users [] users could not be evaluated: it throws; needed by SW101, SW103, SW106, SW110, SW111, SW112, SW119"}},
+			"warning services.restic.backups [] services.restic.backups and 1 more could not be evaluated: it throws; needed by SW101, SW103, SW104, SW106, SW110, SW111, SW112, SW114, SW119, SW604"}},
+		{"N6 one error takes many values away", "SW603", []part{unknowns(thrown("fileSystems"), thrown("warnings"), thrown("users.groups"), thrown("services.sanoid"), thrown("systemd.mounts[0].what"),
+			stateward.Unknown{Subject: "boot.zfs", Kind: stateward.UnknownThrow, Message: "another\n  error. Definition values:\n- In x"},
+			stateward.Unknown{Subject: "age", Kind: stateward.UnknownThrow}, stateward.Unknown{Subject: "sops", Kind: stateward.UnknownThrow},
+			stateward.Unknown{Subject: "assertions", Kind: stateward.UnknownType, Message: "it throws"})}, []string{
+			"warning age [] age could not be evaluated; needed by SW118",
+			"warning assertions [] assertions is not understood: it throws; needed by SW601",
+			"warning boot.zfs [] boot.zfs could not be evaluated: another error.; needed by SW101, SW110, SW118, SW119",
+			"warning fileSystems [] fileSystems and 3 more could not be evaluated: it throws; needed by SW101, SW106, SW107, SW108, SW109, SW110, SW115, SW118, SW119, SW602",
+			"warning sops [] sops could not be evaluated; needed by SW118"}},
+		{"N4 every check needs one of them", "SW603", []part{unknowns(thrown("fileSystems"), thrown("zzz"))},
+			[]string{"warning fileSystems [] fileSystems and 1 more could not be evaluated: it throws; needed by every check"}},
 		{"N6 a unit whose name looks like an option", "SW603", []part{unknowns(thrown(`systemd.services."a.after".serviceConfig.StateDirectory`))},
 			[]string{`warning systemd.services."a.after".serviceConfig.StateDirectory [] systemd.services."a.after".serviceConfig.StateDirectory could not be evaluated: it throws; needed by SW101, SW104, SW105, SW111, SW112, SW114, SW120`}},
 		{"N6 a whole tree", "SW603", []part{unknowns(thrown("systemd"))},
@@ -471,22 +481,23 @@ func TestHintsInDoubtHideNothing(t *testing.T) {
 	for _, tc := range []struct {
 		name string
 		host *stateward.Host
-		safe bool
+		code string
 	}{
-		{"P4 a pool may hold one place", with(wiped, service("a", "/a"), pool), false},
-		{"P4 a pool may hold many places", with(wiped, append(many, pool)...), false},
-		{"N8 the wipe of the root is in doubt", with(wiped, append(opaque, service("a", "/a"))...), true},
-		{"N8 the wipe of the root is in doubt for many places", with(wiped, append(opaque, many...)...), true},
+		{"P4 a pool may hold one place", with(wiped, service("a", "/a"), pool), "SW101"},
+		{"P4 a pool may hold many places", with(wiped, append(many, pool)...), "SW101"},
+		{"N8 the wipe of the root is in doubt", with(wiped, append(opaque, service("a", "/a"))...), "SW117"},
+		{"N8 the wipe of the root is in doubt for many places", with(wiped, append(opaque, many...)...), "SW117"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			n := 0
 			for _, d := range aggregate.Lint(aggregate.Input{Host: tc.host}).Findings {
-				if d.Code != "SW101" {
+				if d.Code != "SW101" && d.Code != "SW117" {
 					continue
 				}
+				require.Equal(t, tc.code, d.Code)
 				n++
 				require.Equal(t, stateward.SeverityWarning, d.Severity)
-				if tc.safe {
+				if tc.code == "SW117" {
 					require.Contains(t, d.Hint, "or persist")
 				} else {
 					require.NotContains(t, d.Hint, "or persist")

@@ -251,7 +251,7 @@ func (r *resolver) unread() {
 		said[n.Path] = true
 	}
 	for _, u := range r.host.Unknown {
-		by := neededBy(u.Subject)
+		by := NeededBy(u.Subject)
 		if !said[u.Subject] && (strings.Contains(by, "SW101") || strings.Contains(by, "every")) {
 			r.note(NoteUnknown, u.Subject, "", "what it names is not in the list: "+u.String(), stateward.Origin{Option: u.Subject, File: u.File, Line: u.Line})
 		}

@@ -33,6 +33,9 @@ environment.persistence."/persist".directories = [ "/var/lib/sonarr" ];
 		var out []stateward.Diagnostic
 		doubts := map[string][]*stateTree{}
 		for _, t := range f.stateTrees() {
+			if f.rootSays(t.row.reboot) {
+				continue
+			}
 			if t.state == stateward.SurvivalUnknown {
 				doubts[t.by] = append(doubts[t.by], t)
 				continue
@@ -51,7 +54,7 @@ environment.persistence."/persist".directories = [ "/var/lib/sonarr" ];
 			out = append(out, d)
 		}
 		for by, trees := range doubts {
-			out = append(out, doubtful(by, trees, f.doubtHint(by))...)
+			out = append(out, doubtful(by, trees)...)
 		}
 		return out
 	},
@@ -60,16 +63,11 @@ environment.persistence."/persist".directories = [ "/var/lib/sonarr" ];
 // fewDoubts is how many places in doubt for one reason are named each in a finding of its own.
 const fewDoubts = 3
 
-// doubtHint advises to persist only where nothing but the wipe of the root is in doubt:
-// where something may be mounted at the place, an empty bind mount would hide it (P4, P8).
-func (f *facts) doubtHint(by string) string {
-	if by == f.root.By {
-		return "make what hides the answer readable, or persist what is lost otherwise"
-	}
-	return "make what hides the answer readable, or name what is mounted there in fileSystems; persisted before that is clear, an empty mount may hide it"
-}
+// doubtHint does not advise to persist: where something may be mounted at the place, an empty bind mount would
+// hide it (P4, P8).
+const doubtHint = "make what hides the answer readable, or name what is mounted there in fileSystems; persisted before that is clear, an empty mount may hide it"
 
-func doubtful(by string, trees []*stateTree, hint string) []stateward.Diagnostic {
+func doubtful(by string, trees []*stateTree) []stateward.Diagnostic {
 	if len(trees) > fewDoubts {
 		var paths []string
 		for _, t := range trees {
@@ -80,7 +78,7 @@ func doubtful(by string, trees []*stateTree, hint string) []stateward.Diagnostic
 		d.Service, d.Path = "", ""
 		d.Severity = stateward.SeverityWarning
 		d.Message = fmt.Sprintf("cannot tell whether %d places survive a reboot (%s): %s", len(paths), some(paths), by)
-		d.Hint = hint + "; --survival lists them all"
+		d.Hint = doubtHint + "; --survival lists them all"
 		return []stateward.Diagnostic{d}
 	}
 	var out []stateward.Diagnostic
@@ -88,7 +86,7 @@ func doubtful(by string, trees []*stateTree, hint string) []stateward.Diagnostic
 		d := t.finding()
 		d.Severity = stateward.SeverityWarning
 		d.Message = fmt.Sprintf("cannot tell whether %s of %s survives a reboot%s: %s", d.Path, some(t.services), t.more(), by)
-		d.Hint = hint
+		d.Hint = doubtHint
 		out = append(out, d)
 	}
 	return out

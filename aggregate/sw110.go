@@ -27,7 +27,7 @@ environment.persistence."/persist".directories = [ "/var/lib/nixos" ];
 	},
 	run: func(f *facts) []stateward.Diagnostic {
 		r := f.reboot(varLibNixos)
-		if r.State == stateward.SurvivalYes || r.State == stateward.SurvivalNotNeeded {
+		if r.State == stateward.SurvivalYes || r.State == stateward.SurvivalNotNeeded || f.rootSays(r) {
 			return nil
 		}
 		dealt, why := dealtIDs(f.host)

@@ -2,6 +2,7 @@ package aggregate
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/stateward/stateward"
 )
@@ -34,7 +35,20 @@ boot.initrd.postResumeCommands = "zfs rollback -r rpool/local/root@blank";
 		}
 		d.Path = "/"
 		d.Message = fmt.Sprintf("cannot tell whether the root is wiped at every boot: %s", f.root.By)
-		d.Hint = "make what hides the answer readable: all that lies on the root is in doubt until then"
+		var places []string
+		for _, rows := range [][]stateRow{f.rows, f.own.rows} {
+			for i := range rows {
+				if r := &rows[i]; r.state.Problem == nil && f.rootSays(r.reboot) && r.path != "" {
+					places = append(places, r.path)
+				}
+			}
+		}
+		slices.Sort(places)
+		places = slices.Compact(places)
+		if n := len(places); n > 0 {
+			d.Message += fmt.Sprintf("; nor can it be told whether %s %s the next boot", some(places), pick(n, "survives", "survive"))
+		}
+		d.Hint = "make what hides the answer readable, or persist what would be lost; --survival lists every place"
 		return []stateward.Diagnostic{d}
 	},
 }

@@ -288,7 +288,7 @@ func (f *facts) hostInDoubt() []stateward.Diagnostic {
 		}
 		d.Path = paths[0]
 		d.Message = fmt.Sprintf("cannot tell whether %s %s a reboot, by which the host is known: %s", some(paths), pick(len(paths), "survives", "survive"), by)
-		d.Hint = f.doubtHint(by)
+		d.Hint = doubtHint
 		out = append(out, d)
 	}
 	slices.SortFunc(out, func(a, b stateward.Diagnostic) int { return cmp.Compare(a.Message, b.Message) })

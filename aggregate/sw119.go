@@ -42,7 +42,7 @@ environment.persistence."/persist".users.alice.directories = [ "Documents" ".ssh
 				}
 			case stateward.SurvivalUnknown:
 				d.Message = fmt.Sprintf("cannot tell whether the home %s of %s survives a reboot: %s", r.path, name, r.reboot.By)
-				d.Hint = f.doubtHint(r.reboot.By)
+				d.Hint = doubtHint
 			default:
 				continue
 			}

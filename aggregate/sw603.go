@@ -15,38 +15,74 @@ var sw603 = Check{
 An option could not be evaluated, holds a function, or holds a value of another type or form than it should, and a
 check needs it. What that check did not report is then no good news: it could not look.
 
-The finding names the option, nix's own message where there is one, and the checks that needed it.
+The finding names the option, nix's own message where there is one, and the checks that needed it. Where one error takes many
+values away it is one finding, and ` + "`-o json`" + ` lists them all under ` + "`unknown`" + `.
 
 Mend the option so that it evaluates. ` + "`stateward eval`" + ` shows everything that could and could not be read.
 `),
 	},
 	run: func(f *facts) []stateward.Diagnostic {
-		var out []stateward.Diagnostic
+		// What one error takes away is one finding, however many values that is.
+		type cause struct{ what, message string }
+		at := map[cause]int{}
+		var groups [][]stateward.Unknown
 		for _, u := range f.host.Unknown {
-			readers := neededBy(u.Subject)
-			if readers == "" {
+			if NeededBy(u.Subject) == "" {
 				continue
 			}
-			d := stateward.Diagnostic{Subject: u.Subject, File: u.File, Line: u.Line}
-			what := "could not be evaluated"
-			switch u.Kind {
-			case stateward.UnknownFunction:
-				what = "is a function"
-			case stateward.UnknownType, stateward.UnknownForm:
-				what = "is not understood"
-			case stateward.UnknownDepth:
-				what = "is nested too deeply to be read"
+			c := cause{whatOf(u.Kind), u.Summary()}
+			if i, ok := at[c]; ok && (u.Kind == stateward.UnknownThrow || u.Kind == stateward.UnknownAbort) && c.message != "" {
+				groups[i] = append(groups[i], u)
+				continue
 			}
-			d.Message = fmt.Sprintf("%s %s", u.Subject, what)
-			if u.Message != "" {
-				d.Message += ": " + oneLine(u.Message)
+			at[c] = len(groups)
+			groups = append(groups, []stateward.Unknown{u})
+		}
+		var out []stateward.Diagnostic
+		for _, us := range groups {
+			first := us[0]
+			d := stateward.Diagnostic{Subject: first.Subject, File: first.File, Line: first.Line}
+			d.Message = first.Subject
+			if len(us) > 1 {
+				d.Message += fmt.Sprintf(" and %d more", len(us)-1)
 			}
-			d.Message += "; needed by " + readers
+			d.Message += " " + whatOf(first.Kind)
+			if m := first.Summary(); m != "" {
+				d.Message += ": " + m
+			}
+			d.Message += "; needed by " + readersOf(us)
 			d.Hint = "make it evaluate: until then these checks cannot speak of it"
 			out = append(out, d)
 		}
 		return out
 	},
+}
+
+func whatOf(kind stateward.UnknownKind) string {
+	switch kind {
+	case stateward.UnknownFunction:
+		return "is a function"
+	case stateward.UnknownType, stateward.UnknownForm:
+		return "is not understood"
+	case stateward.UnknownDepth:
+		return "is nested too deeply to be read"
+	default:
+		return "could not be evaluated"
+	}
+}
+
+// readersOf names the checks that need any of several values.
+func readersOf(us []stateward.Unknown) string {
+	var all []string
+	for _, u := range us {
+		codes := readers(u.Subject)
+		if len(codes) == 0 {
+			return everyCheck
+		}
+		all = append(all, codes...)
+	}
+	slices.Sort(all)
+	return strings.Join(slices.Compact(all), ", ")
 }
 
 // needs says which checks read which options. A subject below or above a prefix
@@ -112,12 +148,23 @@ var unread = [][]string{
 	{"qgroget", "backups", "*", "systemdUnits"}, {"qgroget", "backups", "*", "priority"}, {"qgroget", "backups", "*", "requireNetwork"},
 }
 
-// neededBy names the checks that read an option; it is empty where none does.
-func neededBy(subject string) string {
+const everyCheck = "every check"
+
+// NeededBy names the checks that read an option, as SW603 does; it is empty where none does.
+func NeededBy(subject string) string {
 	path := components(subject)
 	if slices.ContainsFunc(unread, func(u []string) bool { return startsWith(path, u) }) {
 		return ""
 	}
+	if codes := readers(subject); len(codes) > 0 {
+		return strings.Join(codes, ", ")
+	}
+	return everyCheck
+}
+
+// readers are the codes of the checks that read an option that some check reads; none means that every check does.
+func readers(subject string) []string {
+	path := components(subject)
 	var codes, own []string
 	// Of an option that has a row of its own, only that row speaks.
 	longest := 0
@@ -131,11 +178,8 @@ func neededBy(subject string) string {
 		}
 	}
 	codes = append(codes, own...)
-	if len(codes) == 0 {
-		return "every check"
-	}
 	slices.Sort(codes)
-	return strings.Join(slices.Compact(codes), ", ")
+	return slices.Compact(codes)
 }
 
 // startsWith tells whether an option path is a prefix, or lies below it. "*" in the prefix is any name.

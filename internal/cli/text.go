@@ -9,6 +9,7 @@ import (
 	"github.com/fatih/color"
 
 	"github.com/stateward/stateward"
+	"github.com/stateward/stateward/aggregate"
 )
 
 // textReport prints a check for people: the hosts that need attention, their findings, and last a
@@ -83,16 +84,10 @@ func (r *textReport) host(b *strings.Builder, h HostOutput) {
 
 // partial lists what could not be had, but for what a finding has said already.
 func (r *textReport) partial(b *strings.Builder, h HostOutput) {
-	said := map[string]bool{}
-	for _, d := range h.Findings {
-		if d.Code == "SW603" {
-			said[d.Subject] = true
-		}
-	}
 	var rest []string
 	for _, u := range h.Unknown {
-		if !said[u.Subject] {
-			rest = append(rest, inLine(strings.Join(strings.Fields(u.String()), " ")))
+		if aggregate.NeededBy(u.Subject) == "" {
+			rest = append(rest, inLine(u.String()))
 		}
 	}
 	fmt.Fprintf(b, "  %s %s could not be evaluated or understood", r.warn("partial"), count(len(h.Unknown), "value"))

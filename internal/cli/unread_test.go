@@ -32,7 +32,7 @@ func TestSectionsThatCannotBeHadAreFindings(t *testing.T) {
 			if strings.Contains(s, "docker") {
 				backend = "docker"
 			}
-			fmt.Fprintf(&b, "  %q.config = merge { %s } { %s = throw \"no\"; };\n", s, fmt.Sprintf(sound, backend), s)
+			fmt.Fprintf(&b, "  %q.config = merge { %s } { %s = throw %q; };\n", s, fmt.Sprintf(sound, backend), s, "no "+s)
 		}
 	}
 	b.WriteString("}\n")
@@ -46,7 +46,8 @@ func TestSectionsThatCannotBeHadAreFindings(t *testing.T) {
 		require.Equal(t, stateward.StatusPartial, h.Status, h.Name)
 		warned := false
 		for _, d := range h.Findings {
-			if d.Code == "SW603" && (d.Subject == h.Name || strings.HasPrefix(h.Name, d.Subject+".")) {
+			// One error that takes several values away is one finding, of the first of them.
+			if d.Code == "SW603" && (d.Subject == h.Name || strings.HasPrefix(h.Name, d.Subject+".") || strings.Contains(d.Message, "no "+h.Name)) {
 				warned = true
 				require.Equal(t, stateward.SeverityWarning, d.Severity)
 			}
