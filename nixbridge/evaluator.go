@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
+	"golang.org/x/sync/singleflight"
 
 	"github.com/stateward/stateward"
 	"github.com/stateward/stateward/nixbridge/dialect"
@@ -40,6 +41,10 @@ type Evaluator struct {
 	MaxHeap int64
 	// Timeout is how long one host may take; 0 means for ever.
 	Timeout time.Duration
+	// NoCache evaluates anew, and keeps nothing.
+	NoCache bool
+	// NoLocations leaves out in which file what is read was defined: some of nix' time is saved.
+	NoLocations bool
 	// Hosts are the only ones to evaluate; nil means all.
 	Hosts []string
 	// Dialects are read; nil means the built-in ones.
@@ -50,6 +55,8 @@ type Evaluator struct {
 	// machine stands in for /nix/store in tests.
 	machine string
 	mu      sync.Mutex
+	// flights are the hosts that are being evaluated: who asks for the same meanwhile waits.
+	flights singleflight.Group
 }
 
 // EventKind tells what an [Event] is about.
@@ -65,6 +72,10 @@ const (
 	EventStart EventKind = "start"
 	// EventAgain is a host that is evaluated again, without what failed.
 	EventAgain EventKind = "again"
+	// EventCached is a host that need not be evaluated, since nothing has changed.
+	EventCached EventKind = "cached"
+	// EventUncached says why an evaluation is not kept: of the source as a whole, or of one host.
+	EventUncached EventKind = "uncached"
 	// EventDone is a host that is done, well or not.
 	EventDone EventKind = "done"
 	// EventInterrupted is a host that was given up because the context of the whole ended.
@@ -78,6 +89,8 @@ type Event struct {
 	Input string
 	// Place is what failed, for EventAgain.
 	Place string
+	// Reason is why, for EventUncached.
+	Reason string
 	// Done of Total hosts are done.
 	Done, Total int
 	Duration    time.Duration
@@ -99,6 +112,13 @@ func (e Event) String() string {
 		return "evaluating " + e.Host
 	case EventAgain:
 		return fmt.Sprintf("evaluating %s again without %s", e.Host, e.Place)
+	case EventCached:
+		return fmt.Sprintf("%s is unchanged (%d of %d)", e.Host, e.Done, e.Total)
+	case EventUncached:
+		if e.Host == "" {
+			return "not kept for the next time: " + e.Reason
+		}
+		return fmt.Sprintf("%s is not kept for the next time: %s", e.Host, e.Reason)
 	case EventInterrupted:
 		return fmt.Sprintf("evaluating %s was interrupted", e.Host)
 	case EventDone:
@@ -187,7 +207,16 @@ func (e *Evaluator) Evaluate(ctx context.Context, src Source) (*Evaluation, erro
 		return nil, err
 	}
 	defer done()
-	hosts, err := s.list(ctx)
+	var why string
+	if s.key, why = s.fingerprint(ctx); why != "" && ctx.Err() == nil {
+		s.progress(Event{Kind: EventUncached, Reason: why})
+	}
+	hosts, cached := s.cachedHosts()
+	if !cached {
+		if hosts, err = s.list(ctx); err == nil {
+			s.keepHosts(hosts)
+		}
+	}
 	if err == nil {
 		hosts, err = s.wanted(hosts)
 	}
@@ -203,25 +232,32 @@ func (e *Evaluator) Evaluate(ctx context.Context, src Source) (*Evaluation, erro
 	var g errgroup.Group
 	var mu sync.Mutex
 	finished := 0
+	finish := func(i int, kind EventKind, he *HostEvaluation, took time.Duration) {
+		he.dialects = e.dialects()
+		mu.Lock()
+		defer mu.Unlock()
+		ev.Hosts[i] = he
+		finished++
+		s.progress(Event{Kind: kind, Host: he.Name, Done: finished, Total: len(hosts), Duration: took, Err: he.Err})
+	}
 	for i, h := range hosts {
 		g.Go(func() error {
+			if he, ok := s.cachedHost(h); ok {
+				finish(i, EventCached, he, 0)
+				return nil
+			}
 			if err := s.slots.Acquire(ctx, 1); err != nil {
 				return context.Cause(ctx)
 			}
 			defer s.slots.Release(1)
 			s.progress(Event{Kind: EventStart, Host: h.name, Total: len(hosts)})
 			began := time.Now()
-			he := s.evaluateHost(ctx, h)
+			he := s.evaluateOnce(ctx, h)
 			if ctx.Err() != nil && he.Err != nil {
 				s.progress(Event{Kind: EventInterrupted, Host: h.name, Total: len(hosts), Duration: time.Since(began)})
 				return context.Cause(ctx)
 			}
-			he.dialects = e.dialects()
-			ev.Hosts[i] = he
-			mu.Lock()
-			defer mu.Unlock()
-			finished++
-			s.progress(Event{Kind: EventDone, Host: h.name, Done: finished, Total: len(hosts), Duration: time.Since(began), Err: he.Err})
+			finish(i, EventDone, he, time.Since(began))
 			return nil
 		})
 	}
@@ -230,6 +266,33 @@ func (e *Evaluator) Evaluate(ctx context.Context, src Source) (*Evaluation, erro
 		return nil, fmt.Errorf("interrupted: %w", context.Cause(ctx))
 	}
 	return ev, err
+}
+
+// evaluateOnce evaluates a host and keeps the result. Who asks for the same host of the same source
+// meanwhile gets the same.
+func (s *session) evaluateOnce(ctx context.Context, h hostPlace) *HostEvaluation {
+	if s.key == "" {
+		return s.evaluateHost(ctx, h)
+	}
+	var mine *HostEvaluation
+	v, _, _ := s.flights.Do(s.entryKey("host", h.path), func() (any, error) {
+		mine = s.evaluateHost(ctx, h)
+		if ctx.Err() == nil {
+			s.keepHost(h, mine)
+		}
+		return mine, nil
+	})
+	he := v.(*HostEvaluation)
+	if mine != nil {
+		return mine
+	}
+	if he.Err != nil {
+		// What the other met may have been of its own: a time-out, an interrupt.
+		return s.evaluateHost(ctx, h)
+	}
+	c := *he
+	c.Source = s.src.Host(h.name)
+	return &c
 }
 
 // hostPlace is a host and where it is found below what nix is told to evaluate.
@@ -272,6 +335,10 @@ func (s *session) list(ctx context.Context) ([]hostPlace, error) {
 		Missing *int     `json:"missing"`
 		Names   []string `json:"names"`
 		Other   string   `json:"other"`
+	}
+	if log.unlocked && s.key != "" {
+		s.key = ""
+		s.progress(Event{Kind: EventUncached, Reason: "flake.lock does not pin all inputs (nix flake lock)"})
 	}
 	if err := json.Unmarshal([]byte(out), &found); err != nil {
 		return nil, &CrashError{Err: fmt.Errorf("nix printed no list of hosts: %w", err)}

@@ -8,3 +8,8 @@ var (
 	SourceStorePath    = sourceStorePath
 	ParseLock          = parseLock
 )
+
+// Write keeps an entry.
+func (c *Cache) Write(key, host string, body []byte) error {
+	return c.write(key, cacheHeader{Host: host}, body)
+}

@@ -67,6 +67,11 @@ func (s *session) evaluateHost(ctx context.Context, h hostPlace) *HostEvaluation
 		return he
 	}
 	he.tree = v
+	for _, b := range r.blamed {
+		if k := KindOf(b.err); k == Network || k == OutOfMemory || k == StackOverflow || k == Crash {
+			he.transient = fmt.Sprintf("of %s, %v", placeName(b.path), b.err)
+		}
+	}
 	he.Status = stateward.StatusOK
 	v.EachUnknown(func(path []string, _ *dialect.Value) {
 		if !isWhere(path) {
@@ -88,7 +93,7 @@ func (r *hostRun) evaluate(ctx context.Context) (*dialect.Value, error) {
 	memory := 0
 	for again := 0; ; {
 		log := &nixLog{mark: []byte(mark), full: true}
-		out, err := r.read(ctx, log, probeArgs{skip: &r.skip, mark: mark, utf8: r.utf8, where: true})
+		out, err := r.read(ctx, log, probeArgs{skip: &r.skip, mark: mark, utf8: r.utf8, where: !r.NoLocations})
 		if err == nil {
 			v, err := r.parse(out)
 			if isBadText(err) && !r.utf8 {

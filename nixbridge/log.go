@@ -13,6 +13,8 @@ type nixLog struct {
 	// mark precedes the places that the probe announces; place is the last one.
 	mark  []byte
 	place []byte
+	// unlocked tells that a flake has inputs that its lock file does not pin.
+	unlocked bool
 	// full tells that nix runs with --show-trace.
 	full bool
 	// errs are the last messages of level 0 that carry an error.
@@ -34,6 +36,7 @@ var (
 	nixLine    = []byte("@nix ")
 	messageKey = []byte(`"action":"msg"`)
 	errorLevel = []byte(`"level":0`)
+	notLocked  = []byte(` not writing modified lock file of flake `)
 )
 
 func (l *nixLog) add(line []byte) {
@@ -54,6 +57,9 @@ func (l *nixLog) add(line []byte) {
 	if len(l.mark) > 0 && bytes.Contains(body, append([]byte(`"msg":"trace: `), l.mark...)) {
 		l.place = append(l.place[:0], body...)
 		return
+	}
+	if bytes.Contains(body, notLocked) {
+		l.unlocked = true
 	}
 	if !bytes.Contains(body, errorLevel) {
 		return

@@ -33,7 +33,7 @@ func (e *Evaluator) open(ctx context.Context, src Source) (*session, func(), err
 	if workers <= 0 {
 		workers = defaultWorkers(available)
 	}
-	s := &session{Evaluator: e, dir: dir, src: src, slots: semaphore.NewWeighted(int64(workers)), heap: e.MaxHeap}
+	s := &session{Evaluator: e, dir: dir, src: src, cache: Cache{Dir: dir}, slots: semaphore.NewWeighted(int64(workers)), heap: e.MaxHeap}
 	if s.heap <= 0 {
 		s.heap = defaultHeap(available, workers)
 	}
@@ -52,9 +52,7 @@ func (e *Evaluator) open(ctx context.Context, src Source) (*session, func(), err
 func (e *Evaluator) folder() (dir string, temporary bool, err error) {
 	dir = e.CacheDir
 	if dir == "" {
-		if base, err := os.UserCacheDir(); err == nil {
-			dir = filepath.Join(base, "stateward")
-		}
+		dir = CacheDir()
 	}
 	if dir == "" {
 		if dir, err = os.MkdirTemp("", "stateward-"); err != nil {
@@ -103,6 +101,12 @@ func (s *session) findNix(ctx context.Context) error {
 		return &NotFoundError{Nix: s.nixName(), Err: err}
 	}
 	s.nix = path
+	stamp := programStamp(path)
+	if stamp != "" {
+		if s.version = s.rememberedVersion(stamp); s.version != "" {
+			return nil
+		}
+	}
 	r, err := run.Run(ctx, run.Cmd{Path: path, Args: []string{"--version"}, Env: s.env, Dir: s.dir})
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
@@ -121,6 +125,9 @@ func (s *session) findNix(ctx context.Context) error {
 		return &VersionError{Nix: s.nixName(), Version: line}
 	}
 	s.version = strings.TrimSpace(m[0])
+	if stamp != "" {
+		s.rememberVersion(stamp)
+	}
 	return nil
 }
 

@@ -37,6 +37,8 @@ type HostEvaluation struct {
 
 	tree     *dialect.Value
 	dialects []dialect.Dialect
+	// transient says why another evaluation may tell more; empty where none will.
+	transient string
 }
 
 // Tree is what a dialect's projection read; nil where it was not evaluated.

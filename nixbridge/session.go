@@ -34,6 +34,9 @@ type session struct {
 	// limited tells that the source may have more hosts than were asked for.
 	limited bool
 	files   sync.Map
+	cache   Cache
+	// key is the [session.fingerprint]; empty where nothing is kept.
+	key string
 }
 
 // maxOutput bounds what one nix may print.
