@@ -233,6 +233,8 @@ func (s *session) cachedHosts() ([]hostPlace, bool) {
 	if json.Unmarshal(body, &list) != nil || len(list) == 0 {
 		return nil, false
 	}
+	// As [session.list] says of a flake.
+	s.limited = len(s.src.Attr) > 0
 	var hosts []hostPlace
 	for _, p := range list {
 		hosts = append(hosts, hostPlace{p.Name, p.Path})

@@ -171,6 +171,6 @@ saved evaluation ("hosts.json", or "-" for standard input). It defaults to ".".
 	}
 	cmd.SetVersionTemplate("stateward {{.Version}}\n")
 	cmd.CompletionOptions.DisableDefaultCmd = true
-	cmd.AddCommand(newCheck(env), newPlan(env), newEval(env), newGolden(env), newExplain(env), newVersion(env))
+	cmd.AddCommand(newCheck(env), newPlan(env), newEval(env), newGolden(env), newExplain(env), newCache(env), newVersion(env))
 	return cmd
 }

@@ -20,6 +20,8 @@ type sourceFlags struct {
 	timeout  time.Duration
 	hosts    []string
 	quiet    bool
+	noCache  bool
+	noWhere  bool
 }
 
 func (f *sourceFlags) register(cmd *cobra.Command) {
@@ -30,6 +32,8 @@ func (f *sourceFlags) register(cmd *cobra.Command) {
 	fs.BoolVar(&f.online, "online", false, "let nix fetch locked inputs from the network")
 	fs.IntVar(&f.workers, "workers", 0, "evaluate `N` hosts at once (default: as many as processors and memory allow)")
 	fs.DurationVar(&f.timeout, "timeout", 0, "give a host up after this `TIME`, such as 5m (default: never)")
+	fs.BoolVar(&f.noCache, "no-cache", false, "evaluate anew, and keep nothing for the next time")
+	fs.BoolVar(&f.noWhere, "no-locations", false, "do not look for the files in which options were defined; saves some of nix' time")
 	fs.BoolVarP(&f.quiet, "quiet", "q", false, "say nothing on standard error while nix works")
 }
 
@@ -41,10 +45,15 @@ func sourceArg(args []string) string {
 	return args[0]
 }
 
-func (f *sourceFlags) evaluator(env Env) *nixbridge.Evaluator {
-	e := &nixbridge.Evaluator{Nix: f.nix, CacheDir: f.cacheDir, Online: f.online, Workers: f.workers, Timeout: f.timeout, Hosts: f.hosts}
+func (f *sourceFlags) evaluator(env Env, kind nixbridge.SourceKind) *nixbridge.Evaluator {
+	e := &nixbridge.Evaluator{Nix: f.nix, CacheDir: f.cacheDir, Online: f.online, Workers: f.workers, Timeout: f.timeout, Hosts: f.hosts, NoCache: f.noCache, NoLocations: f.noWhere}
 	if !f.quiet {
-		e.Progress = func(ev nixbridge.Event) { fmt.Fprintf(env.Stderr, "stateward: %s\n", printable(ev.String())) }
+		e.Progress = func(ev nixbridge.Event) {
+			if ev.Kind == nixbridge.EventUncached && kind == nixbridge.FileSource {
+				return // no file is ever kept, and it would be said each time
+			}
+			fmt.Fprintf(env.Stderr, "stateward: %s\n", printable(ev.String()))
+		}
 	}
 	return e
 }
@@ -61,7 +70,7 @@ func (f *sourceFlags) evaluate(ctx context.Context, env Env, args []string) (*ni
 	if err != nil {
 		return nil, err
 	}
-	ev, err := f.evaluator(env).Read(ctx, src, env.Stdin)
+	ev, err := f.evaluator(env, src.Kind).Read(ctx, src, env.Stdin)
 	if err != nil {
 		return nil, withStatus(StatusEvaluation, err)
 	}

@@ -1,0 +1,105 @@
+package cli
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/stateward/stateward/nixbridge"
+)
+
+// CacheOutput is what `stateward cache -o json` prints.
+type CacheOutput struct {
+	ProtocolVersion string `json:"protocolVersion"`
+	// Folder is the private folder; the evaluations lie in one of its folders.
+	Folder  string                 `json:"folder"`
+	Entries []nixbridge.CacheEntry `json:"entries"`
+}
+
+func newCache(env Env) *cobra.Command {
+	var dir, output string
+	cmd := &cobra.Command{
+		Use:   "cache",
+		Short: "Show which evaluations are kept, or clear them",
+		Long: `Cache lists the evaluations that are kept, so that a host whose flake has not changed
+need not be evaluated again. What is kept hangs on the files of the flake as nix sees
+them, their commit, the version of nix, and what stateward reads. Evaluations that failed,
+of .nix files, and with --online are never kept.
+
+` + exitStatus,
+		Example: "  stateward cache\n  stateward cache clear",
+		Args:    cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error {
+			if err := checkOneOf("--output", output, "text", "json"); err != nil {
+				return err
+			}
+			c, err := cacheIn(dir)
+			if err != nil {
+				return err
+			}
+			entries, err := c.Entries()
+			if err != nil {
+				return withStatus(StatusStep, err)
+			}
+			if output == "json" {
+				return withStatus(StatusStep, writeJSON(env, CacheOutput{protocolVersion, c.Dir, append([]nixbridge.CacheEntry{}, entries...)}))
+			}
+			printCache(env, c.Dir, entries)
+			return nil
+		},
+	}
+	clear := &cobra.Command{
+		Use:   "clear",
+		Short: "Remove the evaluations that are kept",
+		Long:  "Clear removes the evaluations that are kept, and nothing else: the copies of flakes and\ntheir inputs in the same private folder stay.\n\n" + exitStatus,
+		Args:  cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error {
+			c, err := cacheIn(dir)
+			if err != nil {
+				return err
+			}
+			n, err := c.Clear()
+			if err != nil {
+				return withStatus(StatusStep, err)
+			}
+			fmt.Fprintf(env.Stdout, "%s removed\n", count(n, "entry"))
+			return nil
+		},
+	}
+	cmd.PersistentFlags().StringVar(&dir, "cache-dir", "", "private folder (`DIR`; default $XDG_CACHE_HOME/stateward)")
+	cmd.Flags().StringVarP(&output, "output", "o", "text", "`FORMAT` of the output: text or json")
+	cmd.AddCommand(clear)
+	return cmd
+}
+
+func cacheIn(dir string) (*nixbridge.Cache, error) {
+	if dir == "" {
+		if dir = nixbridge.CacheDir(); dir == "" {
+			return nil, fmt.Errorf("there is no folder for caches: neither XDG_CACHE_HOME nor HOME is set; name one with --cache-dir")
+		}
+	}
+	return &nixbridge.Cache{Dir: dir}, nil
+}
+
+func printCache(env Env, dir string, entries []nixbridge.CacheEntry) {
+	var total int64
+	rows := [][]string{{"HOST", "NIX", "SIZE", "USED", "SOURCE"}}
+	for _, e := range entries {
+		host := e.Host
+		if host == "" {
+			host = "(list of hosts)"
+		}
+		total += e.Size
+		rows = append(rows, []string{inLine(host), inLine(e.Nix), kibibytes(e.Size), e.Used.UTC().Format(time.DateTime), inLine(e.Source)})
+	}
+	if len(entries) > 0 {
+		for _, line := range align(rows) {
+			fmt.Fprintln(env.Stdout, line)
+		}
+	}
+	fmt.Fprintf(env.Stdout, "%s, %s in %s\n", count(len(entries), "entry"), kibibytes(total), inLine(dir))
+}
+
+// kibibytes rounds up, so that nothing seems to take no room.
+func kibibytes(n int64) string { return fmt.Sprintf("%d KiB", (n+1023)>>10) }
