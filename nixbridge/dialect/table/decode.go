@@ -2,6 +2,7 @@ package table
 
 import (
 	"cmp"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -36,7 +37,7 @@ func decoder(name string, rows []Row) func(*dialect.Node, *stateward.Host) {
 }
 
 func compareRows(a, b Row) int {
-	return cmp.Or(cmp.Compare(a.Service, b.Service), cmp.Compare(a.Enable, b.Enable), cmp.Compare(a.Option, b.Option), slices.Compare(a.Paths, b.Paths))
+	return cmp.Or(cmp.Compare(a.Service, b.Service), cmp.Compare(a.Enable, b.Enable), cmp.Compare(a.Unless, b.Unless), cmp.Compare(a.Option, b.Option), slices.Compare(a.Paths, b.Paths))
 }
 
 // service is one that rows have made so far.
@@ -66,7 +67,7 @@ func (d *decoding) row(r *Row) {
 		n := d.top.At(split(r.Enable)...)
 		if s := d.enabled(r, r.Service, n); s != nil {
 			for _, p := range r.Paths {
-				s.add(r, p, n.Origin(), stateward.SourceTable)
+				s.add(r, p, false, n.Origin(), stateward.SourceTable)
 			}
 		}
 		return
@@ -117,24 +118,29 @@ func (d *decoding) row(r *Row) {
 
 // enabled returns the service that a row speaks of; nil where the host does not have it.
 func (d *decoding) enabled(r *Row, name string, n *dialect.Node) *service {
-	var on stateward.Value[bool]
-	switch why, unknown := n.Why(); {
-	case unknown && why.Subject != n.Path():
+	if why, unknown := n.Why(); unknown && why.Subject != n.Path() {
 		// What is above could not be had: of every service below it nothing is known.
 		d.unsee(why)
 		return nil
-	case r.Enable == "":
-		on = stateward.Known(true, n.Origin())
-	case n.Kind() == dialect.Attrs || n.Kind() == dialect.List:
-		on = stateward.Known(len(members(n)) > 0, n.Origin())
-	default:
-		on = n.Bool()
+	}
+	on := stateward.Known(true, n.Origin())
+	if r.Enable != "" {
+		on = isOn(n)
+	}
+	if r.Unless != "" {
+		unless := isOn(d.top.At(split(r.Unless)...))
+		if unless.Or(false) {
+			return nil
+		}
+		if why, unknown := unless.Why(); unknown && on.Or(false) {
+			on = stateward.NotKnown[bool](why)
+		}
 	}
 	if on.IsAbsent() {
 		return nil
 	}
 	for i := range d.services {
-		if s := &d.services[i]; s.Name == name && s.Origin.Option == n.Path() {
+		if s := &d.services[i]; s.Name == name && s.Origin.Option == n.Path() && s.Enable.IsUnknown() == on.IsUnknown() {
 			return s
 		}
 	}
@@ -142,11 +148,16 @@ func (d *decoding) enabled(r *Row, name string, n *dialect.Node) *service {
 	return &d.services[len(d.services)-1]
 }
 
-func members(n *dialect.Node) []dialect.Entry {
-	if n.Kind() == dialect.List {
-		return make([]dialect.Entry, len(n.List()))
+// isOn reads an option that switches something on.
+func isOn(n *dialect.Node) stateward.Value[bool] {
+	switch n.Kind() {
+	case dialect.Attrs:
+		return stateward.Known(len(n.Attrs()) > 0, n.Origin())
+	case dialect.List:
+		return stateward.Known(len(n.List()) > 0, n.Origin())
+	default:
+		return n.Bool()
 	}
-	return n.Attrs()
 }
 
 func (d *decoding) unsee(why stateward.Unknown) {
@@ -205,15 +216,35 @@ func (s *service) read(r *Row, n *dialect.Node) {
 			s.lost(why)
 			return
 		}
-		text := v.Or("")
+		text, pattern := pathOf(v.Or(""))
 		if text == "" || strings.HasPrefix(text, "/nix/store/") {
 			return
 		}
 		if r.Below != "" && !strings.HasPrefix(text, "/") {
 			text = strings.TrimSuffix(r.Below, "/") + "/" + text
 		}
-		s.add(r, text, n.Origin(), sourceOf(r.Option))
+		s.add(r, text, pattern, n.Origin(), sourceOf(r.Option))
 	}
+}
+
+var (
+	scheme = regexp.MustCompile(`^[a-z][a-z0-9+]*:(/[^:?]*)`)
+	ofHome = regexp.MustCompile(`^([a-z][a-z0-9+]*:)?(~|[%$])`)
+)
+
+// pathOf finds the path in the value of an option, such as "maildir:/var/mail/%u:INDEX=/x" or "sqlite:///var/lib/x.db";
+// pattern tells that it goes on in a way that options do not show. What lies in the home of whoever it is has none.
+func pathOf(text string) (path string, pattern bool) {
+	if ofHome.MatchString(text) {
+		return "", false
+	}
+	if m := scheme.FindStringSubmatch(text); m != nil {
+		text = "/" + strings.TrimLeft(m[1], "/")
+	}
+	if i := strings.IndexAny(text, "%$"); i >= 0 && strings.HasPrefix(text, "/") {
+		return text[:max(1, strings.LastIndexByte(text[:i], '/'))], true
+	}
+	return text, false
 }
 
 // sourceOf tells a service's own directory from others that an option may name.
@@ -225,7 +256,7 @@ func sourceOf(option string) stateward.StateSource {
 	return stateward.SourcePlace
 }
 
-func (s *service) add(r *Row, text string, o stateward.Origin, source stateward.StateSource) {
+func (s *service) add(r *Row, text string, pattern bool, o stateward.Origin, source stateward.StateSource) {
 	kind := stateward.Directory
 	if r.File {
 		kind = stateward.File
@@ -233,7 +264,7 @@ func (s *service) add(r *Row, text string, o stateward.Origin, source stateward.
 	if slices.ContainsFunc(s.paths, func(p stateward.StatePath) bool { return p.Text == text && p.Kind == kind }) {
 		return
 	}
-	p := stateward.StatePath{Entry: stateward.NewEntry(text, kind, o), Source: source, Perhaps: r.Perhaps}
+	p := stateward.StatePath{Entry: stateward.NewEntry(text, kind, o), Source: source, Pattern: pattern, Perhaps: r.Perhaps}
 	if u, err := stateward.ParseOwner(r.User); err == nil {
 		p.User = stateward.Known(u, o)
 	}

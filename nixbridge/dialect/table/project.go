@@ -50,8 +50,8 @@ in
 // place is one component of the options that are read.
 type place struct {
 	below map[string]*place
-	// enable and value tell what the option at this place is read for.
-	enable, value bool
+	// value tells that the option at this place holds a place, and does not switch a service on.
+	value bool
 	// always tells that the value is read in any case; gates are the options of which one must be on otherwise.
 	always bool
 	gates  map[string]bool
@@ -92,9 +92,11 @@ func project(rows []Row) string {
 	}
 	for _, r := range rows {
 		enable := split(r.Enable)
-		if len(enable) > 0 {
-			s, rest := section(enable)
-			s.at(rest).enable = true
+		for _, o := range [][]string{enable, split(r.Unless)} {
+			if len(o) > 0 {
+				s, rest := section(o)
+				s.at(rest)
+			}
 		}
 		if r.Option == "" {
 			continue

@@ -31,10 +31,13 @@ type Row struct {
 	// Enable is the path of the option that switches the service on: a Boolean, or a set or a list that counts
 	// where it is not empty. It may be left out where Option has a "*": what is declared there runs.
 	Enable string `json:"enable,omitempty" toml:"enable,omitempty"`
+	// Unless is the path of an option of the same kind; where it is on, the row does not apply.
+	Unless string `json:"unless,omitempty" toml:"unless,omitempty"`
 	// Paths are where the state is, absolute.
 	Paths []string `json:"paths,omitempty" toml:"paths,omitempty"`
 	// Option is the path of an option that holds the place, or a list of places. "*" as a component is every
-	// attribute of a set. Either Paths or Option is given.
+	// attribute of a set. Either Paths or Option is given. Of a value such as "maildir:/var/mail/%u:INDEX=/var/index"
+	// the path behind the scheme counts, up to the component with a "%" or a "$".
 	Option string `json:"option,omitempty" toml:"option,omitempty"`
 	// Below is the directory that a relative value of Option lies in.
 	Below string `json:"below,omitempty" toml:"below,omitempty"`
@@ -96,7 +99,7 @@ func Parse(text []byte) ([]Row, error) {
 		d.DisallowUnknownFields()
 		if err := d.Decode(&rows[i]); err != nil {
 			errs = append(errs, &RowError{Row: i + 1, Service: rows[i].Service, Reason: strings.TrimPrefix(err.Error(), "json: "),
-				Mend: "the fields are service, enable, paths or option, below, file, user, group, mode, perhaps, source, note"})
+				Mend: "the fields are service, enable, unless, paths or option, below, file, user, group, mode, perhaps, source, note"})
 		}
 	}
 	if errs == nil {
@@ -168,6 +171,7 @@ func check(rows []Row) []error {
 		}
 		option, starsInOption := checkOption(r.Option)
 		enable, _ := checkOption(r.Enable)
+		unless, _ := checkOption(r.Unless)
 		switch {
 		case r.Service == "":
 			fail("service", "name the service, such as tailscale", "it is missing")
@@ -189,10 +193,14 @@ func check(rows []Row) []error {
 			fail("enable", "name the option that switches the service on, such as services.tailscale.enable", "it is missing")
 		case r.Enable != "" && enable != "":
 			fail("enable", optionMend, "%s", enable)
+		case r.Unless != "" && unless != "":
+			fail("unless", optionMend, "%s", unless)
+		case strings.Contains(r.Unless, "*"):
+			fail("unless", "name one option", `it has a "*"`)
 		case r.Enable != "" && !sharesStars(r.Enable, r.Option):
 			fail("enable", `let both begin alike up to the last "*" of enable, as in services.x.servers.*.enable and services.x.servers.*.dir`, `its "*" is not one of option`)
 		}
-		for _, o := range []struct{ field, path, fault string }{{"enable", r.Enable, enable}, {"option", r.Option, option}} {
+		for _, o := range []struct{ field, path, fault string }{{"enable", r.Enable, enable}, {"unless", r.Unless, unless}, {"option", r.Option, option}} {
 			if o.fault == "" && mixes(parts, o.path) {
 				fail(o.field, `name every one, or write "*" in every row`, `option path %q has a "*" where another row has a name`, o.path)
 			}
@@ -222,7 +230,7 @@ func check(rows []Row) []error {
 		if strings.TrimSpace(r.Source) == "" {
 			fail("source", "say where this is known from, such as the module's path or the address of the unit file", "it is missing")
 		}
-		key := strings.Join(append([]string{r.Service, r.Enable, r.Option}, r.Paths...), "\x00")
+		key := strings.Join(append([]string{r.Service, r.Enable, r.Unless, r.Option}, r.Paths...), "\x00")
 		if first, ok := seen[key]; ok {
 			fail("", "drop one of the two", "it repeats row %d", first)
 		} else {

@@ -45,6 +45,7 @@ func TestParse(t *testing.T) {
 		"P10 ..":                   {row(`, "enable": "a.b", "paths": ["/a/../b"]`), `row 1 (x): paths[0]: path "/a/../b" contains ".."`, "write an absolute path"},
 		"P10 a trailing slash":     {row(`, "enable": "a.b", "paths": ["/a/"]`), `row 1 (x): paths[0]: path "/a/" is spelt otherwise than /a`, "write an absolute path"},
 		"the root":                 {row(`, "enable": "a.b", "paths": ["/"]`), `row 1 (x): paths[0]: path / is no place of one service`, "write an absolute path"},
+		"unless with a star":       {row(`, "enable": "a.b", "unless": "a.*.b", "paths": ["/a"]`), `row 1 (x): unless: it has a "*"`, "name one"},
 		"below without an option":  {row(`, "enable": "a.b", "paths": ["/a"], "below": "/b"`), `row 1 (x): below: there is no option`, "leave it out"},
 		"D5 a mode":                {row(`, "enable": "a.b", "paths": ["/a"], "mode": "999"`), `row 1 (x): mode: mode "999"`, "write four octal digits"},
 		"D9 a user":                {row(`, "enable": "a.b", "paths": ["/a"], "user": "a b"`), `row 1 (x): user: owner "a b" contains " "`, "write the name of a user"},
@@ -78,6 +79,7 @@ var rows = []table.Row{
 	{Service: "each-*", Option: "services.each.repos.*.path", Source: "s"},
 	{Service: "server-*", Enable: "services.many.servers.*.enable", Option: "services.many.servers.*.dir", Source: "s"},
 	{Service: "gated", Enable: "services.gated.enable", Option: "services.gated.parts.*.sub.dir", Source: "s"},
+	{Service: "mail", Enable: "services.mail.enable", Unless: "services.mail.volatile", Option: "services.mail.location", Source: "s"},
 	{Service: "certs", Enable: "security.certs.all", Paths: []string{"/var/lib/certs"}, Source: "s"},
 }
 
@@ -97,6 +99,9 @@ func lines(h stateward.Host) []string {
 			}
 			if p.HasOwner() {
 				line += fmt.Sprintf(" %s:%s %s", p.User, p.Group, p.Mode)
+			}
+			if p.Pattern {
+				line += " and so on"
 			}
 			if p.Perhaps {
 				line += " perhaps"
@@ -163,6 +168,16 @@ func TestRows(t *testing.T) {
 			config:  `services = throw "no"; security.certs.all.x = { };`,
 			want:    []string{`certs true table "/var/lib/certs"`},
 			unknown: []string{"services [throw] ", "services.deep [throw] ", "services.each.repos [throw] ", "services.gated.parts [throw] ", "services.many.servers [throw] "},
+		},
+		"a path behind a scheme, and before a pattern": {
+			config: `services.mail = { enable = true; location = [ "maildir:/var/mail/%d/%n:INDEX=/x" "sqlite:///srv/x.db?mode=rw" "/srv/$USER" "maildir:~/Maildir" "%h/x" ]; };`,
+			want:   []string{`mail true place "/var/mail" and so on place "/srv/x.db" place "/srv" and so on`},
+		},
+		"unless another option is on": {config: `services.mail = { enable = true; volatile = true; location = "/a"; };`},
+		"unless what throws is on": {
+			config:  `services.mail = { enable = true; volatile = throw "no"; location = "/a"; };`,
+			want:    []string{`mail unknown (services.mail.volatile: throw) place "/a"`},
+			unknown: []string{"services.mail.volatile [throw] "},
 		},
 		"each of a set": {
 			config: `services.each.repos = { b.path = "/b"; a.path = "/a"; "c d".path = "/c"; e = { }; };`,
@@ -252,7 +267,7 @@ func TestSectionsTellWhichOptionsAreRead(t *testing.T) {
 func TestBuiltinTable(t *testing.T) {
 	all := table.Rows()
 	require.True(t, slices.IsSortedFunc(all, func(a, b table.Row) int {
-		return cmp.Or(cmp.Compare(a.Service, b.Service), cmp.Compare(a.Enable, b.Enable), cmp.Compare(a.Option, b.Option), slices.Compare(a.Paths, b.Paths))
+		return cmp.Or(cmp.Compare(a.Service, b.Service), cmp.Compare(a.Enable, b.Enable), cmp.Compare(a.Unless, b.Unless), cmp.Compare(a.Option, b.Option), slices.Compare(a.Paths, b.Paths))
 	}), "sort table.json by service, enable, option, paths")
 	for _, r := range all {
 		require.NotEmpty(t, r.Source, r.Service)
