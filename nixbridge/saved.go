@@ -93,6 +93,10 @@ func missingSections(tree *dialect.Value, d dialect.Dialect) []string {
 
 // complete refuses an evaluation that does not tell all that the dialects read.
 func (ev *Evaluation) complete(dialects []dialect.Dialect) error {
+	var builtin []string
+	for _, d := range BuiltinDialects() {
+		builtin = append(builtin, d.Name)
+	}
 	for _, h := range ev.Hosts {
 		for _, d := range dialects {
 			if h.Err != nil || d.Sections == nil {
@@ -107,8 +111,11 @@ func (ev *Evaluation) complete(dialects []dialect.Dialect) error {
 				reason = fmt.Sprintf("section %q is missing", missing[0])
 			}
 			if reason != "" {
-				return &FormatError{Offset: -1, Path: "host " + h.Name + ", " + path, Reason: reason,
-					hint: "it was changed by hand, or written by another version of stateward: evaluate again"}
+				hint := "it was changed by hand, or written by another version of stateward: evaluate again"
+				if !slices.Contains(builtin, d.Name) {
+					hint = "it was evaluated without, or with other rows of [[state]]: evaluate again with the same ones"
+				}
+				return &FormatError{Offset: -1, Path: "host " + h.Name + ", " + path, Reason: reason, hint: hint}
 			}
 		}
 	}

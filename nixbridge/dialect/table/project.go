@@ -78,17 +78,26 @@ func (p *place) at(parts []string) *place {
 // an error that all of them share costs no run for each.
 func project(rows []Row) string {
 	sections := map[string]*place{}
+	for _, r := range rows {
+		for _, o := range [][]string{split(r.Enable), split(r.Unless), split(r.Option)} {
+			if len(o) == 0 {
+				continue
+			}
+			// Definitions are located two levels below a section.
+			n := max(1, len(o)-2)
+			if i := slices.Index(o, "*"); i > 0 {
+				n = i
+			}
+			sections[strings.Join(o[:n], ".")] = &place{}
+		}
+	}
+	// A section hides what those above it have at its place.
 	section := func(path []string) (*place, []string) {
-		// Definitions are located two levels below a section.
-		n := max(1, len(path)-2)
-		if i := slices.Index(path, "*"); i > 0 {
-			n = i
+		for n := len(path); ; n-- {
+			if s := sections[strings.Join(path[:n], ".")]; s != nil {
+				return s, path[n:]
+			}
 		}
-		name := strings.Join(path[:n], ".")
-		if sections[name] == nil {
-			sections[name] = &place{}
-		}
-		return sections[name], path[n:]
 	}
 	for _, r := range rows {
 		enable := split(r.Enable)
@@ -126,8 +135,7 @@ func project(rows []Row) string {
 		if last >= 0 {
 			item, relative = last, nixList(enable[last+1:])
 		}
-		s, rest = section(option[:item+1])
-		s.at(rest).cut(nixList(option[item+1:]), relative)
+		s.at(rest[:len(rest)-(len(option)-item-1)]).cut(nixList(option[item+1:]), relative)
 	}
 	var b strings.Builder
 	for _, name := range slices.Sorted(maps.Keys(sections)) {

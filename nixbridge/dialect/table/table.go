@@ -205,6 +205,11 @@ func check(rows []Row) []error {
 				fail(o.field, `name every one, or write "*" in every row`, `option path %q has a "*" where another row has a name`, o.path)
 			}
 		}
+		for _, o := range []struct{ field, path string }{{"enable", r.Enable}, {"unless", r.Unless}} {
+			if below := hasNamesBelow(rows, o.path); below != "" {
+				fail(o.field, "name the option that switches the service on", "option path %q holds %s of another row", o.path, below)
+			}
+		}
 		for j, p := range r.Paths {
 			checkPath(p, func(reason string) { fail(fmt.Sprintf("paths[%d]", j), pathMend, "%s", reason) })
 		}
@@ -307,4 +312,19 @@ func mixes(seen map[string]map[string]bool, option string) bool {
 		above += "." + c
 	}
 	return mixed
+}
+
+// hasNamesBelow finds an option of the rows that lies below an option that switches something on. Below a "*" any may.
+func hasNamesBelow(rows []Row, switches string) string {
+	if switches == "" {
+		return ""
+	}
+	for _, r := range rows {
+		for _, o := range []string{r.Enable, r.Unless, r.Option} {
+			if rest, ok := strings.CutPrefix(o, switches+"."); ok && !strings.HasPrefix(rest, "*") {
+				return o
+			}
+		}
+	}
+	return ""
 }

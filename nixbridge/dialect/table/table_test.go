@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"os"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -46,6 +48,7 @@ func TestParse(t *testing.T) {
 		"P10 a trailing slash":     {row(`, "enable": "a.b", "paths": ["/a/"]`), `row 1 (x): paths[0]: path "/a/" is spelt otherwise than /a`, "write an absolute path"},
 		"the root":                 {row(`, "enable": "a.b", "paths": ["/"]`), `row 1 (x): paths[0]: path / is no place of one service`, "write an absolute path"},
 		"unless with a star":       {row(`, "enable": "a.b", "unless": "a.*.b", "paths": ["/a"]`), `row 1 (x): unless: it has a "*"`, "name one"},
+		"an option in an enable":   {`[{"service": "x", "enable": "a.b", "paths": ["/a"], "source": "s"}, {"service": "y", "enable": "a.b.c", "paths": ["/a"], "source": "t"}]`, `row 1 (x): enable: option path "a.b" holds a.b.c of another row`, "name the option"},
 		"below without an option":  {row(`, "enable": "a.b", "paths": ["/a"], "below": "/b"`), `row 1 (x): below: there is no option`, "leave it out"},
 		"D5 a mode":                {row(`, "enable": "a.b", "paths": ["/a"], "mode": "999"`), `row 1 (x): mode: mode "999"`, "write four octal digits"},
 		"D9 a user":                {row(`, "enable": "a.b", "paths": ["/a"], "user": "a b"`), `row 1 (x): user: owner "a b" contains " "`, "write the name of a user"},
@@ -346,4 +349,24 @@ func FuzzParse(f *testing.F) {
 		var h stateward.Host
 		d.Decode(tree.Root(), &h)
 	})
+}
+
+func TestDocumentedExample(t *testing.T) {
+	doc, err := os.ReadFile("../../../docs/state-table.md")
+	require.NoError(t, err)
+	_, rest, ok := strings.Cut(string(doc), "```json\n")
+	require.True(t, ok)
+	example, _, ok := strings.Cut(rest, "```")
+	require.True(t, ok)
+	rows, err := table.Parse([]byte(example))
+	require.NoError(t, err)
+	require.Len(t, rows, 3)
+
+	fields := reflect.TypeFor[table.Row]()
+	for i := range fields.NumField() {
+		name, _, _ := strings.Cut(fields.Field(i).Tag.Get("json"), ",")
+		toml, _, _ := strings.Cut(fields.Field(i).Tag.Get("toml"), ",")
+		require.Equal(t, name, toml)
+		require.Contains(t, string(doc), "`"+name+"`", "docs/state-table.md")
+	}
 }
