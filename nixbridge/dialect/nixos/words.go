@@ -1,9 +1,11 @@
 package nixos
 
 import (
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/stateward/stateward"
 	"github.com/stateward/stateward/nixbridge/dialect"
@@ -52,42 +54,48 @@ func unescape(s string) (string, error) {
 	if !strings.Contains(s, `\`) {
 		return s, nil
 	}
-	const letters, meant = `abfnrtv\"'s`, "\a\b\f\n\r\t\v\\\"' "
-	digits := map[byte]struct{ n, base int }{'x': {2, 16}, 'u': {4, 16}, 'U': {8, 16}}
 	var b strings.Builder
 	for i := 0; i < len(s); i++ {
 		if s[i] != '\\' {
 			b.WriteByte(s[i])
 			continue
 		}
-		i++
-		if i == len(s) {
-			return "", fmt.Errorf("%q ends in a backslash", s)
+		meant, n, err := unescapeOne(s[i+1:])
+		if err != nil {
+			return "", fmt.Errorf("%q %w", s, err)
 		}
-		if j := strings.IndexByte(letters, s[i]); j >= 0 {
-			b.WriteByte(meant[j])
-			continue
-		}
-		d, from := digits[s[i]], i+1
-		if d.n == 0 {
-			d.n, d.base, from = 3, 8, i
-		}
-		if from+d.n > len(s) {
-			return "", fmt.Errorf("%q has an escape that is cut off", s)
-		}
-		r, err := strconv.ParseUint(s[from:from+d.n], d.base, 32)
-		// No name holds a NUL, and one byte is at most 255.
-		if err != nil || r == 0 || d.n < 4 && r > 0xff || r > 0x10ffff {
-			return "", fmt.Errorf("%q has an escape that systemd does not know", s)
-		}
-		if d.n < 4 {
-			b.WriteByte(byte(r))
-		} else {
-			b.WriteRune(rune(r))
-		}
-		i = from + d.n - 1
+		b.WriteString(meant)
+		i += n
 	}
 	return b.String(), nil
+}
+
+// unescapeOne mirrors cunescape_one: s begins behind the backslash, and n bytes of it are the escape.
+func unescapeOne(s string) (meant string, n int, err error) {
+	const letters, bytes = `abfnrtv\"'s`, "\a\b\f\n\r\t\v\\\"' "
+	digits := map[byte]struct{ n, base int }{'x': {2, 16}, 'u': {4, 16}, 'U': {8, 16}}
+	if s == "" {
+		return "", 0, errors.New("ends in a backslash")
+	}
+	if j := strings.IndexByte(letters, s[0]); j >= 0 {
+		return bytes[j : j+1], 1, nil
+	}
+	d, from := digits[s[0]], 1
+	if d.n == 0 {
+		d.n, d.base, from = 3, 8, 0
+	}
+	if from+d.n > len(s) {
+		return "", 0, errors.New("has an escape that is cut off")
+	}
+	r, err := strconv.ParseUint(s[from:from+d.n], d.base, 32)
+	// No name holds a NUL, and one byte is at most 255.
+	if err != nil || r == 0 || d.n < 4 && r > 0xff || d.n >= 4 && !utf8.ValidRune(rune(r)) {
+		return "", 0, errors.New("has an escape that systemd does not know")
+	}
+	if d.n < 4 {
+		return string([]byte{byte(r)}), from + d.n, nil
+	}
+	return string(rune(r)), from + d.n, nil
 }
 
 // word is one element of a setting such as StateDirectory=, with its ":alias".
