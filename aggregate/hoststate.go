@@ -3,7 +3,6 @@ package aggregate
 import (
 	"cmp"
 	"fmt"
-	"path"
 	"slices"
 	"strings"
 
@@ -102,38 +101,8 @@ func (s *storage) hostRow(of *stateward.Service, e stateward.Entry, source state
 	r := &stateRow{service: of, state: sp, path: sp.Text, reboot: s.rebootOf(sp)}
 	if sp.Problem == nil {
 		r.path = sp.Path.String()
-		if r.reboot.State != stateward.SurvivalYes {
-			if by, ok := s.linked(sp.Path); ok {
-				r.reboot = by
-			}
-		}
 	}
 	return r
-}
-
-// linked answers for a path that the configuration makes a symbolic link at every boot: what is behind it counts.
-func (s *storage) linked(p stateward.AbsPath) (stateward.TierResult, bool) {
-	for _, l := range s.host.Links.Or(nil) {
-		if l.At.Problem != nil || l.At.Path != p {
-			continue
-		}
-		text, ok := l.Target.Get()
-		if !ok {
-			why, _ := l.Target.Why()
-			return stateward.TierResult{State: stateward.SurvivalUnknown, By: cmp.Or(why.String(), l.Origin.Option+" names no target")}, true
-		}
-		if !strings.HasPrefix(text, "/") {
-			text = path.Join(p.Parent().String(), text)
-		}
-		target, err := stateward.ParsePath(text)
-		if err != nil || target == p {
-			return stateward.TierResult{State: stateward.SurvivalUnknown, By: fmt.Sprintf("%s links to %q", l.Origin.Option, text)}, true
-		}
-		r := s.reboot(target)
-		r.By = fmt.Sprintf("%s links to %s: %s", l.Origin.Option, target, r.By)
-		return r, true
-	}
-	return stateward.TierResult{}, false
 }
 
 // machineIDGiven says what gives the host its machine-id anew at every boot.

@@ -84,7 +84,7 @@ func TestHostState(t *testing.T) {
 		{"P12 machine-id below a persisted directory", []part{persist("/persist", "/etc", "/var/lib")}, nil},
 		{"P12 machine-id is linked to what survives", []part{link("/etc/machine-id", "/persist/etc/machine-id"), persist("/persist", "/var/lib/systemd")}, nil},
 		{"P12 machine-id is linked to what is lost", []part{link("/etc/machine-id", "../srv/id"), persist("/persist", "/var/lib/systemd")}, []string{
-			`warning environment.persistence."/persist".files [/etc/machine-id] the host gets a new machine-id at the next boot, with which journalctl finds no journal of an earlier boot and DHCP servers take it for another machine: environment.etc."/etc/machine-id".source links to /srv/id: ` + tmpfs}},
+			`warning environment.persistence."/persist".files [/etc/machine-id] the host gets a new machine-id at the next boot, with which journalctl finds no journal of an earlier boot and DHCP servers take it for another machine: environment.etc."/etc/machine-id".source links /etc/machine-id to /srv/id: ` + tmpfs}},
 		{"P12 machine-id is given to the kernel", []part{identified}, nil},
 		{"P12 machine-id is written at every boot", append(slices.Clone(quiet[1:]), func(h *stateward.Host) {
 			push(&h.Tmpfiles, stateward.TmpfilesRule{Type: "f+", At: stateward.NewEntry("/etc/machine-id", stateward.File, stateward.Origin{}), Origin: at("systemd", "tmpfiles", "rules")})

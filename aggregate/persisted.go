@@ -181,8 +181,18 @@ func (s *storage) stored(at stateward.AbsPath) stateward.TierResult {
 // itself lies on.
 func (s *storage) storageOf(p stateward.AbsPath, t *trail) stateward.TierResult {
 	for q := range p.Ancestors() {
-		if ms := s.mounts[q]; len(ms) > 0 && q != stateward.Root {
+		if q == stateward.Root {
+			break
+		}
+		ms := s.mounts[q]
+		l, linked := s.links[q]
+		switch {
+		case len(ms) > 0 && linked:
+			return stateward.TierResult{State: stateward.SurvivalUnknown, By: fmt.Sprintf("%s and %s hide one another", ms[0].by, l.by)}
+		case len(ms) > 0:
 			return s.ofMounts(p, ms, t)
+		case linked:
+			return s.ofLink(p, l, t)
 		}
 	}
 	return s.onRootUnlessZero(p)

@@ -177,6 +177,10 @@ func (r *resolver) state(row *stateRow) {
 		return
 	}
 	e := r.stated(sp, service)
+	if why := unpersistable(e.Path); why != "" {
+		r.note(NoteUnusable, e.Path.String(), service, why, sp.Origin)
+		return
+	}
 	i, ok := r.at[e.Path]
 	switch {
 	case ok:
@@ -217,6 +221,12 @@ func (r *resolver) from(row *stateRow) From {
 // stated returns the entry that a state path asks for: its own, or another that takes its place.
 func (r *resolver) stated(sp *stateward.StatePath, service string) *stateward.Entry {
 	p := r.real(sp.Path)
+	if to, by := r.behind(p); to != p {
+		r.note(NoteMoved, sp.Path.String(), to.String(), fmt.Sprintf("%s: the state of %s is there", by, service), sp.Origin)
+		e := stateward.NewEntry(to.String(), sp.Kind, sp.Origin)
+		e.User, e.Group, e.Mode = sp.User, sp.Group, sp.Mode
+		return &e
+	}
 	if p == sp.Path {
 		return r.respelt(&sp.Entry)
 	}

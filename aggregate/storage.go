@@ -16,6 +16,7 @@ type storage struct {
 	// persisted entries of enabled roots, by the path that is bind-mounted.
 	persisted map[stateward.AbsPath][]persisted
 	roots     []*persistenceRoot // sorted by name
+	links     map[stateward.AbsPath]link
 	// dynamic maps /var/lib/NAME to the unit whose state is really in
 	// /var/lib/private/NAME (P3).
 	dynamic map[stateward.AbsPath]string
@@ -51,6 +52,7 @@ func newStorage(h *stateward.Host) *storage {
 		wipes:          readWipes(h.Initrd),
 		mounts:         map[stateward.AbsPath][]mount{},
 		persisted:      map[stateward.AbsPath][]persisted{},
+		links:          map[stateward.AbsPath]link{},
 		dynamic:        map[stateward.AbsPath]string{},
 		perhapsDynamic: map[stateward.AbsPath]string{},
 		storedAt:       map[stateward.AbsPath]stateward.TierResult{},
@@ -69,6 +71,7 @@ func newStorage(h *stateward.Host) *storage {
 	}
 	s.addPersistence(h.Persistence)
 	s.addUnits(h.Units)
+	s.addLinks(h)
 	s.root = s.rootState()
 	s.onRoot = s.rootTier()
 	for _, r := range s.roots {
@@ -190,24 +193,30 @@ func (s *storage) follow(p stateward.AbsPath, t *trail) stateward.TierResult {
 	return r
 }
 
-// backing walks up from p to what is mounted over it.
+// backing walks up from p to what is mounted over it, or links it elsewhere.
 func (s *storage) backing(p stateward.AbsPath, t *trail) stateward.TierResult {
 	for q := range p.Ancestors() {
 		if q == stateward.Root {
 			break
 		}
-		r, persisted := s.ofPersistence(s.persisted[q], q == p)
-		mounts := s.mounts[q]
-		switch {
-		case persisted && len(mounts) > 0:
-			if m := s.ofMounts(p, mounts, t); m.State != r.State {
-				return stateward.TierResult{State: stateward.SurvivalUnknown, By: fmt.Sprintf("%s and %s hide one another", r.By, mounts[0].by)}
+		r, found := s.ofPersistence(s.persisted[q], q == p)
+		by := r.By
+		also := func(other stateward.TierResult, otherBy string) {
+			switch {
+			case !found:
+				r, by, found = other, otherBy, true
+			case other.State != r.State:
+				r = stateward.TierResult{State: stateward.SurvivalUnknown, By: fmt.Sprintf("%s and %s hide one another", by, otherBy)}
 			}
+		}
+		if mounts := s.mounts[q]; len(mounts) > 0 {
+			also(s.ofMounts(p, mounts, t), mounts[0].by)
+		}
+		if l, ok := s.links[q]; ok {
+			also(s.ofLink(p, l, t), l.by)
+		}
+		if found {
 			return r
-		case persisted:
-			return r
-		case len(mounts) > 0:
-			return s.ofMounts(p, mounts, t)
 		}
 	}
 	return s.onRootUnlessZero(p)

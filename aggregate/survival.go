@@ -51,6 +51,12 @@ func (r *stateRow) declarations() iter.Seq[*stateward.StatePath] {
 
 // compareStates orders declarations of one place.
 func compareStates(a, b *stateward.StatePath) int {
+	if isImplied(a.Source) != isImplied(b.Source) {
+		if isImplied(a.Source) {
+			return 1
+		}
+		return -1
+	}
 	if c := cmp.Or(cmp.Compare(a.Source, b.Source), compareOrigins(a.Origin, b.Origin)); c != 0 {
 		return c
 	}
@@ -76,7 +82,88 @@ func stateRows(s *storage) []stateRow {
 		}
 	}
 	relieveReaders(rows)
-	return rows
+	return dropImplied(rows)
+}
+
+// isImplied tells whether a source names a place where something is prepared or allowed, and does not say of itself
+// that the service's state is there.
+func isImplied(source stateward.StateSource) bool {
+	return source == stateward.SourceTmpfiles || source == stateward.SourceHome || source == stateward.SourceReadWritePaths
+}
+
+// all tells whether all declarations of the row's place are of a kind.
+func (r *stateRow) all(kind func(*stateward.StatePath) bool) bool {
+	for sp := range r.declarations() {
+		if !kind(sp) {
+			return false
+		}
+	}
+	return true
+}
+
+func (r *stateRow) implied() bool {
+	return !r.unread && r.state.Problem == nil && r.all(func(sp *stateward.StatePath) bool { return isImplied(sp.Source) })
+}
+
+// dropImplied leaves out the implied places that lie in another one of the same fate, which says all there is to say: a
+// rule makes each directory of a tree, and five units of one service may write there.
+func dropImplied(rows []stateRow) []stateRow {
+	var at map[string][]int
+	covered := func(i int) bool {
+		r := &rows[i]
+		for q := range stateward.MustPath(r.path).Ancestors() {
+			for _, j := range at[q.String()] {
+				if j != i && rows[j].covers(r, j < i) {
+					return true
+				}
+			}
+		}
+		return false
+	}
+	var drop map[int]bool
+	for i := range rows {
+		if !rows[i].implied() {
+			continue
+		}
+		if at == nil {
+			at, drop = make(map[string][]int, len(rows)), map[int]bool{}
+			for j := range rows {
+				if !rows[j].unread && rows[j].state.Problem == nil {
+					at[rows[j].path] = append(at[rows[j].path], j)
+				}
+			}
+		}
+		if covered(i) {
+			drop[i] = true
+		}
+	}
+	if len(drop) == 0 {
+		return rows
+	}
+	kept := rows[:0]
+	for i := range rows {
+		if !drop[i] {
+			kept = append(kept, rows[i])
+		}
+	}
+	clear(rows[len(kept):])
+	return kept
+}
+
+// covers tells whether all that is to say of an implied place, which lies in r's or is the same, is said with r's.
+func (r *stateRow) covers(inner *stateRow, before bool) bool {
+	switch {
+	case r.reboot != inner.reboot, r.readOnly(), r.perhaps() && !inner.perhaps():
+		return false
+	case r.path != inner.path || !r.implied() || !r.perhaps() && inner.perhaps():
+		return true
+	}
+	// Of two of a kind the one remains that names a service.
+	const nobody = "tmpfiles"
+	if a, b := r.service.Name == nobody, inner.service.Name == nobody; a != b {
+		return b
+	}
+	return before
 }
 
 // finishRows sorts the rows of one service.
@@ -198,12 +285,7 @@ func relieveParents(rows []stateRow) {
 }
 
 func (r *stateRow) onlyStateDirectory() bool {
-	for sp := range r.declarations() {
-		if sp.Source != stateward.SourceStateDirectory {
-			return false
-		}
-	}
-	return true
+	return r.all(func(sp *stateward.StatePath) bool { return sp.Source == stateward.SourceStateDirectory })
 }
 
 func (r *stateRow) declaredBy(source stateward.StateSource) bool {
@@ -337,12 +419,7 @@ func relieveReaders(rows []stateRow) {
 
 // readOnly tells whether the service only reads there, by all its declarations: what is lost then is what it is given.
 func (r *stateRow) readOnly() bool {
-	for sp := range r.declarations() {
-		if !sp.ReadOnly {
-			return false
-		}
-	}
-	return true
+	return r.all(func(sp *stateward.StatePath) bool { return sp.ReadOnly })
 }
 
 // anythingBelow tells whether something is mounted or persisted strictly below p.

@@ -196,6 +196,10 @@ func (f *facts) persistHint(r *stateRow) string {
 	if why := unpersistable(p); why != "" {
 		return "keep the state elsewhere: " + why
 	}
+	p, _ = f.behind(p)
+	if why := unpersistable(p); why != "" {
+		return "link it elsewhere: " + why
+	}
 	for q := p; q != stateward.Root && !q.IsZero(); q = q.Parent() {
 		if es := f.persisted[q]; len(es) > 0 {
 			return fmt.Sprintf("it is persisted in %s: give that a file system of its own", es[0].root.path)
@@ -208,6 +212,6 @@ func (f *facts) persistHint(r *stateRow) string {
 	case varLibPrivate.Contains(p):
 		return f.persistElements(stateward.Directory, `{ directory = "/var/lib/private"; mode = "0700"; }`)
 	default:
-		return f.persistLine(r.state.Kind, r.path)
+		return f.persistLine(r.state.Kind, p.String())
 	}
 }

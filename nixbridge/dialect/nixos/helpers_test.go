@@ -110,6 +110,9 @@ func serviceLines(h stateward.Host) []string {
 			if p.ReadOnly {
 				line += " read-only"
 			}
+			if p.Perhaps {
+				line += " perhaps"
+			}
 			out = append(out, line)
 		}
 		if !complete {

@@ -38,7 +38,11 @@ func decode(n *dialect.Node, h *stateward.Host) {
 		}
 		return list, nil
 	}))
-	dialect.Merge(&h.Services, services(n, units.Or(nil)))
+	rules := tmpfiles(n)
+	dialect.Merge(&h.Tmpfiles, rules)
+	dialect.MergeWhole(&h.Links, links(n, rules))
+	users := users(n.At("users", "users"))
+	dialect.Merge(&h.Services, services(n, units.Or(nil), rules.Or(nil), users.Or(nil)))
 
 	dialect.Merge(&h.Timers, timers(n.At("systemd", "timers")))
 
@@ -47,7 +51,7 @@ func decode(n *dialect.Node, h *stateward.Host) {
 	sanoid(n.At("services", "sanoid"), h)
 	dialect.Merge(&h.Replications, replications(n.At("services", "syncoid")))
 
-	dialect.MergeWhole(&h.Users, users(n.At("users", "users")))
+	dialect.MergeWhole(&h.Users, users)
 	dialect.MergeWhole(&h.Groups, groups(n.At("users", "groups")))
 
 	dialect.Merge(&h.HostKeys, hostKeys(n))

@@ -4,7 +4,9 @@
 { probe }:
 { config, options }:
 let
-  inherit (builtins) any attrNames filter head intersectAttrs isAttrs listToAttrs mapAttrs match removeAttrs tryEval;
+  inherit (builtins)
+    any attrNames concatMap filter head intersectAttrs isAttrs isList isString length listToAttrs mapAttrs match removeAttrs
+    storeDir stringLength substring tryEval;
   inherit (probe) anyTo attrsOf fields lines listOf text value valueAs via where;
   leaf = anyTo 2;
 
@@ -125,6 +127,47 @@ let
       in via (intersectAttrs declared) s // { below = n: if declared ? ${n} then s.below n else null; }
     # Where there are no options, the values themselves tell.
     else attrsOf (where (s: isAttrs s && s ? enable && any (d: s ? ${d}) (attrNames dirs)) service);
+
+  # --- what tmpfiles and environment.etc make ---------------------------------
+  # The module system names the files of a list, which costs nothing. What these write for every host is a link to the
+  # store, at no place of interest, and would have a C library, or a graphics driver, instantiated.
+  tmpfilesRules =
+    let
+      defs = tryEval (options.systemd.tmpfiles.rules.definitionsWithLocations or null);
+      dull = file: match ".*/nixos/modules/(config/ldso|hardware/graphics|hardware/opengl)[.]nix" file != null;
+      ofFile = d:
+        let file = toString d.file;
+        in if dull file then { skipped = length d.value; } else { inherit file; rules = d.value; };
+    in if defs.success && isList defs.value then map ofFile defs.value else config.systemd.tmpfiles.rules or null;
+
+  # Nothing below these outlives a boot, and what the rules there link to may be large to evaluate.
+  inMemory = path: match "/(run|dev|proc|sys|tmp)/.*" path != null;
+  outsideMemory = files: mapAttrs (_: paths: if isAttrs paths then removeAttrs paths (filter inMemory (attrNames paths)) else paths) files;
+
+  # Of environment.etc only what is written as a text, and so may lie beside the store. Files and packages
+  # need not be looked at, and the distribution's own texts name packages, which cost much to evaluate.
+  unwrap = v:
+    let t = v._type or null;
+    in
+    if !(isAttrs v) then [ v ]
+    else if t == "if" then (if v.condition then unwrap v.content else [ ])
+    else if t == "merge" then concatMap unwrap v.contents
+    else if t == "override" || t == "order" then unwrap v.content
+    else [ v ];
+  beside = v: isString v && substring 0 (stringLength storeDir) v != storeDir;
+  linkedEtc =
+    let
+      o = options.environment.etc;
+      own = map (d: match "(.*/nixos/modules)/system/etc/etc[.]nix" (toString d)) o.declarations;
+      foreign = file: !(any (m: m != null && substring 0 (stringLength (head m)) file == head m) own);
+      linked = entry: any (e: isAttrs e && e ? source && any beside (unwrap e.source)) (unwrap entry);
+      namesIn = set: if isAttrs set then filter (n: let r = tryEval (linked set.${n}); in !r.success || r.value) (attrNames set) else [ ];
+    in concatMap (d: if foreign (toString d.file) then concatMap namesIn (unwrap d.value) else [ ]) o.definitionsWithLocations;
+  etcEntry = fields { enable = leaf; target = leaf; mode = leaf; source = leaf; };
+  etc =
+    if options ? environment.etc && options.environment.etc ? definitionsWithLocations then
+      part (all: intersectAttrs (listToAttrs (map (name: { inherit name; value = null; }) linkedEtc)) all) (attrsOf etcEntry)
+    else attrsOf etcEntry;
 in
 {
   detected = config ? fileSystems || config ? systemd || config ? environment.persistence;
@@ -169,7 +212,7 @@ in
       after = lines; before = lines; requires = lines; wants = lines; bindsTo = lines; wantedBy = lines;
       unitConfig = fields { RequiresMountsFor = lines; };
       serviceConfig = fields {
-        StateDirectory = lines; StateDirectoryMode = leaf; CacheDirectory = lines; LogsDirectory = lines;
+        StateDirectory = lines; StateDirectoryMode = leaf; CacheDirectory = lines; LogsDirectory = lines; ReadWritePaths = lines;
         User = leaf; Group = leaf; DynamicUser = leaf; Type = leaf;
       };
     });
@@ -213,6 +256,12 @@ in
 
     "users.users" = attrsOf (fields { enable = leaf; uid = leaf; group = leaf; home = text; isNormalUser = leaf; });
     "users.groups" = attrsOf (fields { gid = leaf; });
+
+    "systemd.tmpfiles.rules" = valueAs (listOf (fields { file = leaf; skipped = leaf; rules = listOf leaf; })) tmpfilesRules;
+    "systemd.tmpfiles.settings" = part outsideMemory (attrsOf (attrsOf (attrsOf (fields {
+      type = leaf; mode = leaf; user = leaf; group = leaf; age = leaf; argument = leaf;
+    }))));
+    "environment.etc" = etc;
 
     # A key that nothing uses is nobody's identity.
     "services.openssh.hostKeys" = if config.services.openssh.enable or true then listOf (fields { path = leaf; }) else value null;

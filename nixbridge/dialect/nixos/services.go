@@ -8,11 +8,11 @@ import (
 	"github.com/stateward/stateward/nixbridge/dialect"
 )
 
-// services gathers what units, stock modules and containers say of their state. One
-// service that several of them describe is there several times. Where one of the three cannot be had
+// services gathers what units, stock modules, containers and rules say of their state. One
+// service that several of them describe is there several times. Where one of these cannot be had
 // and the others name nothing, it is unknown which services there are.
-func services(top *dialect.Node, units []unit) stateward.Value[[]stateward.Service] {
-	sources := []*dialect.Node{top.At("systemd", "services"), top.At("services"), top.At("virtualisation", "oci-containers", "containers")}
+func services(top *dialect.Node, units []unit, rules []stateward.TmpfilesRule, users []stateward.User) stateward.Value[[]stateward.Service] {
+	sources := []*dialect.Node{top.At("systemd", "services"), top.At("systemd", "tmpfiles", "rules"), top.At("systemd", "tmpfiles", "settings"), top.At("services"), top.At("virtualisation", "oci-containers", "containers")}
 	if !slices.ContainsFunc(sources, (*dialect.Node).Exists) {
 		return stateward.Absent[[]stateward.Service](stateward.Origin{Option: "services"})
 	}
@@ -28,6 +28,7 @@ func services(top *dialect.Node, units []unit) stateward.Value[[]stateward.Servi
 		}
 	}
 	list = append(list, containers(top)...)
+	list = append(list, implied(list, rules, units, users)...)
 	found := stateward.Known(list, stateward.Origin{Option: "services"})
 	for _, n := range sources {
 		if why, unknown := n.Why(); unknown {

@@ -10,13 +10,15 @@ type unit struct {
 	stateward.Unit
 	attr  string
 	state wordList
+	// writable is ReadWritePaths.
+	writable wordList
 }
 
 func units(n *dialect.Node) stateward.Value[[]unit] {
 	return dialect.AttrsOf(n, func(name string, n *dialect.Node) (unit, bool) {
 		c := n.At("serviceConfig")
 		words := func(n *dialect.Node) stateward.Value[[]string] { return readWords(n).value(n.Origin()) }
-		u := unit{attr: name, state: readWords(c.At("StateDirectory"))}
+		u := unit{attr: name, state: readWords(c.At("StateDirectory")), writable: readWords(c.At("ReadWritePaths"))}
 		u.Unit = stateward.Unit{
 			Name:   name + ".service",
 			Enable: n.At("enable").Bool(),
@@ -28,6 +30,7 @@ func units(n *dialect.Node) stateward.Value[[]unit] {
 			StateDirectoryMode: dialect.Understood(c.At("StateDirectoryMode"), c.At("StateDirectoryMode").Filled(), stateward.ParseMode),
 			CacheDirectory:     words(c.At("CacheDirectory")),
 			LogsDirectory:      words(c.At("LogsDirectory")),
+			ReadWritePaths:     u.writable.value(c.At("ReadWritePaths").Origin()),
 			Type:               c.At("Type").Filled(),
 			After:              n.At("after").Strings(),
 			Before:             n.At("before").Strings(),

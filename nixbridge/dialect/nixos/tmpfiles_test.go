@@ -1,0 +1,163 @@
+package nixos_test
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/stateward/stateward"
+)
+
+func ruleLines(h stateward.Host) []string {
+	var out []string
+	for _, r := range h.Tmpfiles.Or(nil) {
+		line := r.Type + " " + entryLine(r.At)
+		if r.Age != "" {
+			line += " age " + r.Age
+		}
+		if a, ok := r.Argument.Get(); ok {
+			line += fmt.Sprintf(" = %q", a)
+		}
+		if r.Origin.File != "" {
+			line += " in " + r.Origin.File
+		}
+		out = append(out, line+" "+r.Origin.Option)
+	}
+	for _, l := range h.Links.Or(nil) {
+		out = append(out, fmt.Sprintf("%s -> %s", entryLine(l.At), l.Target))
+	}
+	if h.Tmpfiles.IsUnknown() {
+		out = append(out, "rules are "+h.Tmpfiles.String())
+	}
+	if h.Links.IsUnknown() {
+		out = append(out, "links are "+h.Links.String())
+	}
+	return out
+}
+
+func TestTmpfiles(t *testing.T) {
+	runHosts(t, map[string]hostCase{
+		"none": {config: `{ systemd = { }; }`},
+		"rules": {
+			config: `{ systemd.tmpfiles.rules = [ "d /a 0750 u g 10d" "# no" "" "D! '/b c' - - - -" "nonsense" "d /x%q" "d /d\nf /e\n" "d /f :0700 :u :g" ]; }`,
+			want: []string{
+				`d "/a" u:g 0750 age 10d systemd.tmpfiles.rules[0]`, `D! "/b c" systemd.tmpfiles.rules[3]`, `d "/d" systemd.tmpfiles.rules[6]`,
+				`f "/e" file systemd.tmpfiles.rules[6]`, `d "/f" u:g 0700 systemd.tmpfiles.rules[7]`,
+			},
+		},
+		"the file of a rule, without those that every host has": {
+			config: `{ systemd.tmpfiles.rules = throw "not looked at"; }`,
+			options: `{ systemd.tmpfiles.rules.definitionsWithLocations = [ { file = "/nixpkgs/nixos/modules/config/ldso.nix"; value = [ (throw "no") (throw "no") ]; }
+				{ file = "/etc/nixos/host.nix"; value = [ "d /a" "d /b" ]; } ]; }`,
+			want: []string{`d "/a" in /etc/nixos/host.nix systemd.tmpfiles.rules[2]`, `d "/b" in /etc/nixos/host.nix systemd.tmpfiles.rules[3]`},
+		},
+		"settings": {
+			config: `{ systemd.tmpfiles.settings."10-x" = {
+				"/a".d = { type = "d"; mode = "0750"; user = "u"; group = "g"; age = "-"; argument = ""; };
+				"/b c"."L+" = { type = "L+"; mode = "-"; user = "-"; group = "-"; age = "-"; argument = "/p q"; };
+				"%S/c".other.type = "v"; "/run/x"."L+" = throw "not looked at"; "rel".d = { }; }; }`,
+			want: []string{
+				`v "/var/lib/c" systemd.tmpfiles.settings."10-x"."%S/c".other`, `d "/a" u:g 0750 systemd.tmpfiles.settings."10-x"."/a".d`,
+				`L+ "/b c" file = "/p q" systemd.tmpfiles.settings."10-x"."/b c"."L+"`, `"/b c" file -> /p q`,
+			},
+		},
+		"links": {
+			config: `{ systemd.tmpfiles.rules = [ "L+ /var/lib/x - - - - /persist/x" "L /y - - - - ../z" "L /etc/f" ]; }`,
+			want: []string{
+				`L+ "/var/lib/x" file = "/persist/x" systemd.tmpfiles.rules[0]`, `L "/y" file = "../z" systemd.tmpfiles.rules[1]`,
+				`L "/etc/f" file = "/usr/share/factory/etc/f" systemd.tmpfiles.rules[2]`,
+				`"/var/lib/x" file -> /persist/x`, `"/y" file -> ../z`, `"/etc/f" file -> /usr/share/factory/etc/f`,
+			},
+		},
+		"a place that only the machine knows": {
+			config: `{ systemd.tmpfiles.rules = [ "d /var/lib/%m" ]; }`,
+			want:   []string{`d "/var/lib/%m" ! path "/var/lib/%m" has a specifier that only the running machine resolves systemd.tmpfiles.rules[0]`},
+		},
+		"a rule that throws may make any link": {
+			config:  `{ systemd.tmpfiles.rules = [ "d /a" (throw "no") ]; systemd.tmpfiles.settings.x."/b".d = { }; }`,
+			want:    []string{"rules are unknown (systemd.tmpfiles.rules[1]: throw)", "links are unknown (systemd.tmpfiles.rules[1]: throw)"},
+			unknown: []string{"systemd.tmpfiles.rules[1] [throw] "},
+		},
+		"settings that throw": {
+			config:  `{ systemd.tmpfiles.settings.x."/b" = throw "no"; }`,
+			want:    []string{`rules are unknown (systemd.tmpfiles.settings.x."/b": throw)`, `links are unknown (systemd.tmpfiles.settings.x."/b": throw)`},
+			unknown: []string{`systemd.tmpfiles.settings.x."/b" [throw] `},
+		},
+		"P12 sources of environment.etc beside the store": {
+			config: `{ systemd = { }; environment.etc = {
+				machine-id = { enable = true; target = "machine-id"; mode = "symlink"; source = "/persist/etc/machine-id"; };
+				"ssh/key" = { target = "ssh/other"; source = "/persist/key"; };
+				stored.source = "/nix/store/x"; copied = { mode = "0600"; source = "/persist/x"; }; off = { enable = false; source = "/persist/x"; }; text.text = "x"; }; }`,
+			want: []string{`"/etc/machine-id" file -> /persist/etc/machine-id`, `"/etc/ssh/other" file -> /persist/key`},
+		},
+		"of environment.etc the distribution's are not looked at": {
+			config: `{ systemd = { }; environment.etc = { a.source = "/persist/a"; b.source = throw "not looked at"; c.source = "/persist/c"; d.source = throw "not looked at"; }; }`,
+			options: `{ environment.etc = { declarations = [ "/nixpkgs/nixos/modules/system/etc/etc.nix" ]; definitionsWithLocations = [
+				{ file = "/nixpkgs/nixos/modules/x.nix"; value.b.source = throw "not looked at"; }
+				{ file = "/etc/nixos/host.nix"; value = { a = { _type = "if"; condition = true; content.source = { _type = "override"; priority = 50; content = "/persist/a"; }; };
+					d.source = ./x; e = { _type = "if"; condition = false; content = throw "no"; }; f.text = throw "no"; }; }
+				{ file = "/etc/nixos/other.nix"; value = { _type = "merge"; contents = [ { c.source = "/persist/c"; } ]; }; } ]; }; }`,
+			want: []string{`"/etc/a" file -> /persist/a`, `"/etc/c" file -> /persist/c`},
+		},
+		"a source that throws": {
+			config:  `{ systemd = { }; environment.etc = { a.source = throw "no"; b.source = "/persist/b"; }; }`,
+			want:    []string{`"/etc/a" file -> unknown (environment.etc.a.source: throw)`, `"/etc/b" file -> /persist/b`},
+			unknown: []string{"environment.etc.a.source [throw] "},
+		},
+	}, ruleLines)
+}
+
+func TestImpliedState(t *testing.T) {
+	units := func(more string) string {
+		return `{ systemd.services = { app.serviceConfig.User = "app"; app-job.serviceConfig.User = "app"; zz.serviceConfig.User = "other"; }; ` + more + ` }`
+	}
+	runHosts(t, map[string]hostCase{
+		"B1 a directory that a rule makes": {
+			config: `{ systemd.tmpfiles.rules = [ "d /var/lib/x/private 0700 root root" "v /srv/a" "q /etc/NetworkManager/system-connections" "Q /opt/x" "d /var/ftp" ]; }`,
+			want: []string{"tmpfiles", `  "/var/lib/x/private" tmpfiles`, "tmpfiles", `  "/srv/a" tmpfiles`, "tmpfiles", `  "/etc/NetworkManager/system-connections" tmpfiles`,
+				"tmpfiles", `  "/opt/x" tmpfiles`, "tmpfiles", `  "/var/ftp" tmpfiles`},
+		},
+		"what no rule makes to last": {
+			config: `{ systemd.tmpfiles.rules = [ "D /var/lib/emptied" "e /var/lib/cleaned" "z /var/lib/chmod" "f+ /var/lib/written" "f /var/lib/text - - - - text" "F /var/lib/a" "w /var/lib/b - - - - x"
+				"L+ /var/lib/link - - - - /x" "r /var/lib/c" "p /var/lib/fifo" "d /var/lib/gone" "R! /var/lib/gone" "x /var/lib/*" ]; }`,
+		},
+		"N9 where nothing lasts": {
+			config: `{ systemd.tmpfiles.rules = [ "d /run/a" "d /tmp/a" "d /var/tmp/a" "d /var/cache/a" "d /var/log/a" "d /var/lib" "d /srv" "d /var/db" "d /nix/var/x" "d /lib64" "d /" "d /var/empty" "d /var/lib/private"
+				"d /var/lib/systemd/coredump" "d /var/lib/nixos" "d /mnt/disk" "d /dev/x" "d /usr/local/bin" "d /var/lock/x" "d /etc" ]; }`,
+		},
+		"where the hierarchy says nothing": {
+			config: `{ systemd.tmpfiles.rules = [ "d /data" "d /mnt/disk/app" "C /var/lib/seed - - - - /nix/store/x" "f /var/lib/mark" ]; }`,
+			want: []string{"tmpfiles", `  "/data" tmpfiles perhaps`, "tmpfiles", `  "/mnt/disk/app" tmpfiles perhaps`, "tmpfiles", `  "/var/lib/seed" tmpfiles perhaps`,
+				"tmpfiles", `  "/var/lib/mark" file tmpfiles perhaps`},
+		},
+		"whose it is: the unit's that runs as the owner": {
+			config: units(`systemd.tmpfiles.rules = [ "d /srv/a - app" "d /srv/b - other" "d /srv/c - nobody" ];`),
+			want:   []string{"app app.service", `  "/srv/a" tmpfiles`, "zz zz.service", `  "/srv/b" tmpfiles`, "tmpfiles", `  "/srv/c" tmpfiles`},
+		},
+		"whose it is: the service's in whose state it lies": {
+			config: `{ systemd.services.x.serviceConfig.StateDirectory = "x"; systemd.tmpfiles.rules = [ "d /var/lib/x/y" "d /var/lib/xy" ]; }`,
+			want:   []string{"x x.service", `  "/var/lib/x" StateDirectory`, "x x.service", `  "/var/lib/x/y" tmpfiles`, "tmpfiles", `  "/var/lib/xy" tmpfiles`},
+		},
+		"a person's home": {
+			config: `{ users.users.alice = { isNormalUser = true; home = "/home/alice"; }; systemd.tmpfiles.rules = [ "d /home/alice - alice" "d /home/alice/x - alice" ]; }`,
+			want:   []string{"tmpfiles", `  "/home/alice/x" tmpfiles perhaps`},
+		},
+		"B24 homes of units' users": {
+			config: units(`users.users = { app.home = "/var/lib/app"; other.home = "/var/empty"; idle.home = "/var/lib/idle"; };`),
+			want:   []string{"app app.service", `  "/var/lib/app" home`},
+		},
+		"homes that are nobody's state": {
+			config: `{ systemd.services = { a.serviceConfig.User = "a"; b.serviceConfig = { User = "b"; DynamicUser = true; }; c = { enable = false; serviceConfig.User = "c"; }; d.serviceConfig.User = "d"; };
+				users.users = { a = { isNormalUser = true; home = "/home/a"; }; b.home = "/var/lib/b"; c.home = "/var/lib/c"; d.home = throw "no"; }; }`,
+			unknown: []string{"users.users.d.home [throw] "},
+		},
+		"ReadWritePaths": {
+			config: `{ systemd.services.a.serviceConfig.ReadWritePaths = [ "/var/lib/a -/srv/a" "+/var/db/a" "-+%S/b" "/var/lib" "/run/a" "/var/log/a" "%h/x" "rel" "/var/lib/systemd/x" ]; }`,
+			want:   []string{"a a.service", `  "/var/lib/a" ReadWritePaths`, `  "/srv/a" ReadWritePaths perhaps`, `  "/var/db/a" ReadWritePaths`, `  "/var/lib/b" ReadWritePaths perhaps`},
+		},
+		"ReadWritePaths that throw": {
+			config:  `{ systemd.services.a.serviceConfig.ReadWritePaths = throw "no"; }`,
+			want:    []string{"a a.service", "  state is unknown (systemd.services.a.serviceConfig.ReadWritePaths: throw)"},
+			unknown: []string{"systemd.services.a.serviceConfig.ReadWritePaths [throw] "},
+		},
+	}, serviceLines)
+}
