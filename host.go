@@ -26,6 +26,8 @@ const (
 type Host struct {
 	// Name is the attribute name, such as "forge" of nixosConfigurations.forge.
 	Name string
+	// HostName is `networking.hostName`: what the host calls itself.
+	HostName Value[string]
 	// Source is what was loaded, such as ".#forge".
 	Source string
 	Status Status
@@ -71,6 +73,9 @@ type Host struct {
 	// SecretKeys are the private keys that decrypt the host's secrets while it boots: `sops.age.sshKeyPaths`,
 	// `sops.age.keyFile`, `sops.gnupg.sshKeyPaths`, `age.identityPaths`.
 	SecretKeys Value[[]Entry]
+	// Mentions are files and directories that other options name and that are no service's state: swap files, files of
+	// hashed passwords, keys of the initial ramdisk. What is mentioned is not left over.
+	Mentions Value[[]Entry]
 
 	// Acknowledgements are the findings that the configuration itself accepts.
 	Acknowledgements Value[[]Acknowledgement]

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/stateward/stateward"
 )
@@ -11,6 +12,10 @@ import (
 // Input is what [Lint] looks at. Host is required.
 type Input struct {
 	Host *stateward.Host
+	// Observed is what was seen on the host; nil means that nobody looked.
+	Observed *Observed
+	// Now is when; the zero time means that it is not known, and nothing is said of age.
+	Now time.Time
 }
 
 // Report is what [Lint] returns.
@@ -34,6 +39,7 @@ func Catalog() []Check {
 	return []Check{
 		sw101, sw102, sw103, sw104, sw105, sw106, sw107, sw108, sw109, sw110, sw111, sw112, sw113, sw114, sw115, sw116, sw117,
 		sw118, sw119, sw120,
+		sw121, sw122, sw123,
 		sw601, sw602, sw603, sw604, sw605,
 	}
 }
@@ -63,6 +69,9 @@ type facts struct {
 	rows []stateRow
 	// own is what the host keeps beside its services.
 	own *hostState
+	// observed is nil where nobody looked.
+	observed *observed
+	now      time.Time
 	// entries are all entries of enabled persistence roots, by root and origin.
 	entries []rootEntry
 }
@@ -74,7 +83,7 @@ type rootEntry struct {
 
 func newFacts(in Input) *facts {
 	s := newStorage(in.Host)
-	f := &facts{storage: s, host: in.Host, rows: stateRows(s), own: s.hostState()}
+	f := &facts{storage: s, host: in.Host, rows: stateRows(s), own: s.hostState(), observed: newObserved(in.Observed), now: in.Now}
 	for _, r := range s.roots {
 		for e := range r.entries() {
 			f.entries = append(f.entries, rootEntry{Entry: e, root: r})

@@ -27,7 +27,7 @@ Mend the option so that it evaluates. ` + "`stateward eval`" + ` shows everythin
 		at := map[cause]int{}
 		var groups [][]stateward.Unknown
 		for _, u := range f.host.Unknown {
-			if NeededBy(u.Subject) == "" {
+			if NeededBy(u.Subject) == "" && (f.observed == nil || len(observedReaders(u.Subject)) == 0) {
 				continue
 			}
 			c := cause{whatOf(u.Kind), u.Summary()}
@@ -50,7 +50,7 @@ Mend the option so that it evaluates. ` + "`stateward eval`" + ` shows everythin
 			if m := first.Summary(); m != "" {
 				d.Message += ": " + m
 			}
-			d.Message += "; needed by " + readersOf(us)
+			d.Message += "; needed by " + f.readersOf(us)
 			d.Hint = "make it evaluate: until then these checks cannot speak of it"
 			out = append(out, d)
 		}
@@ -72,14 +72,19 @@ func whatOf(kind stateward.UnknownKind) string {
 }
 
 // readersOf names the checks that need any of several values.
-func readersOf(us []stateward.Unknown) string {
+func (f *facts) readersOf(us []stateward.Unknown) string {
 	var all []string
 	for _, u := range us {
-		codes := readers(u.Subject)
-		if len(codes) == 0 {
+		by := NeededBy(u.Subject)
+		if by == everyCheck {
 			return everyCheck
 		}
-		all = append(all, codes...)
+		if by != "" {
+			all = append(all, readers(u.Subject)...)
+		}
+		if f.observed != nil {
+			all = append(all, observedReaders(u.Subject)...)
+		}
 	}
 	slices.Sort(all)
 	return strings.Join(slices.Compact(all), ", ")
@@ -154,6 +159,10 @@ var unread = [][]string{
 	{"qgroget", "serviceModules", "*", "middlewares"},
 	{"qgroget", "backups", "*", "exclude"}, {"qgroget", "backups", "*", "preBackup"}, {"qgroget", "backups", "*", "postBackup"},
 	{"qgroget", "backups", "*", "systemdUnits"}, {"qgroget", "backups", "*", "priority"}, {"qgroget", "backups", "*", "requireNetwork"},
+
+	// A host's name tells which capture is its own; the others say what is in use in a persistence root, see observedNeeds.
+	{"networking", "hostName"},
+	{"swapDevices"}, {"boot", "initrd", "network", "ssh"}, {"users", "users", "*", "hashedPasswordFile"},
 }
 
 const everyCheck = "every check"

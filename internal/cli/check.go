@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -31,7 +32,9 @@ type HostOutput struct {
 	Findings []stateward.Diagnostic  `json:"findings"`
 	Survival []stateward.SurvivalRow `json:"survival"`
 	Unknown  []stateward.Unknown     `json:"unknown"`
-	Error    *ErrorOutput            `json:"error,omitempty"`
+	// Captures are what was seen on the host itself, as given with --capture.
+	Captures []CaptureOutput `json:"captures,omitempty"`
+	Error    *ErrorOutput    `json:"error,omitempty"`
 }
 
 // ErrorOutput is why a host failed.
@@ -47,6 +50,7 @@ type checkFlags struct {
 	color     string
 	survival  bool
 	summary   bool
+	captures  []string
 }
 
 func newCheck(env Env) *cobra.Command {
@@ -77,13 +81,22 @@ nothing is reported as fine that was not seen.
 			if err != nil {
 				return fmt.Errorf("--threshold: %w", err)
 			}
+			captures, err := readCaptures(f.captures)
+			if err != nil {
+				return err
+			}
 			hosts, err := f.load(cmd.Context(), env, args)
 			if err != nil {
 				return err
 			}
+			observed, err := assignCaptures(captures, hosts)
+			if err != nil {
+				return err
+			}
 			out := CheckOutput{ProtocolVersion: protocolVersion}
-			for _, l := range hosts {
-				out.Hosts = append(out.Hosts, checkHost(l))
+			now := env.now()
+			for i, l := range hosts {
+				out.Hosts = append(out.Hosts, checkHost(l, observed[i], now))
 			}
 			if err := f.print(env, out); err != nil {
 				return withStatus(StatusStep, err)
@@ -96,12 +109,13 @@ nothing is reported as fine that was not seen.
 	fs.StringVarP(&f.output, "output", "o", "text", "`FORMAT` of the output: text or json")
 	fs.StringVar(&f.threshold, "threshold", "warning", "least `SEVERITY` that makes the exit status 1: info, warning or error")
 	fs.StringVar(&f.color, "color", "auto", "colour `WHEN`: auto (on a terminal), always or never")
+	fs.StringArrayVar(&f.captures, "capture", nil, "what \"stateward capture persist\" saw on a host (`FILE`); may be repeated")
 	fs.BoolVar(&f.survival, "survival", false, "list every state path and what it survives")
 	fs.BoolVar(&f.summary, "summary", false, "print the table of hosts only")
 	return cmd
 }
 
-func checkHost(l loaded) HostOutput {
+func checkHost(l loaded, seen []captured, now time.Time) HostOutput {
 	h := HostOutput{
 		Name: l.name, Source: l.source, Status: stateward.StatusFailed,
 		Dialects: []string{}, Findings: []stateward.Diagnostic{}, Survival: []stateward.SurvivalRow{}, Unknown: []stateward.Unknown{},
@@ -114,7 +128,8 @@ func checkHost(l loaded) HostOutput {
 		}
 		return h
 	}
-	report := aggregate.Lint(aggregate.Input{Host: l.host})
+	h.Captures = describeCaptures(seen, now)
+	report := aggregate.Lint(aggregate.Input{Host: l.host, Observed: observedOf(seen), Now: now})
 	h.Status = l.host.Status
 	h.Root = &report.Root
 	h.Dialects = append(h.Dialects, l.host.Dialects...)

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"time"
 
 	"github.com/mattn/go-isatty"
 	"github.com/spf13/cobra"
@@ -46,6 +47,15 @@ type Env struct {
 	Getenv         func(string) string
 	// StdoutTerminal tells whether standard output is a terminal: only there is colour used.
 	StdoutTerminal bool
+	// Now is the clock; nil means that of the system.
+	Now func() time.Time
+}
+
+func (e Env) now() time.Time {
+	if e.Now == nil {
+		return time.Now()
+	}
+	return e.Now()
 }
 
 // System returns the environment of this process.
@@ -171,6 +181,6 @@ saved evaluation ("hosts.json", or "-" for standard input). It defaults to ".".
 	}
 	cmd.SetVersionTemplate("stateward {{.Version}}\n")
 	cmd.CompletionOptions.DisableDefaultCmd = true
-	cmd.AddCommand(newCheck(env), newPlan(env), newEval(env), newGolden(env), newExplain(env), newCache(env), newVersion(env))
+	cmd.AddCommand(newCheck(env), newPlan(env), newEval(env), newCapture(env), newGolden(env), newExplain(env), newCache(env), newVersion(env))
 	return cmd
 }

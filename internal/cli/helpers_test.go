@@ -7,9 +7,13 @@ import (
 	"io"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 )
+
+// today is the time at which tests run.
+var today = time.Date(2026, 3, 17, 12, 0, 0, 0, time.UTC)
 
 // result is what one run of the command gave.
 type result struct {
@@ -23,7 +27,7 @@ func run(t *testing.T, stdin io.Reader, args ...string) result {
 	if stdin == nil {
 		stdin = strings.NewReader("")
 	}
-	status := Main(context.Background(), args, Env{Stdin: stdin, Stdout: &out, Stderr: &errs, Getenv: func(string) string { return "" }})
+	status := Main(context.Background(), args, Env{Stdin: stdin, Stdout: &out, Stderr: &errs, Getenv: func(string) string { return "" }, Now: func() time.Time { return today }})
 	return result{status, out.String(), errs.String()}
 }
 

@@ -63,12 +63,15 @@ func (r *textReport) host(b *strings.Builder, h HostOutput) {
 		return
 	}
 	kept := h.Root != nil && h.Root.Wiped == stateward.SurvivalNo
-	if len(h.Findings) == 0 && h.Status == stateward.StatusOK && !r.survival && !kept {
+	if len(h.Findings) == 0 && h.Status == stateward.StatusOK && !r.survival && !kept && len(h.Captures) == 0 {
 		return
 	}
 	fmt.Fprintf(b, "%s\n", r.bold(inLine(h.Name)))
 	if kept {
 		fmt.Fprintf(b, "  the root is not wiped, so what lies on it survives a reboot: %s\n", inLine(h.Root.By))
+	}
+	for _, c := range h.Captures {
+		fmt.Fprintf(b, "  seen on the host %s: %s in %s\n", c.age, inLine(strings.Join(c.Roots, ", ")), inLine(c.File))
 	}
 	for _, d := range h.Findings {
 		r.finding(b, d)

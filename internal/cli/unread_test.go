@@ -17,6 +17,8 @@ import (
 // unreadSections are read by no check yet: that they cannot be had is listed, and is no finding.
 var unreadSections = map[string]bool{
 	"services.sanoid": true, "services.syncoid": true,
+	// These tell what a capture is of, and what is in use: without one, no check asks.
+	"networking.hostName": true, "swapDevices": true, "boot.initrd.network.ssh.hostKeys": true,
 }
 
 // A section that cannot be had is a warning, or is said to be read by no check: none of them vanishes.

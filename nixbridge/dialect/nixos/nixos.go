@@ -22,6 +22,8 @@ func Dialect() dialect.Dialect {
 }
 
 func decode(n *dialect.Node, h *stateward.Host) {
+	h.HostName = n.At("networking", "hostName").Filled()
+	dialect.Merge(&h.Mentions, mentions(n))
 	dialect.MergeWhole(&h.Persistence, persistence(n))
 	dialect.MergeWhole(&h.FileSystems, fileSystems(n.At("fileSystems")))
 	dialect.MergeWhole(&h.Mounts, mounts(n.At("systemd", "mounts")))

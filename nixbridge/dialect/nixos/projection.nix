@@ -254,7 +254,7 @@ in
       datasets = attrsOf (fields { type = leaf; mountpoint = leaf; options = leaf; });
     });
 
-    "users.users" = attrsOf (fields { enable = leaf; uid = leaf; group = leaf; home = text; isNormalUser = leaf; });
+    "users.users" = attrsOf (fields { enable = leaf; uid = leaf; group = leaf; home = text; isNormalUser = leaf; hashedPasswordFile = leaf; });
     "users.groups" = attrsOf (fields { gid = leaf; });
 
     "systemd.tmpfiles.rules" = valueAs (listOf (fields { file = leaf; skipped = leaf; rules = listOf leaf; })) tmpfilesRules;
@@ -269,6 +269,11 @@ in
     "sops.age.keyFile" = forSecrets "sops" leaf;
     "sops.gnupg.sshKeyPaths" = forSecrets "sops" lines;
     "age.identityPaths" = forSecrets "age" lines;
+
+    "networking.hostName" = leaf;
+    # Files that options name beside all state: they are in use, wherever they lie.
+    "swapDevices" = listOf (fields { device = leaf; });
+    "boot.initrd.network.ssh.hostKeys" = lines;
 
     # Of a thousand definitions of this list none is the one to name.
     "assertions" = valueAs (listOf (where (a: a.assertion == false) (fields { message = leaf; }))) (config.assertions or null);
