@@ -48,7 +48,7 @@ func (s *session) relativeFile(file string) string {
 	if s.root == "" {
 		return file
 	}
-	if rel, err := filepath.Rel(s.root, file); err == nil && rel != "." && (filepath.IsLocal(rel) || s.repo != "" && within(s.repo, file)) {
+	if rel, err := filepath.Rel(s.root, file); err == nil && (rel != "." || s.src.Kind == FlakeSource) && (filepath.IsLocal(rel) || s.repo != "" && within(s.repo, file)) {
 		return rel
 	}
 	return file
@@ -65,4 +65,22 @@ var sourceInText = regexp.MustCompile(`/nix/store/[a-z0-9]{32}-source(?:/[A-Za-z
 func (s *session) relativeText(text string) string {
 	text = strings.ReplaceAll(text, s.store()+"/nix/store/", "/nix/store/")
 	return sourceInText.ReplaceAllStringFunc(text, s.relative)
+}
+
+// ownFolder is the flake's own folder in the store, if a text names something in it.
+func (s *session) ownFolder(text string) string {
+	if s.src.Kind != FlakeSource || !strings.Contains(text, "-source") {
+		return ""
+	}
+	for _, file := range sourceInText.FindAllString(text, -1) {
+		file = strings.TrimSuffix(file, "/")
+		rel := s.relative(file)
+		if rel == "." {
+			return file
+		}
+		if dir, ok := strings.CutSuffix(file, "/"+rel); ok && filepath.IsLocal(rel) {
+			return dir
+		}
+	}
+	return ""
 }

@@ -19,8 +19,8 @@ type Evaluation struct {
 	Nix string
 	// Source is the source as it was written.
 	Source string
-	// Folder is the folder relative to which the files of a .nix source are named: values may begin with it. It is empty
-	// for a flake, whose files are in the store.
+	// Folder is how values name the source's own folder: for a .nix file the one relative to which files are named, for a
+	// flake its place in the store, if any value names something in it.
 	Folder string
 	// Limited tells that not every host of the source was asked for, so one that is not here may still be there.
 	Limited bool

@@ -186,6 +186,7 @@ func evaluate(t TB, source string, o Options) *nixbridge.Evaluation {
 		t.Fatalf("flaketest: %s", explain(err))
 		return nil
 	}
+	watch(src)
 	e := &nixbridge.Evaluator{Nix: o.Nix, CacheDir: o.CacheDir, Online: o.Online, Timeout: o.Timeout, Hosts: o.Hosts, Dialects: o.Dialects}
 	ev, err := e.Read(t.Context(), src, nil)
 	if err != nil {

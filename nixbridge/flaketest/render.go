@@ -100,18 +100,20 @@ var storeHash = regexp.MustCompile(`/nix/store/[0-9a-z]{32}(-|$|[^0-9a-zA-Z])`)
 func scrubber(folder string) scrub {
 	folder = filepath.ToSlash(folder)
 	return func(s string) string {
+		if len(folder) > 1 && strings.Contains(s, folder) {
+			s = belowFolder(s, folder)
+		}
 		if strings.Contains(s, "/nix/store/") {
 			s = storeHash.ReplaceAllString(s, "/nix/store/<hash>$1")
-		}
-		if len(folder) > 1 && strings.Contains(s, folder+"/") {
-			s = belowFolder(s, folder+"/")
 		}
 		return s
 	}
 }
 
-// belowFolder names the files below a folder relative to it, but where the folder's name is the end of another one.
+// belowFolder names the files below a folder relative to it, but where the folder's name is the end or the beginning of another
+// one. The folder itself is only taken for what it is where it is in the store: "/etc/nixos" may be meant as such.
 func belowFolder(s, folder string) string {
+	inStore := strings.HasPrefix(folder, "/nix/store/")
 	var b strings.Builder
 	for {
 		i := strings.Index(s, folder)
@@ -119,13 +121,17 @@ func belowFolder(s, folder string) string {
 			b.WriteString(s)
 			return b.String()
 		}
-		b.WriteString(s[:i])
-		if i > 0 && isPathByte(s[i-1]) {
+		before, after := s[:i], s[i+len(folder):]
+		b.WriteString(before)
+		switch {
+		case before != "" && isPathByte(before[len(before)-1]):
 			b.WriteString(folder)
-		} else {
-			b.WriteString("./")
+		case strings.HasPrefix(after, "/"), inStore && (after == "" || !isPathByte(after[0])):
+			b.WriteString(".")
+		default:
+			b.WriteString(folder)
 		}
-		s = s[i+len(folder):]
+		s = after
 	}
 }
 

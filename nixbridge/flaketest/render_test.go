@@ -112,6 +112,16 @@ func TestScrub(t *testing.T) {
 		require.Equal(t, want, s(in), in)
 	}
 	require.Equal(t, "/a/b", scrubber("/")("/a/b"))
+	own := scrubber("/nix/store/" + hash + "-source/cfg")
+	for in, want := range map[string]string{
+		"/nix/store/" + hash + "-source/cfg":        ".",
+		"in /nix/store/" + hash + "-source/cfg: no": "in .: no",
+		"/nix/store/" + hash + "-source/cfg/x/y":    "./x/y",
+		"/nix/store/" + hash + "-source/cfgx":       "/nix/store/<hash>-source/cfgx",
+		"/nix/store/" + hash + "-source":            "/nix/store/<hash>-source",
+	} {
+		require.Equal(t, want, own(in), in)
+	}
 	require.Equal(t, "/a/b", scrubber("")("/a/b"))
 }
 
