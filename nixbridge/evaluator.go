@@ -262,11 +262,11 @@ func (e *Evaluator) Evaluate(ctx context.Context, src Source) (*Evaluation, erro
 		})
 	}
 	err = g.Wait()
-	if f := s.folder.Load(); f != nil {
-		ev.Folder = *f
-	}
 	if ctx.Err() != nil {
 		return nil, fmt.Errorf("interrupted: %w", context.Cause(ctx))
+	}
+	if src.Kind == FlakeSource {
+		ev.Folder = s.ownFolder(ev.Hosts)
 	}
 	return ev, err
 }

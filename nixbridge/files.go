@@ -67,11 +67,26 @@ func (s *session) relativeText(text string) string {
 	return sourceInText.ReplaceAllStringFunc(text, s.relative)
 }
 
-// ownFolder is the flake's own folder in the store, if a text names something in it.
-func (s *session) ownFolder(text string) string {
-	if s.src.Kind != FlakeSource || !strings.Contains(text, "-source") {
-		return ""
+// ownFolder is the flake's own folder in the store, if a value of a host names something in it.
+func (s *session) ownFolder(hosts []*HostEvaluation) (folder string) {
+	for _, h := range hosts {
+		for i := range h.tree.Len() {
+			_, d := h.tree.Index(i)
+			d.Get("sections").Texts(func(text string) bool {
+				if strings.Contains(text, "-source") {
+					folder = s.ownFolderIn(text)
+				}
+				return folder == ""
+			})
+			if folder != "" {
+				return folder
+			}
+		}
 	}
+	return ""
+}
+
+func (s *session) ownFolderIn(text string) string {
 	for _, file := range sourceInText.FindAllString(text, -1) {
 		file = strings.TrimSuffix(file, "/")
 		rel := s.relative(file)

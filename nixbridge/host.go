@@ -249,19 +249,11 @@ func (r *hostRun) parse(out string) (*dialect.Value, error) {
 	return v, nil
 }
 
-// located makes the names of files relative, and notes whether values name files of the flake itself.
+// located makes the names of files relative.
 func (r *hostRun) located(v *dialect.Value) {
 	for i := range v.Len() {
 		_, d := v.Index(i)
 		d.Get("where").EachText(r.relative)
-		d.Get("sections").EachText(func(text string) string {
-			if r.folder.Load() == nil {
-				if folder := r.ownFolder(text); folder != "" {
-					r.folder.Store(&folder)
-				}
-			}
-			return text
-		})
 	}
 }
 

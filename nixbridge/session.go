@@ -10,7 +10,6 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"sync/atomic"
 
 	"golang.org/x/sync/semaphore"
 
@@ -34,10 +33,8 @@ type session struct {
 	inputs     []lockedInput
 	// limited tells that the source may have more hosts than were asked for.
 	limited bool
-	// folder is the flake's own folder in the store, once a value names something in it.
-	folder atomic.Pointer[string]
-	files  sync.Map
-	cache  Cache
+	files   sync.Map
+	cache   Cache
 	// key is the [session.fingerprint]; empty where nothing is kept.
 	key string
 }

@@ -201,6 +201,21 @@ func (v *Value) EachText(f func(string) string) {
 	}
 }
 
+// Texts calls f for every string at or below the value, those of markers included, until it returns false.
+func (v *Value) Texts(f func(string) bool) bool {
+	if v.Kind() == String {
+		return f(v.text)
+	}
+	if v != nil {
+		for i := range v.kids {
+			if !v.kids[i].value.Texts(f) {
+				return false
+			}
+		}
+	}
+	return true
+}
+
 // Reason is the message, file and line that a run of nix added to an unknown value.
 func (v *Value) Reason() (message, file string, line int) {
 	line, _ = strconv.Atoi(v.extra("line").Text())

@@ -153,14 +153,20 @@ func TestFilesAreEqualEverywhere(t *testing.T) {
 					}
 				}
 			}
-			if kind == "file" {
-				var all strings.Builder
-				for _, host := range []string{"half", "paths"} {
-					for _, name := range []string{flaketest.EvaluatedFile, flaketest.SurvivalFile} {
-						fmt.Fprintf(&all, "==> %s/%s\n%s", host, name, first[host+"/"+name])
-					}
+			for name, lines := range map[string][]string{
+				"half/evaluated.json": {`"status": "partial"`, `"StateDirectory": {"__stateward":"unknown","kind":"abort"}`, `{"__stateward":"unknown","kind":"throw","message":"not yet in `},
+				"half/findings.txt":   {"evaluated in part: see the end", "systemd.services.fails.serviceConfig.StateDirectory (abort)", "systemd.services.throws.serviceConfig.StateDirectory (throw): not yet in "},
+				"half/survival.txt":   {"    reboot: unknown  systemd.services.throws.serviceConfig.StateDirectory: not yet in "},
+				"paths/evaluated.json": {`"passwordFile": {"__stateward":"path","path":"./secret"}`, `"repository": {"__stateward":"path","path":"."}`, `"environmentFile": "./secret"`,
+					`"/nix/store/<hash>-a-1/b"`, `"/nix/store/<hash>-a #2": {`},
+				"paths/findings.txt":    {`look at ./secret:12 SW101 error forged`, `\x1b[31mred`},
+				"sound/findings.txt":    {"evaluated as a whole"},
+				"sound/survival.txt":    {"the root is wiped at every boot: fileSystems.\"/\" is a tmpfs", "sonarr\n  /var/lib/sonarr  (StateDirectory)\n    reboot: survives  environment.persistence.\"/persist\""},
+				"sound/persistence.txt": {"environment.persistence.\"/persist\"\n  directory  /srv  x 0700\n  directory  /var/lib/sonarr  for sonarr\n  file       /etc/machine-id\n"},
+			} {
+				for _, line := range lines {
+					require.Contains(t, first[name], line, name)
 				}
-				compare(t, "testdata/hosts.txt", all.String())
 			}
 			for _, folder := range []string{"sound", "paths", "half", "my.host%2F..", "%2E."} {
 				for _, name := range flaketest.FileNames() {
@@ -170,16 +176,6 @@ func TestFilesAreEqualEverywhere(t *testing.T) {
 			require.Len(t, first, 5*len(flaketest.FileNames()))
 		})
 	}
-}
-
-func compare(t *testing.T, file, got string) {
-	t.Helper()
-	if flaketest.Updating() {
-		require.NoError(t, os.WriteFile(file, []byte(got), 0o644))
-	}
-	want, err := os.ReadFile(file)
-	require.NoError(t, err)
-	require.Empty(t, cmp.Diff(string(want), got))
 }
 
 // What was left out changes no verdict.
@@ -284,7 +280,7 @@ func TestLoadAndNoFindings(t *testing.T) {
 	flaketest.NoFindings(t, "../../examples/homelab#forge", o)
 	said := record(t, func(t flaketest.TB) { flaketest.NoFindings(t, "../../examples/homelab#attic", o) })
 	require.Contains(t, said, "error: attic: error SW101 services.sonarr.dataDir  hosts/attic/sonarr.nix\n")
-	require.Contains(t, said, "hint: add \"/var/lib/sonarr\"")
+	require.Contains(t, said, "\n    hint: ")
 	require.NotContains(t, said, "SW114", "information is no fault, unless asked for")
 	o.Threshold = stateward.SeverityInfo
 	o.Ignore = []string{"SW101"}
