@@ -1,7 +1,12 @@
 package nixos_test
 
 import (
+	"encoding/json"
+	"strings"
 	"testing"
+	"unicode/utf8"
+
+	"github.com/stretchr/testify/require"
 
 	"github.com/stateward/stateward"
 	"github.com/stateward/stateward/nixbridge/dialect"
@@ -19,6 +24,11 @@ func FuzzDecode(f *testing.F) {
 		`{"services": {"x": {"enable": true, "dataDir": {"__stateward": "path", "path": "/x"}}}, "services.restic.backups": {"x": {"paths": "/a", "timerConfig": null}}}`,
 		`{"services.sanoid": {"enable": true, "datasets": {"a": {"hourly": 3, "useTemplate": ["x"]}}}, "services.syncoid": {"enable": false}}`,
 		`{"virtualisation.oci-containers": {"backend": "podman", "containers": {"x": {"volumes": ["a:/b", "/c:/d:ro"], "podman": {"user": "u"}}}}}`,
+		`{"virtualisation.quadlet": {"enable": null, "containers": {"x": {"containerConfig": {"volumes": ["x.volume:/a", "%h:/b"], "mounts": ["type=bind,src=/c"], "podmanArgs": ["-v", "/d:/d"]}},
+			"y": {"rawConfig": ["Container.Volume=/e:/e"]}}, "volumes": {"x": {"volumeConfig": {"device": "/f"}}}, "pods": {"p": {}}, "kubes": {"k": {}}}}`,
+		`{"containers": {"x": {"ephemeral": false, "bindMounts": {"/a": {"hostPath": null}}, "extraFlags": ["--bind=/b"]}}, "system.stateVersion": "21.05", "boot.enableContainers": 1}`,
+		`{"virtualisation.arion": {"backend": "docker", "projects": {"p": {"settings": {"services": {"s": {"service": {"volumes": ["a:/a", {"type": "bind", "source": "~/b"}]}}}}}}}}`,
+		`{"virtualisation.docker": {"enable": true, "rootless": {"enable": true}}, "virtualisation.podman": {"enable": "x"}, "users.users": {"u": {"isNormalUser": true, "home": "/u"}}}`,
 		`{"disko.devices.zpool": {"p": {"datasets": {"a": {"options": {"mountpoint": "/x"}}}}}, "assertions": [{"message": "m"}], "warnings": "w"}`,
 		`{"boot.initrd.systemd.services": {"x": {"serviceConfig": {"ExecStart": ["sh -c 'x'", "/nix/store/x"]}}}, "boot.initrd.postMountCommands": ""}`,
 	} {
@@ -33,19 +43,66 @@ func FuzzDecode(f *testing.F) {
 		if err != nil {
 			return
 		}
-		var h stateward.Host
-		nixos.Dialect().Decode(tree.Root(), &h)
-		h.AddUnknown(tree.Unknowns()...)
+		soundServices(t, tree)
+	})
+}
+
+// FuzzVolumes reads volumes, mounts and arguments as containers have them.
+func FuzzVolumes(f *testing.F) {
+	for _, s := range []string{
+		"/a:/b:ro", "a:/b:O,upperdir=/u", "x.volume:/x", "./a:/b", "%h/a:/b", "$A:/b", ":", "-v /a:/b", "--volume=/a b:/c", "type=volume,src=x,volume-opt=device=/d,volume-opt=o=bind",
+		"type=glob,src=/a/*", "type=bind,\"src=/a,b\"", "-v", "--mount", "%", "%n%N%p%S", "type=glob,src=*", "Container.Volume=/a:/b", "Container.PodmanArgs=-v /a:/b", "--bind=/a:/b:x",
+	} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		if !utf8.ValidString(text) {
+			return
+		}
+		quoted, err := json.Marshal([]string{text, "/z:/z"})
+		require.NoError(t, err)
+		sections := strings.ReplaceAll(`{
+			"virtualisation.oci-containers": {"backend": "podman", "containers": {"a": {"volumes": L, "extraOptions": L}}},
+			"virtualisation.quadlet": {"containers": {"b": {"containerConfig": {"volumes": L, "mounts": L, "podmanArgs": L, "rootfs": L}}, "c": {"rawConfig": L}}, "volumes": {"x": {"volumeConfig": {}}}},
+			"home-manager.users": {"u": {"home": {"homeDirectory": "/u"}, "virtualisation": {"quadlet": {"pods": {"d": {"podConfig": {"volumes": L}}}}}}},
+			"virtualisation.arion": {"backend": "docker", "projects": {"p": {"settings": {"services": {"e": {"service": {"volumes": L}}}}}}},
+			"containers": {"f": {"extraFlags": L}}}`, "L", string(quoted))
+		v, err := dialect.Parse(`{"detected": true, "sections": `+sections+`}`, 64)
+		if err != nil {
+			return // a text that the reader of JSON refuses
+		}
+		tree, err := dialect.NewTree(v)
+		require.NoError(t, err)
+		h := soundServices(t, tree)
+		// Whatever stands beside it, what is sure is read: a flag may take the next argument for its value.
+		kept := map[string]bool{}
 		for _, s := range h.Services.Or(nil) {
-			if s.Name == "" && s.Origin.Option == "" {
-				t.Errorf("a service comes from nowhere: %+v", s)
-			}
 			paths, _ := s.StatePaths()
 			for _, p := range paths {
-				if p.Problem == nil && p.Path.IsZero() {
-					t.Errorf("a state path is neither a path nor a problem: %+v", p)
-				}
+				kept[s.Name] = kept[s.Name] || p.Text == "/z"
 			}
 		}
+		for _, name := range []string{"a", "b", "d", "e"} {
+			require.True(t, kept[name], "%s loses a volume beside %q", name, text)
+		}
 	})
+}
+
+// soundServices decodes a tree and looks at the services.
+func soundServices(t *testing.T, tree *dialect.Tree) stateward.Host {
+	var h stateward.Host
+	nixos.Dialect().Decode(tree.Root(), &h)
+	h.AddUnknown(tree.Unknowns()...)
+	for _, s := range h.Services.Or(nil) {
+		if s.Name == "" && s.Origin.Option == "" {
+			t.Errorf("a service comes from nowhere: %+v", s)
+		}
+		paths, _ := s.StatePaths()
+		for _, p := range paths {
+			if p.Problem == nil && p.Path.IsZero() {
+				t.Errorf("a state path is neither a path nor a problem: %+v", p)
+			}
+		}
+	}
+	return h
 }

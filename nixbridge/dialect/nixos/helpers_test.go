@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/stateward/stateward"
+	"github.com/stateward/stateward/nixbridge/dialect"
 	"github.com/stateward/stateward/nixbridge/dialect/internal/evaltest"
 	"github.com/stateward/stateward/nixbridge/dialect/nixos"
 )
@@ -120,4 +121,25 @@ func serviceLines(h stateward.Host) []string {
 		}
 	}
 	return out
+}
+
+// texts are all texts at a place and below it.
+func texts(n *dialect.Node) []string {
+	switch n.Kind() {
+	case dialect.String:
+		return []string{n.Text().Or("")}
+	case dialect.List:
+		var out []string
+		for _, e := range n.List() {
+			out = append(out, texts(e)...)
+		}
+		return out
+	case dialect.Attrs:
+		var out []string
+		for _, a := range n.Attrs() {
+			out = append(out, texts(a.Node)...)
+		}
+		return out
+	}
+	return nil
 }

@@ -280,9 +280,9 @@ func TestHomeManagerPersistence(t *testing.T) {
 		},
 		"one user that throws hides no other": {
 			config: `{ ` + account + ` home-manager.users = { ada.home = throw "no"; bob.home = { username = "bob"; homeDirectory = "/home/bob"; persistence."/p" = { directories = [ "a" ]; }; }; }; }`,
-			want: []string{"home-manager ada at absent", "  directories = unknown (home-manager.users.ada: throw)", "  files = unknown (home-manager.users.ada: throw)",
+			want: []string{"home-manager ada at absent", "  directories = unknown (home-manager.users.ada.home: throw)", "  files = unknown (home-manager.users.ada.home: throw)",
 				"home-manager /p at /p", `  "/home/bob/a" of=bob how=bindfs kept=/p/a`},
-			unknown: []string{"home-manager.users.ada [throw] "},
+			unknown: []string{"home-manager.users.ada.home [throw] "},
 		},
 		"no home is given": {
 			config: `{ fileSystems = { }; home-manager.users.ada.home = { username = "ada"; persistence."/p" = { directories = [ "a" ]; }; }; }`,

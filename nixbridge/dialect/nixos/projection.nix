@@ -5,8 +5,8 @@
 { config, options }:
 let
   inherit (builtins)
-    any attrNames concatMap filter head intersectAttrs isAttrs isList isString length listToAttrs mapAttrs match removeAttrs
-    storeDir stringLength substring tryEval;
+    any attrNames concatMap concatStringsSep elem filter foldl' head intersectAttrs isAttrs isList isString length listToAttrs mapAttrs match
+    removeAttrs storeDir stringLength substring tryEval;
   inherit (probe) anyTo attrsOf fields lines listOf text value valueAs via where;
   leaf = anyTo 2;
 
@@ -47,13 +47,14 @@ let
     in part (roots: if on then roots else mapAttrs (_: _: { }) roots)
       (attrsOf (fields (lists // { persistentStoragePath = leaf; users = attrsOf (fields (lists // { username = leaf; home = leaf; })); })));
 
-  # --- home-manager: only of users who persist something --------------------
+  # --- home-manager: only of users who persist something, or run containers --------------------
   homes =
     let
       # Of a newer module these options are left, and throw.
       unlinked = r: if isAttrs r && r ? hideMounts then without [ "defaultDirectoryMethod" "removePrefixDirectory" ] r else r;
       unmethodical = e: if isAttrs e && e ? dirPath then without [ "method" ] e else e;
-    in part (mapAttrs (_: u: if (u.home.persistence or { }) == { } then { } else u)) (attrsOf (fields {
+    in part (mapAttrs (_: u: if some (u.home.persistence or { }) || some (u.virtualisation.quadlet or { }) then u else { })) (attrsOf (fields {
+      virtualisation = fields { inherit quadlet; };
       home = fields {
         username = leaf; homeDirectory = text;
         persistence = attrsOf (via unlinked (fields (entries // {
@@ -68,13 +69,82 @@ let
     mountConfig = fields { Where = leaf; What = leaf; Type = leaf; Options = leaf; };
   });
 
-  # Where there are no containers, nothing else need be known of them.
-  # Its storage has values only where the engine that runs them is set up.
-  forContainers = engine: on: s:
+  # --- containers ------------------------------------------------------------
+  # What cannot be had may be so.
+  perhaps = test: let r = tryEval test; in !r.success || r.value;
+  some = set: perhaps (set != { });
+
+  # podman's storage has values only where podman is set up.
+  forPodman = s:
     let
-      c = config.virtualisation.oci-containers or { };
-      backend = tryEval (c.backend or "podman");
-    in if (c.containers or { }) != { } && backend.success && backend.value == engine && on then s else value null;
+      v = config.virtualisation or { };
+      oci = v.oci-containers or { };
+      used = perhaps (v.podman.enable or false == true)
+        || some (v.quadlet.containers or { }) || some (v.quadlet.pods or { }) || some (v.quadlet.volumes or { })
+        || some (oci.containers or { }) && perhaps ((oci.backend or "podman") == "podman")
+        || some (v.arion.projects or { }) && perhaps ((v.arion.backend or "docker") != "docker");
+    in if used && perhaps (v.containers.enable or true == true) then s else value null;
+  # Where there are no containers of NixOS' own kind, nothing else need be known of them.
+  forNspawn = s: if some (config.containers or { }) then s else value null;
+
+  blanks = s: filter (w: isString w && w != "") (builtins.split "[ \t\n]+" s);
+  # Of command line arguments those that mount something; the others may hold secrets.
+  mounting = l:
+    let
+      flag = s: match "-v.*|(--volume|--mount)(=.*)?" s != null;
+      separate = s: s == "-v" || s == "--volume" || s == "--mount";
+      text = i: let s = builtins.elemAt l i; in if isString s then s else "";
+    in builtins.genList (i: if flag (text i) || i > 0 && separate (text (i - 1)) then text i else "") (builtins.length l);
+  # One element may hold several arguments.
+  several = s: isString s && match "(-v|--volume|--mount)[ \t\n].*|.*[ \t\n](-v|--volume|--mount)([ \t\n=].*)?" s != null;
+  apart = s: concatStringsSep " " (mounting (blanks s));
+  volumeOptions = via (l:
+    if isString l then if several l then apart l else builtins.elemAt (mounting [ l ]) 0
+    else if isList l then
+      let whole = mounting l; in builtins.genList (i: let s = builtins.elemAt l i; in if several s then apart s else builtins.elemAt whole i) (builtins.length l)
+    else l) lines;
+  # The same of flags for systemd-nspawn.
+  bindOptions = via (l:
+    let
+      words = concatMap (s: if isString s then blanks s else [ s ]) l;
+      text = i: let s = builtins.elemAt words i; in if isString s then s else "";
+      separate = s: s == "--bind" || s == "--bind-ro";
+    in if isList l
+      then filter (s: s != "") (builtins.genList (i: if match "--bind(-ro)?(=.*)?" (text i) != null || i > 0 && separate (text (i - 1)) then text i else "") (builtins.length words))
+      else l) lines;
+  # Of a unit file the lines that mount something, each with its section before it.
+  mountLines = via (t:
+    let
+      all = builtins.split "\n" (builtins.replaceStrings [ "\\\n" ] [ " " ] t);
+      step = at: line:
+        let
+          section = match "[ \t]*\\[([A-Za-z]+)][ \t\r]*" line;
+          key = match "[ \t]*([A-Za-z]+)[ \t]*=[ \t]*(.*)" line;
+          name = head key;
+          rest = builtins.elemAt key 1;
+        in
+        if !(isString line) then at
+        else if section != null then at // { section = head section; }
+        else if key == null then at
+        else if elem name [ "Volume" "Mount" "Rootfs" "VolumeName" "Device" "Type" "Options" "Driver" ] then at // { out = at.out ++ [ "${at.section}.${name}=${rest}" ]; }
+        else if name == "PodmanArgs" then at // { out = at.out ++ [ "${at.section}.${name}=${concatStringsSep " " (mounting (blanks rest))}" ]; }
+        else at;
+    in if isString t then (foldl' step { section = ""; out = [ ]; } all).out else t) lines;
+  quadlet =
+    let
+      object = name: s: attrsOf (fields {
+        ${name} = fields s; rawConfig = mountLines; serviceConfig = fields { User = leaf; }; rootlessConfig = fields { uid = leaf; };
+      });
+    in fields {
+      enable = leaf;
+      containers = object "containerConfig" { volumes = lines; mounts = lines; rootfs = leaf; podmanArgs = volumeOptions; };
+      pods = object "podConfig" { volumes = lines; podmanArgs = volumeOptions; };
+      volumes = object "volumeConfig" { name = leaf; driver = leaf; type = leaf; device = leaf; options = leaf; };
+      kubes = attrsOf (fields { });
+    };
+  # What stands behind --data-root; the rest is none of our business.
+  dataRoot = via (s: let m = if isString s then match "(.* )?(--data-root|-g|--graph)[= ]([^ ]+).*" s else null; in if m == null then null else builtins.elemAt m 2) leaf;
+  whileOn = names: part (v: if isAttrs v && !(perhaps (v.enable or true == true)) then removeAttrs v names else v);
 
   # Without secrets there is nothing to decrypt.
   forSecrets = module: s: if config.${module}.secrets or null == { } then value null else s;
@@ -85,15 +155,6 @@ let
       s = tryEval (config.boot.initrd.systemd.services or { });
       stem = n: match "(.*)[.]service" n;
     in filter (n: stem n == null || s.success && s.value ? ${head (stem n)}) (attrNames units);
-
-  # Of a container's further options those that mount something; the others may hold secrets.
-  volumeOptions = via (l:
-    let
-      flag = s: builtins.match "-v.*|(--volume|--mount)(=.*)?" s != null;
-      separate = s: s == "-v" || s == "--volume" || s == "--mount";
-      text = i: let s = builtins.elemAt l i; in if builtins.isString s then s else "";
-      kept = i: if flag (text i) || i > 0 && separate (text (i - 1)) then text i else "";
-    in if builtins.isList l then builtins.genList kept (builtins.length l) else l) lines;
 
   # --- services.<name>: its directory, by whatever name ---------------------
   dirs = {
@@ -223,8 +284,35 @@ in
       backend = leaf;
       containers = attrsOf (fields { volumes = lines; extraOptions = volumeOptions; serviceName = leaf; podman = fields { user = leaf; }; });
     };
-    "virtualisation.containers.storage.settings" = forContainers "podman" (config.virtualisation.containers.enable or true) (fields { storage = fields { graphroot = leaf; }; });
-    "virtualisation.docker.daemon.settings" = forContainers "docker" (config.virtualisation.docker.enable or true) (fields { data-root = leaf; });
+    "virtualisation.quadlet" = quadlet;
+    "virtualisation.arion" = fields {
+      backend = leaf;
+      projects = attrsOf (fields {
+        serviceName = leaf;
+        settings = fields {
+          project = fields { name = leaf; };
+          services = attrsOf (fields { service = fields { volumes = listOf (fields { type = leaf; source = leaf; read_only = leaf; }); }; });
+          docker-compose = fields {
+            volumes = attrsOf (fields { name = leaf; external = leaf; driver = leaf; driver_opts = fields { type = leaf; device = leaf; o = leaf; }; });
+          };
+        };
+      });
+    };
+    "containers" = attrsOf (fields {
+      ephemeral = leaf; extraFlags = bindOptions; bindMounts = attrsOf (fields { hostPath = leaf; mountPoint = leaf; isReadOnly = leaf; });
+    });
+    "boot.enableContainers" = forNspawn leaf;
+    "system.stateVersion" = forNspawn leaf;
+    "virtualisation.containers.storage.settings" = forPodman (fields { storage = fields { graphroot = leaf; rootless_storage_path = leaf; }; });
+    "virtualisation.docker" = whileOn [ "daemon" "extraOptions" ] (fields {
+      enable = leaf; extraOptions = dataRoot; daemon = fields { settings = fields { data-root = leaf; }; };
+      rootless = whileOn [ "daemon" ] (fields { enable = leaf; daemon = fields { settings = fields { data-root = leaf; }; }; });
+    });
+    "virtualisation.podman" = fields { enable = leaf; };
+    "virtualisation.libvirtd" = fields { enable = leaf; };
+    "virtualisation.incus" = fields { enable = leaf; };
+    "virtualisation.lxd" = fields { enable = leaf; };
+    "virtualisation.waydroid" = fields { enable = leaf; };
 
     "services.restic.backups" = attrsOf (fields {
       paths = lines; exclude = lines; repository = leaf; repositoryFile = leaf; passwordFile = leaf; environmentFile = leaf;

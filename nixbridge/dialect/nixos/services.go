@@ -12,10 +12,9 @@ import (
 // service that several of them describe is there several times. Where one of these cannot be had
 // and the others name nothing, it is unknown which services there are.
 func services(top *dialect.Node, units []unit, rules []stateward.TmpfilesRule, users []stateward.User) stateward.Value[[]stateward.Service] {
-	sources := []*dialect.Node{top.At("systemd", "services"), top.At("systemd", "tmpfiles", "rules"), top.At("systemd", "tmpfiles", "settings"), top.At("services"), top.At("virtualisation", "oci-containers", "containers")}
-	if !slices.ContainsFunc(sources, (*dialect.Node).Exists) {
-		return stateward.Absent[[]stateward.Service](stateward.Origin{Option: "services"})
-	}
+	sources := append([]*dialect.Node{
+		top.At("systemd", "services"), top.At("systemd", "tmpfiles", "rules"), top.At("systemd", "tmpfiles", "settings"), top.At("services"),
+	}, containerSources(top)...)
 	list := []stateward.Service{}
 	for i := range units {
 		if s, ok := unitService(&units[i]); ok {
@@ -29,6 +28,9 @@ func services(top *dialect.Node, units []unit, rules []stateward.TmpfilesRule, u
 	}
 	list = append(list, containers(top)...)
 	list = append(list, implied(list, rules, units, users)...)
+	if len(list) == 0 && !slices.ContainsFunc(sources, (*dialect.Node).Exists) {
+		return stateward.Absent[[]stateward.Service](stateward.Origin{Option: "services"})
+	}
 	found := stateward.Known(list, stateward.Origin{Option: "services"})
 	for _, n := range sources {
 		if why, unknown := n.Why(); unknown {
