@@ -11,6 +11,9 @@ type Options struct {
 	// Root names the persistence root to write for, by name or path. It may be
 	// empty where the host has exactly one.
 	Root string
+	// Module is the module to write for: [stateward.Impermanence] or [stateward.Preservation]. Empty means that of the
+	// root. Where the root is of the other one, the list moves.
+	Module stateward.PersistenceModule
 	// Collapse leaves out directories that lie below another persisted one
 	// and ask for no owner or mode of their own.
 	Collapse bool
@@ -22,10 +25,14 @@ type RootError struct {
 	Asked string
 	// Have are the names of the host's persistence roots, sorted.
 	Have []string
+	// Modules are those that have a root which answers to what was asked, if several do.
+	Modules []stateward.PersistenceModule
 }
 
 func (e *RootError) Error() string {
 	switch {
+	case len(e.Modules) > 1:
+		return fmt.Sprintf("%s and %s both have a persistence root %q", e.Modules[0], e.Modules[1], e.Have[0])
 	case e.Asked != "":
 		return fmt.Sprintf("the host has no persistence root %q", e.Asked)
 	case len(e.Have) == 0:
@@ -37,6 +44,9 @@ func (e *RootError) Error() string {
 
 // Hint says what to do.
 func (e *RootError) Hint() string {
+	if len(e.Modules) > 1 {
+		return "choose one with --module"
+	}
 	if len(e.Have) == 0 {
 		return `declare environment.persistence."/persist", or name a root with --root`
 	}
@@ -62,6 +72,8 @@ type ResolvedEntry struct {
 	// Changed tells that an entry of the host's own list is written in another way
 	// than it stands there: another path, owner or mode.
 	Changed bool
+	// Replaces is the path of the host's own entry in whose place this one stands, if that is another one.
+	Replaces stateward.AbsPath
 	// Services that keep state there, sorted.
 	Services []string
 }
@@ -87,6 +99,8 @@ const (
 	NoteMoved NoteKind = "moved"
 	// NoteUnusable: the text is no path that can be persisted.
 	NoteUnusable NoteKind = "unusable"
+	// NoteUnsayable: the module that is written for cannot say it.
+	NoteUnsayable NoteKind = "unsayable"
 	// NoteUnknown: the path could not be had, or whether something holds it already.
 	NoteUnknown NoteKind = "unknown"
 )
@@ -104,9 +118,21 @@ type Note struct {
 
 // Resolution is what [Resolve] returns.
 type Resolution struct {
-	// Root is the persistence root that the list is for.
+	// Root is the persistence root that the list is for, and Module the module that has it.
 	Root     stateward.AbsPath
 	RootName string
+	Module   stateward.PersistenceModule
+	// Moved is the root as the host has it in the other module; nil where the list does not move.
+	Moved *stateward.PersistenceRoot
+	// Alone tells that the host has no other root of the module that the list moves from.
+	Alone bool
+	// Fresh tells that the host has no such root yet.
+	Fresh bool
+	// Carried are the root's own files and the entries of its users. They stay where they are, and are written only
+	// where the list moves.
+	Carried []stateward.Entry
+	// HideMounts, AllowTrash and MountOptions are the root's; only one that moves has to write them.
+	Settings RootSettings
 	// Entries is the whole list, the host's own entries first and in their own order,
 	// then the others by service and path.
 	Entries []ResolvedEntry
@@ -114,6 +140,16 @@ type Resolution struct {
 	Notes []Note
 	// Collection is what [Collect] makes of the same host, for comparison.
 	Collection Collection
+
+	storage *storage
+}
+
+// RootSettings are what a whole root asks for, in the words of both modules.
+type RootSettings struct {
+	// HideMounts and AllowTrash are Impermanence's.
+	HideMounts, AllowTrash bool
+	// MountOptions are Preservation's `commonMountOptions`.
+	MountOptions []string
 }
 
 // Difference returns the texts that only the collector writes, and those that

@@ -32,11 +32,11 @@ func (c *Collection) dropCollected() {
 // see [Resolution.Notes]. The error is a *[RootError].
 func Resolve(h *stateward.Host, opts Options) (*Resolution, error) {
 	s := newStorage(h)
-	root, err := chooseRoot(h, opts.Root)
+	root, err := chooseRoot(h, opts)
 	if err != nil {
 		return nil, err
 	}
-	r := &resolver{storage: s, Resolution: &Resolution{Root: root.path, RootName: root.Name}}
+	r := &resolver{storage: s, Resolution: &Resolution{Root: root.path, RootName: root.Name, Module: root.Module, storage: s}}
 	r.index()
 	for _, why := range []func() (stateward.Unknown, bool){h.Persistence.Why, root.Directories.Why} {
 		if u, unknown := why(); unknown {
@@ -55,8 +55,14 @@ func Resolve(h *stateward.Host, opts Options) (*Resolution, error) {
 	// writing it here too would name it twice.
 	ofUser := func(e stateward.Entry) bool { return e.Rare().OfUser != "" }
 	if slices.ContainsFunc(own, ofUser) {
+		for _, e := range own {
+			if ofUser(e) {
+				r.Carried = append(r.Carried, e)
+			}
+		}
 		own = slices.DeleteFunc(slices.Clone(own), ofUser)
 	}
+	r.Carried = append(r.Carried, root.Files.Or(nil)...)
 	rows := stateRows(s)
 	r.makeRoom(len(own), rows)
 	for i := range own {
@@ -71,6 +77,7 @@ func Resolve(h *stateward.Host, opts Options) (*Resolution, error) {
 	r.unread()
 	r.ids()
 	r.nest(opts.Collapse)
+	r.write(root, opts.Module)
 	slices.SortFunc(r.Notes, func(a, b Note) int {
 		return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Path, b.Path), cmp.Compare(a.Other, b.Other), cmp.Compare(a.Message, b.Message))
 	})
@@ -78,33 +85,55 @@ func Resolve(h *stateward.Host, opts Options) (*Resolution, error) {
 	return r.Resolution, nil
 }
 
-func chooseRoot(h *stateward.Host, asked string) (*persistenceRoot, error) {
+func chooseRoot(h *stateward.Host, opts Options) (*persistenceRoot, error) {
 	var names []string
-	var found []*persistenceRoot
-	byPath, err := stateward.ParsePath(asked)
+	var found, named []*persistenceRoot
+	byPath, err := stateward.ParsePath(opts.Root)
+	off := stateward.Impermanence
 	for _, p := range h.Persistence.Or(nil) {
 		path, ok := p.Path.Get()
-		if enabled, known := p.Enable.Get(); !ok || known && !enabled {
+		if p.Module == "" {
+			p.Module = stateward.Impermanence
+		}
+		enabled, known := p.Enable.Get()
+		if known && !enabled && ok && path == byPath {
+			off = p.Module
+		}
+		// What home-manager persists is of its users, and the state of the host has no place there.
+		if !ok || known && !enabled || p.Module == stateward.HomeManager {
 			continue
 		}
 		names = append(names, p.Name)
 		root := &persistenceRoot{PersistenceRoot: p, path: path}
-		if asked != "" && asked == p.Name {
-			return root, nil
+		if opts.Root != "" && opts.Root == p.Name {
+			named = append(named, root)
 		}
-		if asked == "" || path == byPath {
+		if opts.Root == "" || path == byPath {
 			found = append(found, root)
 		}
 	}
+	if len(named) > 0 {
+		found = named
+	}
+	of := func(r *persistenceRoot) bool { return r.Module == opts.Module }
+	if len(found) > 1 && slices.ContainsFunc(found, of) {
+		found = slices.DeleteFunc(found, func(r *persistenceRoot) bool { return !of(r) })
+	}
 	slices.Sort(names)
-	if len(found) == 1 {
+	e := &RootError{Asked: opts.Root, Have: slices.Compact(names)}
+	switch {
+	case len(found) == 1:
 		return found[0], nil
+	case err == nil && len(names) == 0:
+		// A root that the host does not have yet may be named by its path.
+		if opts.Module != "" {
+			off = opts.Module
+		}
+		return &persistenceRoot{PersistenceRoot: stateward.PersistenceRoot{Name: opts.Root, Module: off}, path: byPath}, nil
+	case len(found) > 1 && found[0].Name == found[1].Name && found[0].Module != found[1].Module:
+		e.Have, e.Modules = []string{found[0].Name}, []stateward.PersistenceModule{found[0].Module, found[1].Module}
 	}
-	// A root that the host does not have yet may be named by its path.
-	if err == nil && len(names) == 0 {
-		return &persistenceRoot{PersistenceRoot: stateward.PersistenceRoot{Name: asked}, path: byPath}, nil
-	}
-	return nil, &RootError{Asked: asked, Have: names}
+	return nil, e
 }
 
 type resolver struct {
@@ -308,7 +337,8 @@ func (r *resolver) own(e stateward.Entry) {
 		r.note(NoteUnusable, e.Text, "", e.Problem.Error(), e.Origin)
 		return
 	}
-	changed := false
+	changed, before := false, e.Path
+	r.unknownSettings(&e)
 	if unit, ok := r.dynamic[e.Path]; ok {
 		to := r.real(e.Path)
 		r.note(NoteMoved, e.Path.String(), to.String(), fmt.Sprintf("%s runs with DynamicUser: %s is a symbolic link, and persisting it stops the unit", unit, e.Path), e.Origin)
@@ -336,7 +366,11 @@ func (r *resolver) own(e stateward.Entry) {
 		r.merge(i, p)
 		return
 	}
-	r.add(&ResolvedEntry{Entry: *p, From: FromHost, Changed: changed})
+	added := ResolvedEntry{Entry: *p, From: FromHost, Changed: changed}
+	if p.Path != before {
+		added.Replaces = before
+	}
+	r.add(&added)
 }
 
 // add puts an entry at the end of the list.
@@ -396,9 +430,9 @@ func (r *resolver) nest(collapse bool) {
 
 // mountedBetween tells whether something is mounted at p, or between it and a path above:
 // what is persisted there is hidden.
-func (r *resolver) mountedBetween(above, p stateward.AbsPath) bool {
+func (s *storage) mountedBetween(above, p stateward.AbsPath) bool {
 	for q := p; q != above; q = q.Parent() {
-		if len(r.mounts[q]) > 0 {
+		if len(s.mounts[q]) > 0 {
 			return true
 		}
 	}

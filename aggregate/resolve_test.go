@@ -84,7 +84,9 @@ func TestResolve(t *testing.T) {
 			return e
 		}()), changed(contract("b"), func(s *stateward.Service) {
 			s.State = known([]stateward.StatePath{{Entry: owned("/x", "", "", "0700"), Source: stateward.SourcePersistedData}})
-		})}, aggregate.Options{}, outcome{Entries: []string{nixos, "/x mode=unknown (mode: it throws) host b"}}},
+		})}, aggregate.Options{}, outcome{Entries: []string{nixos, "/x mode=unknown (mode: it throws) host b"}, Notes: []string{
+			"unknown /x: the mode of /x cannot be written again: mode: it throws",
+		}}},
 		{"P2 nested paths are reported", []part{service("a", "/x", "/x/y")}, aggregate.Options{},
 			outcome{Entries: []string{nixos, "/x collector a", "/x/y collector a"}, Notes: []string{"nested /x/y: /x/y lies below /x"}}},
 		{"P2 nested paths are collapsed", []part{service("a", "/x/y/z", "/x", "/x/y")}, aggregate.Options{Collapse: true},

@@ -39,16 +39,22 @@ type HostPersistence struct {
 	Name   string           `json:"name"`
 	Source string           `json:"source"`
 	Status stateward.Status `json:"status"`
-	// Root is the persistence root the lists are for.
-	Root string `json:"root,omitempty"`
-	// Directories and Files are ready for `environment.persistence.<root>`: texts, or
-	// objects where owner or mode is given.
+	// Root is the persistence root the lists are for, and Module the module that has it: "impermanence" or
+	// "preservation".
+	Root   string                      `json:"root,omitempty"`
+	Module stateward.PersistenceModule `json:"module,omitempty"`
+	// MovedFrom is the module that has the root now, where that is the other one.
+	MovedFrom stateward.PersistenceModule `json:"movedFrom,omitempty"`
+	// Directories and Files are ready for the root: texts, or objects where more than the path is given. Files are
+	// those to add; where the root moves, all.
 	Directories []any `json:"directories"`
 	Files       []any `json:"files,omitempty"`
 	// Added are the paths that the host does not persist yet; Changed are those of its own entries
 	// that are written with another path, owner or mode.
 	Added   []string `json:"added"`
 	Changed []string `json:"changed"`
+	// Copy is what to copy into the root first, in this order.
+	Copy []CopyPlan `json:"copy"`
 	// OnlyCollector are texts that the collector of the contract would write and the list
 	// leaves out or changes; OnlyHere are those that the collector does not see.
 	OnlyCollector []string `json:"onlyCollector"`
@@ -64,6 +70,7 @@ type planFlags struct {
 	sourceFlags
 	output   string
 	root     string
+	module   string
 	collapse bool
 }
 
@@ -72,12 +79,22 @@ func newPlanPersistence(env Env) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "persistence [SOURCE]",
 		Short: "List what to persist",
-		Long: `Plan persistence writes the whole list for environment.persistence.<root>: the host's own entries,
-then what its enabled services need and nothing holds yet. It says where that list
-differs from what the collector of the service contract would write.
+		Long: `Plan persistence writes the whole list for environment.persistence.<root> of Impermanence, or for
+preservation.preserveAt.<root> of Preservation: the host's own entries, then what its enabled
+services need and nothing holds yet. It says where that list differs from what the
+collector of the service contract would write.
 
 With -o nix it prints a module that sets the list as a whole (mkForce), so that writing
-it anew never drops an entry and importing it never doubles one.
+it anew never drops an entry and importing it never doubles one. Entries of users, and
+those of home-manager, stay where they are.
+
+With --module it writes for that module. Where the root is of the other one, the list
+moves with all its settings, its files and its users' entries; what the other module
+cannot say is named, and -o nix then refuses.
+
+A directory that is persisted anew is mounted over the data that lies there now. What
+to copy first is in the text, and -o shell prints it as a script that stops on the
+first error and does nothing the second time.
 
 Status 1 means that the list cannot be relied on as it is: something in it is in
 conflict, unusable or unknown. That there is something to add is no finding.
@@ -86,15 +103,20 @@ conflict, unusable or unknown. That there is something to add is no finding.
 		Example: "  stateward plan persistence .#forge\n  stateward plan persistence .#forge --root /persist -o nix > persistence.nix",
 		Args:    cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := checkOneOf("--output", f.output, "text", "json", "nix"); err != nil {
+			if err := checkOneOf("--output", f.output, "text", "json", "nix", "shell"); err != nil {
 				return err
+			}
+			if f.module != "" {
+				if err := checkOneOf("--module", f.module, string(stateward.Impermanence), string(stateward.Preservation)); err != nil {
+					return err
+				}
 			}
 			hosts, err := f.load(cmd.Context(), env, args)
 			if err != nil {
 				return err
 			}
-			if f.output == "nix" && len(hosts) != 1 {
-				return &manyHostsError{len(hosts)}
+			if (f.output == "nix" || f.output == "shell") && len(hosts) != 1 {
+				return &manyHostsError{len(hosts), f.output}
 			}
 			plan := PersistencePlan{ProtocolVersion: protocolVersion, Hosts: []HostPersistence{}}
 			failed := false
@@ -131,17 +153,25 @@ conflict, unusable or unknown. That there is something to add is no finding.
 	}
 	f.register(cmd)
 	fs := cmd.Flags()
-	fs.StringVarP(&f.output, "output", "o", "text", "`FORMAT` of the output: text, json or nix")
+	fs.StringVarP(&f.output, "output", "o", "text", "`FORMAT` of the output: text, json, nix or shell")
+	fs.StringVar(&f.module, "module", "", "`MODULE` to write for: impermanence or preservation; default: that of the root")
 	fs.StringVar(&f.root, "root", "", "persistence `ROOT` to write for, where the host has several")
 	fs.BoolVar(&f.collapse, "collapse", false, "leave out directories below another persisted one")
 	return cmd
 }
 
-// manyHostsError says that a Nix module is for one host.
-type manyHostsError struct{ n int }
+// manyHostsError says that a Nix module, or a script, is for one host.
+type manyHostsError struct {
+	n      int
+	output string
+}
 
 func (e *manyHostsError) Error() string {
-	return fmt.Sprintf("a nix module is for one host, and the source has %d", e.n)
+	what := "nix module"
+	if e.output == "shell" {
+		what = "script"
+	}
+	return fmt.Sprintf("a %s is for one host, and the source has %d", what, e.n)
 }
 func (e *manyHostsError) Hint() string { return "name the host, as in .#forge, or use --host" }
 
@@ -156,26 +186,29 @@ func errorOutput(err error) *ErrorOutput {
 
 func (f *planFlags) plan(l loaded) (HostPersistence, error) {
 	h := HostPersistence{Name: l.name, Source: l.source, Status: stateward.StatusFailed, Directories: []any{},
-		Added: []string{}, Changed: []string{}, OnlyCollector: []string{}, OnlyHere: []string{}, Notes: []aggregate.Note{}}
+		Added: []string{}, Changed: []string{}, Copy: []CopyPlan{}, OnlyCollector: []string{}, OnlyHere: []string{}, Notes: []aggregate.Note{}}
 	if l.err != nil {
 		return h, l.err
 	}
 	h.Status = l.host.Status
-	r, err := aggregate.Resolve(l.host, aggregate.Options{Root: f.root, Collapse: f.collapse})
+	r, err := aggregate.Resolve(l.host, aggregate.Options{Root: f.root, Module: stateward.PersistenceModule(f.module), Collapse: f.collapse})
 	if err != nil {
 		return h, err
 	}
 	h.resolution = r
-	h.Root = r.Root.String()
+	h.Root, h.Module = r.Root.String(), r.Module
+	if r.Moved != nil {
+		h.MovedFrom = moduleOf(*r.Moved)
+	}
 	h.Notes = append(h.Notes, r.Notes...)
 	onlyCollect, onlyResolve := r.Difference()
 	h.OnlyCollector = append(h.OnlyCollector, onlyCollect...)
 	h.OnlyHere = append(h.OnlyHere, onlyResolve...)
 	for _, e := range r.Entries {
 		if e.Kind == stateward.File {
-			h.Files = append(h.Files, entryJSON(e.Entry))
+			h.Files = append(h.Files, entryJSON(r, e.Entry))
 		} else {
-			h.Directories = append(h.Directories, entryJSON(e.Entry))
+			h.Directories = append(h.Directories, entryJSON(r, e.Entry))
 		}
 		if e.From != aggregate.FromHost {
 			h.Added = append(h.Added, e.Path.String())
@@ -183,28 +216,49 @@ func (f *planFlags) plan(l loaded) (HostPersistence, error) {
 			h.Changed = append(h.Changed, e.Path.String())
 		}
 	}
+	for _, c := range r.Copies() {
+		p, err := copyPlan(c)
+		if err != nil {
+			return h, err
+		}
+		h.Copy = append(h.Copy, p)
+	}
 	return h, nil
+}
+
+// moduleOf is the module of a root, by name.
+func moduleOf(r stateward.PersistenceRoot) stateward.PersistenceModule {
+	if r.Module == "" {
+		return stateward.Impermanence
+	}
+	return r.Module
 }
 
 // sound tells whether the list can be relied on as it is: nothing in it is in conflict, unusable or unknown.
 func (h HostPersistence) sound() bool {
 	for _, n := range h.Notes {
 		switch n.Kind {
-		case aggregate.NoteConflict, aggregate.NoteUnusable, aggregate.NoteUnknown:
+		case aggregate.NoteConflict, aggregate.NoteUnusable, aggregate.NoteUnknown, aggregate.NoteUnsayable:
 			return false
 		}
 	}
 	return h.Status == stateward.StatusOK
 }
 
-// lostEntryError says that a module would lose an entry of the host's own list.
+// lostEntryError says that a module would lose something of the host's own.
 type lostEntryError struct{ note aggregate.Note }
 
 func (e *lostEntryError) Error() string {
+	if e.note.Kind == aggregate.NoteUnsayable {
+		return fmt.Sprintf("the move would lose something of the host's own: %s", e.note.Message)
+	}
 	return fmt.Sprintf("the list would lose an entry of the host's own: %s", e.note.Message)
 }
 
 func (e *lostEntryError) Hint() string {
+	if e.note.Kind == aggregate.NoteUnsayable {
+		return "change or drop the setting first; -o text shows the rest"
+	}
 	return "mend or drop the entry first; -o text shows the rest"
 }
 
@@ -212,48 +266,12 @@ func (e *lostEntryError) Hint() string {
 // that the host itself persists.
 func (h HostPersistence) writable() error {
 	for _, n := range h.Notes {
-		own := strings.HasPrefix(n.Origin.Option, "environment.persistence.")
-		if own && (n.Kind == aggregate.NoteUnknown || n.Kind == aggregate.NoteUnusable) {
+		own := strings.HasPrefix(n.Origin.Option, "environment.persistence.") || strings.HasPrefix(n.Origin.Option, "preservation.")
+		if n.Kind == aggregate.NoteUnsayable || own && (n.Kind == aggregate.NoteUnknown || n.Kind == aggregate.NoteUnusable) {
 			return &lostEntryError{n}
 		}
 	}
 	return nil
-}
-
-// entryFields are the attributes of an entry, the path first and then what it asks for.
-func entryFields(e stateward.Entry) nix.Set {
-	s := nix.Set{{Name: e.Kind.String(), Value: e.Path.String()}}
-	for _, a := range []struct{ name, value string }{
-		{"user", e.User.Or(stateward.Owner{}).String()},
-		{"group", e.Group.Or(stateward.Owner{}).String()},
-		{"mode", e.Mode.Or(stateward.Mode{}).String()},
-	} {
-		if a.value != "" {
-			s = append(s, nix.Attr{Name: a.name, Value: a.value})
-		}
-	}
-	if v, ok := e.Rare().HideMount.Get(); ok {
-		s = append(s, nix.Attr{Name: "hideMount", Value: v})
-	}
-	if v, ok := e.Rare().AllowTrash.Get(); ok {
-		s = append(s, nix.Attr{Name: "allowTrash", Value: v})
-	}
-	if v, ok := e.Rare().Storage.Get(); ok {
-		s = append(s, nix.Attr{Name: "persistentStoragePath", Value: v.String()})
-	}
-	return s
-}
-
-func entryJSON(e stateward.Entry) any {
-	fields := entryFields(e)
-	if len(fields) == 1 {
-		return e.Path.String()
-	}
-	out := map[string]any{}
-	for _, f := range fields {
-		out[f.Name] = f.Value
-	}
-	return out
 }
 
 func (f *planFlags) print(env Env, plan PersistencePlan) error {
@@ -275,6 +293,18 @@ func (f *planFlags) print(env Env, plan PersistencePlan) error {
 			fmt.Fprintf(env.Stderr, "stateward: %s: %s\n", n.Kind, inLine(n.Message))
 		}
 		return nil
+	case "shell":
+		h := plan.Hosts[0]
+		if h.Error != nil {
+			printError(env.Stderr, &plainError{*h.Error})
+			return nil
+		}
+		text, err := copyShell(h)
+		if err != nil {
+			return err
+		}
+		fmt.Fprint(env.Stdout, text)
+		return nil
 	default:
 		for i, h := range plan.Hosts {
 			if i > 0 {
@@ -291,39 +321,6 @@ type plainError struct{ out ErrorOutput }
 
 func (e *plainError) Error() string { return e.out.Message }
 func (e *plainError) Hint() string  { return e.out.Hint }
-
-// persistenceModule is a NixOS module that sets the lists.
-func persistenceModule(h HostPersistence) (string, error) {
-	lists := map[stateward.EntryKind]nix.List{}
-	for _, e := range h.resolution.Entries {
-		fields := entryFields(e.Entry)
-		var item any = e.Path.String()
-		if len(fields) > 1 {
-			item = fields
-		}
-		lists[e.Kind] = append(lists[e.Kind], item)
-	}
-	var b strings.Builder
-	b.WriteString("# Written by `stateward plan persistence`. It sets the lists as a whole: what a\n# module elsewhere adds to them is in here already, or is missing until this is written anew.\n# Copy what lies in a directory that is new here into the root before you switch: the empty mount hides it.\n{ lib, ... }:\n{\n")
-	root := nix.String(h.resolution.RootName)
-	for _, kind := range []stateward.EntryKind{stateward.Directory, stateward.File} {
-		name, set := "directories", "mkForce"
-		if kind == stateward.File {
-			if len(lists[kind]) == 0 {
-				continue
-			}
-			// The host's own list of files is not resolved, so it must not be replaced.
-			name, set = "files", "mkAfter"
-		}
-		list, err := nix.Write(lists[kind], 1)
-		if err != nil {
-			return "", err
-		}
-		fmt.Fprintf(&b, "  environment.persistence.%s.%s = lib.%s %s;\n", root, name, set, list)
-	}
-	b.WriteString("}\n")
-	return b.String(), nil
-}
 
 // ownerText is what an entry asks for, as in "sonarr:media 0750".
 func ownerText(e stateward.Entry) string {
@@ -343,7 +340,10 @@ func printPlan(env Env, h HostPersistence) {
 		}
 		return
 	}
-	fmt.Fprintf(w, "%s: environment.persistence.%s\n", inLine(h.Name), inLine(nix.String(h.resolution.RootName)))
+	fmt.Fprintf(w, "%s: %s\n", inLine(h.Name), inLine(rootOption(h.resolution)))
+	if m := h.resolution.Moved; m != nil {
+		fmt.Fprintf(w, "  moved from %s\n", inLine(m.Option()))
+	}
 	var rows [][]string
 	for _, e := range h.resolution.Entries {
 		mark := " "
@@ -361,13 +361,18 @@ func printPlan(env Env, h HostPersistence) {
 	switch {
 	case len(h.Added)+len(h.Changed) > 0:
 		fmt.Fprintf(w, "  %d to add (+), %d to change (~)\n", len(h.Added), len(h.Changed))
-		if len(h.Added) > 0 {
-			fmt.Fprintf(w, "  copy what lies there into %s before you switch: the new, empty mounts hide it\n", inLine(h.Root))
-		}
 	case h.sound():
 		fmt.Fprintln(w, "  nothing is missing from the host's own list")
 	default:
 		fmt.Fprintln(w, "  nothing to add in what could be read and persisted; see below")
+	}
+	if len(h.Copy) > 0 {
+		fmt.Fprintln(w, "  copy first: the new, empty mounts hide what lies there now (-o shell writes a script that does it)")
+		for _, c := range h.Copy {
+			for _, line := range c.byHand() {
+				fmt.Fprintf(w, "    %s\n", strings.TrimSpace(line))
+			}
+		}
 	}
 	if len(h.resolution.Collection.Collected()) > 0 && len(h.OnlyCollector)+len(h.OnlyHere) > 0 {
 		fmt.Fprintln(w, "  the collector of the service contract alone")
