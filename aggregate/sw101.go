@@ -210,7 +210,7 @@ func (f *facts) persistHint(r *stateRow) string {
 	}
 	switch {
 	case varLibPrivate.Contains(p):
-		return f.persistElements(stateward.Directory, `{ directory = "/var/lib/private"; mode = "0700"; }`)
+		return f.persistElements(stateward.Directory, privateElement)
 	default:
 		return f.persistLine(r.state.Kind, p.String())
 	}

@@ -36,15 +36,17 @@ environment.persistence."/persist".directories = [ "/var/lib" "/var/lib/sonarr" 
 			d := finding(e.Origin)
 			d.Path = e.Path.String()
 			d.Message = fmt.Sprintf("%s is persisted and lies below %s, which is persisted too", e.Path, outer.entry.Path)
+			same := ": at the next boot it shows what is there anyway"
 			d.Hint = "leave out the inner entry"
 			if e.HasOwner() {
 				d.Hint = "keep it only for the owner or mode that it sets"
 			}
 			if outer.root.path != e.root.path {
 				d.Severity = stateward.SeverityWarning
-				d.Message += fmt.Sprintf(" in another root: what %s holds there is hidden", outer.root.path)
+				same = fmt.Sprintf(" in another root: at the next boot what %s holds there is hidden", outer.root.path)
 				d.Hint = "persist both in one root, or move the data first"
 			}
+			d.Message += same
 			out = append(out, d)
 		}
 		return out

@@ -42,13 +42,14 @@ environment.persistence."/persist".directories = [
 			}
 			d := finding(e.Origin)
 			d.Path = e.Path.String()
-			d.Message = fmt.Sprintf("%s is persisted twice, here and by %s", e.Path, have.Origin)
+			d.Message = fmt.Sprintf("%s is persisted twice, here and by %s: the system is refused, or one mount hides the other at the next boot", e.Path, have.Origin)
 			if have.root.path != e.root.path {
-				d.Message = fmt.Sprintf("%s is persisted in two roots, %s and %s", e.Path, have.root.path, e.root.path)
+				d.Message = fmt.Sprintf("%s is persisted in two roots, %s and %s: at the next boot one hides what is in the other", e.Path, have.root.path, e.root.path)
 			}
 			d.Hint = "keep one of the two entries"
 			if have.root == e.root && e.root.Module == stateward.Preservation && have.Rare().How.String() == e.Rare().How.String() {
 				d.Severity = stateward.SeverityWarning
+				d.Message = fmt.Sprintf("%s is persisted twice, here and by %s: one of the two does nothing at the next boot", e.Path, have.Origin)
 			}
 			out = append(out, d)
 		}

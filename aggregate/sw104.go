@@ -35,8 +35,8 @@ environment.persistence."/persist".directories = [
 			}
 			d := finding(e.Origin)
 			d.Path = e.Path.String()
-			d.Message = fmt.Sprintf("%s runs with DynamicUser and keeps its state in %s: the persisted %s is a symbolic link, and the unit stops at it", unit, f.real(e.Path), e.Path)
-			d.Hint = fmt.Sprintf("persist %s instead, or /var/lib/private with mode 0700", f.real(e.Path))
+			d.Message = fmt.Sprintf("%s runs with DynamicUser and keeps its state in %s: the persisted %s is a symbolic link, at which the unit fails at the next boot", unit, f.real(e.Path), e.Path)
+			d.Hint = "replace it: " + f.persistElements(stateward.Directory, privateElement)
 			out = append(out, d)
 		}
 		for _, j := range f.host.Jobs.Or(nil) {

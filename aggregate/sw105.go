@@ -34,15 +34,15 @@ environment.persistence."/persist".directories = [
 			held = true
 			d := finding(e.Origin)
 			d.Path = e.Path.String()
-			d.Hint = `write { directory = "/var/lib/private"; mode = "0700"; }, without user and group`
+			d.Hint = "write " + privateElement + ", without user and group"
 			if m, ok := e.Mode.Get(); ok && m.Bits() != 0o700 {
-				d.Message = fmt.Sprintf("/var/lib/private is persisted with mode %s: units with DynamicUser refuse to start", m)
+				d.Message = fmt.Sprintf("/var/lib/private is persisted with mode %s: units with DynamicUser refuse to start at the next boot", m)
 			} else if e.Mode.IsAbsent() {
-				d.Message = "/var/lib/private is persisted with the default mode 0755: units with DynamicUser refuse to start"
+				d.Message = "/var/lib/private is persisted with the default mode 0755: units with DynamicUser refuse to start at the next boot"
 			} else if owner, ok := notRoot(e.User); ok {
-				d.Message = fmt.Sprintf("/var/lib/private is persisted as user %s's: units with DynamicUser refuse to start", owner)
+				d.Message = fmt.Sprintf("/var/lib/private is persisted as user %s's: units with DynamicUser refuse to start at the next boot", owner)
 			} else if owner, ok := notRoot(e.Group); ok {
-				d.Message = fmt.Sprintf("/var/lib/private is persisted as group %s's: units with DynamicUser refuse to start", owner)
+				d.Message = fmt.Sprintf("/var/lib/private is persisted as group %s's: units with DynamicUser refuse to start at the next boot", owner)
 			} else if why, unknown := e.Mode.Why(); unknown {
 				d.Severity = stateward.SeverityWarning
 				d.Message = fmt.Sprintf("cannot tell whether /var/lib/private has mode 0700: %s", why)
@@ -70,13 +70,16 @@ environment.persistence."/persist".directories = [
 			d := finding(e.Origin)
 			d.Severity = stateward.SeverityWarning
 			d.Path = e.Path.String()
-			d.Message = fmt.Sprintf("%s is persisted, and /var/lib/private above it is created with mode 0755 if it is not there: units with DynamicUser refuse to start", e.Path)
-			d.Hint = `persist { directory = "/var/lib/private"; mode = "0700"; }, or create it with systemd.tmpfiles before`
+			d.Message = fmt.Sprintf("%s is persisted, and /var/lib/private above it is created with mode 0755 if it is not there: units with DynamicUser refuse to start at the next boot", e.Path)
+			d.Hint = f.persistElements(stateward.Directory, privateElement)
 			out = append(out, d)
 		}
 		return out
 	},
 }
+
+// privateElement is /var/lib/private as it has to be persisted.
+const privateElement = `{ directory = "/var/lib/private"; mode = "0700"; }`
 
 // notRoot returns an owner that is given and is not root.
 func notRoot(v stateward.Value[stateward.Owner]) (stateward.Owner, bool) {

@@ -32,7 +32,7 @@ fileSystems."/srv/media/" = { device = "tank/films"; fsType = "zfs"; }; # the sa
 				}
 				d := finding(m.origin)
 				d.Path = at.String()
-				d.Message = fmt.Sprintf("%s and %s are both mounted at %s", withDevice(ms[0]), withDevice(m), at)
+				d.Message = fmt.Sprintf("%s and %s are both mounted at %s: the one mounted last at the next boot hides the other", withDevice(ms[0]), withDevice(m), at)
 				if doubt := cmp.Or(m.doubt, ms[0].doubt); doubt != "" {
 					d.Severity = stateward.SeverityWarning
 					d.Message = fmt.Sprintf("%s and %s may both be mounted at %s: %s", withDevice(ms[0]), withDevice(m), at, doubt)

@@ -35,10 +35,10 @@ Mend it by mounting both in the same way: ` + "`mountpoint=legacy`" + ` and an e
 				d.Path = at.String()
 				switch {
 				case (m.zfs == nil) != (outer.zfs == nil):
-					d.Message = fmt.Sprintf("%s is mounted at %s below %s, and nothing orders the two", m.by, at, outer.by)
+					d.Message = fmt.Sprintf("%s is mounted at %s below %s, and nothing orders the two at the next boot", m.by, at, outer.by)
 					d.Hint = "mount both by fileSystems, the dataset with mountpoint=legacy"
 				case m.zfs == nil && mountedInInitrd(m) && !outer.fs.NeededForBoot.IsUnknown() && !mountedInInitrd(outer):
-					d.Message = fmt.Sprintf("%s is needed for boot and %s above it is not: the outer one is mounted later and hides the inner", m.by, outer.by)
+					d.Message = fmt.Sprintf("%s is needed for boot and %s above it is not: the outer one is mounted later at the next boot and hides the inner", m.by, outer.by)
 					d.Hint = outer.by + ".neededForBoot = true;"
 				default:
 					continue

@@ -80,7 +80,7 @@ fileSystems."/persist".neededForBoot = true;
 func lateFileSystem(m mount, what string) stateward.Diagnostic {
 	d := finding(m.origin)
 	d.Subject = m.by + ".neededForBoot"
-	d.Message = fmt.Sprintf("%s holds %s and is not needed for boot: it is mounted too late", m.by, what)
+	d.Message = fmt.Sprintf("%s holds %s and is not needed for boot: at the next boot it is mounted too late", m.by, what)
 	if why, unknown := m.fs.NeededForBoot.Why(); unknown {
 		d.Severity = stateward.SeverityWarning
 		d.Message = fmt.Sprintf("cannot tell whether %s, which holds %s, is needed for boot: %s", m.by, what, why)
@@ -100,7 +100,7 @@ func lateElse(m mount, what string) stateward.Diagnostic {
 		how, device, fsType = "mounts itself", m.zfs.Name, "zfs"
 		d.Hint = "give the dataset mountpoint=legacy and an entry in fileSystems: "
 	}
-	d.Message = fmt.Sprintf("%s holds %s and %s: it is mounted too late", m.by, what, how)
+	d.Message = fmt.Sprintf("%s holds %s and %s: at the next boot it is mounted too late", m.by, what, how)
 	d.Hint += fmt.Sprintf("%s = { device = %s; fsType = %s; neededForBoot = true; };",
 		stateward.OptionPath("fileSystems", m.at.String()), nixString(device), nixString(fsType))
 	if m.doubt != "" {

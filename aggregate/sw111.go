@@ -40,13 +40,17 @@ qgroget.services.sonarr.persistedData = [
 				first[e.Path] = e
 				return
 			}
+			holds := "their order decides"
+			if severity == stateward.SeverityWarning {
+				holds = "systemd sets its own"
+			}
 			for _, c := range ownerFields(&have, &e) {
 				if !c.differ {
 					continue
 				}
 				d := finding(e.Origin)
 				d.Service, d.Path = service, e.Path.String()
-				d.Message = fmt.Sprintf("%s is given %s %s here and %s by %s", e.Path, c.name, c.b, c.a, have.Origin)
+				d.Message = fmt.Sprintf("%s is given %s %s here and %s by %s: %s at the next boot", e.Path, c.name, c.b, c.a, have.Origin, holds)
 				d.Hint = "give owner and mode in one place"
 				d.Severity = severity
 				out = append(out, d)

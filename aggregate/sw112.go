@@ -40,9 +40,9 @@ environment.persistence."/persist".directories = [ "/var/lib/../srv" ]; # write 
 		for _, e := range f.entries {
 			switch why := unpersistable(e.Path); {
 			case e.Problem != nil:
-				report(*e.Entry, "", "persisted path is unusable", e.Problem.Error())
+				report(*e.Entry, "", "persisted path is unusable, and nothing there is kept at the next boot", e.Problem.Error())
 			case why != "":
-				report(*e.Entry, "", fmt.Sprintf("persisted path %q is unusable", e.Text), why)
+				report(*e.Entry, "", fmt.Sprintf("persisted path %q is unusable, and nothing there is kept at the next boot", e.Text), why)
 			}
 		}
 		for _, r := range f.rows {

@@ -41,7 +41,7 @@ boot.initrd.systemd.services.rollback = {
 			if systemd, _ := f.host.Initrd.Systemd.Get(); systemd {
 				kind, hint = "the systemd initrd", "write the wipe as a service of boot.initrd.systemd.services"
 			}
-			d.Message = fmt.Sprintf("%s would wipe, and %s never runs it", w.hook, kind)
+			d.Message = fmt.Sprintf("%s would wipe, and %s never runs it: what nobody persisted is still there after the next boot", w.hook, kind)
 			d.Hint = hint
 			out = append(out, d)
 		}
