@@ -226,9 +226,9 @@ func TestIgnoredWipes(t *testing.T) {
 		parts []part
 		want  []string
 	}{
-		{"P9 hook under the systemd initrd", []part{systemdInitrd(true), initrdHook("postDeviceCommands", rollback)}, []string{"boot.initrd.postDeviceCommands would wipe, and the systemd initrd never runs it"}},
-		{"P9 service without it", []part{systemdInitrd(false), initrdHook("systemd.services.x", rollback)}, []string{"boot.initrd.systemd.services.x would wipe, and the scripted initial ramdisk never runs it"}},
-		{"P9 program that is named for it", []part{systemdInitrd(true), initrdHook("postDeviceCommands", "/nix/store/x-wipe-root")}, []string{"boot.initrd.postDeviceCommands would wipe, and the systemd initrd never runs it"}},
+		{"P9 hook under the systemd initrd", []part{systemdInitrd(true), initrdHook("postDeviceCommands", rollback)}, []string{"boot.initrd.postDeviceCommands would wipe, and the systemd initrd never runs it: what nobody persisted is still there after the next boot"}},
+		{"P9 service without it", []part{systemdInitrd(false), initrdHook("systemd.services.x", rollback)}, []string{"boot.initrd.systemd.services.x would wipe, and the scripted initial ramdisk never runs it: what nobody persisted is still there after the next boot"}},
+		{"P9 program that is named for it", []part{systemdInitrd(true), initrdHook("postDeviceCommands", "/nix/store/x-wipe-root")}, []string{"boot.initrd.postDeviceCommands would wipe, and the systemd initrd never runs it: what nobody persisted is still there after the next boot"}},
 		{"P9 another program", []part{systemdInitrd(true), initrdHook("postDeviceCommands", "/nix/store/x-thing; $cmd")}, nil},
 		{"P9 both kinds", []part{systemdInitrd(true), initrdHook("postDeviceCommands", rollback), initrdHook("systemd.services.x", rollback)}, nil},
 		{"P9 stock hook", []part{systemdInitrd(true), initrdHook("postDeviceCommands", "zpool import -a")}, nil},
