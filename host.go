@@ -66,6 +66,8 @@ type Host struct {
 	// Links are the symbolic links that the configuration makes at every boot: "L" and "L+" of tmpfiles, and
 	// `environment.etc.<name>.source` where that is no file of the store.
 	Links Value[[]Link]
+	// ActivationScripts holds those of `system.activationScripts` that name a place by which the host is known.
+	ActivationScripts Value[[]ActivationScript]
 	// Timers holds `systemd.timers`.
 	Timers Value[[]Timer]
 	// HostKeys holds `services.openssh.hostKeys.*.path` of an enabled sshd: who the host is.
@@ -260,6 +262,14 @@ type Link struct {
 	At Entry
 	// Target is as written: absolute, or relative to the directory that holds the link.
 	Target Value[string]
+	Origin Origin
+}
+
+// ActivationScript is one `system.activationScripts.<name>`. Its text is not kept.
+type ActivationScript struct {
+	Name string
+	// Names are those of /etc/machine-id, /etc/ssh and /var/lib/systemd that the text names.
+	Names  Value[[]string]
 	Origin Origin
 }
 

@@ -58,6 +58,10 @@ func (s *storage) hostState() *hostState {
 		h.secretKeys = append(h.secretKeys, s.hostRow(hostSecrets, e, stateward.SourceSecretKeys))
 	}
 	h.machine = own(machineID, stateward.File)
+	if r := s.backing(machineID, &trail{start: machineID}); r.State == stateward.SurvivalNo && s.blind == "" && !h.machine.scripted {
+		// No pool of boot.zfs.extraPools can have it: a dataset is mounted on no file, and never on /etc.
+		h.machine.reboot = r
+	}
 	if by := s.machineIDGiven(); by != "" {
 		h.machine.reboot = stateward.TierResult{State: stateward.SurvivalNotNeeded, By: by}
 	}
@@ -101,8 +105,28 @@ func (s *storage) hostRow(of *stateward.Service, e stateward.Entry, source state
 	r := &stateRow{service: of, state: sp, path: sp.Text, reboot: s.rebootOf(sp)}
 	if sp.Problem == nil {
 		r.path = sp.Path.String()
+		if by := s.scripted(sp.Path); by != "" && (r.reboot.State == stateward.SurvivalNo || r.reboot.State == stateward.SurvivalUnknown) {
+			r.reboot, r.scripted = stateward.TierResult{State: stateward.SurvivalUnknown, By: by}, true
+		}
 	}
 	return r
+}
+
+// scripted says that a script which runs at every boot names a place: it may well restore it.
+func (s *storage) scripted(p stateward.AbsPath) string {
+	by := ""
+	for _, a := range s.host.ActivationScripts.Or(nil) {
+		why := a.Origin.Option + " names it, and what that does is not read"
+		if u, unknown := a.Names.Why(); unknown {
+			by = firstText(by, u.String())
+		}
+		for _, name := range a.Names.Or(nil) {
+			if at, err := stateward.ParsePath(name); err == nil && at.Contains(p) {
+				by = firstText(by, why)
+			}
+		}
+	}
+	return by
 }
 
 // machineIDGiven says what gives the host its machine-id anew at every boot.
@@ -120,8 +144,18 @@ func (s *storage) machineIDGiven() string {
 	return ""
 }
 
-// choreTimers do work by which no data is kept: that one of them was missed loses nothing.
-var choreTimers = []string{"fstrim", "logrotate", "nix-gc", "nix-optimise", "nixos-upgrade", "systemd-tmpfiles-clean"}
+// chores are timers by which no data is kept: that one of them was missed loses nothing.
+var chores = []string{
+	"acme-*", "beesd@*", "btrfs-scrub-*", "docker-prune", "fstrim", "fwupd-refresh", "logrotate", "nh-clean", "nix-gc", "nix-optimise", "nixos-upgrade", "podman-auto-update",
+	"podman-prune", "scrutiny-collector", "systemd-tmpfiles-clean", "updatedb", "update-locatedb", "zfs-scrub", "zpool-trim",
+}
+
+func isChore(timer string) bool {
+	return slices.ContainsFunc(chores, func(c string) bool {
+		prefix, pattern := strings.CutSuffix(c, "*")
+		return timer == c || pattern && strings.HasPrefix(timer, prefix)
+	})
+}
 
 func (s *storage) readTimers(h *hostState) {
 	for _, t := range s.host.Timers.Or(nil) {
@@ -131,7 +165,7 @@ func (s *storage) readTimers(h *hostState) {
 		if catchesUp, _ := t.Persistent.Get(); !catchesUp {
 			continue
 		}
-		if name := strings.TrimSuffix(t.Name, ".timer"); !slices.Contains(choreTimers, name) {
+		if name := strings.TrimSuffix(t.Name, ".timer"); !isChore(name) {
 			h.missed = addSorted(h.missed, name)
 		}
 	}

@@ -37,6 +37,12 @@ func timer(name string, persistent bool) part {
 	}
 }
 
+func scripted(name string, places ...string) part {
+	return func(h *stateward.Host) {
+		push(&h.ActivationScripts, stateward.ActivationScript{Name: name, Names: known(places), Origin: at("system", "activationScripts", name)})
+	}
+}
+
 func person(name, home string) part {
 	return func(h *stateward.Host) {
 		push(&h.Users, stateward.User{Name: name, UID: known(1000), Home: known(home), Normal: known(true), Origin: at("users", "users", name)})
@@ -95,7 +101,12 @@ func TestHostState(t *testing.T) {
 		{"P12 timers whose stamps are persisted", append(slices.Clone(quiet[:1]), timer("restic", true), persist("/persist", "/var/lib/systemd/timers")), nil},
 		{"P12 timers beside another thing of systemd's", append(slices.Clone(quiet[:1]), timer("restic", true), persist("/persist", "/var/lib/systemd/coredump")), []string{
 			`warning environment.persistence."/persist".directories [/var/lib/systemd/timers] /var/lib/systemd/timers is gone at the next boot: what restic (Persistent=true) missed while the host was off is not made up for: ` + tmpfs}},
-		{"P12 chores that catch up lose nothing", append(slices.Clone(quiet[:1]), timer("nix-gc", true)), []string{lostSystemd}},
+		{"P12 chores that catch up lose nothing", append(slices.Clone(quiet[:1]), timer("nix-gc", true), timer("acme-example.org", true)), []string{lostSystemd}},
+		{"P12 a script may restore it", []part{quiet[1], sshKey(ed25519), scripted("ids", "/etc/machine-id"), scripted("keys", "/etc/ssh")}, []string{
+			`info environment.persistence."/persist".files [/etc/machine-id] cannot tell whether /etc/machine-id survives a reboot, by which the host is known: system.activationScripts.ids names it, and what that does is not read`,
+			"info services.openssh.hostKeys[0].path [" + ed25519 + "] cannot tell whether " + ed25519 + " survives a reboot, by which the host is known: system.activationScripts.keys names it, and what that does is not read"}},
+		{"P12 a script that names what survives anyway", append(slices.Clone(quiet), scripted("ids", "/etc/machine-id")), nil},
+		{"N9 a pool holds no machine-id", append(slices.Clone(quiet[1:]), func(h *stateward.Host) { push(&h.ExtraPools, "tank") }), []string{lostID}},
 
 		{"P12 host keys", append(slices.Clone(quiet), sshKey(ed25519), sshKey(rsa)), []string{lostKey(ed25519+", "+rsa, "are")}},
 		{"P12 one host key of two", append(slices.Clone(quiet), sshKey(ed25519), sshKey(rsa), persistFiles("/persist", rsa)), []string{lostKey(ed25519, "is")}},
@@ -131,8 +142,8 @@ func TestHostState(t *testing.T) {
 		{"P12 key that is made at every boot", append(slices.Clone(quiet), secretKey("sops.age.keyFile", "/run/keys/k")), nil},
 		{"P12 persisted by another module, whose order is not known", slices.Concat(quiet, persistedDir, []part{module(stateward.Preservation), secretKey("sops.age.sshKeyPaths[0]", ed25519)}), nil},
 
-		{"N9 in doubt, once for one reason", append([]part{sshKey(ed25519), sshKey(rsa)}, func(h *stateward.Host) { push(&h.ExtraPools, "tank") }),
-			[]string{"warning services.openssh.hostKeys[0].path [/etc/machine-id] cannot tell whether /etc/machine-id, " + ed25519 + ", " + rsa + " survive a reboot, by which the host is known: pool tank of boot.zfs.extraPools mounts its datasets where their own mountpoint property says"}},
+		{"N9 in doubt, once for one reason", append(slices.Clone(quiet), sshKey(ed25519), sshKey(rsa), func(h *stateward.Host) { push(&h.ExtraPools, "tank") }),
+			[]string{"warning services.openssh.hostKeys[0].path [" + ed25519 + "] cannot tell whether " + ed25519 + ", " + rsa + " survive a reboot, by which the host is known: pool tank of boot.zfs.extraPools mounts its datasets where their own mountpoint property says"}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			require.Empty(t, cmp.Diff(tc.want, findings(with(anonymous, tc.parts...), "SW118")))
@@ -217,6 +228,8 @@ func TestHomes(t *testing.T) {
 		{"P12 whether somebody is a person is unknown", []part{func(h *stateward.Host) {
 			push(&h.Users, stateward.User{Name: "a", UID: known(1), Home: known("/home/a"), Normal: unknown[bool]("users.users.a.isNormalUser")})
 		}}, nil},
+		{"P12 many homes with one fate", []part{person("d", "/home/d"), person("a", "/home/a"), person("c", "/home/c"), person("b", "/home/b"), person("e", "/home/e")},
+			[]string{"warning users.users.a [/home/a] nothing of /home/a, /home/b, /home/c, /home/d and 1 more is kept, and a, b, c, d and 1 more find them empty at the next boot: " + tmpfs}},
 		{"N9 in doubt", []part{person("alice", "/home/alice"), func(h *stateward.Host) { push(&h.ExtraPools, "tank") }},
 			[]string{"warning users.users.alice [/home/alice] cannot tell whether the home /home/alice of alice survives a reboot: pool tank of boot.zfs.extraPools mounts its datasets where their own mountpoint property says"}},
 	} {

@@ -33,6 +33,8 @@ type stateRow struct {
 	reboot stateward.TierResult
 	// unread tells that the state could not be had at all.
 	unread bool
+	// scripted tells that a script of the host's own names the place.
+	scripted bool
 }
 
 // declarations are all of one place, that which names the row first.

@@ -24,8 +24,10 @@ The root is wiped at every boot, and with it goes what makes the host itself:
 - **The machine-id**. The host gets a new one at the next boot: journalctl no longer finds the journals of earlier boots, and a
   DHCP server takes it for another machine. It is quiet where ` + "`systemd.machine_id=`" + ` stands in ` + "`boot.kernelParams`" + `.
 - **/var/lib/systemd**. Timers with ` + "`Persistent = true`" + ` forget when they last ran, so that a backup that was missed while the
-  host was off is not made up for: a warning. Without such timers only the random seed, rfkill and backlight are lost, which
+  host was off is not made up for: a warning. Without such timers, those for renewals and cleaning left aside, only the random seed, rfkill and backlight are lost, which
   is worth an info.
+
+What a script of ` + "`system.activationScripts`" + ` names may be restored by it: that is not read, and an info.
 
 Where several keys decrypt the secrets and one of them survives, a lost one is a warning. ` + "`/var/lib/nixos`" + ` has a check of its own, SW110.
 A host on which nothing at all is kept, such as an installation medium, is meant so: there all of it is info.
@@ -269,6 +271,7 @@ func (f *facts) systemdLost() []stateward.Diagnostic {
 func (f *facts) hostInDoubt() []stateward.Diagnostic {
 	doubts := map[string][]string{}
 	first := map[string]stateward.Origin{}
+	scripted := map[string]bool{}
 	for i := range f.own.rows {
 		r := &f.own.rows[i]
 		// SW110 speaks of the ids, SW119 of homes, SW112 of what is no path.
@@ -279,6 +282,9 @@ func (f *facts) hostInDoubt() []stateward.Diagnostic {
 			first[r.reboot.By] = r.state.Origin
 		}
 		doubts[r.reboot.By] = addSorted(doubts[r.reboot.By], r.path)
+		if r.scripted {
+			scripted[r.reboot.By] = true
+		}
 	}
 	var out []stateward.Diagnostic
 	for by, paths := range doubts {
@@ -289,6 +295,11 @@ func (f *facts) hostInDoubt() []stateward.Diagnostic {
 		d.Path = paths[0]
 		d.Message = fmt.Sprintf("cannot tell whether %s %s a reboot, by which the host is known: %s", some(paths), pick(len(paths), "survives", "survive"), by)
 		d.Hint = doubtHint
+		if scripted[by] {
+			// Somebody has seen to it, in a way that is not read.
+			d.Severity = stateward.SeverityInfo
+			d.Hint = "nothing, if the script restores it; persisted as a file it would be plain to see"
+		}
 		out = append(out, d)
 	}
 	slices.SortFunc(out, func(a, b stateward.Diagnostic) int { return cmp.Compare(a.Message, b.Message) })

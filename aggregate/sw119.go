@@ -1,7 +1,9 @@
 package aggregate
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
 
 	"github.com/stateward/stateward"
 )
@@ -24,32 +26,57 @@ environment.persistence."/persist".users.alice.directories = [ "Documents" ".ssh
 `),
 	},
 	run: func(f *facts) []stateward.Diagnostic {
+		type fate struct {
+			state stateward.TierState
+			by    string
+		}
+		homes := map[fate][]home{}
+		for _, at := range f.own.homes {
+			r := at.reboot
+			if at.state.Problem != nil || f.rootSays(r) || f.keptByService(at.path) || r.State != stateward.SurvivalNo && r.State != stateward.SurvivalUnknown {
+				continue
+			}
+			homes[fate{r.State, r.By}] = append(homes[fate{r.State, r.By}], at)
+		}
 		var out []stateward.Diagnostic
-		stateless := f.keepsNothing()
-		for _, r := range f.own.homes {
-			if r.state.Problem != nil || f.rootSays(r.reboot) || f.keptByService(r.path) {
+		for why, list := range homes {
+			slices.SortFunc(list, func(a, b home) int { return cmp.Compare(a.user, b.user) })
+			if len(list) > fewDoubts {
+				// Many homes with one fate, as a file server has them, are one finding.
+				out = append(out, f.homesFinding(why.state, list))
 				continue
 			}
-			d := finding(r.state.Origin)
-			d.Path = r.path
-			name := r.user
-			switch r.reboot.State {
-			case stateward.SurvivalNo:
-				d.Message = fmt.Sprintf("nothing of %s is kept, and %s finds it empty at the next boot: %s", r.path, name, r.reboot.By)
-				d.Hint = f.homeHint(name, r.path)
-				if stateless {
-					d.Severity = stateward.SeverityInfo
-				}
-			case stateward.SurvivalUnknown:
-				d.Message = fmt.Sprintf("cannot tell whether the home %s of %s survives a reboot: %s", r.path, name, r.reboot.By)
-				d.Hint = doubtHint
-			default:
-				continue
+			for i := range list {
+				out = append(out, f.homesFinding(why.state, list[i:i+1]))
 			}
-			out = append(out, d)
 		}
 		return out
 	},
+}
+
+// homesFinding speaks of homes that share one fate.
+func (f *facts) homesFinding(state stateward.TierState, list []home) stateward.Diagnostic {
+	var paths, users []string
+	for _, at := range list {
+		paths, users = append(paths, at.path), append(users, at.user)
+	}
+	d := finding(list[0].state.Origin)
+	d.Path = list[0].path
+	by, n := list[0].reboot.By, len(list)
+	if state == stateward.SurvivalUnknown {
+		d.Message = fmt.Sprintf("cannot tell whether %s %s of %s %s a reboot: %s", pick(n, "the home", "the homes"), some(paths), some(users), pick(n, "survives", "survive"), by)
+		d.Hint = doubtHint
+		return d
+	}
+	d.Message = fmt.Sprintf("nothing of %s is kept, and %s %s empty at the next boot: %s", some(paths), some(users), pick(n, "finds it", "find them"), by)
+	d.Hint = f.homeHint(list[0].user, list[0].path)
+	if n > 1 {
+		d.Hint = f.persistLine(stateward.Directory, paths...)
+	}
+	if f.keepsNothing() {
+		d.Severity = stateward.SeverityInfo
+	}
+	return d
 }
 
 // keptByService tells whether a place is named as a service's state: SW101 speaks of it then.

@@ -128,6 +128,7 @@ var needs = []struct {
 	{"systemd.mounts", []string{"SW101", "SW106", "SW107", "SW110", "SW118", "SW119"}},
 	{"systemd.services", []string{"SW101", "SW104", "SW105", "SW111", "SW112", "SW114", "SW120"}},
 	{"systemd.tmpfiles", []string{"SW101", "SW110", "SW112", "SW114", "SW115", "SW118", "SW119", "SW120"}},
+	{"system.activationScripts", []string{"SW118"}},
 	{"systemd.timers", []string{"SW118"}},
 	{"users.groups", []string{"SW110"}},
 	{"users.users", []string{"SW101", "SW103", "SW106", "SW110", "SW111", "SW112", "SW119"}},

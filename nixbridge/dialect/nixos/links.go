@@ -23,11 +23,13 @@ func links(top *dialect.Node, rules stateward.Value[[]stateward.TmpfilesRule]) s
 	return all
 }
 
-// etcLinks reads `environment.etc`: what has a source beside the store is a link to it, unless it has a mode and is copied.
+// etcLinks reads `environment.etc`: what has a source beside the store is a link to it, unless it has a mode and is copied. The
+// machine-id is kept in any case.
 func etcLinks(n *dialect.Node) stateward.Value[[]stateward.Link] {
 	return dialect.AttrsOf(n, func(name string, n *dialect.Node) (stateward.Link, bool) {
 		source := n.At("source").Filled()
-		if off(n) || source.IsAbsent() || strings.HasPrefix(source.Or(""), "/nix/store/") || n.At("mode").Filled().Or("symlink") != "symlink" {
+		given := name == "machine-id" // wherever it comes from, it is the same at every boot
+		if off(n) || source.IsAbsent() || !given && (strings.HasPrefix(source.Or(""), "/nix/store/") || n.At("mode").Filled().Or("symlink") != "symlink") {
 			return stateward.Link{}, false
 		}
 		o := n.At("source").Origin()

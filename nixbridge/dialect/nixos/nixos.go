@@ -46,6 +46,7 @@ func decode(n *dialect.Node, h *stateward.Host) {
 	users := users(n.At("users", "users"))
 	dialect.Merge(&h.Services, services(n, units.Or(nil), rules.Or(nil), users.Or(nil)))
 
+	dialect.Merge(&h.ActivationScripts, activationScripts(n.At("system", "activationScripts")))
 	dialect.Merge(&h.Timers, timers(n.At("systemd", "timers")))
 
 	dialect.Merge(&h.Jobs, resticJobs(n.At("services", "restic", "backups")))

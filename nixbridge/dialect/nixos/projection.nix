@@ -156,6 +156,17 @@ let
       stem = n: match "(.*)[.]service" n;
     in filter (n: stem n == null || s.success && s.value ? ${head (stem n)}) (attrNames units);
 
+  # Of the scripts that run at every boot only those are looked at that are somebody's own, and of their texts only
+  # which of the places they name by which a host is known.
+  ownScripts = [
+    "agenix" "agenixChown" "agenixInstall" "agenixNewGeneration" "binsh" "check-manual-hash" "createPersistentStorageDirs" "domain" "etc" "groups" "hashes"
+    "hostname" "modprobe" "nix" "persist-files" "script" "setupSecrets" "setupSecretsForUsers" "specialfs" "stdio" "udevd" "users" "usrbinenv"
+    "var" "wrappers"
+  ];
+  named = v:
+    let s = if isAttrs v then v.text or "" else v;
+    in if builtins.isString s then filter (p: builtins.replaceStrings [ p ] [ "" ] s != s) [ "/etc/machine-id" "/etc/ssh" "/var/lib/systemd" ] else [ ];
+
   # --- services.<name>: its directory, by whatever name ---------------------
   dirs = {
     dataDir = leaf; datadir = leaf; dataDirectory = leaf; dataPath = leaf;
@@ -227,7 +238,7 @@ let
   etcEntry = fields { enable = leaf; target = leaf; mode = leaf; source = leaf; };
   etc =
     if options ? environment.etc && options.environment.etc ? definitionsWithLocations then
-      part (all: intersectAttrs (listToAttrs (map (name: { inherit name; value = null; }) linkedEtc)) all) (attrsOf etcEntry)
+      part (all: intersectAttrs (listToAttrs (map (name: { inherit name; value = null; }) (linkedEtc ++ [ "machine-id" ]))) all) (attrsOf etcEntry)
     else attrsOf etcEntry;
 in
 {
@@ -277,6 +288,7 @@ in
         User = leaf; Group = leaf; DynamicUser = leaf; Type = leaf;
       };
     });
+    "system.activationScripts" = via (set: if isAttrs set then removeAttrs set ownScripts else set) (attrsOf (via named lines));
     "systemd.timers" = attrsOf (fields { enable = leaf; timerConfig = fields { Persistent = leaf; }; });
     "services" = services;
 

@@ -52,3 +52,11 @@ func timers(n *dialect.Node) stateward.Value[[]stateward.Timer] {
 		}, true
 	})
 }
+
+// activationScripts keeps those that name a place by which the host is known.
+func activationScripts(n *dialect.Node) stateward.Value[[]stateward.ActivationScript] {
+	return dialect.AttrsOf(n, func(name string, n *dialect.Node) (stateward.ActivationScript, bool) {
+		names := n.Strings()
+		return stateward.ActivationScript{Name: name, Names: names, Origin: n.Origin()}, !names.IsAbsent() && (names.IsUnknown() || len(names.Or(nil)) > 0)
+	})
+}
