@@ -29,7 +29,7 @@ func decode(n *dialect.Node, h *stateward.Host) {
 // job reads one of `qgroget.backups`: what to back up and when others must rest; the engine
 // is chosen elsewhere.
 func job(name string, n *dialect.Node) (stateward.Job, bool) {
-	paths, why := pathList(n.At("paths"))
+	paths, why := n.At("paths").Paths(stateward.Directory)
 	j := stateward.Job{
 		Name: name, Engine: Name, Origin: n.Origin(),
 		Exclude:        n.At("exclude").Strings(),
@@ -39,18 +39,6 @@ func job(name string, n *dialect.Node) (stateward.Job, bool) {
 		PreHook:        n.At("preBackup").Given(),
 		PostHook:       n.At("postBackup").Given(),
 	}
-	j.Paths = entries(n.At("paths"), paths, why)
+	j.Paths = n.At("paths").Entries(paths, why)
 	return j, true
-}
-
-// entries is a list of entries, which is unknown where one of them is.
-func entries(n *dialect.Node, list []stateward.Entry, why *stateward.Unknown) stateward.Value[[]stateward.Entry] {
-	switch {
-	case why != nil:
-		return stateward.NotKnown[[]stateward.Entry](*why)
-	case n.Kind() == dialect.Absent || n.Kind() == dialect.Null:
-		return stateward.Absent[[]stateward.Entry](n.Origin())
-	default:
-		return stateward.Known(list, n.Origin())
-	}
 }

@@ -1,8 +1,6 @@
 package qgroget
 
 import (
-	"slices"
-
 	"github.com/stateward/stateward"
 	"github.com/stateward/stateward/nixbridge/dialect"
 )
@@ -21,51 +19,26 @@ func serviceModule(name string, n *dialect.Node) (stateward.Service, bool) {
 	s.DataDir = stateward.MapValue(dataDir.Text(), func(text string) (stateward.Entry, error) {
 		return stateward.NewEntry(text, stateward.Directory, dataDir.Origin()), nil
 	})
-	paths, why := pathList(backupPaths)
-	s.BackupPaths = entries(backupPaths, paths, why)
+	paths, why := backupPaths.Paths(stateward.Directory)
+	s.BackupPaths = backupPaths.Entries(paths, why)
 
-	l := stateList{why: why}
+	var l dialect.StateList
+	if why != nil {
+		l.Lost(*why)
+	}
 	if dir, ok := s.DataDir.Get(); ok {
-		l.add(dir, stateward.SourceDataDir)
+		l.Add(dir, stateward.SourceDataDir)
 	} else if why, unknown := s.DataDir.Why(); unknown {
-		l.lost(why)
+		l.Lost(why)
 	}
 	for _, p := range paths {
-		l.add(belowDataDir(s.DataDir, p), stateward.SourceBackupPaths)
+		l.Add(dialect.BelowDataDir(s.DataDir, p), stateward.SourceBackupPaths)
 	}
-	l.fill(&s)
+	l.Fill(&s)
 
-	s.Databases = dialect.ListOf(n.At("databases"), database)
-	s.Exposure = stateward.Exposure{
-		Exposed:     n.At("exposed").Bool(),
-		Domain:      n.At("domain").Text(),
-		Subdomain:   n.At("subdomain").Text(),
-		Type:        n.At("type").Text(),
-		Port:        n.At("port").Int(),
-		Middlewares: n.At("middlewares").Strings(),
-	}
+	s.Databases = dialect.ListOf(n.At("databases"), dialect.ReadDatabase)
+	s.Exposure = dialect.ReadExposure(n)
 	return s, true
-}
-
-// belowDataDir resolves a backup path that is written relative to the data
-// directory. The collector does not: BackupPaths keeps what was written.
-func belowDataDir(dataDir stateward.Value[stateward.Entry], p stateward.Entry) stateward.Entry {
-	dir, ok := dataDir.Get()
-	if p.Problem == nil || !ok || dir.Problem != nil || p.Text == "" {
-		return p
-	}
-	if at, ok := dir.Path.Join(p.Text); ok {
-		p.Text, p.Path, p.Problem = at.String(), at, nil
-	}
-	return p
-}
-
-// database reads an element of `databases`: a set, or only the name.
-func database(n *dialect.Node) (stateward.Database, bool) {
-	if n.Kind() == dialect.String {
-		return stateward.Database{Name: n.Text(), Origin: n.Origin()}, true
-	}
-	return stateward.Database{Type: n.At("type").Text(), Name: n.At("name").Text(), User: n.At("user").Text(), Origin: n.Origin()}, true
 }
 
 // service reads one of the older `qgroget.services`.
@@ -79,109 +52,24 @@ func service(name string, n *dialect.Node) (stateward.Service, bool) {
 		n.Ignore()
 	}
 	if unit := n.At("unitName").Text().Or(""); unit != "" {
-		s.Units = []string{withSuffix(unit)}
+		s.Units = []string{dialect.UnitName(unit)}
 	}
-	var l stateList
-	l.addAll(n.At("persistedData"), stateward.SourcePersistedData)
-	l.addAll(n.At("backupDirectories"), stateward.SourceBackupPaths)
+	var l dialect.StateList
+	addAll(&l, n.At("persistedData"), stateward.SourcePersistedData)
+	addAll(&l, n.At("backupDirectories"), stateward.SourceBackupPaths)
 	if why, unknown := n.Why(); unknown {
-		l.lost(why)
+		l.Lost(why)
 	}
-	l.fill(&s)
+	l.Fill(&s)
 	return s, true
 }
 
-func withSuffix(unit string) string {
-	for _, suffix := range []string{".service", ".socket", ".timer", ".target", ".mount", ".path"} {
-		if len(unit) > len(suffix) && unit[len(unit)-len(suffix):] == suffix {
-			return unit
-		}
-	}
-	return unit + ".service"
-}
-
-// stateList gathers the state of one service.
-type stateList struct {
-	paths []stateward.StatePath
-	why   *stateward.Unknown
-}
-
-// add keeps the first of two entries that say the same.
-func (l *stateList) add(e stateward.Entry, source stateward.StateSource) {
-	if slices.ContainsFunc(l.paths, func(p stateward.StatePath) bool {
-		return p.Text == e.Text && !p.HasOwner() && !e.HasOwner()
-	}) {
-		return
-	}
-	l.paths = append(l.paths, stateward.StatePath{Entry: e, Source: source})
-}
-
-func (l *stateList) addAll(n *dialect.Node, source stateward.StateSource) {
-	paths, why := pathList(n)
+func addAll(l *dialect.StateList, n *dialect.Node, source stateward.StateSource) {
+	paths, why := n.Paths(stateward.Directory)
 	for _, p := range paths {
-		l.add(p, source)
+		l.Add(p, source)
 	}
 	if why != nil {
-		l.lost(*why)
+		l.Lost(*why)
 	}
-}
-
-func (l *stateList) lost(why stateward.Unknown) {
-	if l.why == nil {
-		l.why = &why
-	}
-}
-
-func (l *stateList) fill(s *stateward.Service) {
-	if l.why != nil {
-		s.State, s.StateSeen = stateward.NotKnown[[]stateward.StatePath](*l.why), l.paths
-		return
-	}
-	if l.paths == nil {
-		l.paths = []stateward.StatePath{}
-	}
-	s.State = stateward.Known(l.paths, s.Origin)
-}
-
-// pathList reads a path, a set with a `directory`, or a list of both, in lists of any
-// depth. What could not be read is in why; the list holds the rest.
-func pathList(n *dialect.Node) (list []stateward.Entry, why *stateward.Unknown) {
-	list = []stateward.Entry{}
-	note := func(u stateward.Unknown) {
-		if why == nil {
-			why = &u
-		}
-	}
-	var read func(n *dialect.Node)
-	read = func(n *dialect.Node) {
-		switch n.Kind() {
-		case dialect.Absent, dialect.Null:
-		case dialect.List:
-			for _, e := range n.List() {
-				read(e)
-			}
-		default:
-			text := n.Text
-			if n.Kind() == dialect.Attrs {
-				text = n.At("directory").Text
-			}
-			v := text()
-			if u, unknown := v.Why(); unknown {
-				note(u)
-				return
-			}
-			s, ok := v.Get()
-			if !ok {
-				note(n.Wrong(stateward.UnknownType, "expected a path, found %s", n.Kind()))
-				return
-			}
-			e := stateward.NewEntry(s, stateward.Directory, n.Origin())
-			if n.Kind() == dialect.Attrs {
-				n.ReadOwnership(&e, dialect.RootOwned)
-			}
-			list = append(list, e)
-		}
-	}
-	read(n)
-	return list, why
 }
