@@ -42,8 +42,9 @@ func (l *StateList) Fill(s *stateward.Service) {
 }
 
 // Paths reads a path, a set that has one as its attribute `directory`, or `file`, by the kind, with owner and mode; or a list of
-// both, in lists of any depth. What could not be read is in why; the list holds the rest.
-func (n *Node) Paths(kind stateward.EntryKind) (list []stateward.Entry, why *stateward.Unknown) {
+// both, in lists of any depth. What equals the defaults counts as not given. What could not be read is in why; the list
+// holds the rest.
+func (n *Node) Paths(kind stateward.EntryKind, defaults Ownership) (list []stateward.Entry, why *stateward.Unknown) {
 	attr := "directory"
 	if kind == stateward.File {
 		attr = "file"
@@ -79,7 +80,7 @@ func (n *Node) Paths(kind stateward.EntryKind) (list []stateward.Entry, why *sta
 			}
 			e := stateward.NewEntry(s, kind, n.Origin())
 			if n.Kind() == Attrs {
-				n.ReadOwnership(&e, RootOwned)
+				n.ReadOwnership(&e, defaults)
 			}
 			list = append(list, e)
 		}

@@ -29,7 +29,7 @@ func decode(n *dialect.Node, h *stateward.Host) {
 // job reads one of `qgroget.backups`: what to back up and when others must rest; the engine
 // is chosen elsewhere.
 func job(name string, n *dialect.Node) (stateward.Job, bool) {
-	paths, why := n.At("paths").Paths(stateward.Directory)
+	paths, why := n.At("paths").Paths(stateward.Directory, dialect.RootOwned)
 	j := stateward.Job{
 		Name: name, Engine: Name, Origin: n.Origin(),
 		Exclude:        n.At("exclude").Strings(),

@@ -19,7 +19,7 @@ func serviceModule(name string, n *dialect.Node) (stateward.Service, bool) {
 	s.DataDir = stateward.MapValue(dataDir.Text(), func(text string) (stateward.Entry, error) {
 		return stateward.NewEntry(text, stateward.Directory, dataDir.Origin()), nil
 	})
-	paths, why := backupPaths.Paths(stateward.Directory)
+	paths, why := backupPaths.Paths(stateward.Directory, dialect.RootOwned)
 	s.BackupPaths = backupPaths.Entries(paths, why)
 
 	var l dialect.StateList
@@ -65,7 +65,7 @@ func service(name string, n *dialect.Node) (stateward.Service, bool) {
 }
 
 func addAll(l *dialect.StateList, n *dialect.Node, source stateward.StateSource) {
-	paths, why := n.Paths(stateward.Directory)
+	paths, why := n.Paths(stateward.Directory, dialect.RootOwned)
 	for _, p := range paths {
 		l.Add(p, source)
 	}

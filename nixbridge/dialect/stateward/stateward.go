@@ -1,0 +1,106 @@
+// Package stateward is the dialect of `stateward.services`, the union of what the contracts of the field let a
+// service say of itself, and of `stateward.acknowledge`. docs/contract.md describes both.
+package stateward
+
+import (
+	_ "embed"
+
+	"github.com/stateward/stateward"
+	"github.com/stateward/stateward/nixbridge/dialect"
+)
+
+// Name of the dialect.
+const Name = "stateward"
+
+//go:embed projection.nix
+var projection string
+
+// Dialect returns the dialect. It applies where a configuration has `stateward`.
+func Dialect() dialect.Dialect {
+	return dialect.Dialect{Name: Name, Projection: projection, Sections: dialect.SectionNames(projection), Decode: decode}
+}
+
+func decode(n *dialect.Node, h *stateward.Host) {
+	top := n.At("stateward")
+	if top.Kind() == dialect.Attrs {
+		noOther(top)
+	}
+
+	// What services want stored and backed up is theirs only while they run.
+	datasets := []stateward.Dataset{}
+	var unseen *stateward.Unknown
+	jobs := []stateward.Job{}
+	services := top.At("services")
+	dialect.Merge(&h.Services, dialect.AttrsOf(services, func(name string, n *dialect.Node) (stateward.Service, bool) {
+		s, job := service(name, n)
+		on, known := s.Enable.Get()
+		if known && !on {
+			return s, true
+		}
+		if why, unknown := n.At("dataset").Why(); unknown {
+			unseen = &why
+		}
+		if s.Dataset != nil && s.Dataset.Name != "" {
+			d := *s.Dataset
+			if why, unknown := s.Enable.Why(); unknown {
+				d.CanMount = stateward.NotKnown[string](why)
+			}
+			datasets = append(datasets, d)
+		}
+		if job != nil {
+			jobs = append(jobs, *job)
+		}
+		return s, true
+	}))
+	if why, unknown := services.Why(); unknown {
+		unseen = &why
+		dialect.Merge(&h.Jobs, stateward.NotKnown[[]stateward.Job](why))
+	}
+	if len(datasets) > 0 {
+		dialect.MergeWhole(&h.Datasets, stateward.Known(datasets, services.Origin()))
+	}
+	if unseen != nil {
+		dialect.MergeWhole(&h.Datasets, stateward.NotKnown[[]stateward.Dataset](*unseen))
+	}
+	if len(jobs) > 0 {
+		dialect.Merge(&h.Jobs, stateward.Known(jobs, services.Origin()))
+	}
+
+	dialect.Merge(&h.Acknowledgements, dialect.ListOf(top.At("acknowledge"), acknowledgement))
+}
+
+// noOther records the fields that the contract does not have.
+func noOther(n *dialect.Node) {
+	for _, name := range n.At("?").Strings().Or(nil) {
+		n.At(name).Wrong(stateward.UnknownForm, "is no field that stateward knows")
+	}
+}
+
+// acknowledgement reads one of `stateward.acknowledge`. What it accepts must be known exactly: one that cannot be
+// read as a whole accepts nothing. That a reason is missing is for a check to say.
+func acknowledgement(n *dialect.Node) (stateward.Acknowledgement, bool) {
+	if n.Kind() != dialect.Attrs {
+		if n.Kind() != dialect.Unknown {
+			n.Wrong(stateward.UnknownType, "expected an attribute set with code and reason, found %s", n.Kind())
+		}
+		return stateward.Acknowledgement{}, false
+	}
+	noOther(n)
+	whole := n.At("?").Strings().Or(nil) == nil
+	text := func(name string) string {
+		v := n.At(name).Filled()
+		if v.IsUnknown() {
+			whole = false
+		}
+		return v.Or("")
+	}
+	a := stateward.Acknowledgement{
+		Code: text("code"), Host: text("host"), Service: text("service"), Subject: text("subject"), Path: text("path"),
+		Reason: text("reason"), Until: text("until"), Origin: n.Origin(),
+	}
+	if whole && a.Code == "" {
+		n.Wrong(stateward.UnknownForm, "has no code: name the finding that it accepts, such as SW101")
+		whole = false
+	}
+	return a, whole
+}
