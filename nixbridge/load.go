@@ -10,12 +10,13 @@ import (
 	"github.com/stateward/stateward/nixbridge/dialect"
 	"github.com/stateward/stateward/nixbridge/dialect/nixos"
 	"github.com/stateward/stateward/nixbridge/dialect/qgroget"
+	contract "github.com/stateward/stateward/nixbridge/dialect/stateward"
 	"github.com/stateward/stateward/nixbridge/dialect/table"
 )
 
 // BuiltinDialects are the dialects that are read unless others are given.
 func BuiltinDialects() []dialect.Dialect {
-	return []dialect.Dialect{nixos.Dialect(), qgroget.Dialect(), table.Builtin()}
+	return []dialect.Dialect{nixos.Dialect(), contract.Dialect(), qgroget.Dialect(), table.Builtin()}
 }
 
 // Options of [Load]. The zero value is useful.
