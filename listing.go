@@ -308,7 +308,17 @@ func ReadListing(r io.Reader) (*Listing, error) {
 	return &l, nil
 }
 
-func jsonFault(err error) string { return strings.TrimPrefix(err.Error(), "json: ") }
+// jsonFault is a fault of JSON in words that do not speak of Go.
+func jsonFault(err error) string {
+	var bad *json.UnmarshalTypeError
+	if !errors.As(err, &bad) {
+		return strings.TrimPrefix(err.Error(), "json: ")
+	}
+	if bad.Field == "" {
+		return "it is a JSON " + bad.Value
+	}
+	return fmt.Sprintf("%s is a JSON %s", bad.Field, bad.Value)
+}
 
 // doubledKey returns a key that is twice in one object.
 func doubledKey(data []byte) (string, error) {
@@ -355,8 +365,11 @@ func doubledKey(data []byte) (string, error) {
 }
 
 func (l *Listing) validate() error {
-	if l.Taken.IsZero() {
+	switch y := l.Taken.UTC().Year(); {
+	case l.Taken.IsZero():
 		return &ListingError{Path: "taken", Reason: "is not there"}
+	case y < 1970 || y > 9999:
+		return &ListingError{Path: "taken", Reason: "is no time that a clock shows"}
 	}
 	if len(l.Roots) == 0 {
 		return &ListingError{Path: "roots", Reason: "is empty"}

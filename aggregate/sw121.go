@@ -46,7 +46,7 @@ func (f *facts) hiddenData() []stateward.Diagnostic {
 	doubts := map[string]*inDoubt{}
 	for _, e := range entries {
 		from, ok := e.source()
-		if !ok || unpersistable(e.Path) != "" || from == e.Path || coveredBy(said, from) {
+		if !ok || e.Path == stateward.Root || from == e.Path || coveredBy(said, from) {
 			continue
 		}
 		s := f.observed.look(from)
