@@ -179,6 +179,38 @@ func (s Source) Local() (path string, ok bool) {
 	return dir, true
 }
 
+// Folder is where the source lies on this machine: the folder of the flake.nix, of the .nix file or of the saved
+// evaluation. root is what file names in findings are relative to; it is empty where that is not known, as for a saved
+// evaluation. ok is false for standard input and for what has to be fetched.
+func (s Source) Folder() (dir, root string, ok bool) {
+	if s.Kind == FlakeSource {
+		dir, query, local := localDir(s.Ref)
+		if !local {
+			return "", "", false
+		}
+		values, _ := url.ParseQuery(query)
+		if root, _, found := flakeRoot(dir, values.Get("dir")); found {
+			return root, root, true
+		}
+		return dir, dir, true
+	}
+	if s.Ref == "-" {
+		return "", "", false
+	}
+	file, err := filepath.Abs(s.Ref)
+	if err != nil {
+		return "", "", false
+	}
+	if s.Kind == SavedSource {
+		return filepath.Dir(file), "", true
+	}
+	dir = filepath.Dir(file)
+	if _, repo, _ := flakeRoot(dir, ""); repo != "" {
+		return dir, repo, true
+	}
+	return dir, dir, true
+}
+
 // openSaved opens a saved evaluation.
 func openSaved(src Source) (*os.File, error) {
 	st, err := os.Stat(src.Ref)
