@@ -90,7 +90,12 @@ type Diagnostic struct {
 	// Acknowledged is the reason for which the finding is accepted; empty when
 	// it is not.
 	Acknowledged string `json:"acknowledged,omitempty"`
+	// Baseline tells that an earlier check found it as well, which is what the check was compared with.
+	Baseline bool `json:"baseline,omitempty"`
 }
+
+// Counts tells whether the finding is neither accepted nor known from a baseline.
+func (d Diagnostic) Counts() bool { return d.Acknowledged == "" && !d.Baseline }
 
 // CompareDiagnostics orders the gravest first, then by code, subject, path and text.
 func CompareDiagnostics(a, b Diagnostic) int {

@@ -14,7 +14,10 @@ type Input struct {
 	Host *stateward.Host
 	// Observed is what was seen on the host; nil means that nobody looked.
 	Observed *Observed
-	// Now is when; the zero time means that it is not known, and nothing is said of age.
+	// Acknowledgements are given from outside, beside those of the configuration itself.
+	Acknowledgements []stateward.Acknowledgement
+	// Now is when; the zero time means that it is not known: nothing is said of age then, and an acknowledgement
+	// that ends some day does not hold.
 	Now time.Time
 }
 
@@ -26,12 +29,28 @@ type Report struct {
 	Findings []stateward.Diagnostic
 	// Survival is the survival matrix.
 	Survival []stateward.SurvivalRow
+	// Matched says of each of Input.Acknowledgements how many findings it matches, be it in force or not.
+	Matched []int
 }
 
 // Check is a documented check over a whole host.
 type Check struct {
 	stateward.CheckInfo
-	run func(*facts) []stateward.Diagnostic
+	// about tells that the check speaks of the acknowledgements of what the others found.
+	about bool
+	run   func(*facts) []stateward.Diagnostic
+}
+
+// findings runs the check.
+func (c Check) findings(f *facts) []stateward.Diagnostic {
+	out := c.run(f)
+	for i := range out {
+		out[i].Code = c.Code
+		if out[i].Severity == 0 {
+			out[i].Severity = c.Severity
+		}
+	}
+	return out
 }
 
 // Catalog returns all checks, sorted by code.
@@ -40,7 +59,7 @@ func Catalog() []Check {
 		sw101, sw102, sw103, sw104, sw105, sw106, sw107, sw108, sw109, sw110, sw111, sw112, sw113, sw114, sw115, sw116, sw117,
 		sw118, sw119, sw120,
 		sw121, sw122, sw123,
-		sw601, sw602, sw603, sw604, sw605,
+		sw601, sw602, sw603, sw604, sw605, sw606, sw607,
 	}
 }
 
@@ -49,17 +68,14 @@ func Lint(in Input) Report {
 	f := newFacts(in)
 	var out []stateward.Diagnostic
 	for _, c := range Catalog() {
-		for _, d := range c.run(f) {
-			d.Code = c.Code
-			if d.Severity == 0 {
-				d.Severity = c.Severity
-			}
-			out = append(out, d)
+		if !c.about {
+			out = append(out, c.findings(f)...)
 		}
 	}
+	out, matched := acknowledge(f, in, out)
 	slices.SortFunc(out, stateward.CompareDiagnostics)
 	out = slices.Compact(out)
-	return Report{Root: f.root, Findings: out, Survival: survivalRows(f.rows, f.own.rows)}
+	return Report{Root: f.root, Findings: out, Survival: survivalRows(f.rows, f.own.rows), Matched: matched}
 }
 
 // facts are what checks share, computed once for a host.
@@ -74,6 +90,8 @@ type facts struct {
 	now      time.Time
 	// entries are all entries of enabled persistence roots, by root and origin.
 	entries []rootEntry
+	// acks are the acknowledgements, once it is known what they match.
+	acks []judgedAck
 }
 
 type rootEntry struct {
