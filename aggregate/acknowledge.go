@@ -55,6 +55,10 @@ func isCode(code string) bool {
 	return slices.ContainsFunc(Catalog(), func(c Check) bool { return c.Code == code })
 }
 
+func observes(code string) bool {
+	return slices.ContainsFunc(Catalog(), func(c Check) bool { return c.Code == code && c.observes })
+}
+
 // expired tells whether the last day is over, in UTC. Without a clock none is known to last.
 func expired(a stateward.Acknowledgement, now time.Time) bool {
 	return a.Until != "" && (now.IsZero() || now.UTC().Format(time.DateOnly) > a.Until)
@@ -170,7 +174,7 @@ func acknowledge(f *facts, in Input, ordinary []stateward.Diagnostic) ([]statewa
 			}
 			j := judgedAck{
 				Acknowledgement: a, fault: CheckAcknowledgement(a), matched: matched[i], outside: i >= len(own),
-				hidden: in.Host.Status != stateward.StatusOK,
+				hidden: in.Host.Status != stateward.StatusOK || in.Observed == nil && observes(a.Code),
 			}
 			j.expired = j.fault == nil && expired(a, in.Now)
 			j.undated = j.expired && in.Now.IsZero()

@@ -105,6 +105,10 @@ func TestAcknowledgementsOfWhatWasNotSeen(t *testing.T) {
 	partial.Acknowledgements = known([]stateward.Acknowledgement{ack("a")})
 	require.Empty(t, findings(partial, "SW606"))
 
+	unseen := with(wiped)
+	unseen.Acknowledgements = known([]stateward.Acknowledgement{{Code: "SW122", Path: "/persist/x", Reason: "y"}})
+	require.Empty(t, findings(unseen, "SW606"), "nobody looked at the host")
+
 	failed := &stateward.Host{Name: "h", Status: stateward.StatusFailed}
 	r := aggregate.Lint(aggregate.Input{Host: failed, Now: noon, Acknowledgements: []stateward.Acknowledgement{{Code: "SW605", Subject: "config", Reason: "y"}}})
 	require.Len(t, r.Findings, 1)

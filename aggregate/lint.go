@@ -38,8 +38,14 @@ type Check struct {
 	stateward.CheckInfo
 	// about tells that the check speaks of the acknowledgements of what the others found.
 	about bool
-	run   func(*facts) []stateward.Diagnostic
+	// observes tells that the check says nothing where nobody looked at the host.
+	observes bool
+	run      func(*facts) []stateward.Diagnostic
 }
+
+// Observes tells that the check only speaks of what was seen on the host itself: without Input.Observed, that it found
+// nothing means nothing.
+func (c Check) Observes() bool { return c.observes }
 
 // findings runs the check.
 func (c Check) findings(f *facts) []stateward.Diagnostic {

@@ -27,6 +27,7 @@ environment.persistence."/persist".directories = [ "/var/lib/grafana" ]; # /pers
 ` + "```" + `
 `),
 	},
+	observes: true,
 	run: func(f *facts) []stateward.Diagnostic {
 		if f.observed == nil {
 			return nil

@@ -29,6 +29,7 @@ environment.persistence."/persist".directories = [ "/var/lib/sonarr" ]; # and in
 ` + "```" + `
 `),
 	},
+	observes: true,
 	run: func(f *facts) []stateward.Diagnostic {
 		if f.observed == nil {
 			return nil

@@ -28,6 +28,7 @@ environment.persistence."/persist".directories = [
 ` + "```" + `
 `),
 	},
+	observes: true,
 	run: func(f *facts) []stateward.Diagnostic {
 		if f.observed == nil {
 			return nil

@@ -31,9 +31,6 @@ of .nix files, and with --online are never kept.
 		Example: "  stateward cache\n  stateward cache clear",
 		Args:    cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
-			if err := checkOneOf("--output", output, "text", "json"); err != nil {
-				return err
-			}
 			c, err := cacheIn(dir)
 			if err != nil {
 				return err
@@ -68,7 +65,7 @@ of .nix files, and with --online are never kept.
 		},
 	}
 	cmd.PersistentFlags().StringVar(&dir, "cache-dir", "", "private folder (`DIR`; default $XDG_CACHE_HOME/stateward)")
-	cmd.Flags().StringVarP(&output, "output", "o", "text", "`FORMAT` of the output: text or json")
+	choiceFlag(cmd, &output, "output", "o", "`FORMAT` of the output: text or json", "text", "text", "json")
 	cmd.AddCommand(clear)
 	return cmd
 }

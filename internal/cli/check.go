@@ -10,6 +10,7 @@ import (
 
 	"github.com/stateward/stateward"
 	"github.com/stateward/stateward/aggregate"
+	"github.com/stateward/stateward/nixbridge"
 )
 
 // protocolVersion is the version of the JSON output.
@@ -19,6 +20,23 @@ const protocolVersion = "1"
 type CheckOutput struct {
 	ProtocolVersion string       `json:"protocolVersion"`
 	Hosts           []HostOutput `json:"hosts"`
+	// Findings are about the run as a whole, such as an acknowledgement of stateward.toml that matches
+	// nothing on any host.
+	Findings []stateward.Diagnostic `json:"findings,omitempty"`
+	// Excluded counts by code those of Findings that are left out.
+	Excluded map[string]int `json:"excluded,omitempty"`
+	// ExcludedBy says which flags or file leave findings out.
+	ExcludedBy string          `json:"excludedBy,omitempty"`
+	Baseline   *BaselineOutput `json:"baseline,omitempty"`
+}
+
+// BaselineOutput says how the findings compare with those of an earlier check.
+type BaselineOutput struct {
+	File string `json:"file"`
+	// New findings count; Known ones are in the baseline; Gone ones are in the baseline only.
+	New   int `json:"new"`
+	Known int `json:"known"`
+	Gone  int `json:"gone"`
 }
 
 // HostOutput is one host of [CheckOutput].
@@ -34,7 +52,9 @@ type HostOutput struct {
 	Unknown  []stateward.Unknown     `json:"unknown"`
 	// Captures are what was seen on the host itself, as given with --capture.
 	Captures []CaptureOutput `json:"captures,omitempty"`
-	Error    *ErrorOutput    `json:"error,omitempty"`
+	// Excluded counts by code the findings that are left out.
+	Excluded map[string]int `json:"excluded,omitempty"`
+	Error    *ErrorOutput   `json:"error,omitempty"`
 }
 
 // ErrorOutput is why a host failed.
@@ -51,6 +71,10 @@ type checkFlags struct {
 	survival  bool
 	summary   bool
 	captures  []string
+	all       bool
+	include   []string
+	exclude   []string
+	baseline  string
 }
 
 func newCheck(env Env) *cobra.Command {
@@ -68,18 +92,15 @@ nothing is reported as fine that was not seen.
 		Example: "  stateward check\n  stateward check .#forge --survival\n  stateward check hosts.json -o json --threshold error",
 		Args:    cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := checkOneOf("--output", f.output, "text", "json"); err != nil {
-				return err
-			}
-			if err := checkOneOf("--color", f.color, "auto", "always", "never"); err != nil {
-				return err
-			}
 			if f.summary && f.survival {
 				return fmt.Errorf("--summary and --survival exclude one another")
 			}
-			threshold, err := stateward.ParseSeverity(f.threshold)
+			if err := f.prepare(env, args); err != nil {
+				return err
+			}
+			r, err := f.newRun(env, cmd.Flags().Changed("threshold"))
 			if err != nil {
-				return fmt.Errorf("--threshold: %w", err)
+				return err
 			}
 			captures, err := readCaptures(f.captures)
 			if err != nil {
@@ -93,29 +114,158 @@ nothing is reported as fine that was not seen.
 			if err != nil {
 				return err
 			}
-			out := CheckOutput{ProtocolVersion: protocolVersion}
-			now := env.now()
-			for i, l := range hosts {
-				out.Hosts = append(out.Hosts, checkHost(l, observed[i], now))
-			}
-			if err := f.print(env, out); err != nil {
+			out := r.check(hosts, observed)
+			if err := f.print(env, out, r); err != nil {
 				return withStatus(StatusStep, err)
 			}
-			return out.status(threshold)
+			if status := out.status(r.threshold); status != StatusOK {
+				return &statusError{status: status}
+			}
+			return nil
 		},
 	}
 	f.register(cmd)
 	fs := cmd.Flags()
-	fs.StringVarP(&f.output, "output", "o", "text", "`FORMAT` of the output: text or json")
+	choiceFlag(cmd, &f.output, "output", "o", "`FORMAT` of the output: text, json, sarif or github (workflow commands)", "text", "text", "json", "sarif", "github")
 	fs.StringVar(&f.threshold, "threshold", "warning", "least `SEVERITY` that makes the exit status 1: info, warning or error")
-	fs.StringVar(&f.color, "color", "auto", "colour `WHEN`: auto (on a terminal), always or never")
 	fs.StringArrayVar(&f.captures, "capture", nil, "what \"stateward capture persist\" saw on a host (`FILE`); may be repeated")
+	choiceFlag(cmd, &f.color, "color", "", "colour `WHEN`: auto (on a terminal), always or never", "auto", "auto", "always", "never")
+	fs.StringSliceVar(&f.include, "include", nil, "only the findings of `CODE`, or of a family such as SW1xx; may be repeated")
+	fs.StringSliceVar(&f.exclude, "exclude", nil, "without the findings of `CODE`, or of a family; they are counted")
+	fs.StringVar(&f.baseline, "baseline", "", "let only findings count that are not in `FILE`, an earlier check -o json")
+	fs.BoolVar(&f.all, "all", false, "list the findings that are in the baseline as well")
 	fs.BoolVar(&f.survival, "survival", false, "list every state path and what it survives")
 	fs.BoolVar(&f.summary, "summary", false, "print the table of hosts only")
 	return cmd
 }
 
-func checkHost(l loaded, seen []captured, now time.Time) HostOutput {
+// checkRun is what a check goes by, once flags and configuration are put together.
+type checkRun struct {
+	acks      []stateward.Acknowledgement
+	now       time.Time
+	threshold stateward.Severity
+	selection selection
+	baseline  *baseline
+	// baselineFile is its name as it was given.
+	baselineFile string
+	// complete tells that all hosts of the source are loaded.
+	complete bool
+}
+
+// newRun puts flags and configuration together; flags win.
+func (f *checkFlags) newRun(env Env, thresholdGiven bool) (*checkRun, error) {
+	r := &checkRun{acks: f.conf.acks, now: env.now(), baselineFile: f.baseline}
+	threshold := f.threshold
+	if !thresholdGiven && f.conf.threshold != "" {
+		threshold = f.conf.threshold
+	}
+	var err error
+	if r.threshold, err = stateward.ParseSeverity(threshold); err != nil {
+		return nil, fmt.Errorf("--threshold: %w", err)
+	}
+	if r.selection, err = newSelection(f.include, f.exclude, f.conf); err != nil {
+		return nil, err
+	}
+	if r.baseline, err = readBaseline(f.baseline); err != nil {
+		return nil, err
+	}
+	if f.all && r.baseline == nil {
+		return nil, fmt.Errorf("--all lists what is in a baseline, and there is no --baseline")
+	}
+	// Of a saved evaluation nobody knows whether there were more.
+	r.complete = len(f.hosts) == 0 && len(f.source.Attr) == 0 && f.source.Kind != nixbridge.SavedSource
+	return r, nil
+}
+
+// check judges every host, and the run as a whole.
+func (r *checkRun) check(hosts []loaded, observed map[int][]captured) CheckOutput {
+	out := CheckOutput{ProtocolVersion: protocolVersion, ExcludedBy: r.selection.by}
+	matched := make([]int, len(r.acks))
+	for i, l := range hosts {
+		h, n := r.checkHost(l, observed[i])
+		for k := range n {
+			matched[k] += n[k]
+		}
+		h.Findings, h.Excluded = r.selection.split(h.Findings)
+		h.Findings = r.baseline.mark(h.Name, h.Findings)
+		out.Hosts = append(out.Hosts, h)
+	}
+	for i, a := range r.acks {
+		if matched[i] == 0 && r.sawAll(a, out.Hosts) {
+			out.Findings = append(out.Findings, aggregate.Unmatched(a))
+		}
+	}
+	if len(out.Findings) > 0 {
+		out.Findings, out.Excluded = r.selection.split(out.Findings)
+	}
+	out.Findings = r.baseline.mark("", out.Findings)
+	if r.baseline != nil {
+		out.Baseline = r.compare(out)
+	}
+	return out
+}
+
+// sees tells whether a host was seen in full, as far as one check goes: some of them only speak of what was seen on the
+// host itself.
+func (h HostOutput) sees(code string) bool {
+	if h.Status != stateward.StatusOK {
+		return false
+	}
+	c, err := findCheck(code)
+	return err == nil && (!c.Observes() || len(h.Captures) > 0)
+}
+
+// sawAll tells whether every host that an acknowledgement can be about was seen in full.
+func (r *checkRun) sawAll(a stateward.Acknowledgement, hosts []HostOutput) bool {
+	all := r.complete
+	for _, h := range hosts {
+		switch {
+		case a.Host == h.Name:
+			return h.sees(a.Code)
+		case a.Host == "" && !h.sees(a.Code):
+			all = false
+		}
+	}
+	return all
+}
+
+func (r *checkRun) compare(out CheckOutput) *BaselineOutput {
+	b := &BaselineOutput{File: r.baselineFile}
+	now := map[identity]int{}
+	count := func(host string, findings []stateward.Diagnostic) {
+		for _, d := range findings {
+			now[identify(host, d)]++
+			switch {
+			case d.Counts():
+				b.New++
+			case d.Acknowledged == "":
+				b.Known++
+			}
+		}
+	}
+	whole := r.complete
+	hosts := map[string]HostOutput{}
+	count("", out.Findings)
+	for _, h := range out.Hosts {
+		count(h.Name, h.Findings)
+		hosts[h.Name] = h
+		whole = whole && h.Status == stateward.StatusOK
+	}
+	b.Gone = r.baseline.gone(now, func(id identity) bool {
+		if !r.selection.has(id.code) {
+			return false
+		}
+		if id.host == "" {
+			return whole
+		}
+		h, ok := hosts[id.host]
+		return ok && h.sees(id.code)
+	})
+	return b
+}
+
+// checkHost runs the checks over one host, and counts what each acknowledgement from outside matches.
+func (r *checkRun) checkHost(l loaded, seen []captured) (HostOutput, []int) {
 	h := HostOutput{
 		Name: l.name, Source: l.source, Status: stateward.StatusFailed,
 		Dialects: []string{}, Findings: []stateward.Diagnostic{}, Survival: []stateward.SurvivalRow{}, Unknown: []stateward.Unknown{},
@@ -126,44 +276,52 @@ func checkHost(l loaded, seen []captured, now time.Time) HostOutput {
 		if errors.As(l.err, &hint) {
 			h.Error.Hint = hint.Hint()
 		}
-		return h
+		return h, nil
 	}
-	h.Captures = describeCaptures(seen, now)
-	report := aggregate.Lint(aggregate.Input{Host: l.host, Observed: observedOf(seen), Now: now})
+	h.Captures = describeCaptures(seen, r.now)
+	report := aggregate.Lint(aggregate.Input{Host: l.host, Observed: observedOf(seen), Acknowledgements: r.acks, Now: r.now})
 	h.Status = l.host.Status
 	h.Root = &report.Root
 	h.Dialects = append(h.Dialects, l.host.Dialects...)
 	h.Findings = append(h.Findings, report.Findings...)
 	h.Survival = append(h.Survival, report.Survival...)
 	h.Unknown = append(h.Unknown, l.host.Unknown...)
-	return h
+	return h, report.Matched
 }
 
-// status is the exit status as an error; nil means 0.
-func (o CheckOutput) status(threshold stateward.Severity) error {
+// status is the exit status.
+func (o CheckOutput) status(threshold stateward.Severity) int {
 	status := StatusOK
-	for _, h := range o.Hosts {
-		if h.Status == stateward.StatusFailed {
-			return &statusError{status: StatusEvaluation}
-		}
-		for _, d := range h.Findings {
-			if d.Severity >= threshold && d.Acknowledged == "" {
+	counts := func(findings []stateward.Diagnostic) {
+		for _, d := range findings {
+			if d.Severity >= threshold && d.Counts() {
 				status = StatusFindings
 			}
 		}
 	}
-	if status == StatusOK {
-		return nil
+	counts(o.Findings)
+	for _, h := range o.Hosts {
+		if h.Status == stateward.StatusFailed {
+			return StatusEvaluation
+		}
+		counts(h.Findings)
 	}
-	return &statusError{status: status}
+	return status
 }
 
-func (f *checkFlags) print(env Env, out CheckOutput) error {
-	if f.output == "json" {
+func (f *checkFlags) print(env Env, out CheckOutput, r *checkRun) error {
+	switch f.output {
+	case "json":
 		return writeJSON(env, out)
+	case "sarif":
+		return writeJSON(env, newSARIF(out, r, newPlaces(env, f.source)))
+	case "github":
+		return writeGitHub(env.Stdout, out, newPlaces(env, f.source))
 	}
 	colour := f.color == "always" || f.color == "auto" && env.StdoutTerminal && env.Getenv("NO_COLOR") == "" && env.Getenv("TERM") != "dumb"
-	return newTextReport(env.Stdout, colour, f.survival, f.summary).write(out)
+	t := newTextReport(env.Stdout, colour, f.survival, f.summary)
+	t.all = f.all
+	return t.write(out)
 }
 
 func writeJSON(env Env, v any) error {

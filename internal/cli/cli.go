@@ -93,7 +93,7 @@ func Main(ctx context.Context, args []string, env Env) int {
 		}
 	}
 	printError(env.Stderr, err)
-	if status == StatusUsage {
+	if status == StatusUsage && hintOf(err) == "" {
 		fmt.Fprintln(env.Stderr, "  hint: stateward --help")
 	}
 	return status

@@ -103,14 +103,6 @@ conflict, unusable or unknown. That there is something to add is no finding.
 		Example: "  stateward plan persistence .#forge\n  stateward plan persistence .#forge --root /persist -o nix > persistence.nix",
 		Args:    cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := checkOneOf("--output", f.output, "text", "json", "nix", "shell"); err != nil {
-				return err
-			}
-			if f.module != "" {
-				if err := checkOneOf("--module", f.module, string(stateward.Impermanence), string(stateward.Preservation)); err != nil {
-					return err
-				}
-			}
 			hosts, err := f.load(cmd.Context(), env, args)
 			if err != nil {
 				return err
@@ -153,8 +145,9 @@ conflict, unusable or unknown. That there is something to add is no finding.
 	}
 	f.register(cmd)
 	fs := cmd.Flags()
-	fs.StringVarP(&f.output, "output", "o", "text", "`FORMAT` of the output: text, json, nix or shell")
-	fs.StringVar(&f.module, "module", "", "`MODULE` to write for: impermanence or preservation; default: that of the root")
+	choiceFlag(cmd, &f.output, "output", "o", "`FORMAT` of the output: text, json, nix or shell", "text", "text", "json", "nix", "shell")
+	choiceFlag(cmd, &f.module, "module", "", "`MODULE` to write for: impermanence or preservation; default: that of the root", "",
+		string(stateward.Impermanence), string(stateward.Preservation))
 	fs.StringVar(&f.root, "root", "", "persistence `ROOT` to write for, where the host has several")
 	fs.BoolVar(&f.collapse, "collapse", false, "leave out directories below another persisted one")
 	return cmd

@@ -22,6 +22,12 @@ type sourceFlags struct {
 	quiet    bool
 	noCache  bool
 	noWhere  bool
+	config   string
+	noConfig bool
+
+	// source and conf are there once prepare was called.
+	source nixbridge.Source
+	conf   *configuration
 }
 
 func (f *sourceFlags) register(cmd *cobra.Command) {
@@ -35,6 +41,8 @@ func (f *sourceFlags) register(cmd *cobra.Command) {
 	fs.BoolVar(&f.noCache, "no-cache", false, "evaluate anew, and keep nothing for the next time")
 	fs.BoolVar(&f.noWhere, "no-locations", false, "do not look for the files in which options were defined; saves some of nix' time")
 	fs.BoolVarP(&f.quiet, "quiet", "q", false, "say nothing on standard error while nix works")
+	fs.StringVar(&f.config, "config", "", "read this configuration `FILE` (default: stateward.toml in the folder of SOURCE)")
+	fs.BoolVar(&f.noConfig, "no-config", false, "read no stateward.toml")
 }
 
 // sourceArg is the SOURCE of a command line.
@@ -47,6 +55,9 @@ func sourceArg(args []string) string {
 
 func (f *sourceFlags) evaluator(env Env, kind nixbridge.SourceKind) *nixbridge.Evaluator {
 	e := &nixbridge.Evaluator{Nix: f.nix, CacheDir: f.cacheDir, Online: f.online, Workers: f.workers, Timeout: f.timeout, Hosts: f.hosts, NoCache: f.noCache, NoLocations: f.noWhere}
+	if f.conf != nil && f.conf.dialect != nil {
+		e.Dialects = append(nixbridge.BuiltinDialects(), *f.conf.dialect)
+	}
 	if !f.quiet {
 		e.Progress = func(ev nixbridge.Event) {
 			if ev.Kind == nixbridge.EventUncached && kind == nixbridge.FileSource {
@@ -58,6 +69,23 @@ func (f *sourceFlags) evaluator(env Env, kind nixbridge.SourceKind) *nixbridge.E
 	return e
 }
 
+// prepare reads the SOURCE of the command line and the configuration file that goes with it, once.
+func (f *sourceFlags) prepare(env Env, args []string) error {
+	if f.conf != nil {
+		return nil
+	}
+	src, err := nixbridge.ParseSource(sourceArg(args))
+	if err != nil {
+		return err
+	}
+	c, err := f.configuration(env, src)
+	if err != nil {
+		return err
+	}
+	f.source, f.conf = src, c
+	return nil
+}
+
 // evaluate runs nix, or reads a saved evaluation.
 func (f *sourceFlags) evaluate(ctx context.Context, env Env, args []string) (*nixbridge.Evaluation, error) {
 	if f.workers < 0 {
@@ -66,15 +94,32 @@ func (f *sourceFlags) evaluate(ctx context.Context, env Env, args []string) (*ni
 	if f.timeout < 0 {
 		return nil, fmt.Errorf("--timeout %s is negative", f.timeout)
 	}
-	src, err := nixbridge.ParseSource(sourceArg(args))
-	if err != nil {
+	if err := f.prepare(env, args); err != nil {
 		return nil, err
 	}
-	ev, err := f.evaluator(env, src.Kind).Read(ctx, src, env.Stdin)
+	ev, err := f.evaluator(env, f.source.Kind).Read(ctx, f.source, env.Stdin)
 	if err != nil {
 		return nil, withStatus(StatusEvaluation, err)
 	}
+	if f.conf.dialect == nil && !f.noConfig {
+		for _, h := range ev.Hosts {
+			if h.Err == nil && h.Tree(stateDialect) != nil {
+				return nil, withStatus(StatusEvaluation, &noTableError{f.source.Arg})
+			}
+		}
+	}
 	return ev, nil
+}
+
+// noTableError says that state would be missed which was read.
+type noTableError struct{ source string }
+
+func (e *noTableError) Error() string {
+	return fmt.Sprintf("%s was written with a state table of stateward.toml, and no such file is here", e.source)
+}
+
+func (e *noTableError) Hint() string {
+	return "name it with --config FILE, or leave its rows out with --no-config"
 }
 
 // loaded is one host, or why there is none.
@@ -97,19 +142,10 @@ func (f *sourceFlags) load(ctx context.Context, env Env, args []string) ([]loade
 	return out, nil
 }
 
-// oneOf says that a flag has no such value.
-type oneOf struct {
-	flag, got string
-	want      []string
+// notOneOf says that a flag has no such value.
+type notOneOf struct {
+	got  string
+	want []string
 }
 
-func (e *oneOf) Error() string { return fmt.Sprintf("%s %q is none of %v", e.flag, e.got, e.want) }
-
-func checkOneOf(flag, got string, want ...string) error {
-	for _, w := range want {
-		if got == w {
-			return nil
-		}
-	}
-	return &oneOf{flag, got, want}
-}
+func (e *notOneOf) Error() string { return fmt.Sprintf("%q is none of %v", e.got, e.want) }

@@ -3,6 +3,8 @@ package cli
 import (
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -18,6 +20,8 @@ type textReport struct {
 	w        io.Writer
 	survival bool
 	summary  bool
+	// all tells to list what the baseline knows as well.
+	all bool
 
 	bold, faint, bad, warn, good, info func(a ...any) string
 }
@@ -47,7 +51,11 @@ func (r *textReport) write(out CheckOutput) error {
 			r.host(&b, h)
 		}
 	}
+	if !r.summary && len(out.Findings) > 0 {
+		r.run(&b, out.Findings)
+	}
 	r.table(&b, out)
+	r.totals(&b, out)
 	_, err := io.WriteString(r.w, b.String())
 	return err
 }
@@ -62,8 +70,9 @@ func (r *textReport) host(b *strings.Builder, h HostOutput) {
 		b.WriteByte('\n')
 		return
 	}
+	shown := r.shown(h.Findings)
 	kept := h.Root != nil && h.Root.Wiped == stateward.SurvivalNo
-	if len(h.Findings) == 0 && h.Status == stateward.StatusOK && !r.survival && !kept && len(h.Captures) == 0 {
+	if len(shown) == 0 && h.Status == stateward.StatusOK && !r.survival && !kept && len(h.Captures) == 0 {
 		return
 	}
 	fmt.Fprintf(b, "%s\n", r.bold(inLine(h.Name)))
@@ -73,7 +82,7 @@ func (r *textReport) host(b *strings.Builder, h HostOutput) {
 	for _, c := range h.Captures {
 		fmt.Fprintf(b, "  seen on the host %s: %s in %s\n", c.age, inLine(strings.Join(c.Roots, ", ")), inLine(c.File))
 	}
-	for _, d := range h.Findings {
+	for _, d := range shown {
 		r.finding(b, d)
 	}
 	if h.Status == stateward.StatusPartial {
@@ -85,6 +94,71 @@ func (r *textReport) host(b *strings.Builder, h HostOutput) {
 	b.WriteByte('\n')
 }
 
+// shown are the findings that are listed: what is only known from the baseline is counted.
+func (r *textReport) shown(findings []stateward.Diagnostic) []stateward.Diagnostic {
+	var out []stateward.Diagnostic
+	for _, d := range findings {
+		if r.all || !d.Baseline || d.Acknowledged != "" {
+			out = append(out, d)
+		}
+	}
+	return out
+}
+
+// run prints what is said of the run as a whole.
+func (r *textReport) run(b *strings.Builder, findings []stateward.Diagnostic) {
+	if findings = r.shown(findings); len(findings) == 0 {
+		return
+	}
+	fmt.Fprintf(b, "%s\n", r.bold("all hosts"))
+	for _, d := range findings {
+		r.finding(b, d)
+	}
+	b.WriteByte('\n')
+}
+
+// totals are the lines below the table: what was left out or is known, so that a short list is never taken for a
+// good one.
+func (r *textReport) totals(b *strings.Builder, out CheckOutput) {
+	for _, line := range totals(out) {
+		fmt.Fprintf(b, "%s\n", inLine(line))
+	}
+}
+
+func totals(out CheckOutput) []string {
+	var lines []string
+	if s := severities(out.Findings); s != "" {
+		lines = append(lines, "all hosts: "+s)
+	}
+	codes := map[string]int{}
+	n := 0
+	add := func(excluded map[string]int) {
+		for c, k := range excluded {
+			codes[c] += k
+			n += k
+		}
+	}
+	add(out.Excluded)
+	for _, h := range out.Hosts {
+		add(h.Excluded)
+	}
+	if n > 0 {
+		var each []string
+		for _, c := range slices.Sorted(maps.Keys(codes)) {
+			each = append(each, fmt.Sprintf("%s %d", c, codes[c]))
+		}
+		lines = append(lines, fmt.Sprintf("%s excluded by %s: %s", count(n, "finding"), out.ExcludedBy, strings.Join(each, ", ")))
+	}
+	if o := out.Baseline; o != nil {
+		line := fmt.Sprintf("against %s: %d new, %d known", o.File, o.New, o.Known)
+		if o.Gone > 0 {
+			line += fmt.Sprintf(", %d gone: write the baseline anew, so that they count when they come back", o.Gone)
+		}
+		lines = append(lines, line)
+	}
+	return lines
+}
+
 // partial lists what could not be had, but for what a finding has said already.
 func (r *textReport) partial(b *strings.Builder, h HostOutput) {
 	var rest []string
@@ -94,6 +168,10 @@ func (r *textReport) partial(b *strings.Builder, h HostOutput) {
 		}
 	}
 	fmt.Fprintf(b, "  %s %s could not be evaluated or understood", r.warn("partial"), count(len(h.Unknown), "value"))
+	if h.Excluded["SW603"] > 0 {
+		fmt.Fprintf(b, "; %s of SW603 excluded\n", count(h.Excluded["SW603"], "finding"))
+		return
+	}
 	if len(rest) == 0 {
 		b.WriteString(", see SW603\n")
 		return
@@ -123,13 +201,19 @@ func (r *textReport) finding(b *strings.Builder, d stateward.Diagnostic) {
 			at += fmt.Sprintf(":%d", d.Line)
 		}
 	}
+	if d.Acknowledged != "" {
+		fmt.Fprintf(b, "  %s %s %s %s%s\n", r.good("accepted"), d.Severity, d.Code, inLine(d.Subject), r.faint(inLine(at)))
+		fmt.Fprintf(b, "    %s\n    %s %s\n", inLine(d.Message), r.faint("reason:"), inLine(d.Acknowledged))
+		return
+	}
+	if d.Baseline {
+		fmt.Fprintf(b, "  %s\n    %s\n", r.faint(inLine(fmt.Sprintf("known %s %s %s%s", d.Severity, d.Code, d.Subject, at))), r.faint(inLine(d.Message)))
+		return
+	}
 	fmt.Fprintf(b, "  %s %s %s%s\n", r.severity(d.Severity), d.Code, inLine(d.Subject), r.faint(inLine(at)))
 	fmt.Fprintf(b, "    %s\n", inLine(d.Message))
 	if d.Hint != "" {
 		fmt.Fprintf(b, "    %s %s\n", r.faint("hint:"), inLine(d.Hint))
-	}
-	if d.Acknowledged != "" {
-		fmt.Fprintf(b, "    %s %s\n", r.faint("accepted:"), inLine(d.Acknowledged))
 	}
 }
 
@@ -200,14 +284,38 @@ func survivalSummary(rows []stateward.SurvivalRow) string {
 }
 
 func findingSummary(h HostOutput) string {
-	n := map[stateward.Severity]int{}
-	accepted := 0
-	for _, d := range h.Findings {
-		if d.Acknowledged != "" {
-			accepted++
-			continue
+	s, excluded := severities(h.Findings), 0
+	for _, n := range h.Excluded {
+		excluded += n
+	}
+	if excluded > 0 {
+		if s != "" {
+			s += ", "
 		}
-		n[d.Severity]++
+		s += fmt.Sprintf("%d excluded", excluded)
+	}
+	if s != "" {
+		return s
+	}
+	if h.Status != stateward.StatusOK {
+		return "none in what could be read"
+	}
+	return "none"
+}
+
+// severities counts findings: "2 errors, 1 accepted, 3 known"; it is empty where there are none.
+func severities(findings []stateward.Diagnostic) string {
+	n := map[stateward.Severity]int{}
+	accepted, known := 0, 0
+	for _, d := range findings {
+		switch {
+		case d.Acknowledged != "":
+			accepted++
+		case d.Baseline:
+			known++
+		default:
+			n[d.Severity]++
+		}
 	}
 	var parts []string
 	for _, s := range []stateward.Severity{stateward.SeverityError, stateward.SeverityWarning, stateward.SeverityInfo} {
@@ -218,11 +326,8 @@ func findingSummary(h HostOutput) string {
 	if accepted > 0 {
 		parts = append(parts, fmt.Sprintf("%d accepted", accepted))
 	}
-	if len(parts) == 0 {
-		if h.Status != stateward.StatusOK {
-			return "none in what could be read"
-		}
-		return "none"
+	if known > 0 {
+		parts = append(parts, fmt.Sprintf("%d known", known))
 	}
 	return strings.Join(parts, ", ")
 }

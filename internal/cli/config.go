@@ -1,0 +1,533 @@
+package cli
+
+import (
+	"bytes"
+	"cmp"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/pelletier/go-toml/v2"
+	"github.com/pelletier/go-toml/v2/unstable"
+
+	"github.com/stateward/stateward"
+	"github.com/stateward/stateward/aggregate"
+	"github.com/stateward/stateward/nixbridge"
+	"github.com/stateward/stateward/nixbridge/dialect"
+	"github.com/stateward/stateward/nixbridge/dialect/table"
+)
+
+// configName is the file that is looked for beside a source.
+const configName = "stateward.toml"
+
+// configuration is what stateward.toml says. The zero configuration says nothing.
+type configuration struct {
+	// name is the file as it is printed; empty where there is none.
+	name      string
+	threshold string
+	include   []string
+	exclude   []string
+	acks      []stateward.Acknowledgement
+	// dialect reads what the rows of [[state]] name; nil where there are none.
+	dialect *dialect.Dialect
+}
+
+// stateDialect is the dialect of the user's own state table.
+const stateDialect = "state"
+
+// configFile is the file as it is written; docs/configuration.md describes it.
+type configFile struct {
+	Check struct {
+		Threshold string   `toml:"threshold"`
+		Include   []string `toml:"include"`
+		Exclude   []string `toml:"exclude"`
+	} `toml:"check"`
+	Acknowledge []struct {
+		Code    string `toml:"code"`
+		Host    string `toml:"host"`
+		Service string `toml:"service"`
+		Subject string `toml:"subject"`
+		Path    string `toml:"path"`
+		Reason  string `toml:"reason"`
+		// Until is a text or a TOML date.
+		Until any `toml:"until"`
+	} `toml:"acknowledge"`
+	State []table.Row `toml:"state"`
+}
+
+// configKeys are the keys of each table.
+var configKeys = map[string][]string{
+	"":            {"check", "acknowledge", "state"},
+	"check":       {"threshold", "include", "exclude"},
+	"acknowledge": {"code", "host", "service", "subject", "path", "reason", "until"},
+	"state":       {"service", "enable", "paths", "option", "below", "file", "user", "group", "mode", "perhaps", "source", "note"},
+}
+
+// ConfigError is a fault in a configuration file, and where it stands.
+type ConfigError struct {
+	File         string
+	Line, Column int
+	Reason       string
+	hint         string
+}
+
+func (e *ConfigError) Error() string {
+	if e.Line == 0 {
+		return e.File + ": " + e.Reason
+	}
+	return fmt.Sprintf("%s:%d:%d: %s", e.File, e.Line, e.Column, e.Reason)
+}
+
+// Hint says what to write instead.
+func (e *ConfigError) Hint() string { return e.hint }
+
+// configErrors are several faults of one file, each with its advice.
+type configErrors []*ConfigError
+
+func (e configErrors) Error() string {
+	var lines []string
+	for _, f := range e {
+		line := f.Error()
+		if f.hint != "" {
+			line += "; " + f.hint
+		}
+		lines = append(lines, line)
+	}
+	return strings.Join(lines, "\n")
+}
+
+// Hint sends nobody to the usage: what to do is beside each fault.
+func (e configErrors) Hint() string { return "docs/configuration.md describes the file" }
+
+// faultsError is the one fault, or all of them in the order in which they stand; nil for none.
+func faultsError(faults []*ConfigError) error {
+	switch len(faults) {
+	case 0:
+		return nil
+	case 1:
+		return faults[0]
+	}
+	slices.SortStableFunc(faults, func(a, b *ConfigError) int {
+		return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column))
+	})
+	return configErrors(faults)
+}
+
+// parseConfiguration reads a configuration file.
+func parseConfiguration(name string, data []byte) (*configuration, error) {
+	var file configFile
+	d := toml.NewDecoder(bytes.NewReader(data))
+	d.DisallowUnknownFields()
+	if err := d.Decode(&file); err != nil {
+		return nil, tomlFault(name, err)
+	}
+	at := tomlPositions(data)
+	var faults []*ConfigError
+	fault := func(place, reason, hint string) {
+		p := at(place)
+		faults = append(faults, &ConfigError{name, p.Line, p.Column, reason, hint})
+	}
+	if file.Check.Threshold != "" {
+		if _, err := stateward.ParseSeverity(file.Check.Threshold); err != nil {
+			fault("check.threshold", err.Error(), "write info, warning or error")
+		}
+	}
+	for key, codes := range map[string][]string{"include": file.Check.Include, "exclude": file.Check.Exclude} {
+		for i, c := range codes {
+			if _, err := parseCodes([]string{c}); err != nil {
+				fault(fmt.Sprintf("check.%s[%d]", key, i), err.Error(), hintOf(err))
+			}
+		}
+	}
+	c := &configuration{name: name, threshold: file.Check.Threshold, include: file.Check.Include, exclude: file.Check.Exclude}
+	for i, a := range file.Acknowledge {
+		place := fmt.Sprintf("acknowledge[%d]", i)
+		p := at(place)
+		ack := stateward.Acknowledgement{
+			Code: a.Code, Host: a.Host, Service: a.Service, Subject: a.Subject, Path: a.Path, Reason: a.Reason,
+			Origin: stateward.Origin{Option: place, File: name, Line: p.Line},
+		}
+		switch until := a.Until.(type) {
+		case nil:
+		case string:
+			ack.Until = until
+			if until == "" {
+				fault(place+".until", "the day is empty", "write a day as in 2027-01-31, or leave it out")
+			}
+		case toml.LocalDate:
+			ack.Until = until.String()
+		default:
+			fault(place+".until", "until is no day", "write a day as in 2027-01-31, without a time")
+		}
+		var bad *aggregate.AcknowledgementError
+		if err := aggregate.CheckAcknowledgement(ack); errors.As(err, &bad) && (bad.Field != "until" || ack.Until != "") {
+			fault(place+"."+bad.Field, "the acknowledgement "+bad.Reason, bad.Hint())
+		}
+		c.acks = append(c.acks, ack)
+	}
+	if len(file.State) > 0 {
+		d, err := table.New(stateDialect, file.State)
+		c.dialect = &d
+		for _, err := range joined(err) {
+			place, reason, hint := "state", err.Error(), hintOf(err)
+			if row := (*table.RowError)(nil); errors.As(err, &row) {
+				place, reason = fmt.Sprintf("state[%d]", row.Row-1), row.Reason
+				if row.Field != "" {
+					place += "." + row.Field
+					reason = row.Field + ": " + reason
+				}
+			}
+			fault(place, reason, hint)
+		}
+	}
+	if err := faultsError(faults); err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+// joined are the errors of [errors.Join].
+func joined(err error) []error {
+	var many interface{ Unwrap() []error }
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &many):
+		return many.Unwrap()
+	}
+	return []error{err}
+}
+
+// tomlFault says what the TOML library said in our words, with its place.
+func tomlFault(name string, err error) error {
+	var strict *toml.StrictMissingError
+	if errors.As(err, &strict) {
+		var faults []*ConfigError
+		for i := range strict.Errors {
+			e := &strict.Errors[i]
+			line, column := e.Position()
+			key := slices.Clone(e.Key())
+			table := ""
+			if len(key) > 1 {
+				table = key[0]
+			}
+			known, ok := configKeys[table]
+			last := key[len(key)-1]
+			if !ok {
+				known, last = configKeys[""], key[0]
+			}
+			hint := "the keys there are " + strings.Join(known, ", ")
+			if near := nearest(last, known); near != "" {
+				hint = "write " + near
+			}
+			faults = append(faults, &ConfigError{name, line, column, fmt.Sprintf("unknown key %q", strings.Join(key, ".")), hint})
+		}
+		return faultsError(faults)
+	}
+	var de *toml.DecodeError
+	if !errors.As(err, &de) {
+		return &ConfigError{File: name, Reason: strings.TrimPrefix(err.Error(), "toml: ")}
+	}
+	line, column := de.Position()
+	reason, hint := strings.TrimPrefix(de.Error(), "toml: "), "the file is TOML: docs/configuration.md has an example"
+	if key := de.Key(); len(key) > 0 && strings.Contains(reason, "cannot ") {
+		reason = strings.Join(key, ".") + " has a value of another type than it should"
+		switch key[len(key)-1] {
+		case "include", "exclude":
+			hint = `write a list of codes, such as ["SW112"]`
+		case "paths":
+			hint = `write a list of paths, such as ["/var/lib/sonarr"]`
+		case "file", "perhaps":
+			hint = "write true or false"
+		case "check":
+			hint = "write the line [check]"
+		case "acknowledge", "state":
+			hint = "write the line [[" + key[len(key)-1] + "]]"
+		default:
+			hint = "write a text in quotes"
+		}
+	}
+	return &ConfigError{name, line, column, reason, hint}
+}
+
+// tomlPositions finds where a place such as "acknowledge[1].until" stands; where that is not written, what holds it.
+func tomlPositions(data []byte) func(string) unstable.Position {
+	found := map[string]unstable.Position{}
+	var p unstable.Parser
+	p.Reset(data)
+	put := func(place string, n *unstable.Node) {
+		if _, ok := found[place]; !ok && n != nil && n.Raw.Length > 0 {
+			found[place] = p.Shape(n.Raw).Start
+		}
+	}
+	join := func(prefix, key string) string {
+		if prefix == "" {
+			return key
+		}
+		return prefix + "." + key
+	}
+	var value func(place string, n *unstable.Node)
+	pair := func(prefix string, n *unstable.Node) {
+		place := prefix
+		var first *unstable.Node
+		for it := n.Key(); it.Next(); {
+			if first == nil {
+				first = it.Node()
+			}
+			place = join(place, string(it.Node().Data))
+			put(place, first)
+		}
+		value(place, n.Value())
+	}
+	value = func(place string, n *unstable.Node) {
+		switch n.Kind {
+		case unstable.Array:
+			i := 0
+			for it := n.Children(); it.Next(); {
+				c := it.Node()
+				if c.Kind == unstable.Comment {
+					continue
+				}
+				at := fmt.Sprintf("%s[%d]", place, i)
+				i++
+				put(at, c)
+				value(at, c)
+			}
+		case unstable.InlineTable:
+			for it := n.Children(); it.Next(); {
+				if c := it.Node(); c.Kind == unstable.KeyValue {
+					pair(place, c)
+				}
+			}
+		}
+	}
+	table := ""
+	counts := map[string]int{}
+	for p.NextExpression() {
+		n := p.Expression()
+		switch n.Kind {
+		case unstable.Table, unstable.ArrayTable:
+			table = ""
+			var first *unstable.Node
+			for it := n.Key(); it.Next(); {
+				if first == nil {
+					first = it.Node()
+				}
+				table = join(table, string(it.Node().Data))
+			}
+			if n.Kind == unstable.ArrayTable {
+				i := counts[table]
+				counts[table]++
+				table = fmt.Sprintf("%s[%d]", table, i)
+			}
+			put(table, first)
+		case unstable.KeyValue:
+			pair(table, n)
+		}
+	}
+	return func(place string) unstable.Position {
+		for place != "" {
+			if at, ok := found[place]; ok {
+				return at
+			}
+			place = place[:max(strings.LastIndexAny(place, ".["), 0)]
+		}
+		return unstable.Position{}
+	}
+}
+
+// hintOf is the advice of an error, if it has any.
+func hintOf(err error) string {
+	var h hinter
+	if errors.As(err, &h) {
+		return h.Hint()
+	}
+	return ""
+}
+
+// nearest is the known word that a mistyped one was meant to be; empty where none is like it.
+func nearest(word string, known []string) string {
+	best, least := "", 3
+	for _, k := range known {
+		if d := editDistance(word, k); d < least && d < len(k) {
+			best, least = k, d
+		}
+	}
+	return best
+}
+
+// editDistance counts the letters to add, remove or replace.
+func editDistance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		before := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			cost := before
+			if a[i] != b[j] {
+				cost++
+			}
+			before = row[j+1]
+			row[j+1] = min(cost, row[j]+1, row[j+1]+1)
+		}
+	}
+	return row[len(b)]
+}
+
+// configuration reads the configuration file that goes with a source: the one that is named, else
+// stateward.toml in the folder of the source; for standard input and for what has to be fetched, in the
+// working directory.
+func (f *sourceFlags) configuration(env Env, src nixbridge.Source) (*configuration, error) {
+	if f.noConfig && f.config != "" {
+		return nil, errors.New("--config and --no-config exclude one another")
+	}
+	if f.noConfig {
+		return &configuration{}, nil
+	}
+	dir, root, ok := src.Folder()
+	if !ok {
+		dir = "."
+	}
+	file := f.config
+	if file == "" {
+		file = filepath.Join(dir, configName)
+	}
+	data, err := os.ReadFile(file)
+	switch {
+	case f.config == "" && errors.Is(err, fs.ErrNotExist):
+		return &configuration{}, nil
+	case err != nil:
+		reason := err.Error()
+		if pe := (*fs.PathError)(nil); errors.As(err, &pe) {
+			reason = pe.Err.Error()
+		}
+		return nil, &ConfigError{File: file, Reason: "cannot be read: " + reason, hint: "check the spelling, or leave it out with --no-config"}
+	}
+	name := relativeTo(".", file)
+	if !f.quiet {
+		fmt.Fprintf(env.Stderr, "stateward: using %s\n", inLine(name))
+	}
+	c, err := parseConfiguration(name, data)
+	if err != nil {
+		return nil, err
+	}
+	// Findings name files from the source's root.
+	if root != "" {
+		for i := range c.acks {
+			c.acks[i].Origin.File = relativeTo(root, file)
+		}
+	}
+	return c, nil
+}
+
+// relativeTo is a file as seen from a folder that holds it; from elsewhere it is absolute.
+func relativeTo(dir, file string) string {
+	abs, err := filepath.Abs(file)
+	if err != nil {
+		return file
+	}
+	base, err := filepath.Abs(dir)
+	if err != nil {
+		return abs
+	}
+	for _, pair := range [][2]string{{base, abs}, {realPath(base), realPath(abs)}} {
+		if rel, err := filepath.Rel(pair[0], pair[1]); err == nil && filepath.IsLocal(rel) {
+			return rel
+		}
+	}
+	return abs
+}
+
+func realPath(s string) string {
+	if real, err := filepath.EvalSymlinks(s); err == nil {
+		return real
+	}
+	return s
+}
+
+// codeSet is what --include and --exclude name.
+type codeSet map[string]bool
+
+// parseCodes reads codes ("SW101") and families ("SW1xx").
+func parseCodes(texts []string) (codeSet, error) {
+	if len(texts) == 0 {
+		return nil, nil
+	}
+	set := codeSet{}
+	for _, text := range texts {
+		found := false
+		for _, c := range aggregate.Catalog() {
+			family := len(text) == 5 && strings.EqualFold(text[3:], "xx") && strings.EqualFold(text[:3], c.Code[:3])
+			if family || strings.EqualFold(text, c.Code) {
+				set[c.Code], found = true, true
+			}
+		}
+		if !found {
+			return nil, &unknownCodeError{text}
+		}
+	}
+	return set, nil
+}
+
+// selection says which findings are shown, and what excludes the others.
+type selection struct {
+	include, exclude codeSet
+	// by is what is printed: "--exclude SW112, SW6xx".
+	by string
+}
+
+// newSelection takes the flags where there is one, else the file: the two lists belong together.
+func newSelection(include, exclude []string, c *configuration) (selection, error) {
+	prefix, fromFile := "--", len(include) == 0 && len(exclude) == 0
+	if fromFile {
+		include, exclude, prefix = c.include, c.exclude, ""
+	}
+	var s selection
+	var err error
+	if s.include, err = parseCodes(include); err != nil {
+		return s, fmt.Errorf("%sinclude: %w", prefix, err)
+	}
+	if s.exclude, err = parseCodes(exclude); err != nil {
+		return s, fmt.Errorf("%sexclude: %w", prefix, err)
+	}
+	var by []string
+	if len(include) > 0 {
+		by = append(by, prefix+"include "+strings.Join(include, ", "))
+	}
+	if len(exclude) > 0 {
+		by = append(by, prefix+"exclude "+strings.Join(exclude, ", "))
+	}
+	s.by = strings.Join(by, " and ")
+	if fromFile && s.by != "" {
+		s.by = c.name + " (" + s.by + ")"
+	}
+	return s, nil
+}
+
+func (s selection) has(code string) bool {
+	return (len(s.include) == 0 || s.include[code]) && !s.exclude[code]
+}
+
+// split takes out what is excluded and counts it by code; nil where nothing is.
+func (s selection) split(findings []stateward.Diagnostic) ([]stateward.Diagnostic, map[string]int) {
+	kept := []stateward.Diagnostic{}
+	var out map[string]int
+	for _, d := range findings {
+		if s.has(d.Code) {
+			kept = append(kept, d)
+			continue
+		}
+		if out == nil {
+			out = map[string]int{}
+		}
+		out[d.Code]++
+	}
+	return kept, out
+}
