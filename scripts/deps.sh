@@ -3,7 +3,8 @@
 #
 # On Debian it installs what is missing and says so, one line each; elsewhere it says what to install. It is quick
 # when nothing is missing. With --versions also what `make test` needs: a C compiler for the race
-# detector, systemd-analyze, and the nix of other Debian suites beside the system's own.
+# detector, systemd-analyze, the shells that complete, mandoc and groff, and the nix of other Debian suites beside the
+# system's own.
 #
 # On standard output: shell exports, for eval. All else goes to standard error.
 #   STATEWARD_TEST_NIX  nix executables to test with, separated by colons (kept when set already)
@@ -69,6 +70,11 @@ fi
 if [ -n "$versions" ]; then
   have gcc || want "gcc, for the race detector," gcc
   have systemd-analyze || want systemd-analyze systemd
+  have zsh || want "zsh, to test completions," zsh
+  have fish || want "fish, to test completions," fish
+  [ -e /usr/share/bash-completion/bash_completion ] || want "what bash completes with" bash-completion
+  have mandoc || want "mandoc, to test manual pages," mandoc
+  have groff || want "groff, to test manual pages," groff-base
   if [ "$distribution" = debian ]; then
     [ -e /usr/include/stdlib.h ] || want "the C library's headers" libc6-dev
   fi
@@ -76,7 +82,7 @@ fi
 
 if [ ${#packages[@]} -gt 0 ]; then
   [ "$distribution" = debian ] ||
-    fail "this is not Debian, so nothing was installed; needed are Go $want_go, nix $oldest_nix, git, gcc and make, or later versions"
+    fail "this is not Debian, so nothing was installed; needed are Go $want_go, nix $oldest_nix, git and make, or later versions, and for the tests gcc, systemd-analyze, zsh, fish, bash-completion, mandoc and groff"
   [ -n "$able" ] || fail "neither root nor sudo; as root run: apt-get install ${packages[*]}"
   {
     "${as_root[@]}" apt-get -qq update

@@ -16,6 +16,8 @@ func newExplain(env Env) *cobra.Command {
 		Short:   "Explain a check: what is wrong, why it loses data, how to mend it",
 		Long:    "Explain prints the documentation of the checks that are named. Without a code it\nlists all of them; with --all it prints all, which is docs/checks.md.\n\n" + exitStatus,
 		Example: "  stateward explain SW101",
+
+		ValidArgsFunction: completeExplained,
 		RunE: func(_ *cobra.Command, args []string) error {
 			if all && len(args) > 0 {
 				return fmt.Errorf("--all and a code exclude one another")

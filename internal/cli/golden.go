@@ -34,6 +34,8 @@ Status 1 means that there are differences.
 ` + exitStatus,
 		Example: "  stateward golden --update . testdata/golden\n  stateward golden . testdata/golden\n  stateward golden hosts.json testdata/golden --host forge",
 		Args:    cobra.ExactArgs(2),
+
+		ValidArgsFunction: completeGolden,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			dir := args[1]
 			if dir == "" {

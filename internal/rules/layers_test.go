@@ -40,7 +40,7 @@ var (
 	syntax = []string{"internal/syntax/*"}
 	public = []string{".", "dataset", "backup", "backup/*", "preseed", "aggregate", "aggregate/template", "nixbridge", "nixbridge/dialect", "nixbridge/dialect/*", "nixbridge/flaketest"}
 	// command is what the command line is made of.
-	command = []string{"github.com/spf13/cobra", "github.com/fatih/color", "github.com/mattn/go-isatty", "github.com/pelletier/go-toml/v2", "github.com/google/jsonschema-go", toolDiff}
+	command = []string{"github.com/spf13/cobra", "github.com/spf13/pflag", "github.com/fatih/color", "github.com/mattn/go-isatty", "github.com/pelletier/go-toml/v2", "github.com/google/jsonschema-go", toolDiff}
 )
 
 // layers is the package table.
