@@ -168,6 +168,8 @@ func TestChecks(t *testing.T) {
 			[]string{"error " + persistence + "[2] [/x] /x is persisted twice, here and by " + persistence + "[1]: the system is refused, or one mount hides the other at the next boot"}},
 		{"N9 spelt in two ways", "SW103", []part{persist("/persist", "/x", "/y", "/x/")},
 			[]string{"error " + persistence + "[3] [/x] /x is persisted twice, here and by " + persistence + "[1]: the system is refused, or one mount hides the other at the next boot"}},
+		{"P2 directory and file", "SW103", []part{persist("/persist", "/x"), persistFiles("/persist", "/x")},
+			[]string{`error environment.persistence."/persist".files[0] [/x] /x is persisted twice, here and by ` + persistence + `[1]: the system is refused, or one mount hides the other at the next boot`}},
 		{"P2 three times", "SW103", []part{persist("/persist", "/x", "/x", "/x")}, []string{
 			"error " + persistence + "[2] [/x] /x is persisted twice, here and by " + persistence + "[1]: the system is refused, or one mount hides the other at the next boot",
 			"error " + persistence + "[3] [/x] /x is persisted twice, here and by " + persistence + "[1]: the system is refused, or one mount hides the other at the next boot"}},
@@ -207,6 +209,8 @@ func TestChecks(t *testing.T) {
 		}())}, []string{"warning " + persistence + "[1] [/var/lib/private] cannot tell whether /var/lib/private has mode 0700: m: it throws"}},
 		{"P3 only below", "SW105", []part{persist("/persist", "/var/lib/private/a")},
 			[]string{"warning " + persistence + "[1] [/var/lib/private/a] /var/lib/private/a is persisted, and /var/lib/private above it is created with mode 0755 if it is not there: units with DynamicUser refuse to start at the next boot"}},
+		{"P3 systemd makes it below a persisted directory", "SW105", []part{persist("/persist", "/var/lib"), stateUnit("a", known(true), "a")}, nil},
+		{"P3 in another root", "SW105", []part{fileSystem("/cold", "/dev/c", "ext4"), persist("/cold", owned("/var/lib/private", "0", "root", "0700")), persist("/persist", "/var/lib/private/a")}, nil},
 		{"P3 mode 0700", "SW105", []part{persist("/persist", owned("/var/lib/private", "", "", "u=rwx,g=,o="), "/var/lib/private/a")}, nil},
 		{"P3 file system of its own", "SW105", []part{fileSystem("/var/lib/private", "/dev/c", "ext4"), persist("/persist", "/var/lib/private/a")}, nil},
 
@@ -240,6 +244,14 @@ func TestChecks(t *testing.T) {
 			[]string{`warning fileSystems."/srv/x" [/srv/x] fileSystems."/srv/x" is needed for boot and fileSystems."/srv" above it is not: the outer one is mounted later at the next boot and hides the inner`}},
 		{"P5 systemd orders file systems", "SW108", []part{fileSystem("/srv", "/dev/c", "ext4"), fileSystem("/srv/x", "/dev/d", "ext4"), dataset("tank/a", "/a"), dataset("tank/b", "/a/b")}, nil},
 
+		{"P5 dataset below a persisted directory", "SW108", []part{persist("/persist", "/srv"), dataset("tank/a", "/srv/a")},
+			[]string{`warning disko.devices."tank/a" [/srv/a] dataset tank/a is mounted at /srv/a below the persisted /srv, and nothing orders the two at the next boot`}},
+		{"P5 needed for boot below a persisted directory", "SW108", []part{persist("/persist", "/srv"), fileSystem("/srv/a", "/dev/c", "ext4")},
+			[]string{`warning fileSystems."/srv/a" [/srv/a] fileSystems."/srv/a" is needed for boot and lies below the persisted /srv, which is mounted later at the next boot and hides it`}},
+		{"P5 mounted after the persisted directory above it", "SW108", []part{persist("/persist", "/srv"), needed(mounted("/srv/a", "/dev/c", "ext4"), known(false))}, nil},
+		{"P5 below a directory that is persisted in the initial ramdisk", "SW108", []part{persist("/persist", "/var/lib"), dataset("tank/a", "/var/lib/a"), fileSystem("/var/lib/b", "/dev/c", "ext4")}, nil},
+		{"P5 below a bind mount that is needed for boot", "SW108", []part{persist("/persist", "/srv"), fileSystem("/srv", "/persist/srv", "none", "bind"), fileSystem("/srv/a", "/dev/c", "ext4")}, nil},
+		{"P5 below a persisted file", "SW108", []part{persistFiles("/persist", "/srv"), dataset("tank/a", "/srv/a")}, nil},
 		{"P6 persistence root is mounted late", "SW109", []part{needed(mounted("/cold", "/dev/c", "ext4"), known(false)), persist("/cold")},
 			[]string{`error fileSystems."/cold".neededForBoot [/cold] fileSystems."/cold" holds the persistence root /cold and is not needed for boot: at the next boot it is mounted too late`}},
 		{"P6 persistence root below a mount point", "SW109", []part{needed(mounted("/data", "/dev/c", "ext4"), stateward.Value[bool]{}), persist("/data/cold")},
@@ -304,6 +316,28 @@ func TestChecks(t *testing.T) {
 			"error " + persistence + `[6] [/nix/store/x] persisted path "/nix/store/x" is unusable, and nothing there is kept at the next boot: /nix must be there before anything is persisted`,
 			"error " + persistence + `[7] [/run/x] persisted path "/run/x" is unusable, and nothing there is kept at the next boot: /run/x is a runtime directory`,
 			"error " + persistence + `[8] [/proc] persisted path "/proc" is unusable, and nothing there is kept at the next boot: /proc is a kernel file system`}},
+		{"P10 more spellings of what is no path", "SW112", []part{persist("/persist", "./x", "~/x", "$HOME/x", "%h/x", "..", "/..", "/tmp", "/tmp/", "/nix", "//nix//x", "/dev/shm", "/sys", "/run/")}, func() []string {
+			unusable := func(i int, path, what, why string) string {
+				return fmt.Sprintf("error %s[%d] [%s] persisted path%s is unusable, and nothing there is kept at the next boot: %s", persistence, i, path, what, why)
+			}
+			all := []string{
+				unusable(1, "./x", "", `path "./x" is not absolute`),
+				unusable(2, "~/x", "", `path "~/x" is not absolute`),
+				unusable(3, "$HOME/x", "", `path "$HOME/x" is not absolute`),
+				unusable(4, "%h/x", "", `path "%h/x" is not absolute`),
+				unusable(5, "..", "", `path ".." is not absolute`),
+				unusable(6, "/..", "", `path "/.." contains ".."`),
+				unusable(7, "/tmp", ` "/tmp"`, "/tmp is emptied by design"),
+				unusable(8, "/tmp/", ` "/tmp/"`, "/tmp is emptied by design"),
+				unusable(9, "/nix", ` "/nix"`, "/nix must be there before anything is persisted"),
+				unusable(10, "//nix//x", ` "//nix//x"`, "/nix must be there before anything is persisted"),
+				unusable(11, "/dev/shm", ` "/dev/shm"`, "/dev/shm is a kernel file system"),
+				unusable(12, "/sys", ` "/sys"`, "/sys is a kernel file system"),
+				unusable(13, "/run/", ` "/run/"`, "/run is a runtime directory"),
+			}
+			slices.Sort(all)
+			return all
+		}()},
 		{"P10 state of a service", "SW112", []part{service("a", "rel", "", "/tmp/x")}, []string{
 			"error qgroget.serviceModules.a.backupPaths[0] [] backupPaths of a is unusable: path is empty",
 			"error qgroget.serviceModules.a.backupPaths[1] [/tmp/x] backupPaths of a is unusable: /tmp is emptied by design",
@@ -313,6 +347,10 @@ func TestChecks(t *testing.T) {
 		{"P10 disabled service", "SW112", []part{disabled("a", "rel")}, nil},
 		{"P10 usable", "SW112", []part{persist("/persist", "/x//y/", "/tmpx", "/nixos", "/running"), service("a", "/srv/a b")}, nil},
 
+		{"P10 more spellings of one path", "SW113", []part{persist("/persist", "/x/.", "/./y", "/z///")}, []string{
+			"info " + persistence + `[1] [/x] "/x/." is /x spelt differently`,
+			"info " + persistence + `[2] [/y] "/./y" is /y spelt differently`,
+			"info " + persistence + `[3] [/z] "/z///" is /z spelt differently`}},
 		{"P10 spelt differently", "SW113", []part{persist("/persist", "/x/", "//y")}, []string{
 			"info " + persistence + `[1] [/x] "/x/" is /x spelt differently`,
 			"info " + persistence + `[2] [/y] "//y" is /y spelt differently`}},

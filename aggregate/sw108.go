@@ -2,6 +2,7 @@ package aggregate
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/stateward/stateward"
 )
@@ -17,6 +18,9 @@ mounted last, it hides the inner one, or ZFS refuses to mount over what was writ
 The same happens where the inner entry is ` + "`neededForBoot`" + ` and the outer is not: the inner one is mounted in the initial
 ramdisk, and later the outer one over it.
 
+A persisted directory is a mount too: a dataset that mounts itself below one may be hidden by it, and what is needed for boot below
+one surely is, since the directories of Impermanence are mounted after the initial ramdisk.
+
 Mend it by mounting both in the same way: ` + "`mountpoint=legacy`" + ` and an entry in ` + "`fileSystems`" + `, needed for boot both or neither.
 `),
 	},
@@ -24,6 +28,10 @@ Mend it by mounting both in the same way: ` + "`mountpoint=legacy`" + ` and an e
 		var out []stateward.Diagnostic
 		for at, ms := range f.mounts {
 			if at == stateward.Root {
+				continue
+			}
+			if e, ok := f.outerBind(at); ok {
+				out = append(out, belowPersisted(e, at, ms)...)
 				continue
 			}
 			outer, ok := f.outerMount(at)
@@ -48,6 +56,54 @@ Mend it by mounting both in the same way: ` + "`mountpoint=legacy`" + ` and an e
 		}
 		return out
 	},
+}
+
+// belowPersisted speaks of what is mounted below a persisted directory, which is a mount itself.
+func belowPersisted(e persisted, at stateward.AbsPath, ms []mount) []stateward.Diagnostic {
+	var out []stateward.Diagnostic
+	for _, m := range ms {
+		d := finding(m.origin)
+		d.Path = at.String()
+		switch needed, _ := m.fs.NeededForBoot.Get(); {
+		case m.zfs != nil:
+			d.Message = fmt.Sprintf("%s is mounted at %s below the persisted %s, and nothing orders the two at the next boot", m.by, at, e.entry.Path)
+			d.Hint = "mount the dataset by fileSystems, with mountpoint=legacy"
+		case needed:
+			d.Message = fmt.Sprintf("%s is needed for boot and lies below the persisted %s, which is mounted later at the next boot and hides it", m.by, e.entry.Path)
+			d.Hint = m.by + ".neededForBoot = false;"
+		default:
+			continue
+		}
+		out = append(out, d)
+	}
+	return out
+}
+
+// outerBind returns the persisted directory strictly above at that is bind-mounted after the initial ramdisk, where that is
+// nearer than what is mounted otherwise.
+func (f *facts) outerBind(at stateward.AbsPath) (persisted, bool) {
+	for q := range at.Parent().Ancestors() {
+		for _, e := range f.persisted[q] {
+			inInitrd, _ := e.entry.Rare().InInitrd.Get()
+			if e.entry.Kind == stateward.Directory && !inInitrd && e.entry.Rare().How.Or("bindmount") == "bindmount" && !slices.Contains(alwaysNeeded, q.String()) && !f.boundEarly(q) {
+				return e, true
+			}
+			return persisted{}, false
+		}
+		if len(f.mounts[q]) > 0 {
+			break
+		}
+	}
+	return persisted{}, false
+}
+
+// boundEarly tells whether fileSystems mounts a persisted directory, as older versions of Impermanence have it, and
+// perhaps in the initial ramdisk.
+func (f *facts) boundEarly(p stateward.AbsPath) bool {
+	return slices.ContainsFunc(f.host.FileSystems.Or(nil), func(fs stateward.FileSystem) bool {
+		needed, known := fs.NeededForBoot.Get()
+		return fs.MountPoint.Problem == nil && fs.MountPoint.Path == p && (needed || !known && !fs.NeededForBoot.IsAbsent())
+	})
 }
 
 // outerMount returns what is mounted nearest above at; the root is mounted

@@ -199,12 +199,10 @@ func (f *facts) late(sp *stateward.StatePath, option, unit string) string {
 // mountedLate tells whether the bind mount of a persisted directory is declared, and is none that the initial
 // ramdisk makes.
 func (f *facts) mountedLate(p stateward.AbsPath) bool {
-	at := func(fs stateward.FileSystem) bool { return fs.MountPoint.Problem == nil && fs.MountPoint.Path == p }
-	for _, fs := range f.host.FileSystems.Or(nil) {
-		if at(fs) && !(fs.NeededForBoot.IsKnown() && !fs.NeededForBoot.Or(false) || fs.NeededForBoot.IsAbsent()) {
-			return false
-		}
+	if f.boundEarly(p) {
+		return false
 	}
+	at := func(fs stateward.FileSystem) bool { return fs.MountPoint.Problem == nil && fs.MountPoint.Path == p }
 	return slices.ContainsFunc(f.host.FileSystems.Or(nil), at) || slices.ContainsFunc(f.host.Mounts.Or(nil), at)
 }
 
