@@ -84,7 +84,7 @@ func stateRows(s *storage) []stateRow {
 		}
 	}
 	relieveReaders(rows)
-	return dropImplied(rows)
+	return s.dropImplied(rows)
 }
 
 // isImplied tells whether a source names a place where something is prepared or allowed, and does not say of itself
@@ -109,7 +109,7 @@ func (r *stateRow) implied() bool {
 
 // dropImplied leaves out the implied places that lie in another one of the same fate, which says all there is to say: a
 // rule makes each directory of a tree, and five units of one service may write there.
-func dropImplied(rows []stateRow) []stateRow {
+func (s *storage) dropImplied(rows []stateRow) []stateRow {
 	var at map[string][]int
 	covered := func(i int) bool {
 		r := &rows[i]
@@ -135,7 +135,7 @@ func dropImplied(rows []stateRow) []stateRow {
 				}
 			}
 		}
-		if covered(i) {
+		if covered(i) || s.stores(stateward.MustPath(rows[i].path)) {
 			drop[i] = true
 		}
 	}
@@ -150,6 +150,26 @@ func dropImplied(rows []stateRow) []stateRow {
 	}
 	clear(rows[len(kept):])
 	return kept
+}
+
+// stores tells whether a place is where something that is persisted is really kept, or the way to it.
+func (s *storage) stores(p stateward.AbsPath) bool {
+	for _, r := range s.roots {
+		rel, ok := r.path.Rel(p)
+		seen, _ := stateward.Root.Join(rel)
+		if !ok || r.path == stateward.Root {
+			continue
+		}
+		if s.anythingBelow(seen) {
+			return true
+		}
+		for q := range seen.Ancestors() {
+			if slices.ContainsFunc(s.persisted[q], func(e persisted) bool { return e.root == r }) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // covers tells whether all that is to say of an implied place, which lies in r's or is the same, is said with r's.

@@ -91,7 +91,7 @@ func madeBy(rules []stateward.TmpfilesRule, named []stateward.Service, units []u
 			gone[r.At.Path] = true
 		}
 	}
-	people := map[stateward.AbsPath]bool{}
+	people := map[stateward.AbsPath]bool{rootHome: true}
 	for _, u := range users {
 		if home, err := stateward.ParsePath(u.Home.Or("")); err == nil && u.Normal.Or(false) {
 			people[home] = true
@@ -133,6 +133,10 @@ func ruleState(r stateward.TmpfilesRule) (sp stateward.StatePath, ok bool) {
 		return sp, false
 	}
 	state, perhaps := rulePlace(r.At.Path)
+	// What root owns in /etc is what an administrator puts there by hand; what another owns, a daemon writes.
+	if owner, ok := r.At.User.Get(); etc.Contains(r.At.Path) && (!ok || owner.String() == "root" || owner.String() == "0") {
+		return sp, false
+	}
 	switch kind, forced := r.Type[0], strings.Contains(r.Type, "+"); {
 	case strings.IndexByte("dvqQ", kind) >= 0:
 	case kind == 'C':
@@ -155,7 +159,7 @@ func rulePlace(p stateward.AbsPath) (state, perhaps bool) {
 	e := stateward.Entry{Path: p}
 	depth := strings.Count(p.String(), "/")
 	switch {
-	case ofHost(p) || p == stateward.Root || slices.Contains(statePlaces, p):
+	case ofHost(p) || p == stateward.Root || slices.Contains(statePlaces, p) || strings.Contains(p.String()+"/", "/.cache/"):
 		return false, false
 	case inStatePlace(e) || inVar(p) || p.Below(etc) || p.Below(opt):
 		return true, false
@@ -172,6 +176,7 @@ var (
 	etc, opt   = stateward.MustPath("/etc"), stateward.MustPath("/opt")
 	mnt, media = stateward.MustPath("/mnt"), stateward.MustPath("/media")
 	varDir     = stateward.MustPath("/var")
+	rootHome   = stateward.MustPath("/root")
 )
 
 // notKept are the places where nothing that lasts is kept, or only what NixOS itself puts there.
@@ -195,10 +200,11 @@ func inVar(p stateward.AbsPath) bool {
 
 // ofHost tells whether a place is the system's own: what is kept there is looked at apart from services.
 func ofHost(p stateward.AbsPath) bool {
-	return p == varLibPrivate || varLibSystemd.Contains(p) || varLibNixos.Contains(p)
+	return p == varLibPrivate || p == varLibMisc || varLibSystemd.Contains(p) || varLibNixos.Contains(p)
 }
 
 var (
+	varLibMisc    = stateward.MustPath("/var/lib/misc")
 	varLibPrivate = stateward.MustPath("/var/lib/private")
 	varLibSystemd = stateward.MustPath("/var/lib/systemd")
 	varLibNixos   = stateward.MustPath("/var/lib/nixos")

@@ -5,8 +5,8 @@
 { config, options }:
 let
   inherit (builtins)
-    any attrNames concatMap concatStringsSep elem filter foldl' head intersectAttrs isAttrs isList isString length listToAttrs mapAttrs match
-    removeAttrs storeDir stringLength substring tryEval;
+    any attrNames concatMap concatStringsSep elem elemAt filter foldl' genList head intersectAttrs isAttrs isList isString length
+    listToAttrs mapAttrs match removeAttrs storeDir stringLength substring tryEval;
   inherit (probe) anyTo attrsOf fields lines listOf text value valueAs via where;
   leaf = anyTo 2;
 
@@ -234,10 +234,12 @@ let
       foreign = file: !(any (m: m != null && substring 0 (stringLength (head m)) file == head m) own);
       linked = entry: any (e: isAttrs e && e ? source && any beside (unwrap e.source)) (unwrap entry);
       namesIn = set: if isAttrs set then filter (n: let r = tryEval (linked set.${n}); in !r.success || r.value) (attrNames set) else [ ];
-    in concatMap (d: if foreign (toString d.file) then concatMap namesIn (unwrap d.value) else [ ]) o.definitionsWithLocations;
-  etcEntry = fields { enable = leaf; target = leaf; mode = leaf; source = leaf; };
+      # Older module systems give the files in a list of their own.
+      pairs = genList (i: { file = elemAt o.files i; value = elemAt o.definitions i; }) (length o.files);
+    in concatMap (d: if foreign (toString d.file) then concatMap namesIn (unwrap d.value) else [ ]) (o.definitionsWithLocations or pairs);
+  etcEntry = fields { enable = leaf; target = leaf; mode = leaf; source = text; };
   etc =
-    if options ? environment.etc && options.environment.etc ? definitionsWithLocations then
+    if options ? environment.etc && (options.environment.etc ? definitionsWithLocations || options.environment.etc ? files) then
       part (all: intersectAttrs (listToAttrs (map (name: { inherit name; value = null; }) (linkedEtc ++ [ "machine-id" ]))) all) (attrsOf etcEntry)
     else attrsOf etcEntry;
 in

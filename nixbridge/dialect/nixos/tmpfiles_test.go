@@ -112,8 +112,8 @@ func TestImpliedState(t *testing.T) {
 	}
 	runHosts(t, map[string]hostCase{
 		"B1 a directory that a rule makes": {
-			config: `{ systemd.tmpfiles.rules = [ "d /var/lib/x/private 0700 root root" "v /srv/a" "q /etc/NetworkManager/system-connections" "Q /opt/x" "d /var/ftp" ]; }`,
-			want: []string{"tmpfiles", `  "/var/lib/x/private" tmpfiles`, "tmpfiles", `  "/srv/a" tmpfiles`, "tmpfiles", `  "/etc/NetworkManager/system-connections" tmpfiles`,
+			config: `{ systemd.tmpfiles.rules = [ "d /var/lib/x/private 0700 root root" "v /srv/a" "q /etc/foundationdb - fdb" "Q /opt/x" "d /var/ftp" ]; }`,
+			want: []string{"tmpfiles", `  "/var/lib/x/private" tmpfiles`, "tmpfiles", `  "/srv/a" tmpfiles`, "tmpfiles", `  "/etc/foundationdb" tmpfiles`,
 				"tmpfiles", `  "/opt/x" tmpfiles`, "tmpfiles", `  "/var/ftp" tmpfiles`},
 		},
 		"what no rule makes to last": {
@@ -122,11 +122,12 @@ func TestImpliedState(t *testing.T) {
 		},
 		"N9 where nothing lasts": {
 			config: `{ systemd.tmpfiles.rules = [ "d /run/a" "d /tmp/a" "d /var/tmp/a" "d /var/cache/a" "d /var/log/a" "d /var/lib" "d /srv" "d /var/db" "d /nix/var/x" "d /lib64" "d /" "d /var/empty" "d /var/lib/private"
-				"d /var/lib/systemd/coredump" "d /var/lib/nixos" "d /mnt/disk" "d /dev/x" "d /usr/local/bin" "d /var/lock/x" "d /etc" ]; }`,
+				"d /var/lib/systemd/coredump" "d /var/lib/nixos" "d /mnt/disk" "d /dev/x" "d /usr/local/bin" "d /var/lock/x" "d /etc"
+				"d /etc/swanctl/x509 - root" "d /etc/ipsec.d" "d /var/lib/misc" "d /root/.cache" "d /root" ]; }`,
 		},
-		"where the hierarchy says nothing": {
-			config: `{ systemd.tmpfiles.rules = [ "d /data" "d /mnt/disk/app" "C /var/lib/seed - - - - /nix/store/x" "f /var/lib/mark" ]; }`,
-			want: []string{"tmpfiles", `  "/data" tmpfiles perhaps`, "tmpfiles", `  "/mnt/disk/app" tmpfiles perhaps`, "tmpfiles", `  "/var/lib/seed" tmpfiles perhaps`,
+		"where the hierarchy says nothing, or a person does": {
+			config: `{ systemd.tmpfiles.rules = [ "d /root/.config" "d /data" "d /mnt/disk/app" "C /var/lib/seed - - - - /nix/store/x" "f /var/lib/mark" ]; }`,
+			want: []string{"tmpfiles", `  "/root/.config" tmpfiles perhaps`, "tmpfiles", `  "/data" tmpfiles perhaps`, "tmpfiles", `  "/mnt/disk/app" tmpfiles perhaps`, "tmpfiles", `  "/var/lib/seed" tmpfiles perhaps`,
 				"tmpfiles", `  "/var/lib/mark" file tmpfiles perhaps`},
 		},
 		"whose it is: the unit's that runs as the owner": {
