@@ -234,6 +234,26 @@ func place(option, path string) part {
 	}
 }
 
+// source gives the last service a place of some kind.
+func source(option string, source stateward.StateSource, path string) part {
+	return func(h *stateward.Host) {
+		ss := h.Services.Or(nil)
+		s := &ss[len(ss)-1]
+		push(&s.State, stateward.StatePath{Entry: stateward.NewEntry(path, stateward.Directory, at("services", s.Name, option)), Source: source})
+	}
+}
+
+// implied is state that only a rule, a user's home or what a unit may write tells of.
+func implied(name string, source stateward.StateSource, paths ...string) part {
+	return func(h *stateward.Host) {
+		s := stateward.Service{Name: name, Dialect: "nixos", Enable: known(true), Origin: at(name)}
+		for _, p := range paths {
+			push(&s.State, stateward.StatePath{Entry: stateward.NewEntry(p, stateward.Directory, at(name)), Source: source})
+		}
+		push(&h.Services, s)
+	}
+}
+
 // runsAs is a unit without a StateDirectory that runs as a user.
 func runsAs(name, user, group string) part {
 	return func(h *stateward.Host) {

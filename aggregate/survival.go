@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"iter"
 	"slices"
+	"strings"
 
 	"github.com/stateward/stateward"
 )
@@ -35,6 +36,8 @@ type stateRow struct {
 	unread bool
 	// scripted tells that a script of the host's own names the place.
 	scripted bool
+	// relief is how grave a loss is of which something says that the data is elsewhere, and survives; zero where nothing does.
+	relief stateward.Severity
 }
 
 // declarations are all of one place, that which names the row first.
@@ -84,6 +87,7 @@ func stateRows(s *storage) []stateRow {
 		}
 	}
 	relieveReaders(rows)
+	s.relieveNamesakes(rows)
 	return s.dropImplied(rows)
 }
 
@@ -307,7 +311,84 @@ func relieveParents(rows []stateRow) {
 }
 
 func (r *stateRow) onlyStateDirectory() bool {
-	return r.all(func(sp *stateward.StatePath) bool { return sp.Source == stateward.SourceStateDirectory })
+	return !r.implied() && r.all(func(sp *stateward.StatePath) bool {
+		return sp.Source == stateward.SourceStateDirectory || isImplied(sp.Source)
+	})
+}
+
+// relieveNamesakes lowers the alarm of a place that no option of a service names as that of its data, where one of its options names
+// another, which survives: below it, or elsewhere while this one bears the service's name. What lies beside the data is
+// lost all the same, so that it stays said.
+func (s *storage) relieveNamesakes(rows []stateRow) {
+	type data struct {
+		*stateRow
+		grave stateward.Severity
+		by    string
+	}
+	var below map[string][]data // by every path above
+	var elsewhere []data
+	find := func() {
+		below = map[string][]data{}
+		for i := range rows {
+			r := &rows[i]
+			if r.reboot.State != stateward.SurvivalYes || r.unread || r.state.Problem != nil {
+				continue
+			}
+			for sp := range r.declarations() {
+				d := data{stateRow: r, by: sp.Origin.Option}
+				switch {
+				case sp.Source == stateward.SourcePersistedData || sp.Source == stateward.SourcePersist:
+					d.grave = stateward.SeverityInfo
+				case sp.Source == stateward.SourceDataDir || sp.Source == stateward.SourcePlace && strings.HasSuffix(d.by, ".mediaLocation"):
+					d.grave = stateward.SeverityWarning
+					elsewhere = append(elsewhere, d)
+				default:
+					continue
+				}
+				if sp.Source != stateward.SourcePlace {
+					for p := range stateward.MustPath(r.path).Parent().Ancestors() {
+						below[p.String()] = append(below[p.String()], d)
+					}
+				}
+			}
+		}
+	}
+	for i := range rows {
+		r := &rows[i]
+		if r.reboot.State != stateward.SurvivalNo || r.unread || r.state.Problem != nil || !r.onlyStateDirectory() && !r.implied() {
+			continue
+		}
+		if below == nil {
+			find()
+		}
+		why := ""
+		add := func(grave stateward.Severity, by string) {
+			switch {
+			case r.relief == 0 || r.relief == stateward.SeverityWarning && grave == stateward.SeverityInfo:
+				r.relief, why = grave, by
+			case r.relief == grave:
+				why = firstText(why, by)
+			}
+		}
+		for _, d := range below[r.path] {
+			// What only a rule makes is the way to whatever is below.
+			if d.service.Name == r.service.Name || r.implied() {
+				add(d.grave, fmt.Sprintf("%s names %s below it, which survives", d.by, d.path))
+			}
+		}
+		for _, d := range elsewhere {
+			n := d.service.Name
+			if r.path == varLib.String()+"/"+n && (r.service.Name == n || strings.HasPrefix(r.service.Name, n+"-")) {
+				add(d.grave, fmt.Sprintf("%s names %s, which survives", d.by, d.path))
+			}
+		}
+		if p := stateward.MustPath(r.path); r.relief == 0 && r.implied() && s.anythingBelow(p) {
+			add(stateward.SeverityWarning, "something below it is kept")
+		}
+		if r.relief != 0 {
+			r.reboot.By += "; " + why
+		}
+	}
 }
 
 func (r *stateRow) declaredBy(source stateward.StateSource) bool {
@@ -389,16 +470,22 @@ func (s *storage) rebootOf(sp *stateward.StatePath) stateward.TierResult {
 	switch {
 	case sp.ReadOnly && r.State != stateward.SurvivalYes && madeAtBoot(sp.Path):
 		return stateward.TierResult{State: stateward.SurvivalNotNeeded, By: "mounted read-only, and made anew at every boot"}
-	case r.State != stateward.SurvivalYes && varCache.Contains(sp.Path) && sp.Source != stateward.SourcePersistedData && sp.Source != stateward.SourceBackupPaths:
-		// N9: unless somebody asks for it by name, a cache is no state.
+	case r.State != stateward.SurvivalYes && !askedFor(sp.Source) && varCache.Contains(sp.Path):
 		return stateward.TierResult{State: stateward.SurvivalNotNeeded, By: "a cache directory"}
+	case r.State != stateward.SurvivalYes && !askedFor(sp.Source) && varLog.Contains(sp.Path):
+		return stateward.TierResult{State: stateward.SurvivalNotNeeded, By: "a log directory"}
 	case sp.Pattern && r.State == stateward.SurvivalNo && s.anythingBelow(s.real(sp.Path)):
 		return stateward.TierResult{State: stateward.SurvivalUnknown, By: fmt.Sprintf("%s goes on with a specifier that options do not resolve", sp.Text)}
 	}
 	return r
 }
 
-var varCache = stateward.MustPath("/var/cache")
+// askedFor tells whether somebody asks by name for what is to be kept. Unless they do, a cache is no state, nor is a log (N9).
+func askedFor(source stateward.StateSource) bool {
+	return source == stateward.SourcePersistedData || source == stateward.SourceBackupPaths || source == stateward.SourcePersist
+}
+
+var varCache, varLog = stateward.MustPath("/var/cache"), stateward.MustPath("/var/log")
 
 // madeAtBoot tells whether something is there on every host after every boot: the usual directories, and what NixOS
 // writes into /etc. That is all that who only reads there can ask.

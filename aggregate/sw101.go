@@ -46,6 +46,9 @@ environment.persistence."/persist".directories = [ "/var/lib/sonarr" ];
 			if t.perhaps {
 				d.Severity = stateward.SeverityWarning
 			}
+			if t.row.relief != 0 {
+				d.Severity = t.row.relief
+			}
 			if t.row.readOnly() {
 				// Somebody else writes there, or makes it at every boot.
 				d.Severity = stateward.SeverityInfo
