@@ -72,7 +72,7 @@ func decode(n *dialect.Node, h *stateward.Host) {
 // noOther records the fields that the contract does not have.
 func noOther(n *dialect.Node) {
 	for _, name := range n.At("?").Strings().Or(nil) {
-		n.At(name).Wrong(stateward.UnknownForm, "is no field that stateward knows")
+		n.At(name).Wrong(stateward.UnknownForm, "stateward knows no such field")
 	}
 }
 
