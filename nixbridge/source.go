@@ -147,34 +147,16 @@ func (s Source) Host(name string) string {
 // Local is what of this machine the source is read from: the repository or folder that a flake or a .nix file lies in, or the file
 // of a saved evaluation. ok is false for what has to be fetched, for what is not there, and for standard input.
 func (s Source) Local() (path string, ok bool) {
-	var dir, sub string
-	switch s.Kind {
-	case FlakeSource:
-		local, query, found := localDir(s.Ref)
-		if !found {
-			return "", false
-		}
-		values, _ := url.ParseQuery(query)
-		dir, sub = local, values.Get("dir")
-	case FileSource:
-		file, err := filepath.Abs(s.Ref)
-		if err != nil {
-			return "", false
-		}
-		dir = filepath.Dir(file)
-	default:
+	if s.Kind == SavedSource {
 		_, err := os.Stat(s.Ref)
 		return s.Ref, s.Ref != "-" && err == nil
 	}
-	if _, err := os.Stat(dir); err != nil {
+	dir, _, ok := s.Folder()
+	if _, err := os.Stat(dir); !ok || err != nil {
 		return "", false
 	}
-	root, repo, found := flakeRoot(dir, sub)
-	switch {
-	case repo != "":
+	if _, repo, _ := flakeRoot(dir, ""); repo != "" {
 		return repo, true
-	case s.Kind == FlakeSource && found:
-		return root, true
 	}
 	return dir, true
 }

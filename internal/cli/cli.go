@@ -182,7 +182,7 @@ saved evaluation ("hosts.json", or "-" for standard input). It defaults to ".".
 	cmd.SetVersionTemplate("stateward {{.Version}}\n")
 	cmd.CompletionOptions.DisableDefaultCmd = true
 	cmd.AddCommand(newCheck(env), newPlan(env), newEval(env), newCapture(env), newGolden(env), newExplain(env), newCache(env),
-		newCompletion(env), newMan(env), newVersion(env))
+		newSchema(env), newCompletion(env), newMan(env), newVersion(env))
 	completeFlags(cmd)
 	return cmd
 }

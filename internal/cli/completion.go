@@ -5,7 +5,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/stateward/stateward"
 	"github.com/stateward/stateward/aggregate"
 )
 
@@ -77,9 +76,9 @@ func completeCodes(_ *cobra.Command, _ []string, typed string) ([]string, cobra.
 	for _, c := range aggregate.Catalog() {
 		if family := c.Code[:3] + "xx"; !families[family] {
 			families[family] = true
-			out = append(out, cobra.CompletionWithDesc(before+family, "all of them"))
+			out = append(out, describe(before, family, "all of them"))
 		}
-		out = append(out, codeCompletion(before, c.CheckInfo))
+		out = append(out, describe(before, c.Code, c.Title))
 	}
 	return matching(out, typed), cobra.ShellCompDirectiveNoFileComp | cobra.ShellCompDirectiveNoSpace
 }
@@ -93,14 +92,19 @@ func completeExplained(_ *cobra.Command, args []string, typed string) ([]string,
 	var out []string
 	for _, c := range aggregate.Catalog() {
 		if !there[c.Code] {
-			out = append(out, codeCompletion("", c.CheckInfo))
+			out = append(out, describe("", c.Code, c.Title))
 		}
 	}
 	return matching(out, typed), cobra.ShellCompDirectiveNoFileComp
 }
 
-func codeCompletion(before string, c stateward.CheckInfo) string {
-	return cobra.CompletionWithDesc(before+c.Code, c.Title)
+// describe is a completion with what it means. Behind a comma it goes without: cobra's script for bash then looks for a text with
+// the comma escaped, and finds none.
+func describe(before, code, what string) string {
+	if before != "" {
+		return before + code
+	}
+	return cobra.CompletionWithDesc(code, what)
 }
 
 // matching leaves those that begin with what is typed, in either case.

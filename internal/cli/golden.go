@@ -27,7 +27,7 @@ For each host there is a folder in DIR:
 The files are the same on every machine and every version of nix. Those of hosts that are gone
 are differences, and --update removes them; other files in DIR are left alone. With --host, or where
 SOURCE names one host, only the files of these hosts are looked at. Where a host
-fails nothing is written.
+fails nothing is written. They are of the configuration alone: stateward.toml is not read.
 
 Status 1 means that there are differences.
 
@@ -37,6 +37,10 @@ Status 1 means that there are differences.
 
 		ValidArgsFunction: completeGolden,
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if cmd.Flags().Changed("config") {
+				return errors.New("golden files are of the configuration alone: --config means nothing here")
+			}
+			f.noConfig = true
 			dir := args[1]
 			if dir == "" {
 				return errors.New("DIR is empty")
@@ -75,6 +79,9 @@ Status 1 means that there are differences.
 		},
 	}
 	f.register(cmd)
+	for _, name := range []string{"config", "no-config"} {
+		_ = cmd.Flags().MarkHidden(name) // it fails only for a flag that is not there
+	}
 	cmd.Flags().BoolVar(&update, "update", false, "write the files instead of comparing them")
 	return cmd
 }

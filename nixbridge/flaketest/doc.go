@@ -11,5 +11,6 @@
 //   - findings.txt: what the checks say, and what could not be evaluated.
 //
 // The files are equal on every version of nix and on every machine: hashes of the store, names of folders, lines, and nix'
-// own words for errors are left out.
+// own words for errors are left out. They are of the configuration alone: a stateward.toml is not read, and an
+// acknowledgement in the configuration is shown as accepting, whatever day it is.
 package flaketest

@@ -141,7 +141,8 @@ func Load(t TB, source string, opts ...Options) []*stateward.Host {
 	return hosts
 }
 
-// NoFindings fails the test for every finding at or above the threshold that is not accepted, with its hint.
+// NoFindings fails the test for every finding at or above the threshold that is not accepted, with its hint. What the
+// configuration itself accepts is; a stateward.toml is not read.
 func NoFindings(t TB, source string, opts ...Options) {
 	t.Helper()
 	o := options(t, opts)
@@ -155,8 +156,8 @@ func NoFindings(t TB, source string, opts ...Options) {
 		}
 	}
 	for _, h := range Load(t, source, o) {
-		for _, d := range aggregate.Lint(aggregate.Input{Host: h}).Findings {
-			if d.Severity < o.Threshold || d.Acknowledged != "" || slices.Contains(o.Ignore, d.Code) {
+		for _, d := range aggregate.Lint(aggregate.Input{Host: h, Now: time.Now()}).Findings {
+			if d.Severity < o.Threshold || !d.Counts() || slices.Contains(o.Ignore, d.Code) {
 				continue
 			}
 			t.Errorf("%s", text.Printable(findingText(h.Name, d)))

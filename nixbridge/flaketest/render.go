@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/stateward/stateward"
 	"github.com/stateward/stateward/aggregate"
@@ -82,9 +83,12 @@ func Render(ev *nixbridge.Evaluation) *Rendering {
 	return r
 }
 
+// longAgo is when the files are made, so that they do not change by themselves on the day an acknowledgement expires.
+var longAgo = time.Unix(0, 0)
+
 // renderHost makes the files that are about a host as it was understood, all but EvaluatedFile.
 func renderHost(h *stateward.Host, s scrub) map[string][]byte {
-	report := aggregate.Lint(aggregate.Input{Host: h})
+	report := aggregate.Lint(aggregate.Input{Host: h, Now: longAgo})
 	return map[string][]byte{
 		PersistenceFile: persistence(h, s),
 		SurvivalFile:    survival(h, report, s),

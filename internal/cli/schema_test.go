@@ -1,0 +1,366 @@
+package cli
+
+import (
+	"encoding"
+	"encoding/json"
+	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"os"
+	"path/filepath"
+	"reflect"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/google/jsonschema-go/jsonschema"
+	"github.com/stretchr/testify/require"
+
+	"github.com/stateward/stateward"
+	"github.com/stateward/stateward/docs/schema"
+	"github.com/stateward/stateward/internal/golden"
+)
+
+// outputs are the documents whose schemas are written from Go types.
+var outputs = []struct {
+	name, description string
+	typ               reflect.Type
+	// consts are properties that have one value only.
+	consts map[string]any
+}{
+	{"cache", "What `stateward cache -o json` prints.", reflect.TypeFor[CacheOutput](), map[string]any{"protocolVersion": protocolVersion}},
+	{"capture", "What `stateward capture persist` writes and `stateward check --capture` reads: docs/capture.md.", reflect.TypeFor[stateward.Listing](),
+		map[string]any{"kind": stateward.ListingKind, "version": stateward.ListingVersion}},
+	{"check", "What `stateward check -o json` prints.", reflect.TypeFor[CheckOutput](), map[string]any{"protocolVersion": protocolVersion}},
+	{"plan", "What `stateward plan persistence -o json` prints.", reflect.TypeFor[PersistencePlan](), map[string]any{"protocolVersion": protocolVersion}},
+}
+
+// The schemas that are committed are those of the types, with their docstrings.
+func TestSchemasAreFresh(t *testing.T) {
+	src := newSources(t)
+	for _, o := range outputs {
+		text, err := json.MarshalIndent(src.schema(o.typ, "stateward "+o.name, o.description, o.consts), "", "  ")
+		require.NoError(t, err)
+		golden.Compare(t, filepath.Join(repository, "docs/schema", o.name+".json"), append(text, '\n'))
+	}
+}
+
+// sources are the docstrings of our types and fields, and the constants of each type of texts.
+type sources struct {
+	t      *testing.T
+	seen   map[string]bool
+	docs   map[string]string // by "import path.Type" or "import path.Type.Field"
+	consts map[string][]any
+}
+
+func newSources(t *testing.T) *sources {
+	return &sources{t: t, seen: map[string]bool{}, docs: map[string]string{}, consts: map[string][]any{}}
+}
+
+const modulePath = "github.com/stateward/stateward"
+
+func ours(t reflect.Type) bool {
+	return t.PkgPath() == modulePath || strings.HasPrefix(t.PkgPath(), modulePath+"/")
+}
+
+// read parses the package of a type.
+func (s *sources) read(pkg string) {
+	if s.seen[pkg] {
+		return
+	}
+	s.seen[pkg] = true
+	files, err := filepath.Glob(filepath.Join(repository, strings.TrimPrefix(strings.TrimPrefix(pkg, modulePath), "/"), "*.go"))
+	require.NoError(s.t, err)
+	for _, name := range files {
+		if strings.HasSuffix(name, "_test.go") {
+			continue
+		}
+		file, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.ParseComments)
+		require.NoError(s.t, err)
+		for _, d := range file.Decls {
+			g, ok := d.(*ast.GenDecl)
+			if !ok {
+				continue
+			}
+			for _, spec := range g.Specs {
+				switch spec := spec.(type) {
+				case *ast.TypeSpec:
+					key := pkg + "." + spec.Name.Name
+					s.docs[key] = plainDoc(first(spec.Doc, g.Doc))
+					if st, ok := spec.Type.(*ast.StructType); ok {
+						for _, f := range st.Fields.List {
+							for _, n := range f.Names {
+								s.docs[key+"."+n.Name] = plainDoc(first(f.Doc, f.Comment))
+							}
+						}
+					}
+				case *ast.ValueSpec:
+					named, ok := spec.Type.(*ast.Ident)
+					if g.Tok != token.CONST || !ok {
+						continue
+					}
+					for _, v := range spec.Values {
+						if lit, ok := v.(*ast.BasicLit); ok && lit.Kind == token.STRING {
+							text, err := strconv.Unquote(lit.Value)
+							require.NoError(s.t, err)
+							s.consts[pkg+"."+named.Name] = append(s.consts[pkg+"."+named.Name], text)
+						}
+					}
+				}
+			}
+		}
+	}
+}
+
+func first(a, b *ast.CommentGroup) *ast.CommentGroup {
+	if a != nil {
+		return a
+	}
+	return b
+}
+
+var docLink = regexp.MustCompile(`\[([A-Z][A-Za-z.]*|[a-z]+\.[A-Z][A-Za-z.]*)\]`)
+
+// plainDoc is a docstring on one line, without links.
+func plainDoc(g *ast.CommentGroup) string {
+	if g == nil {
+		return ""
+	}
+	return docLink.ReplaceAllString(strings.Join(strings.Fields(g.Text()), " "), "$1")
+}
+
+// collect finds how the types below one are written, where that is not how jsonschema takes it.
+func (s *sources) collect(t reflect.Type, into map[reflect.Type]*jsonschema.Schema) {
+	if _, done := into[t]; done {
+		return
+	}
+	if ours(t) {
+		s.read(t.PkgPath())
+	}
+	switch {
+	case t == reflect.TypeFor[[]byte]():
+		into[t] = &jsonschema.Schema{Type: "string", ContentEncoding: "base64"}
+	case t == reflect.TypeFor[stateward.Severity]():
+		into[t] = &jsonschema.Schema{Type: "string", Enum: []any{"info", "warning", "error"}}
+	case ours(t) && (t.Implements(reflect.TypeFor[encoding.TextMarshaler]()) || reflect.PointerTo(t).Implements(reflect.TypeFor[encoding.TextMarshaler]())):
+		into[t] = &jsonschema.Schema{Type: "string"}
+	case ours(t) && t.Kind() == reflect.String:
+		into[t] = &jsonschema.Schema{Type: "string", Enum: s.consts[t.PkgPath()+"."+t.Name()]}
+	default:
+		switch t.Kind() {
+		case reflect.Pointer, reflect.Slice:
+			s.collect(t.Elem(), into)
+		case reflect.Map:
+			s.collect(t.Key(), into)
+			s.collect(t.Elem(), into)
+		case reflect.Struct:
+			for i := range t.NumField() {
+				if f := t.Field(i); f.IsExported() {
+					s.collect(f.Type, into)
+				}
+			}
+		}
+	}
+}
+
+func (s *sources) schema(t reflect.Type, title, description string, consts map[string]any) *jsonschema.Schema {
+	types := map[reflect.Type]*jsonschema.Schema{}
+	s.collect(t, types)
+	out, err := jsonschema.ForType(t, &jsonschema.ForOptions{TypeSchemas: types})
+	require.NoError(s.t, err)
+	s.finish(out, t, types)
+	out.Schema, out.Title, out.Description = "https://json-schema.org/draft/2020-12/schema", title, description
+	for name, value := range consts {
+		require.Contains(s.t, out.Properties, name)
+		out.Properties[name] = &jsonschema.Schema{Const: &value, Description: out.Properties[name].Description}
+	}
+	return out
+}
+
+// finish says what the docstrings say, allows fields that a later version adds, and says null nowhere, since it is never written.
+func (s *sources) finish(out *jsonschema.Schema, t reflect.Type, types map[reflect.Type]*jsonschema.Schema) {
+	for t.Kind() == reflect.Pointer {
+		t = t.Elem()
+	}
+	if len(out.Types) == 2 && out.Types[0] == "null" {
+		out.Type, out.Types = out.Types[1], nil
+	}
+	if _, known := types[t]; known {
+		return
+	}
+	switch t.Kind() {
+	case reflect.Slice:
+		s.finish(out.Items, t.Elem(), types)
+	case reflect.Map:
+		s.finish(out.AdditionalProperties, t.Elem(), types)
+		if key := types[t.Key()]; key != nil && len(key.Enum) > 0 {
+			out.PropertyNames = &jsonschema.Schema{Enum: key.Enum}
+		}
+	case reflect.Struct:
+		if !ours(t) {
+			return
+		}
+		out.AdditionalProperties = nil
+		for i := range t.NumField() {
+			f := t.Field(i)
+			name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+			p := out.Properties[name]
+			if !f.IsExported() || p == nil {
+				continue
+			}
+			s.finish(p, f.Type, types)
+			p.Description = s.docs[t.PkgPath()+"."+t.Name()+"."+f.Name]
+			inner := f.Type
+			for inner.Kind() == reflect.Pointer || inner.Kind() == reflect.Slice {
+				inner = inner.Elem()
+			}
+			if p.Description == "" && ours(inner) {
+				p.Description = s.docs[inner.PkgPath()+"."+inner.Name()]
+			}
+		}
+	}
+}
+
+func resolved(t *testing.T, name string) *jsonschema.Resolved {
+	t.Helper()
+	text, ok := schema.Text(name)
+	require.True(t, ok, name)
+	var s jsonschema.Schema
+	require.NoError(t, json.Unmarshal(text, &s))
+	r, err := s.Resolve(nil)
+	require.NoError(t, err)
+	return r
+}
+
+func instance(t *testing.T, text string) any {
+	t.Helper()
+	var v any
+	require.NoError(t, json.Unmarshal([]byte(text), &v), "%s", text)
+	return v
+}
+
+// What the command really prints and writes is what the schemas say: of sound hosts, of partial ones and of failed ones.
+func TestOutputsAreOfTheirSchemas(t *testing.T) {
+	cache := t.TempDir()
+	failing := filepath.Join(t.TempDir(), "hosts.nix")
+	require.NoError(t, os.WriteFile(failing, []byte(`{ bad.config = throw "not today"; odd.config = { fileSystems."/" = { device = "tmpfs"; fsType = "tmpfs"; }; users.users.x = ./.; environment.etc."x" = y: y; }; }`), 0o644))
+	persist := t.TempDir()
+	require.NoError(t, os.WriteFile(filepath.Join(persist, "n\xffme"), []byte("x"), 0o600))
+	require.NoError(t, os.Symlink("nowhere", filepath.Join(persist, "link")))
+	listing := filepath.Join(t.TempDir(), "listing.json")
+	require.Equal(t, StatusOK, run(t, nil, "capture", "persist", persist, "--no-live", "--host", "forge", "-o", listing).status)
+	homelab := filepath.Join(repository, "examples/homelab")
+
+	for _, tc := range []struct {
+		schema string
+		args   []string
+	}{
+		{"check", []string{"check", homelab, "-o", "json"}},
+		{"check", []string{"check", failing, "-o", "json"}},
+		{"check", []string{"check", homelab + "#forge", "-o", "json", "--capture", listing}},
+		{"plan", []string{"plan", "persistence", homelab, "-o", "json"}},
+		{"plan", []string{"plan", "persistence", failing, "-o", "json"}},
+		{"evaluation", []string{"eval", homelab}},
+		{"evaluation", []string{"eval", failing}},
+		{"evaluation", []string{"eval", homelab + "#forge"}},
+	} {
+		t.Run(strings.Join(tc.args[:1], " ")+" "+filepath.Base(tc.args[len(tc.args)-1]), func(t *testing.T) {
+			r := run(t, nil, append(tc.args, "--cache-dir", cache, "-q")...)
+			require.NoError(t, resolved(t, tc.schema).Validate(instance(t, r.stdout)), "%s", r.stdout)
+		})
+	}
+	r := run(t, nil, "cache", "-o", "json", "--cache-dir", cache)
+	require.NoError(t, resolved(t, "cache").Validate(instance(t, r.stdout)), "%s%s", r.stdout, r.stderr)
+	text, err := os.ReadFile(listing)
+	require.NoError(t, err)
+	require.NoError(t, resolved(t, "capture").Validate(instance(t, string(text))), "%s", text)
+
+	dir := t.TempDir()
+	require.Equal(t, StatusOK, run(t, nil, "golden", "--update", homelab, dir, "--cache-dir", cache, "-q").status)
+	files, err := filepath.Glob(filepath.Join(dir, "*", "*.json"))
+	require.NoError(t, err)
+	require.Len(t, files, 3)
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		require.NoError(t, err)
+		require.NoError(t, resolved(t, "golden").Validate(instance(t, string(text))), file)
+	}
+}
+
+// A schema that takes anything says nothing.
+func TestSchemasRefuse(t *testing.T) {
+	const host = `{"name":"a","source":".","status":"ok","dialects":["nixos"],"root":{"wiped":"yes","by":"x"},
+		"findings":[{"code":"SW101","severity":"error","subject":"s","message":"m"}],
+		"survival":[{"service":"s","path":"/p","origin":"dataDir","tiers":{"reboot":{"state":"no","by":"x"}}}],
+		"unknown":[{"subject":"s","kind":"throw"}]}`
+	check := `{"protocolVersion":"1","hosts":[` + host + `]}`
+	const evaluation = `{"format":"stateward-evaluation","version":1,"nix":"2.8.0","source":".","hosts":[
+		{"name":"a","source":".#a","status":"ok","tree":{"nixos":{"detected":true,"sections":{"x":[1,{"__stateward":"unknown","kind":"throw"}]},"where":{}}}},
+		{"name":"b","source":".#b","status":"failed","error":{"message":"m"}}]}`
+	const golden = `{"comment":"written by stateward golden","host":"a","status":"ok","dialects":{"nixos":{"x":{"__stateward":"path","path":"./x"}}}}`
+	for _, tc := range []struct{ schema, good, old, new string }{
+		{"check", check, `"protocolVersion":"1"`, `"protocolVersion":"2"`},
+		{"check", check, `"protocolVersion":"1",`, ``},
+		{"check", check, `"status":"ok"`, `"status":"fine"`},
+		{"check", check, `"severity":"error"`, `"severity":"grave"`},
+		{"check", check, `"severity":"error"`, `"severity":3`},
+		{"check", check, `"state":"no"`, `"state":"maybe"`},
+		{"check", check, `"reboot"`, `"restart"`},
+		{"check", check, `"kind":"throw"`, `"kind":"mood"`},
+		{"check", check, `"wiped":"yes"`, `"wiped":true`},
+		{"check", check, `"message":"m"`, `"massage":"m"`},
+		{"check", check, `"dialects":["nixos"]`, `"dialects":null`},
+		{"check", check, `[` + host + `]`, `{}`},
+		{"evaluation", evaluation, `"version":1`, `"version":2`},
+		{"evaluation", evaluation, `"status":"ok"`, `"status":"failed"`},
+		{"evaluation", evaluation, `"status":"failed"`, `"status":"partial"`},
+		{"evaluation", evaluation, `"__stateward":"unknown"`, `"__stateward":"unheard"`},
+		{"evaluation", evaluation, `"kind":"throw"`, `"kind":"mood"`},
+		{"evaluation", evaluation, `"detected":true`, `"detected":"yes"`},
+		{"evaluation", `{"format":"stateward-evaluation","version":1,"nix":"","source":"","hosts":[{"name":"b","source":"","status":"failed","error":{"message":"m"}}]}`, `{"name":"b","source":"","status":"failed","error":{"message":"m"}}`, ``},
+		{"golden", golden, `"status":"ok"`, `"status":"failed"`},
+		{"golden", golden, `"path":"./x"`, `"path":1`},
+		{"golden", golden, `"comment":"written by stateward golden",`, ``},
+		{"plan", `{"protocolVersion":"1","hosts":[]}`, `"hosts":[]`, `"hosts":[{}]`},
+		{"cache", `{"protocolVersion":"1","folder":"/x","entries":[]}`, `"entries":[]`, `"entries":[{"key":1}]`},
+		{"capture", fmt.Sprintf(`{"kind":%q,"version":%d,"host":"a","taken":"2026-01-01T00:00:00Z","roots":[]}`, stateward.ListingKind, stateward.ListingVersion), `"host":"a"`, `"host":1`},
+	} {
+		r := resolved(t, tc.schema)
+		require.NoError(t, r.Validate(instance(t, tc.good)), tc.good)
+		bad := strings.Replace(tc.good, tc.old, tc.new, 1)
+		require.NotEqual(t, tc.good, bad, tc.old)
+		require.Error(t, r.Validate(instance(t, bad)), "%s: %s", tc.schema, bad)
+	}
+}
+
+// What a later version adds is no fault.
+func TestSchemasAllowMore(t *testing.T) {
+	for _, name := range []string{"check", "plan"} {
+		require.NoError(t, resolved(t, name).Validate(instance(t, `{"protocolVersion":"1","hosts":[],"later":{"x":1}}`)))
+	}
+}
+
+func TestSchemaCommand(t *testing.T) {
+	r := run(t, nil, "schema")
+	require.Equal(t, StatusOK, r.status)
+	names := strings.Fields(r.stdout)
+	require.Equal(t, schema.Names(), names)
+	for _, o := range outputs {
+		require.True(t, slices.Contains(names, o.name), o.name)
+	}
+	for _, name := range names {
+		r := run(t, nil, "schema", name)
+		require.Equal(t, StatusOK, r.status)
+		file, err := os.ReadFile(filepath.Join(repository, "docs/schema", name+".json"))
+		require.NoError(t, err)
+		require.Equal(t, string(file), r.stdout)
+	}
+	for _, bad := range []string{"nope", "../schema/check", "", "*"} {
+		r := run(t, nil, "schema", bad)
+		require.Equal(t, StatusUsage, r.status, bad)
+		require.Contains(t, r.stderr, "hint: there is cache, ")
+	}
+}
