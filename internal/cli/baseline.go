@@ -62,6 +62,8 @@ func withoutIndexes(subject string) string {
 // baseline is what an earlier check found: of each fault the severities, the gravest first.
 type baseline struct {
 	known map[identity][]stateward.Severity
+	// accepted are those that did not count even then.
+	accepted map[identity][]stateward.Severity
 }
 
 // protocol is what every output of ours begins with.
@@ -96,16 +98,18 @@ func parseBaseline(name string, data []byte) (*baseline, error) {
 	if out.Hosts == nil {
 		return nil, &BaselineError{name, "has no hosts: it is no output of stateward check", hint}
 	}
-	b := &baseline{known: map[identity][]stateward.Severity{}}
+	b := &baseline{known: map[identity][]stateward.Severity{}, accepted: map[identity][]stateward.Severity{}}
 	seen := map[string]bool{}
 	add := func(host string, findings []stateward.Diagnostic) error {
 		for _, d := range findings {
 			if d.Code == "" || d.Severity == 0 {
 				return &BaselineError{name, fmt.Sprintf("has a finding of host %q without code or severity", host), hint}
 			}
+			id := identify(host, d)
 			if d.Acknowledged == "" {
-				id := identify(host, d)
 				b.known[id] = append(b.known[id], d.Severity)
+			} else {
+				b.accepted[id] = append(b.accepted[id], d.Severity)
 			}
 		}
 		return nil
@@ -125,8 +129,10 @@ func parseBaseline(name string, data []byte) (*baseline, error) {
 	if err := add("", out.Findings); err != nil {
 		return nil, err
 	}
-	for _, s := range b.known {
-		slices.SortFunc(s, gravestFirst)
+	for _, m := range []map[identity][]stateward.Severity{b.known, b.accepted} {
+		for _, s := range m {
+			slices.SortFunc(s, gravestFirst)
+		}
 	}
 	return b, nil
 }
@@ -154,36 +160,39 @@ func readBaseline(name string) (*baseline, error) {
 }
 
 // mark says of every finding whether the baseline knows it: it has the same fault, as often, and no less grave. What is
-// accepted takes its place in the baseline first.
+// accepted goes first, since what was accepted before is there for it alone.
 func (b *baseline) mark(host string, findings []stateward.Diagnostic) []stateward.Diagnostic {
 	out := slices.Clone(findings)
 	if b == nil {
 		return out
 	}
-	left := map[identity][]stateward.Severity{}
-	order := make([]int, len(findings))
+	known, accepted := map[identity][]stateward.Severity{}, map[identity][]stateward.Severity{}
+	var order []int
 	for i, d := range findings {
-		order[i] = i
 		id := identify(host, d)
-		left[id] = b.known[id]
+		known[id], accepted[id] = b.known[id], b.accepted[id]
+		order = append(order, i)
+	}
+	counts := func(i int) int {
+		if findings[i].Acknowledged == "" {
+			return 1
+		}
+		return 0
 	}
 	slices.SortStableFunc(order, func(i, j int) int {
-		x, y := findings[i], findings[j]
-		switch {
-		case (x.Acknowledged != "") == (y.Acknowledged != ""):
-			return cmp.Compare(y.Severity, x.Severity)
-		case x.Acknowledged != "":
-			return -1
-		}
-		return 1
+		return cmp.Or(cmp.Compare(counts(i), counts(j)), gravestFirst(findings[i].Severity, findings[j].Severity))
 	})
-	for _, i := range order {
-		d := findings[i]
-		id := identify(host, d)
-		if s := left[id]; len(s) > 0 && s[0] >= d.Severity {
-			left[id] = s[1:]
-			out[i].Baseline = true
+	take := func(from map[identity][]stateward.Severity, i int) bool {
+		id := identify(host, findings[i])
+		s := from[id]
+		if len(s) == 0 || s[0] < findings[i].Severity {
+			return false
 		}
+		from[id] = s[1:]
+		return true
+	}
+	for _, i := range order {
+		out[i].Baseline = counts(i) == 0 && take(accepted, i) || take(known, i)
 	}
 	return out
 }
@@ -193,7 +202,7 @@ func (b *baseline) gone(now map[identity]int, looked func(identity) bool) int {
 	n := 0
 	for id, s := range b.known {
 		if looked(id) {
-			n += max(0, len(s)-now[id])
+			n += max(0, min(len(s), len(s)+len(b.accepted[id])-now[id]))
 		}
 	}
 	return n

@@ -125,8 +125,14 @@ func parseConfiguration(name string, data []byte) (*configuration, error) {
 	if err := d.Decode(&file); err != nil {
 		return nil, tomlFault(name, err)
 	}
-	at := tomlPositions(data)
+	at, misspelt := tomlPositions(data)
 	var faults []*ConfigError
+	for _, m := range misspelt {
+		faults = append(faults, &ConfigError{name, m.at.Line, m.at.Column, fmt.Sprintf("unknown key %q", m.key), "write " + strings.ToLower(m.key)})
+	}
+	if err := faultsError(faults); err != nil {
+		return nil, err
+	}
 	fault := func(place, reason, hint string) {
 		p := at(place)
 		faults = append(faults, &ConfigError{name, p.Line, p.Column, reason, hint})
@@ -254,9 +260,17 @@ func tomlFault(name string, err error) error {
 	return &ConfigError{name, line, column, reason, hint}
 }
 
+// misspelt is a key that only the library takes for ours: it does not look at capitals, and of two tables that differ in
+// them it would keep one.
+type misspelt struct {
+	key string
+	at  unstable.Position
+}
+
 // tomlPositions finds where a place such as "acknowledge[1].until" stands; where that is not written, what holds it.
-func tomlPositions(data []byte) func(string) unstable.Position {
+func tomlPositions(data []byte) (func(string) unstable.Position, []misspelt) {
 	found := map[string]unstable.Position{}
+	var odd []misspelt
 	var p unstable.Parser
 	p.Reset(data)
 	put := func(place string, n *unstable.Node) {
@@ -264,7 +278,11 @@ func tomlPositions(data []byte) func(string) unstable.Position {
 			found[place] = p.Shape(n.Raw).Start
 		}
 	}
-	join := func(prefix, key string) string {
+	join := func(prefix string, n *unstable.Node) string {
+		key := string(n.Data)
+		if key != strings.ToLower(key) {
+			odd = append(odd, misspelt{key, p.Shape(n.Raw).Start})
+		}
 		if prefix == "" {
 			return key
 		}
@@ -278,7 +296,7 @@ func tomlPositions(data []byte) func(string) unstable.Position {
 			if first == nil {
 				first = it.Node()
 			}
-			place = join(place, string(it.Node().Data))
+			place = join(place, it.Node())
 			put(place, first)
 		}
 		value(place, n.Value())
@@ -317,7 +335,7 @@ func tomlPositions(data []byte) func(string) unstable.Position {
 				if first == nil {
 					first = it.Node()
 				}
-				table = join(table, string(it.Node().Data))
+				table = join(table, it.Node())
 			}
 			if n.Kind == unstable.ArrayTable {
 				i := counts[table]
@@ -336,8 +354,8 @@ func tomlPositions(data []byte) func(string) unstable.Position {
 			}
 			place = place[:max(strings.LastIndexAny(place, ".["), 0)]
 		}
-		return unstable.Position{}
-	}
+		return unstable.Position{Line: 1, Column: 1}
+	}, odd
 }
 
 // hintOf is the advice of an error, if it has any.
