@@ -260,13 +260,13 @@ func shellWord(p stateward.AbsPath) string {
 	return q
 }
 
-// copyCommand copies what lies at from to where it is to be kept.
+// copyCommand copies what lies at from to where it is to be kept; what is mounted below it lies elsewhere.
 func copyCommand(from, to stateward.AbsPath) string {
 	make := "mkdir -p -- " + shellWord(to.Parent())
 	if to.Parent().String() != "/" && strings.HasSuffix(to.Parent().String(), varLibPrivate.String()) {
 		make = "install -d -m 0700 -- " + shellWord(to.Parent()) // P3: nobody else may look in
 	}
-	return fmt.Sprintf("%s && cp -a --reflink=auto -T -- %s %s", make, shellWord(from), shellWord(to))
+	return fmt.Sprintf("%s && cp -ax --reflink=auto -T -- %s %s", make, shellWord(from), shellWord(to))
 }
 
 // keepers are the services that keep state at p, below it or in a directory above it.
@@ -308,6 +308,9 @@ var observedNeeds = []struct {
 	{"users.users", []string{"SW122", "SW123"}},
 	{"virtualisation", []string{"SW121", "SW122"}},
 }
+
+// NeededByCapture tells whether a check of a listing reads an option, where there is one.
+func NeededByCapture(subject string) bool { return len(observedReaders(subject)) > 0 }
 
 // observedReaders names the checks of a listing that read an option.
 func observedReaders(subject string) []string {

@@ -163,7 +163,7 @@ func totals(out CheckOutput) []string {
 func (r *textReport) partial(b *strings.Builder, h HostOutput) {
 	var rest []string
 	for _, u := range h.Unknown {
-		if aggregate.NeededBy(u.Subject) == "" {
+		if aggregate.NeededBy(u.Subject) == "" && !(len(h.Captures) > 0 && aggregate.NeededByCapture(u.Subject)) {
 			rest = append(rest, inLine(u.String()))
 		}
 	}
