@@ -57,6 +57,11 @@ func (s *storage) hostState() *hostState {
 	for _, e := range s.host.SecretKeys.Or(nil) {
 		h.secretKeys = append(h.secretKeys, s.hostRow(hostSecrets, e, stateward.SourceSecretKeys))
 	}
+	for _, keys := range [][]*stateRow{h.hostKeys, h.secretKeys} {
+		slices.SortStableFunc(keys, func(a, b *stateRow) int {
+			return cmp.Or(compareOrigins(a.state.Origin, b.state.Origin), cmp.Compare(a.path, b.path))
+		})
+	}
 	h.machine = own(machineID, stateward.File)
 	if r := s.backing(machineID, &trail{start: machineID}); r.State == stateward.SurvivalNo && s.blind == "" && !h.machine.scripted {
 		// No pool of boot.zfs.extraPools can have it: a dataset is mounted on no file, and never on /etc.

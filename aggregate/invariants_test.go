@@ -217,6 +217,25 @@ var someHost = rapid.Custom(func(t *rapid.T) *stateward.Host {
 	for i := range rapid.IntRange(0, 2).Draw(t, "users") {
 		push(&h.Users, stateward.User{Name: fmt.Sprint(i), UID: maybe(t, "uid", at("users", "users", fmt.Sprint(i)), rapid.Int())})
 	}
+	for i := range rapid.IntRange(0, 2).Draw(t, "people") {
+		name := fmt.Sprintf("p%d", i)
+		o := at("users", "users", name)
+		push(&h.Users, stateward.User{Name: name, UID: known(i), Origin: o, Home: maybe(t, name+" home", o, rapid.SampledFrom([]string{"/a", "/a/b", "/var/lib/a", "rel"})), Normal: maybe(t, name+" normal", o, rapid.Bool())})
+	}
+	for i := range rapid.IntRange(0, 2).Draw(t, "keys") {
+		o := index(at("services", "openssh", "hostKeys"), i)
+		push(&h.HostKeys, stateward.NewEntry(rapid.SampledFrom([]string{"/a/key", "/b", "/persist/key", "rel"}).Draw(t, "key"), stateward.File, o))
+		push(&h.SecretKeys, stateward.NewEntry(rapid.SampledFrom([]string{"/a/key", "/b", "/persist/key", ""}).Draw(t, "secret key"), stateward.File,
+			stateward.Origin{Option: rapid.SampledFrom([]string{"sops.age.keyFile", "age.identityPaths[0]"}).Draw(t, "decryptor")}))
+	}
+	for i := range rapid.IntRange(0, 2).Draw(t, "timers") {
+		name := fmt.Sprintf("t%d", i)
+		push(&h.Timers, stateward.Timer{Name: name + ".timer", Persistent: maybe(t, name, at("systemd", "timers", name), rapid.Bool())})
+	}
+	for i := range rapid.IntRange(0, 1).Draw(t, "scripts") {
+		o := index(at("system", "activationScripts"), i)
+		push(&h.ActivationScripts, stateward.ActivationScript{Name: fmt.Sprint(i), Origin: o, Names: maybe(t, "script", o, rapid.Just([]string{"/etc/machine-id"}))})
+	}
 	for i := range rapid.IntRange(0, 1).Draw(t, "jobs") {
 		o := at("services", "restic", "backups", fmt.Sprint(i))
 		push(&h.Jobs, stateward.Job{Name: fmt.Sprint(i), Engine: "restic", Origin: o, Paths: known(drawEntries(t, "job", stateward.Directory, o, 2))})
@@ -244,6 +263,7 @@ func shuffled(t *rapid.T, h *stateward.Host) *stateward.Host {
 	c.Datasets, c.Users, c.Jobs = reordered(t, h.Datasets), reordered(t, h.Users), reordered(t, h.Jobs)
 	c.Initrd.Commands = reordered(t, h.Initrd.Commands)
 	c.Links, c.Tmpfiles = reordered(t, h.Links), reordered(t, h.Tmpfiles)
+	c.HostKeys, c.SecretKeys, c.Timers = reordered(t, h.HostKeys), reordered(t, h.SecretKeys), reordered(t, h.Timers)
 	return &c
 }
 
