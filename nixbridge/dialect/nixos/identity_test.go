@@ -55,13 +55,15 @@ func TestActivationScripts(t *testing.T) {
 func TestMachineIDOfEtc(t *testing.T) {
 	for _, tc := range []struct{ name, entry, want string }{
 		{"text", `{ source = "/nix/store/x-etc-machine-id"; }`, "/nix/store/x-etc-machine-id"},
+		{"derivation", `{ source = { type = "derivation"; name = "etc-machine-id"; outPath = "/nix/store/y"; }; }`, "/nix/store/y"},
 		{"copied", `{ source = "/persist/id"; mode = "0444"; }`, "/persist/id"},
 		{"linked", `{ source = "/persist/id"; mode = "symlink"; }`, "/persist/id"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			h := evaltest.Decode(t, nixos.Dialect(), `{ config = { fileSystems = { }; environment.etc = { machine-id = `+tc.entry+`; other.source = "/nix/store/x"; }; }; }`)[0]
+			h := evaltest.Decode(t, nixos.Dialect(), `{ config = { fileSystems = { }; environment.etc = { machine-id = `+tc.entry+`; other.source = "/nix/store/x"; bashrc.source = { type = "derivation"; name = "bashrc"; outPath = "/nix/store/z"; }; }; }; }`)[0]
 			links := h.Links.Or(nil)
 			require.Len(t, links, 1)
+			require.Empty(t, h.Unknown)
 			require.Equal(t, "/etc/machine-id", links[0].At.Path.String())
 			require.Equal(t, tc.want, links[0].Target.Or(""))
 		})
