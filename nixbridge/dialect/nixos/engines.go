@@ -46,7 +46,7 @@ func engines(top *dialect.Node, use engineUse) []stateward.Service {
 	}
 	if !use["docker"] {
 		l := stateList{}
-		l.perhaps(dockerRoot(top))
+		l.perhaps(dockerRoot(top), v.At("docker"))
 		add("docker", v.At("docker"), l.paths...)
 	}
 	l := stateList{}
@@ -56,29 +56,29 @@ func engines(top *dialect.Node, use engineUse) []stateward.Service {
 			if root.IsAbsent() {
 				root = stateward.MapValue(a.Node.At("home").Filled(), func(home string) (string, error) { return home + "/.local/share/docker", nil })
 			}
-			l.perhaps(root)
+			l.perhaps(root, v.At("docker", "rootless"))
 		}
 	}
 	add("docker-rootless", v.At("docker", "rootless"), l.paths...)
 	if !use["podman"] {
 		l := stateList{}
-		l.perhaps(podmanRoot(top))
+		l.perhaps(podmanRoot(top), v.At("podman"))
 		add("podman", v.At("podman"), l.paths...)
 	}
 	for _, e := range handEngines {
 		n := v.At(e.name)
 		l := stateList{}
-		l.perhaps(stateward.Known(e.dir, n.At("enable").Origin()))
+		l.perhaps(stateward.Known(e.dir, n.Origin()), n)
 		add(e.name, n, l.paths...)
 	}
 	return list
 }
 
-// perhaps adds a place where something may be kept.
-func (l *stateList) perhaps(dir stateward.Value[string]) {
+// perhaps adds a place where something may be kept once the engine is on: what switches it on is to be blamed.
+func (l *stateList) perhaps(dir stateward.Value[string], engine *dialect.Node) {
 	if text, ok := dir.Get(); ok {
 		l.paths = append(l.paths, stateward.StatePath{
-			Entry: stateward.NewEntry(text, stateward.Directory, dir.Origin()), Source: stateward.SourceTable, Perhaps: true,
+			Entry: stateward.NewEntry(text, stateward.Directory, engine.At("enable").Origin()), Source: stateward.SourceTable, Perhaps: true,
 		})
 	}
 }

@@ -53,7 +53,7 @@ func (q quadletOf) services(use *engineUse) []stateward.Service {
 				declared := r.declared
 				r.declared = func(source string) (*namedVolume, bool) { mounted[source] = true; return declared(source) }
 				if raw := a.Node.At("rawConfig").Texts(); !raw.IsAbsent() {
-					r.raw(raw, kind.section)
+					r.raw(raw, kind.section, a.Node.At("rawConfig").Origin())
 					return
 				}
 				c := a.Node.At(kind.config)
@@ -160,8 +160,8 @@ func (r *volumeReader) rootfs(text string, o stateward.Origin) {
 }
 
 // raw reads the lines of a unit file that the projection kept.
-func (r *volumeReader) raw(lines stateward.Value[[]stateward.Value[string]], section string) {
-	r.each(lines, func(line string, o stateward.Origin) {
+func (r *volumeReader) raw(lines stateward.Value[[]stateward.Value[string]], section string, o stateward.Origin) {
+	r.each(lines, func(line string, _ stateward.Origin) {
 		in, key, value := rawSetting(line)
 		if in != section {
 			return
