@@ -124,7 +124,7 @@ func TestChecks(t *testing.T) {
 			[]part{stateUnit("js", known(false), "js"), source("persisted", stateward.SourcePersistedData, "/var/lib/js/config"), persist("/persist", "/var/lib/js/config")},
 			[]string{`info systemd.services.js.serviceConfig.StateDirectory [/var/lib/js] js keeps state in /var/lib/js, which is gone at the next boot: fileSystems."/" is a tmpfs; services.js.persisted names /var/lib/js/config below it, which survives`}},
 		{"B20 data that is kept elsewhere", "SW101",
-			[]part{stateUnit("im-server", known(false), "im"), service("im"), place("mediaLocation", "/mnt/im"), fileSystem("/mnt", "/dev/m", "ext4")},
+			[]part{stateUnit("im-server", known(false), "im"), service("im"), named("mediaLocation", "/mnt/im"), fileSystem("/mnt", "/dev/m", "ext4")},
 			[]string{`warning systemd.services.im-server.serviceConfig.StateDirectory [/var/lib/im] im-server keeps state in /var/lib/im, which is gone at the next boot: fileSystems."/" is a tmpfs; services.im.mediaLocation names /mnt/im, which survives`}},
 		{"P1 backups that are kept elsewhere are no data", "SW101",
 			[]part{stateUnit("im-server", known(false), "im"), service("im"), place("backupDir", "/mnt/im"), fileSystem("/mnt", "/dev/m", "ext4")},

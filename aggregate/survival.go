@@ -339,16 +339,14 @@ func (s *storage) relieveNamesakes(rows []stateRow) {
 				switch {
 				case sp.Source == stateward.SourcePersistedData || sp.Source == stateward.SourcePersist:
 					d.grave = stateward.SeverityInfo
-				case sp.Source == stateward.SourceDataDir || sp.Source == stateward.SourcePlace && strings.HasSuffix(d.by, ".mediaLocation"):
+				case sp.Source == stateward.SourceDataDir:
 					d.grave = stateward.SeverityWarning
 					elsewhere = append(elsewhere, d)
 				default:
 					continue
 				}
-				if sp.Source != stateward.SourcePlace {
-					for p := range stateward.MustPath(r.path).Parent().Ancestors() {
-						below[p.String()] = append(below[p.String()], d)
-					}
+				for p := range stateward.MustPath(r.path).Parent().Ancestors() {
+					below[p.String()] = append(below[p.String()], d)
 				}
 			}
 		}
@@ -512,7 +510,9 @@ func relieveReaders(rows []stateRow) {
 		if writers == nil {
 			writers = map[string]string{}
 			for j := range rows {
-				if w := &rows[j]; !w.unread && w.state.Problem == nil && !w.readOnly() {
+				// A rule writes nothing: it makes the place.
+				w := &rows[j]
+				if !w.unread && w.state.Problem == nil && !w.readOnly() && !w.all(func(sp *stateward.StatePath) bool { return sp.Source == stateward.SourceTmpfiles }) {
 					writers[w.path] = firstText(writers[w.path], w.service.Name)
 				}
 			}

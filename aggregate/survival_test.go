@@ -72,7 +72,7 @@ func TestSurvival(t *testing.T) {
 		{"a rule in state of another fate", []part{service("a", "/a"), persist("/persist", "/a/b"), implied("tmpfiles", stateward.SourceTmpfiles, "/a/b", "/a/b/c")},
 			[]row{{"a", "/a", "dataDir", "no"}, {"tmpfiles", "/a/b", "tmpfiles", "yes"}}},
 		{"a rule in state that is only read", []part{state(volume("/a", true)), implied("w", stateward.SourceTmpfiles, "/a")},
-			[]row{{"app", "/a", "volume", "not-needed"}, {"w", "/a", "tmpfiles", "no"}}},
+			[]row{{"app", "/a", "volume", "no"}, {"w", "/a", "tmpfiles", "no"}}},
 		{"a rule in state that there may be", []part{state(stateward.StatePath{Entry: volume("/a", false).Entry, Source: stateward.SourceVolume, Perhaps: true}), implied("w", stateward.SourceTmpfiles, "/a/b")},
 			[]row{{"app", "/a", "volume", "no"}, {"w", "/a/b", "tmpfiles", "no"}}},
 		{"a rule that makes the place where persisted state is kept", []part{persist("/persist", "/var/lib/a"), implied("tmpfiles", stateward.SourceTmpfiles, "/persist/var/lib", "/persist/var/lib/a/b", "/persist/x")},

@@ -74,9 +74,11 @@ func writableOf(u *unit) (stateward.Service, bool) {
 		text, optional := strings.CutPrefix(w.text, "-")
 		text = strings.ReplaceAll(strings.TrimPrefix(text, "+"), "%S", "/var/lib")
 		e := stateward.NewEntry(text, stateward.Directory, w.origin)
-		if e.Problem != nil || strings.Contains(text, "%") || !inStatePlace(e) || ofHost(e.Path) {
+		if e.Problem != nil || strings.Contains(text, "%") || !inStatePlace(e) || ofHost(e.Path) || isCache(e.Path) {
 			continue
 		}
+		// What a program keeps for root beside its data is mostly settings of its own.
+		optional = optional || rootHome.Contains(e.Path)
 		l.paths = append(l.paths, stateward.StatePath{Entry: e, Source: stateward.SourceReadWritePaths, Perhaps: optional})
 	}
 	l.fill(&s)
@@ -159,7 +161,7 @@ func rulePlace(p stateward.AbsPath) (state, perhaps bool) {
 	e := stateward.Entry{Path: p}
 	depth := strings.Count(p.String(), "/")
 	switch {
-	case ofHost(p) || p == stateward.Root || slices.Contains(statePlaces, p) || strings.Contains(p.String()+"/", "/.cache/"):
+	case ofHost(p) || p == stateward.Root || slices.Contains(statePlaces, p) || isCache(p):
 		return false, false
 	case inStatePlace(e) || inVar(p) || p.Below(etc) || p.Below(opt):
 		return true, false
@@ -209,6 +211,9 @@ var (
 	varLibSystemd = stateward.MustPath("/var/lib/systemd")
 	varLibNixos   = stateward.MustPath("/var/lib/nixos")
 )
+
+// isCache tells whether a place lies in the cache of a home (XDG Base Directory Specification).
+func isCache(p stateward.AbsPath) bool { return strings.Contains(p.String()+"/", "/.cache/") }
 
 // keeping returns the service that names the nearest place at or above p.
 func keeping(services []stateward.Service, p stateward.AbsPath) *stateward.Service {

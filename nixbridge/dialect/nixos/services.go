@@ -135,13 +135,15 @@ func stateDirectory(unit string, w word) stateward.StatePath {
 // service's state. The projection reads the same.
 var directoryOptions = []string{
 	"dataDir", "datadir", "dataDirectory", "dataPath", "stateDir", "statePath", "storageDir", "storagePath",
+	// immich calls it so.
+	"mediaLocation",
 }
 
 // placeOptions are names by which stock modules call all kinds of directories. They
 // are taken for state only where the value lies in a place where state is kept.
 var placeOptions = []string{
 	"backupDir", "baseDir", "configDir", "configPath", "contentDir", "databaseDir", "databasePath", "dbDir", "dbPath", "dbpath", "home",
-	"homeDir", "libDir", "libraryPath", "location", "mediaDir", "mediaLocation", "repositoryRoot", "spoolDir", "statedir", "uploadDir",
+	"homeDir", "libDir", "libraryPath", "location", "mediaDir", "repositoryRoot", "spoolDir", "statedir", "uploadDir",
 	"userDir", "varDir", "viewIndexDir", "workDir", "workingDir",
 }
 

@@ -152,8 +152,10 @@ func TestImpliedState(t *testing.T) {
 			unknown: []string{"users.users.d.home [throw] "},
 		},
 		"ReadWritePaths": {
-			config: `{ systemd.services.a.serviceConfig.ReadWritePaths = [ "/var/lib/a -/srv/a" "+/var/db/a" "-+%S/b" "/var/lib" "/run/a" "/var/log/a" "%h/x" "rel" "/var/lib/systemd/x" ]; }`,
-			want:   []string{"a a.service", `  "/var/lib/a" ReadWritePaths`, `  "/srv/a" ReadWritePaths perhaps`, `  "/var/db/a" ReadWritePaths`, `  "/var/lib/b" ReadWritePaths perhaps`},
+			config: `{ systemd.services.a.serviceConfig.ReadWritePaths = [ "/var/lib/a -/srv/a" "+/var/db/a" "-+%S/b" "/var/lib" "/run/a" "/var/log/a" "%h/x" "rel" "/var/lib/systemd/x"
+				"/root/.cache/a" "/root/.config/a" ]; }`,
+			want: []string{"a a.service", `  "/var/lib/a" ReadWritePaths`, `  "/srv/a" ReadWritePaths perhaps`, `  "/var/db/a" ReadWritePaths`, `  "/var/lib/b" ReadWritePaths perhaps`,
+				`  "/root/.config/a" ReadWritePaths perhaps`},
 		},
 		"ReadWritePaths that throw": {
 			config:  `{ systemd.services.a.serviceConfig.ReadWritePaths = throw "no"; }`,
