@@ -125,6 +125,7 @@ var needs = []struct {
 	{"services.restic", []string{"SW104", "SW112", "SW114", "SW604"}},
 	{"sops", []string{"SW118"}},
 	{"stateward", []string{"SW101", "SW112", "SW114", "SW120"}},
+	{"stateward.acknowledge", []string{"SW606", "SW607"}},
 	{"stateward.services", []string{"SW101", "SW104", "SW106", "SW107", "SW108", "SW110", "SW111", "SW112", "SW114", "SW115", "SW118", "SW119", "SW120", "SW604"}},
 	{"system.stateVersion", []string{"SW101", "SW120"}},
 	{"systemd.mounts", []string{"SW101", "SW106", "SW107", "SW110", "SW118", "SW119"}},

@@ -436,10 +436,16 @@ func (f *sourceFlags) configuration(env Env, src nixbridge.Source) (*configurati
 	if err != nil {
 		return nil, err
 	}
-	// Findings name files from the source's root.
+	// Findings name files from the source's root, and one beside it in the same repository too.
 	if root != "" {
+		from := relativeTo(root, file)
+		if repo := repositoryOf(root); filepath.IsAbs(from) && repo != "" && !filepath.IsAbs(relativeTo(repo, file)) {
+			if rel, err := filepath.Rel(realPath(root), realPath(from)); err == nil {
+				from = rel
+			}
+		}
 		for i := range c.acks {
-			c.acks[i].Origin.File = relativeTo(root, file)
+			c.acks[i].Origin.File = from
 		}
 	}
 	return c, nil

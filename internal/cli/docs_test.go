@@ -2,6 +2,7 @@ package cli
 
 import (
 	"bytes"
+	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -16,6 +17,9 @@ import (
 // runBlock is an HTML comment that names a command, and the block that shows what it prints.
 var runBlock = regexp.MustCompile("(?s)<!-- run: stateward ([^\n]*) -->\n```console\n(.*?)```\n")
 
+// fileBlock is an HTML comment that names a file, and the block that shows it.
+var fileBlock = regexp.MustCompile("(?s)<!-- file: ([^\n]*) -->\n```([a-z]+)\n(.*?)```\n")
+
 // Every command that README and docs show is run, and prints what is printed there.
 func TestDocsShowWhatIsPrinted(t *testing.T) {
 	t.Chdir(repository)
@@ -26,7 +30,13 @@ func TestDocsShowWhatIsPrinted(t *testing.T) {
 	for _, file := range append(files, "README.md") {
 		text, err := os.ReadFile(file)
 		require.NoError(t, err)
-		got := runBlock.ReplaceAllFunc(text, func(block []byte) []byte {
+		got := fileBlock.ReplaceAllFunc(text, func(block []byte) []byte {
+			m := fileBlock.FindSubmatch(block)
+			shown, err := os.ReadFile(string(m[1]))
+			require.NoError(t, err)
+			return fmt.Appendf(nil, "<!-- file: %s -->\n```%s\n%s```\n", m[1], m[2], shown)
+		})
+		got = runBlock.ReplaceAllFunc(got, func(block []byte) []byte {
 			shown++
 			m := runBlock.FindSubmatch(block)
 			args := strings.Fields(string(m[1]))
@@ -39,7 +49,7 @@ func TestDocsShowWhatIsPrinted(t *testing.T) {
 			typed := strings.TrimSuffix(strings.Join(args, " "), " --quiet")
 			return []byte("<!-- run: stateward " + string(m[1]) + " -->\n```console\n$ stateward " + typed + "\n" + r.stdout + "```\n")
 		})
-		if len(runBlock.FindAll(text, -1)) > 0 {
+		if runBlock.Match(text) || fileBlock.Match(text) {
 			golden.Compare(t, file, got)
 		}
 	}
