@@ -103,8 +103,8 @@ func TestHostState(t *testing.T) {
 			`warning environment.persistence."/persist".directories [/var/lib/systemd/timers] /var/lib/systemd/timers is gone at the next boot: what restic (Persistent=true) missed while the host was off is not made up for: ` + tmpfs}},
 		{"P12 chores that catch up lose nothing", append(slices.Clone(quiet[:1]), timer("nix-gc", true), timer("acme-example.org", true)), []string{lostSystemd}},
 		{"P12 a script may restore it", []part{quiet[1], sshKey(ed25519), scripted("ids", "/etc/machine-id"), scripted("keys", "/etc/ssh")}, []string{
-			`info environment.persistence."/persist".files [/etc/machine-id] cannot tell whether /etc/machine-id survives a reboot, by which the host is known: system.activationScripts.ids names it, and what that does is not read`,
-			"info services.openssh.hostKeys[0].path [" + ed25519 + "] cannot tell whether " + ed25519 + " survives a reboot, by which the host is known: system.activationScripts.keys names it, and what that does is not read"}},
+			`info environment.persistence."/persist".files [/etc/machine-id] cannot tell whether /etc/machine-id survives a reboot: system.activationScripts.ids names it, and what that does is not read`,
+			"info services.openssh.hostKeys[0].path [" + ed25519 + "] cannot tell whether " + ed25519 + " survives a reboot: system.activationScripts.keys names it, and what that does is not read"}},
 		{"P12 a script that names what survives anyway", append(slices.Clone(quiet), scripted("ids", "/etc/machine-id")), nil},
 		{"N9 a pool holds no machine-id", append(slices.Clone(quiet[1:]), func(h *stateward.Host) { push(&h.ExtraPools, "tank") }), []string{lostID}},
 
@@ -143,7 +143,7 @@ func TestHostState(t *testing.T) {
 		{"P12 persisted by another module, whose order is not known", slices.Concat(quiet, persistedDir, []part{module(stateward.Preservation), secretKey("sops.age.sshKeyPaths[0]", ed25519)}), nil},
 
 		{"N9 in doubt, once for one reason", append(slices.Clone(quiet), sshKey(ed25519), sshKey(rsa), func(h *stateward.Host) { push(&h.ExtraPools, "tank") }),
-			[]string{"warning services.openssh.hostKeys[0].path [" + ed25519 + "] cannot tell whether " + ed25519 + ", " + rsa + " survive a reboot, by which the host is known: pool tank of boot.zfs.extraPools mounts its datasets where their own mountpoint property says"}},
+			[]string{"warning services.openssh.hostKeys[0].path [" + ed25519 + "] cannot tell whether " + ed25519 + ", " + rsa + " survive a reboot: pool tank of boot.zfs.extraPools mounts its datasets where their own mountpoint property says"}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			require.Empty(t, cmp.Diff(tc.want, findings(with(anonymous, tc.parts...), "SW118")))

@@ -291,7 +291,7 @@ func (f *facts) hostInDoubt() []stateward.Diagnostic {
 			d = f.atPersistence("files")
 		}
 		d.Path = paths[0]
-		d.Message = fmt.Sprintf("cannot tell whether %s %s a reboot, by which the host is known: %s", some(paths), pick(len(paths), "survives", "survive"), by)
+		d.Message = fmt.Sprintf("cannot tell whether %s %s a reboot: %s", some(paths), pick(len(paths), "survives", "survive"), by)
 		d.Hint = doubtHint
 		if scripted[by] {
 			// Somebody has seen to it, in a way that is not read.
