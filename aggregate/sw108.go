@@ -83,12 +83,10 @@ func belowPersisted(e persisted, at stateward.AbsPath, ms []mount) []stateward.D
 // nearer than what is mounted otherwise.
 func (f *facts) outerBind(at stateward.AbsPath) (persisted, bool) {
 	for q := range at.Parent().Ancestors() {
-		for _, e := range f.persisted[q] {
-			inInitrd, _ := e.entry.Rare().InInitrd.Get()
-			if e.entry.Kind == stateward.Directory && !inInitrd && e.entry.Rare().How.Or("bindmount") == "bindmount" && !slices.Contains(alwaysNeeded, q.String()) && !f.boundEarly(q) {
-				return e, true
-			}
-			return persisted{}, false
+		if es := f.persisted[q]; len(es) > 0 {
+			e, rare := es[0], es[0].entry.Rare()
+			late := !rare.InInitrd.Or(false) && !slices.Contains(alwaysNeeded, q.String()) && !f.boundEarly(q)
+			return e, late && e.entry.Kind == stateward.Directory && rare.How.Or("bindmount") == "bindmount"
 		}
 		if len(f.mounts[q]) > 0 {
 			break

@@ -171,22 +171,11 @@ func (f *facts) late(sp *stateward.StatePath, option, unit string) string {
 		if q == stateward.Root || slices.Contains(alwaysNeeded, q.String()) {
 			return ""
 		}
-		for _, e := range f.persisted[q] {
-			if e.root.Module != "" && e.root.Module != stateward.Impermanence {
-				return ""
-			}
-			if e.entry.Kind == stateward.File {
-				if q != sp.Path || option != "age" {
-					return "" // it is there before sops-nix is, which comes later in the alphabet
-				}
-				return fmt.Sprintf("%s persists the file only after agenix has run", e.root.by)
-			}
-			if f.mountedLate(q) {
-				return fmt.Sprintf("the persisted %s is mounted after the activation script has run", q)
-			}
-			return ""
+		if es := f.persisted[q]; len(es) > 0 {
+			return f.entryLate(es[0], q, sp, option)
 		}
-		for _, m := range f.mounts[q] {
+		if ms := f.mounts[q]; len(ms) > 0 {
+			m := ms[0]
 			if m.doubt != "" || m.late() || m.option == "fileSystems" && (mountedInInitrd(m) || m.fs.NeededForBoot.IsUnknown()) {
 				return ""
 			}
@@ -194,6 +183,22 @@ func (f *facts) late(sp *stateward.StatePath, option, unit string) string {
 		}
 	}
 	return ""
+}
+
+// entryLate is late for what a persisted entry at q holds.
+func (f *facts) entryLate(e persisted, q stateward.AbsPath, sp *stateward.StatePath, option string) string {
+	switch {
+	case e.root.Module != "" && e.root.Module != stateward.Impermanence:
+		return ""
+	case e.entry.Kind == stateward.File && (q != sp.Path || option != "age"):
+		return "" // it is there before sops-nix is, which comes later in the alphabet
+	case e.entry.Kind == stateward.File:
+		return fmt.Sprintf("%s persists the file only after agenix has run", e.root.by)
+	case f.mountedLate(q):
+		return fmt.Sprintf("the persisted %s is mounted after the activation script has run", q)
+	default:
+		return ""
+	}
 }
 
 // mountedLate tells whether the bind mount of a persisted directory is declared, and is none that the initial
