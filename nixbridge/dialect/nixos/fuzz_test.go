@@ -31,6 +31,9 @@ func FuzzDecode(f *testing.F) {
 		`{"virtualisation.docker": {"enable": true, "rootless": {"enable": true}}, "virtualisation.podman": {"enable": "x"}, "users.users": {"u": {"isNormalUser": true, "home": "/u"}}}`,
 		`{"disko.devices.zpool": {"p": {"datasets": {"a": {"options": {"mountpoint": "/x"}}}}}, "assertions": [{"message": "m"}], "warnings": "w"}`,
 		`{"boot.initrd.systemd.services": {"x": {"serviceConfig": {"ExecStart": ["sh -c 'x'", "/nix/store/x"]}}}, "boot.initrd.postMountCommands": ""}`,
+		`{"systemd.tmpfiles.rules": ["d /var/lib/x 0750 u - 1d", {"file": "f", "skipped": 2, "rules": ["L+ /a - - - - ../b", 5]}], "systemd.tmpfiles.settings": {"x": {"/srv/a": {"": {"type": "", "argument": "x"}, "L": {}}}}}`,
+		`{"environment.etc": {"x": {"source": "/persist/x", "mode": "symlink"}, "y": {"target": "/y", "source": 1}}, "users.users": {"u": {"home": "/var/lib/u"}}, "systemd.services": {"u": {"serviceConfig": {"User": "u", "ReadWritePaths": "-+%S/a"}}}}`,
+		`{"services.openssh.hostKeys": [{"path": "/etc/ssh/k"}, {}, 1], "sops.age.keyFile": "k", "age.identityPaths": ["/a", null]}`,
 	} {
 		f.Add(s)
 	}
