@@ -354,9 +354,12 @@ func TestSchemaCommand(t *testing.T) {
 	for _, name := range names {
 		r := run(t, nil, "schema", name)
 		require.Equal(t, StatusOK, r.status)
-		file, err := os.ReadFile(filepath.Join(repository, "docs/schema", name+".json"))
-		require.NoError(t, err)
-		require.Equal(t, string(file), r.stdout)
+		// Where the files are being written, those that are compiled in are the older ones.
+		if !golden.Updating() {
+			file, err := os.ReadFile(filepath.Join(repository, "docs/schema", name+".json"))
+			require.NoError(t, err)
+			require.Equal(t, string(file), r.stdout)
+		}
 	}
 	for _, bad := range []string{"nope", "../schema/check", "", "*"} {
 		r := run(t, nil, "schema", bad)
