@@ -35,6 +35,9 @@ func (r *resolver) write(root *persistenceRoot, module stateward.PersistenceModu
 	}
 	for i := range r.Entries {
 		e := &r.Entries[i]
+		if e.HasOwner() {
+			e.Entry = undefaulted(e.Entry)
+		}
 		if move && e.From == FromHost {
 			r.translate(&e.Entry, root, common)
 		}

@@ -71,8 +71,9 @@ func (r *resolver) merge(i int, e *stateward.Entry) {
 	have := &r.Entries[i].Entry
 	before := *have
 	defer func() {
-		if now := &r.Entries[i]; now.From == FromHost && keyOf(&before) != keyOf(&now.Entry) {
-			now.Changed = true
+		if now := &r.Entries[i]; now.From == FromHost {
+			was, is := undefaulted(before), undefaulted(now.Entry)
+			now.Changed = now.Changed || keyOf(&was) != keyOf(&is)
 		}
 	}()
 	for _, f := range ownerFields(have, e) {
@@ -106,4 +107,27 @@ func ownerFields(a, b *stateward.Entry) []ownerField {
 		one("group", a.Group.String(), b.Group.String(), a.Group.IsKnown() && b.Group.IsKnown()),
 		one("mode", a.Mode.String(), b.Mode.String(), a.Mode.IsKnown() && b.Mode.IsKnown()),
 	}
+}
+
+var (
+	rootUser       = stateward.MustOwner("root")
+	defaultMode, _ = stateward.NewMode(0o755)
+)
+
+// undefaulted leaves out what equals the defaults of both modules for a directory of the system's: to say it changes
+// nothing, and evaluated options do not tell whether it was said.
+func undefaulted(e stateward.Entry) stateward.Entry {
+	if e.Kind != stateward.Directory || e.Rare().OfUser != "" {
+		return e
+	}
+	if u, ok := e.User.Get(); ok && u == rootUser {
+		e.User = stateward.Value[stateward.Owner]{}
+	}
+	if g, ok := e.Group.Get(); ok && g == rootUser {
+		e.Group = stateward.Value[stateward.Owner]{}
+	}
+	if m, ok := e.Mode.Get(); ok && m == defaultMode {
+		e.Mode = stateward.Value[stateward.Mode]{}
+	}
+	return e
 }
