@@ -383,6 +383,98 @@ func TestResolveSettles(t *testing.T) {
 	})
 }
 
+// A plan of a plan is empty, for either module, and also where the list moves from one to the other.
+func TestPlanOfPlanIsEmpty(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		h := someHost.Draw(t, "host")
+		modules := []stateward.PersistenceModule{stateward.Impermanence, stateward.Preservation}
+		from, to := rapid.SampledFrom(modules).Draw(t, "from"), rapid.SampledFrom(modules).Draw(t, "to")
+		h.Initrd.Systemd = known(true)
+		roots := slices.Clone(h.Persistence.Or(nil))
+		i := slices.IndexFunc(roots, func(r stateward.PersistenceRoot) bool { return r.Name == "/persist" })
+		if h.Persistence.IsUnknown() || i < 0 || !roots[i].Path.IsKnown() || !roots[i].Enable.Or(false) || !roots[i].Directories.IsKnown() {
+			return // nowhere to put the entries
+		}
+		roots[i].Module = from
+		dirs := slices.Clone(roots[i].Directories.Or(nil))
+		for j := range dirs {
+			s := dirs[j].Rare()
+			switch rapid.IntRange(0, 7).Draw(t, "special") {
+			case 0:
+				s.HideMount = known(rapid.Bool().Draw(t, "hide"))
+			case 1:
+				s.InInitrd = known(true)
+			case 2:
+				s.How = known("symlink")
+			case 3:
+				s.MountOptions = known("bind,X-fstrim.notrim,x-gvfs-hide")
+			}
+			if s != (stateward.EntrySpecial{}) {
+				dirs[j].Special = &s
+			}
+		}
+		roots[i].Directories = known(dirs)
+		h.Persistence = known(roots)
+		opts := aggregate.Options{Root: "/persist", Module: to}
+		r, err := aggregate.Resolve(h, opts)
+		require.NoError(t, err)
+		require.Equal(t, to, r.Module)
+		require.Equal(t, from != to, r.Moved != nil)
+		for _, c := range r.Copies() {
+			require.Equal(t, r.Root.Mount(c.From), c.To)
+			require.False(t, slices.Contains(c.Keep, c.To))
+		}
+		again := written(h, i, r)
+		for _, x := range []*stateward.Host{h, again} {
+			if slices.ContainsFunc(lint(x).Findings, func(d stateward.Diagnostic) bool { return d.Code == "SW115" }) {
+				return // what is persisted in a root that is lost, or in doubt, needs another place
+			}
+		}
+		settled, err := aggregate.Resolve(again, opts)
+		require.NoError(t, err)
+		require.Empty(t, settled.Added(), "of %q", resolved(r))
+		require.Nil(t, settled.Moved)
+		require.Empty(t, settled.Copies())
+		for _, e := range settled.Entries {
+			require.False(t, e.Changed, "%s of %q", entryLine(e), resolved(r))
+		}
+		require.Empty(t, cmp.Diff(paths(r), paths(settled)))
+	})
+}
+
+// written is a host whose root i is as a resolution writes it.
+func written(h *stateward.Host, i int, r *aggregate.Resolution) *stateward.Host {
+	c := *h
+	roots := slices.Clone(h.Persistence.Or(nil))
+	root := &roots[i]
+	var directories, files []stateward.Entry
+	for _, e := range r.Entries {
+		if e.Kind == stateward.File {
+			files = append(files, e.Entry)
+		} else {
+			directories = append(directories, e.Entry)
+		}
+	}
+	if r.Moved == nil {
+		files = append(files, root.Files.Or(nil)...)
+	}
+	for _, e := range r.Carried {
+		switch {
+		case e.Kind == stateward.Directory:
+			directories = append(directories, e)
+		case r.Moved != nil:
+			files = append(files, e)
+		}
+	}
+	root.Module, root.Directories, root.Files, root.Seen = r.Module, known(directories), known(files), nil
+	root.HideMounts, root.MountOptions = stateward.Value[bool]{}, stateward.Value[string]{}
+	if r.Settings.HideMounts {
+		root.HideMounts = known(true)
+	}
+	c.Persistence = known(roots)
+	return &c
+}
+
 func paths(r *aggregate.Resolution) []string {
 	var out []string
 	for _, e := range r.Entries {

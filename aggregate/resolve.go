@@ -339,6 +339,9 @@ func (r *resolver) own(e stateward.Entry) {
 	}
 	changed, before := false, e.Path
 	r.unknownSettings(&e)
+	if e.HasOwner() {
+		e = undefaulted(e)
+	}
 	if unit, ok := r.dynamic[e.Path]; ok {
 		to := r.real(e.Path)
 		r.note(NoteMoved, e.Path.String(), to.String(), fmt.Sprintf("%s runs with DynamicUser: %s is a symbolic link, and persisting it stops the unit", unit, e.Path), e.Origin)

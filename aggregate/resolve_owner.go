@@ -81,13 +81,13 @@ func (r *resolver) merge(i int, e *stateward.Entry) {
 			r.note(NoteConflict, e.Path.String(), e.Origin.String(), fmt.Sprintf("%s: %s is %s by %s and %s by %s", e.Path, f.name, f.a, have.Origin, f.b, e.Origin), e.Origin)
 		}
 	}
-	if have.User.IsAbsent() {
+	if have.User.IsAbsent() && e.User.IsKnown() {
 		have.User = e.User
 	}
-	if have.Group.IsAbsent() {
+	if have.Group.IsAbsent() && e.Group.IsKnown() {
 		have.Group = e.Group
 	}
-	if have.Mode.IsAbsent() {
+	if have.Mode.IsAbsent() && e.Mode.IsKnown() {
 		have.Mode = e.Mode
 	}
 }

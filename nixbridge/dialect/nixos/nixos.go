@@ -44,7 +44,7 @@ func decode(n *dialect.Node, h *stateward.Host) {
 	dialect.Merge(&h.Tmpfiles, rules)
 	dialect.MergeWhole(&h.Links, links(n, rules))
 	users := users(n.At("users", "users"))
-	dialect.Merge(&h.Services, services(n, units.Or(nil), rules.Or(nil), users.Or(nil)))
+	dialect.Merge(&h.Services, services(n, units.Or(nil), withoutPreserved(n, rules.Or(nil)), users.Or(nil)))
 
 	dialect.Merge(&h.ActivationScripts, activationScripts(n.At("system", "activationScripts")))
 	dialect.Merge(&h.Timers, timers(n.At("systemd", "timers")))

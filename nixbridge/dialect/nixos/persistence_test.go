@@ -246,6 +246,14 @@ func TestPreservation(t *testing.T) {
 	}, rareLines)
 }
 
+func TestWhatPreservationMakesIsNobodysState(t *testing.T) {
+	const rules = `systemd.tmpfiles.settings = { preservation."/srv/x".d = { user = "root"; }; mine."/srv/y".d = { }; };`
+	runHosts(t, map[string]hostCase{
+		"where it is on":  {config: `{ fileSystems = { }; preservation = { enable = true; preserveAt = { }; }; ` + rules + ` }`, want: []string{"tmpfiles", `  "/srv/y" tmpfiles`}},
+		"where it is off": {config: `{ fileSystems = { }; preservation = { enable = false; preserveAt = { }; }; ` + rules + ` }`, want: []string{"tmpfiles", `  "/srv/y" tmpfiles`, "tmpfiles", `  "/srv/x" tmpfiles`}},
+	}, serviceLines)
+}
+
 func TestHomeManagerPersistence(t *testing.T) {
 	const account = `fileSystems = { }; users.users.ada = { home = "/home/ada"; group = "users"; };`
 	runHosts(t, map[string]hostCase{

@@ -161,3 +161,14 @@ func mountOptions(n *dialect.Node) stateward.Value[string] {
 	}
 	return stateward.Known(strings.Join(texts, ","), n.Origin())
 }
+
+// withoutPreserved leaves out the rules by which Preservation makes its own entries, and the directories on the way to them:
+// nobody else said that there is any state.
+func withoutPreserved(top *dialect.Node, rules []stateward.TmpfilesRule) []stateward.TmpfilesRule {
+	if on, _ := top.At("preservation", "enable").Bool().Get(); !on {
+		return rules
+	}
+	return slices.DeleteFunc(slices.Clone(rules), func(r stateward.TmpfilesRule) bool {
+		return strings.HasPrefix(r.Origin.Option, "systemd.tmpfiles.settings.preservation.")
+	})
+}
