@@ -110,7 +110,9 @@ func orderByName(services []stateward.Service) []int {
 // sets by all their attributes.
 type entrySet struct {
 	texts map[string]struct{}
-	sets  map[entryKey]struct{}
+	// lately are texts that were added last: what services share is named over and over.
+	lately recent[string]
+	sets   map[entryKey]struct{}
 	// ofSets are the texts of sets.
 	ofSets map[string]struct{}
 }
@@ -144,6 +146,9 @@ func newEntrySet(hint int) *entrySet {
 // add reports whether e was not there yet.
 func (s *entrySet) add(e *stateward.Entry) bool {
 	if !e.HasOwner() && e.Kind == stateward.Directory {
+		if s.lately.has(e.Text) {
+			return false
+		}
 		before := len(s.texts)
 		s.texts[e.Text] = struct{}{}
 		return len(s.texts) > before
@@ -162,4 +167,22 @@ func (s *entrySet) names(text string) bool {
 	_, bare := s.texts[text]
 	_, set := s.ofSets[text]
 	return bare || set
+}
+
+// recent remembers the last few of what comes by, so that not all need be looked up.
+type recent[T comparable] struct {
+	items [4]T
+	n     int
+}
+
+// has tells whether v came by lately, and remembers it.
+func (r *recent[T]) has(v T) bool {
+	for i := range min(r.n, len(r.items)) {
+		if r.items[i] == v {
+			return true
+		}
+	}
+	r.items[r.n%len(r.items)] = v
+	r.n++
+	return false
 }

@@ -154,8 +154,9 @@ func (r *resolver) note(kind NoteKind, path, other, message string, o stateward.
 
 // makeRoom allocates the list once.
 func (r *resolver) makeRoom(own int, rows []stateRow) {
+	var lately recent[string]
 	for i := range rows {
-		if rows[i].reboot.State != stateward.SurvivalYes || r.root.Wiped != stateward.SurvivalYes {
+		if (rows[i].reboot.State != stateward.SurvivalYes || r.root.Wiped != stateward.SurvivalYes) && !lately.has(rows[i].path) {
 			own++
 		}
 	}
@@ -285,6 +286,9 @@ func (r *resolver) has(p stateward.AbsPath) bool {
 
 // unread notes what may name state and could not be had, where no row says so.
 func (r *resolver) unread() {
+	if len(r.host.Unknown) == 0 {
+		return
+	}
 	said := map[string]bool{}
 	for _, n := range r.Notes {
 		said[n.Path] = true
@@ -398,10 +402,15 @@ func (r *resolver) nest(collapse bool) {
 	drop := make([]bool, len(r.Entries))
 	dropped := false
 	outerOf := map[stateward.AbsPath]stateward.AbsPath{} // by parent: siblings share the answer
+	var last, outer stateward.AbsPath                    // and mostly come after one another
 	for i := range r.Entries {
 		e := &r.Entries[i]
 		parent := e.Path.Parent()
-		outer, known := outerOf[parent]
+		known := parent == last && i > 0
+		if !known {
+			outer, known = outerOf[parent]
+		}
+		last = parent
 		if !known {
 			outer = r.entryAt(parent)
 			outerOf[parent] = outer

@@ -77,6 +77,9 @@ func mountOptions(v stateward.Value[string]) []string {
 
 // unknownSettings notes what an entry of the host's own asks for and could not be had: it cannot be written again.
 func (r *resolver) unknownSettings(e *stateward.Entry) {
+	if e.Special == nil && !e.User.IsUnknown() && !e.Group.IsUnknown() && !e.Mode.IsUnknown() {
+		return
+	}
 	rare := e.Rare()
 	for _, s := range []struct {
 		name string

@@ -32,6 +32,14 @@ type storage struct {
 	onRoot stateward.TierResult
 	// storedAt answers for the places where persisted state is really kept.
 	storedAt map[stateward.AbsPath]stateward.TierResult
+	// complete tells that all of the host has been read; siblings is what was found last for a path and for all of its
+	// siblings that are neither persisted nor mounted themselves.
+	complete bool
+	siblings struct {
+		known  bool
+		parent stateward.AbsPath
+		result stateward.TierResult
+	}
 	// spared holds the mount points on which the host counts, once it was asked for.
 	spared map[stateward.AbsPath]bool
 	// outer holds every path above a mount or a persisted entry, once it was asked for.
@@ -77,6 +85,7 @@ func newStorage(h *stateward.Host) *storage {
 	for _, r := range s.roots {
 		r.under = s.stored(r.path)
 	}
+	s.complete = true
 	return s
 }
 
@@ -195,29 +204,53 @@ func (s *storage) follow(p stateward.AbsPath, t *trail) stateward.TierResult {
 
 // backing walks up from p to what is mounted over it, or links it elsewhere.
 func (s *storage) backing(p stateward.AbsPath, t *trail) stateward.TierResult {
-	for q := range p.Ancestors() {
-		if q == stateward.Root {
+	if p.IsZero() {
+		return s.onRootUnlessZero(p)
+	}
+	if r, _, found := s.backingAt(p, p, t); found {
+		return r
+	}
+	// Most paths have many siblings, and come after one another.
+	parent := p.Parent()
+	if s.siblings.known && s.siblings.parent == parent {
+		return s.siblings.result
+	}
+	r, alike := s.onRoot, true
+	for q := range parent.Ancestors() {
+		if one, same, found := s.backingAt(q, p, t); found {
+			r, alike = one, same
 			break
 		}
-		r, found := s.ofPersistence(s.persisted[q], q == p)
-		by := r.By
-		also := func(other stateward.TierResult, otherBy string) {
-			switch {
-			case !found:
-				r, by, found = other, otherBy, true
-			case other.State != r.State:
-				r = stateward.TierResult{State: stateward.SurvivalUnknown, By: fmt.Sprintf("%s and %s hide one another", by, otherBy)}
-			}
-		}
-		if mounts := s.mounts[q]; len(mounts) > 0 {
-			also(s.ofMounts(p, mounts, t), mounts[0].by)
-		}
-		if l, ok := s.links[q]; ok {
-			also(s.ofLink(p, l, t), l.by)
-		}
-		if found {
-			return r
+	}
+	if alike && s.complete {
+		s.siblings.known, s.siblings.parent, s.siblings.result = true, parent, r
+	}
+	return r
+}
+
+// backingAt answers for p where something holds it at q, which is p or above it. alike tells that the answer is the same
+// for all that lies below q.
+func (s *storage) backingAt(q, p stateward.AbsPath, t *trail) (r stateward.TierResult, alike, found bool) {
+	if q == stateward.Root {
+		return r, false, false
+	}
+	r, found = s.ofPersistence(s.persisted[q], q == p)
+	alike = true
+	by := r.By
+	also := func(other stateward.TierResult, otherBy string) {
+		alike = false
+		switch {
+		case !found:
+			r, by, found = other, otherBy, true
+		case other.State != r.State:
+			r = stateward.TierResult{State: stateward.SurvivalUnknown, By: fmt.Sprintf("%s and %s hide one another", by, otherBy)}
 		}
 	}
-	return s.onRootUnlessZero(p)
+	if mounts := s.mounts[q]; len(mounts) > 0 {
+		also(s.ofMounts(p, mounts, t), mounts[0].by)
+	}
+	if l, ok := s.links[q]; ok {
+		also(s.ofLink(p, l, t), l.by)
+	}
+	return r, alike, found
 }

@@ -74,7 +74,11 @@ func stateRows(s *storage) []stateRow {
 	room := 0
 	for i := range services {
 		paths, _ := services[i].StatePaths()
-		room += len(paths)
+		for j := range paths {
+			if j == 0 || paths[j].Path != paths[j-1].Path {
+				room++
+			}
+		}
 	}
 	rows := make([]stateRow, 0, room)
 	begin := 0 // of the rows of one name
