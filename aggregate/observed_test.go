@@ -369,8 +369,22 @@ func TestOwnListingIsQuiet(t *testing.T) {
 		for i := range h.Persistence.Or(nil) {
 			h.Persistence.Or(nil)[i].Files = known([]stateward.Entry{}) // a path that is a directory and a file can be in no root
 		}
+		// What a service that is switched off keeps is left over, and rightly said to be.
+		on := *h
+		on.Services = stateward.MapValue(h.Services, func(ss []stateward.Service) ([]stateward.Service, error) {
+			return slices.DeleteFunc(slices.Clone(ss), func(s stateward.Service) bool {
+				enabled, known := s.Enable.Get()
+				return known && !enabled || s.Enable.IsAbsent()
+			}), nil
+		})
 		var texts []string
-		for _, p := range sources(h) {
+		places := sources(&on)
+		for _, row := range aggregate.Survival(h) {
+			if strings.HasPrefix(row.Path, "/var/lib/private/") {
+				places = append(places, row.Path) // where a dynamic user's state really is
+			}
+		}
+		for _, p := range places {
 			if p != "/" {
 				texts = append(texts, strings.TrimPrefix(p, "/")+" 1")
 			}

@@ -502,27 +502,32 @@ var alwaysThere = []string{
 	"/home", "/nix", "/root", "/tmp", "/usr", "/usr/bin", "/var", "/var/lib", "/var/log", "/var/tmp",
 }
 
-// relieveReaders takes the alarm from places that are only read, where somebody else is known to write: the loss
-// is said there.
+// relieveReaders takes the alarm from places that are only read, where somebody else is known to write and has the
+// same fate: the loss is said there.
 func relieveReaders(rows []stateRow) {
-	var writers map[string]string
+	type fate struct {
+		path  string
+		state stateward.TierState
+	}
+	var writers map[fate]string
 	for i := range rows {
 		r := &rows[i]
 		if r.unread || r.state.Problem != nil || !r.readOnly() || r.reboot.State != stateward.SurvivalNo && r.reboot.State != stateward.SurvivalUnknown {
 			continue
 		}
 		if writers == nil {
-			writers = map[string]string{}
+			writers = map[fate]string{}
 			for j := range rows {
 				// A rule writes nothing: it makes the place.
 				w := &rows[j]
 				if !w.unread && w.state.Problem == nil && !w.readOnly() && !w.all(func(sp *stateward.StatePath) bool { return sp.Source == stateward.SourceTmpfiles }) {
-					writers[w.path] = firstText(writers[w.path], w.service.Name)
+					at := fate{w.path, w.reboot.State}
+					writers[at] = firstText(writers[at], w.service.Name)
 				}
 			}
 		}
 		for q := range stateward.MustPath(r.path).Ancestors() {
-			if by, ok := writers[q.String()]; ok {
+			if by, ok := writers[fate{q.String(), r.reboot.State}]; ok {
 				r.reboot = stateward.TierResult{State: stateward.SurvivalNotNeeded, By: "mounted read-only: it is " + by + " that writes there"}
 				break
 			}

@@ -161,6 +161,11 @@ func (l *leftovers) claimAll() {
 	}
 	for _, at := range l.places {
 		l.way(at)
+		// systemd makes the parent of all dynamic users' state, be it empty.
+		for _, private := range []stateward.AbsPath{at.Mount(varLibPrivate), varLibPrivate} {
+			l.way(private)
+			l.ways[private] = true
+		}
 	}
 	for _, s := range h.Services.Or(nil) {
 		if on, known := s.Enable.Get(); known && !on {
