@@ -276,6 +276,8 @@ func neverLeft(name string) bool {
 	switch name {
 	case "lost+found", ".zfs", ".snapshots", ".snapshot":
 		return true
+	case ".stateward-copied": // the journal of the copies that a plan asks for
+		return true
 	}
 	return name == ".Trash" || strings.HasPrefix(name, ".Trash-")
 }

@@ -52,6 +52,9 @@ Mend the option so that it evaluates. ` + "`stateward eval`" + ` shows everythin
 			}
 			d.Message += "; needed by " + f.readersOf(us)
 			d.Hint = "make it evaluate: until then these checks cannot speak of it"
+			if first.Kind == stateward.UnknownType || first.Kind == stateward.UnknownForm {
+				d.Hint = "write it in a form that is understood, or leave it out: until then these checks cannot speak of it"
+			}
 			out = append(out, d)
 		}
 		return out
