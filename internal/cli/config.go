@@ -64,7 +64,7 @@ var configKeys = map[string][]string{
 	"":            {"check", "acknowledge", "state"},
 	"check":       {"threshold", "include", "exclude"},
 	"acknowledge": {"code", "host", "service", "subject", "path", "reason", "until"},
-	"state":       {"service", "enable", "paths", "option", "below", "file", "user", "group", "mode", "perhaps", "source", "note"},
+	"state":       {"service", "enable", "unless", "paths", "option", "below", "file", "user", "group", "mode", "perhaps", "source", "note"},
 }
 
 // ConfigError is a fault in a configuration file, and where it stands.

@@ -2,12 +2,15 @@ package cli
 
 import (
 	"errors"
+	"reflect"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/stretchr/testify/require"
 
 	"github.com/stateward/stateward"
+	"github.com/stateward/stateward/nixbridge/dialect/table"
 )
 
 func TestParseConfiguration(t *testing.T) {
@@ -105,4 +108,14 @@ func FuzzConfiguration(f *testing.F) {
 			}
 		}
 	})
+}
+
+// A key that a row has and that is not known here would be refused.
+func TestEveryKeyOfARowIsKnown(t *testing.T) {
+	var want []string
+	for f := range reflect.TypeFor[table.Row]().Fields() {
+		name, _, _ := strings.Cut(f.Tag.Get("toml"), ",")
+		want = append(want, name)
+	}
+	require.ElementsMatch(t, want, configKeys["state"])
 }
