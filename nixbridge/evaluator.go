@@ -277,22 +277,21 @@ func (s *session) evaluateOnce(ctx context.Context, h hostPlace) *HostEvaluation
 	if s.key == "" {
 		return s.evaluateHost(ctx, h)
 	}
-	var mine *HostEvaluation
+	mine := false
 	v, _, _ := s.flights.Do(s.entryKey("host", h.path), func() (any, error) {
-		mine = s.evaluateHost(ctx, h)
+		mine = true
+		he := s.evaluateHost(ctx, h)
 		if ctx.Err() == nil {
-			s.keepHost(h, mine)
+			s.keepHost(h, he)
 		}
-		return mine, nil
+		return he, nil
 	})
 	he := v.(*HostEvaluation)
-	if mine != nil {
-		return mine
-	}
-	if he.Err != nil {
+	if !mine && he.Err != nil {
 		// What the other met may have been of its own: a time-out, an interrupt.
 		return s.evaluateHost(ctx, h)
 	}
+	// Each gets one of its own: the next may still be reading it.
 	c := *he
 	c.Source = s.src.Host(h.name)
 	return &c
