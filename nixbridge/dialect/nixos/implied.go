@@ -202,11 +202,14 @@ func inVar(p stateward.AbsPath) bool {
 
 // ofHost tells whether a place is the system's own: what is kept there is looked at apart from services.
 func ofHost(p stateward.AbsPath) bool {
-	return p == varLibPrivate || p == varLibMisc || varLibSystemd.Contains(p) || varLibNixos.Contains(p)
+	return p == varLibPrivate || p == varLibMisc || p == fortiSSLVPN || varLibSystemd.Contains(p) || varLibNixos.Contains(p)
 }
 
 var (
-	varLibMisc    = stateward.MustPath("/var/lib/misc")
+	varLibMisc = stateward.MustPath("/var/lib/misc")
+	// Every host with NetworkManager has it. The plugin writes into it, before each connection, what it then gives to its
+	// program, and nothing else.
+	fortiSSLVPN   = stateward.MustPath("/var/lib/NetworkManager-fortisslvpn")
 	varLibPrivate = stateward.MustPath("/var/lib/private")
 	varLibSystemd = stateward.MustPath("/var/lib/systemd")
 	varLibNixos   = stateward.MustPath("/var/lib/nixos")

@@ -123,7 +123,7 @@ func TestImpliedState(t *testing.T) {
 		"N9 where nothing lasts": {
 			config: `{ systemd.tmpfiles.rules = [ "d /run/a" "d /tmp/a" "d /var/tmp/a" "d /var/cache/a" "d /var/log/a" "d /var/lib" "d /srv" "d /var/db" "d /nix/var/x" "d /lib64" "d /" "d /var/empty" "d /var/lib/private"
 				"d /var/lib/systemd/coredump" "d /var/lib/nixos" "d /mnt/disk" "d /dev/x" "d /usr/local/bin" "d /var/lock/x" "d /etc"
-				"d /etc/swanctl/x509 - root" "d /etc/ipsec.d" "d /var/lib/misc" "d /root/.cache" "d /root" ]; }`,
+				"d /etc/swanctl/x509 - root" "d /etc/ipsec.d" "d /var/lib/misc" "d /var/lib/NetworkManager-fortisslvpn" "d /root/.cache" "d /root" ]; }`,
 		},
 		"where the hierarchy says nothing, or a person does": {
 			config: `{ systemd.tmpfiles.rules = [ "d /root/.config" "d /data" "d /mnt/disk/app" "C /var/lib/seed - - - - /nix/store/x" "f /var/lib/mark" ]; }`,
