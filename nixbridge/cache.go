@@ -3,6 +3,7 @@ package nixbridge
 import (
 	"bytes"
 	"cmp"
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -210,8 +211,9 @@ func CacheDir() string {
 }
 
 // keep writes an entry, and tells where that fails: an evaluation that cannot be kept is as good.
-func (s *session) keep(key string, h cacheHeader, body []byte) {
-	if key == "" {
+func (s *session) keep(ctx context.Context, key string, h cacheHeader, body []byte) {
+	if !s.unchanged(ctx) {
+		s.progress(Event{Kind: EventUncached, Host: h.Host, Reason: "the flake changed meanwhile"})
 		return
 	}
 	h.Source, h.Nix = s.src.Arg, s.version
@@ -247,7 +249,7 @@ type cachedPlace struct {
 	Path []string `json:"path"`
 }
 
-func (s *session) keepHosts(hosts []hostPlace) {
+func (s *session) keepHosts(ctx context.Context, hosts []hostPlace) {
 	if s.key == "" {
 		return
 	}
@@ -257,7 +259,7 @@ func (s *session) keepHosts(hosts []hostPlace) {
 	}
 	body, err := json.Marshal(list)
 	if err == nil {
-		s.keep(s.entryKey("hosts", s.src.Attr), cacheHeader{}, body)
+		s.keep(ctx, s.entryKey("hosts", s.src.Attr), cacheHeader{}, body)
 	}
 }
 
@@ -279,7 +281,7 @@ func (s *session) cachedHost(h hostPlace) (*HostEvaluation, bool) {
 	return he, true
 }
 
-func (s *session) keepHost(h hostPlace, he *HostEvaluation) {
+func (s *session) keepHost(ctx context.Context, h hostPlace, he *HostEvaluation) {
 	if s.key == "" {
 		return
 	}
@@ -294,6 +296,6 @@ func (s *session) keepHost(h hostPlace, he *HostEvaluation) {
 	var b bytes.Buffer
 	ev := &Evaluation{Nix: s.version, Source: s.src.Arg, Hosts: []*HostEvaluation{he}}
 	if ev.Write(&b) == nil {
-		s.keep(s.entryKey("host", h.path), cacheHeader{Host: h.name}, b.Bytes())
+		s.keep(ctx, s.entryKey("host", h.path), cacheHeader{Host: h.name}, b.Bytes())
 	}
 }

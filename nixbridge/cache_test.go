@@ -168,6 +168,45 @@ func TestWhatIsNeverKept(t *testing.T) {
 	})
 }
 
+// An evaluation that may be of what the flake was before, or of what it became, is of neither.
+func TestFlakeThatChangesMeanwhileIsNotKept(t *testing.T) {
+	eachNix(t, func(t *testing.T, e *nixbridge.Evaluator) {
+		c := newCounting(t, e)
+		dir := gitFlake(t)
+		progress := e.Progress
+		e.Progress = func(ev nixbridge.Event) {
+			if ev.Kind == nixbridge.EventStart && ev.Host == "a" {
+				require.NoError(t, os.WriteFile(filepath.Join(dir, "a.txt"), []byte("edited"), 0o600))
+			}
+			progress(ev)
+		}
+		c.Workers = 1
+		_, err := c.Evaluate(t.Context(), source(t, dir))
+		require.NoError(t, err)
+		require.Contains(t, c.said(), "a is not kept for the next time: the flake changed meanwhile")
+		e.Progress = progress
+		git(t, dir, "checkout", "-q", "a.txt")
+		c.evals(t)
+		ev, err := c.Evaluate(t.Context(), source(t, dir))
+		require.NoError(t, err)
+		require.NotZero(t, c.evals(t))
+		require.NotContains(t, saved(t, ev), "edited")
+	})
+}
+
+func TestFlakeWithSubmodulesIsNotKept(t *testing.T) {
+	eachNix(t, func(t *testing.T, e *nixbridge.Evaluator) {
+		c := newCounting(t, e)
+		dir := gitFlake(t)
+		require.NoError(t, os.WriteFile(filepath.Join(dir, "flake.nix"), []byte(`{ # with inputs.self.submodules = true
+  outputs = { self }: { nixosConfigurations.a.config.test.a.text = "x"; }; }`), 0o600))
+		git(t, dir, "update-index", "--add", "--cacheinfo", "160000,1234567890123456789012345678901234567890,sub")
+		_, err := c.Evaluate(t.Context(), source(t, dir))
+		require.NoError(t, err)
+		require.Equal(t, []string{"not kept for the next time: the flake asks for its submodules, whose files are not hashed"}, c.said())
+	})
+}
+
 // A path: flake is told when its newest file was changed.
 func TestPathFlakeIsKnownByItsTimesToo(t *testing.T) {
 	eachNix(t, func(t *testing.T, e *nixbridge.Evaluator) {

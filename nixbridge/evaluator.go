@@ -214,7 +214,7 @@ func (e *Evaluator) Evaluate(ctx context.Context, src Source) (*Evaluation, erro
 	hosts, cached := s.cachedHosts()
 	if !cached {
 		if hosts, err = s.list(ctx); err == nil {
-			s.keepHosts(hosts)
+			s.keepHosts(ctx, hosts)
 		}
 	}
 	if err == nil {
@@ -282,7 +282,7 @@ func (s *session) evaluateOnce(ctx context.Context, h hostPlace) *HostEvaluation
 		mine = true
 		he := s.evaluateHost(ctx, h)
 		if ctx.Err() == nil {
-			s.keepHost(h, he)
+			s.keepHost(ctx, h, he)
 		}
 		return he, nil
 	})

@@ -104,7 +104,7 @@ func (s *session) gitTree(ctx context.Context) (sum [sha256.Size]byte, version s
 		*out = r.Stdout
 		return err
 	}
-	g.Go(func() error { return git(&files, "ls-files", "-z") })
+	g.Go(func() error { return git(&files, "ls-files", "--stage", "-z") })
 	g.Go(func() error { return git(&status, "status", "--porcelain", "-z", "--untracked-files=no") })
 	g.Go(func() error {
 		err := git(&head, "rev-parse", "--verify", "--quiet", "--end-of-options", "HEAD")
@@ -117,7 +117,11 @@ func (s *session) gitTree(ctx context.Context) (sum [sha256.Size]byte, version s
 		return sum, "", fmt.Errorf("git cannot tell what the flake consists of: %w", err)
 	}
 	known := map[string]bool{}
-	for name := range bytes.SplitSeq(files, []byte{0}) {
+	for line := range bytes.SplitSeq(files, []byte{0}) {
+		about, name, _ := bytes.Cut(line, []byte{'\t'})
+		if bytes.HasPrefix(about, []byte("160000 ")) && s.wantsSubmodules() {
+			return sum, "", errors.New("the flake asks for its submodules, whose files are not hashed")
+		}
 		for n := string(name); n != "" && n != "." && !known[n]; n = path.Dir(n) {
 			known[n] = true
 		}
@@ -193,4 +197,16 @@ func programStamp(file string) string {
 		return ""
 	}
 	return fmt.Sprintf("%d %d %s", info.Size(), info.ModTime().UnixNano(), inode(info))
+}
+
+// wantsSubmodules tells whether the flake may have nix copy its submodules too (`inputs.self.submodules`).
+func (s *session) wantsSubmodules() bool {
+	text, err := os.ReadFile(filepath.Join(s.root, "flake.nix"))
+	return err != nil || bytes.Contains(text, []byte("submodules"))
+}
+
+// unchanged tells whether the source is still what it was when the evaluation began: nix may have read either of two.
+func (s *session) unchanged(ctx context.Context) bool {
+	key, _ := s.fingerprint(ctx)
+	return key == s.key
 }
