@@ -107,8 +107,9 @@ type ListingEntry struct {
 	// Target is where a symbolic link leads, as it is written there.
 	Target      string `json:"target,omitempty"`
 	TargetBytes []byte `json:"targetBytes,omitempty"`
-	// Files and Bytes sum up what lies below a directory: all that is no directory, and its length. A
-	// file with several names counts once. What lies on another file system is not counted.
+	// Files and Bytes sum up what lies below a directory: all that is no directory, and its length. Of a file
+	// with several names each counts in Files, and its length once in the tree, where it is met first. What
+	// lies on another file system is not counted.
 	Files int64 `json:"files,omitempty"`
 	Bytes int64 `json:"bytes,omitempty"`
 	// Partial tells that something below could not be counted.

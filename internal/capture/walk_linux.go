@@ -32,7 +32,7 @@ type walk struct {
 	root     string
 	// skip are paths that are not looked into.
 	skip []string
-	// linked are the files with several names that were counted already.
+	// linked are the files with several names whose bytes were counted already.
 	linked map[fileID]bool
 	// major and minor are the device of the root.
 	major, minor uint32
@@ -194,19 +194,21 @@ func (w *walk) absolute(rel string) string {
 	return w.root + "/" + rel
 }
 
-// count counts one thing that is no directory; a file with several names counts where it is met first.
+// count counts one thing that is no directory. Each name of a file counts, or a directory whose files are linked elsewhere
+// too would look empty; its bytes count where it is met first.
 func (w *walk) count(st *unix.Statx_t) sum {
+	s := sum{files: 1}
+	if st.Mode&unix.S_IFMT != unix.S_IFREG {
+		return s
+	}
 	if st.Nlink > 1 {
 		id := fileID{st.Dev_major, st.Dev_minor, st.Ino}
 		if w.linked[id] {
-			return sum{}
+			return s
 		}
 		w.linked[id] = true
 	}
-	s := sum{files: 1}
-	if st.Mode&unix.S_IFMT == unix.S_IFREG {
-		s.bytes = int64(st.Size)
-	}
+	s.bytes = int64(st.Size)
 	return s
 }
 
