@@ -84,7 +84,7 @@ ROOT of its own. docs/capture.md describes the format.
 			if output == "" || output == "-" {
 				_, err = env.Stdout.Write(b.Bytes())
 			} else {
-				err = writeFile(output, b.Bytes())
+				err = writeFile(output, b.Bytes(), 0o600) // as private as the homes that it names files of
 			}
 			if err != nil {
 				return withStatus(StatusStep, fmt.Errorf("cannot write the listing: %w", err))

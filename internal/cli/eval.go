@@ -36,7 +36,7 @@ Only what a dialect names is in it; of secrets at most the paths of their files.
 			if output == "" || output == "-" {
 				_, err = env.Stdout.Write(b.Bytes())
 			} else {
-				err = writeFile(output, b.Bytes())
+				err = writeFile(output, b.Bytes(), 0o644)
 			}
 			if err != nil {
 				return withStatus(StatusStep, fmt.Errorf("cannot write the evaluation: %w", err))
@@ -60,9 +60,9 @@ Only what a dialect names is in it; of secrets at most the paths of their files.
 	return cmd
 }
 
-// writeFile replaces a file as a whole or not at all: written beside, synced, renamed.
+// writeFile replaces a file as a whole or not at all: written beside, synced, renamed. It has the mode then.
 // What is there and no regular file (a device, a pipe) is written to as it is.
-func writeFile(name string, data []byte) (err error) {
+func writeFile(name string, data []byte, mode os.FileMode) (err error) {
 	if info, err := os.Stat(name); err == nil && !info.Mode().IsRegular() {
 		return os.WriteFile(name, data, 0)
 	}
@@ -83,7 +83,7 @@ func writeFile(name string, data []byte) (err error) {
 	if _, err = tmp.Write(data); err != nil {
 		return err
 	}
-	if err = tmp.Chmod(0o644); err != nil {
+	if err = tmp.Chmod(mode); err != nil {
 		return err
 	}
 	if err = tmp.Sync(); err != nil {

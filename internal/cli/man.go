@@ -43,7 +43,7 @@ hang on this version of stateward only: there is no date in them.
 			pages := manPages(cmd.Root())
 			for _, name := range slices.Sorted(maps.Keys(pages)) {
 				file := filepath.Join(dir, name)
-				if err := writeFile(file, []byte(pages[name])); err != nil {
+				if err := writeFile(file, []byte(pages[name]), 0o644); err != nil {
 					return withStatus(StatusStep, fmt.Errorf("cannot write the manual page: %w", err))
 				}
 				fmt.Fprintf(env.Stdout, "wrote %s\n", inLine(file))
