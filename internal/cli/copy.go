@@ -78,8 +78,8 @@ func copyShell(h HostPersistence) (string, error) {
 	b.WriteString(shell.Comment(
 		fmt.Sprintf("Written by `stateward plan persistence -o shell` for %s. Run it as root on that host, before you switch to the", h.Name),
 		"new list: what is mounted then hides what lies there now. It copies beside, renames, and writes down what it has",
-		"copied; it stops at the first error, overwrites nothing, and a second run does nothing twice. The units that it stops",
-		"stay stopped until you switch."))
+		"copied; it stops at the first error, overwrites nothing, and a second run does nothing twice, and fails where something",
+		"has changed since. The units that it stops stay stopped until you switch."))
 	words := func(words ...string) error {
 		line, err := shell.Command(words...)
 		b.WriteString(line)

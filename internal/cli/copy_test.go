@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/stretchr/testify/require"
@@ -31,8 +32,15 @@ func newSite(t *testing.T) *site {
 	for _, d := range []string{"live", "root", "bin"} {
 		require.NoError(t, os.MkdirAll(filepath.Join(dir, d), 0o755))
 	}
-	// What a unit does is written down. All are active.
-	s.write("bin/systemctl", "#!/bin/sh\necho \"$@\" >> \"$(dirname \"$0\")/calls\"\n")
+	// What a unit does is written down. All are active until they are stopped.
+	s.write("bin/systemctl", `#!/bin/sh
+cd "$(dirname "$0")"
+echo "$@" >> calls
+case $1 in
+  stop) touch "stopped$3" ;;
+  is-active) if [ -e "stopped$3" ] && ! [ -e restarts ]; then echo inactive; exit 3; fi; echo active ;;
+esac
+`)
 	require.NoError(t, os.Chmod(filepath.Join(dir, "bin/systemctl"), 0o755))
 	return s
 }
@@ -117,13 +125,14 @@ func TestP8CopyScript(t *testing.T) {
 	require.Empty(t, cmp.Diff(want, s.tree("live")), "nothing is taken away")
 	calls, err := os.ReadFile(filepath.Join(s.dir, "bin/calls"))
 	require.NoError(t, err)
-	require.Equal(t, strings.Repeat("is-active --quiet -- a-\\x2d.service\nstop -- a-\\x2d.service\n", 2), string(calls), "not for what is not there")
+	active := "is-active -- a-\\x2d.service\n"
+	require.Equal(t, active+"stop -- a-\\x2d.service\n"+strings.Repeat(active, 3), string(calls), "not for what is not there, and again after the copy")
 
 	t.Run("nothing is done the second time", func(t *testing.T) {
 		require.NoError(t, os.Remove(filepath.Join(s.dir, "bin/calls")))
-		s.write("live/etc/key", "changed")
 		text, ok := s.run()
 		require.True(t, ok, text)
+		require.Contains(t, text, "copied before:")
 		require.Empty(t, cmp.Diff(want, s.tree("root")))
 		require.NoFileExists(t, filepath.Join(s.dir, "bin/calls"))
 		require.NotContains(t, text, "copying:")
@@ -206,7 +215,7 @@ func TestP8CopyScriptGoesOn(t *testing.T) {
 		return s.tree("root")
 	}
 	journal := func(s *site) { // as the script writes it
-		r, err := runner.Run(context.Background(), runner.Cmd{Path: "bash", Args: []string{"-c", `printf '%q\n' "$1"`, "-", s.plan.Copy[0].To}, Env: []string{"PATH=" + os.Getenv("PATH"), "LC_ALL=C.UTF-8"}})
+		r, err := runner.Run(context.Background(), runner.Cmd{Path: "bash", Args: []string{"-c", `printf '%s %q\n' "$(date +%s.%N)" "$1"`, "-", s.plan.Copy[0].To}, Env: []string{"PATH=" + os.Getenv("PATH"), "LC_ALL=C.UTF-8"}})
 		require.NoError(t, err)
 		s.write("root/.stateward-copied", string(r.Stdout))
 	}
@@ -227,6 +236,153 @@ func TestP8CopyScriptGoesOn(t *testing.T) {
 		},
 	} {
 		require.Empty(t, cmp.Diff(want, end(arrange)), name)
+	}
+}
+
+// What was copied and is not like it any more is neither taken for copied nor copied over.
+func TestP8CopyScriptTwice(t *testing.T) {
+	for _, tc := range []struct {
+		name, want string // want is what it says where it fails
+		arrange    func(*site)
+	}{
+		{"unchanged", "", func(*site) {}},
+		{"read", "", func(s *site) {
+			_, err := os.ReadFile(filepath.Join(s.dir, "live/x/f"))
+			require.NoError(s.t, err)
+		}},
+		{"written in the root only", "", func(s *site) { s.write("root/x/f", "newer") }},
+		{"gone, as after a wipe", "", func(s *site) { require.NoError(s.t, os.RemoveAll(filepath.Join(s.dir, "live/x"))) }},
+		{"linked into the root and written", "", func(s *site) {
+			require.NoError(s.t, os.RemoveAll(filepath.Join(s.dir, "live/x")))
+			require.NoError(s.t, os.Symlink(filepath.Join(s.dir, "root/x"), filepath.Join(s.dir, "live/x")))
+			s.write("live/x/f", "newer")
+		}},
+		{"written where it is kept", "", func(s *site) { s.write("live/x/keep/new", "newer") }},
+		{"changed", "live/x/f has changed since", func(s *site) { s.write("live/x/f", "newer") }},
+		{"added below", "live/x/sub has changed since", func(s *site) { s.write("live/x/sub/g", "new") }},
+		{"removed", "live/x has changed since", func(s *site) { require.NoError(s.t, os.Remove(filepath.Join(s.dir, "live/x/f"))) }},
+		{"closed", "live/x/f has changed since", func(s *site) { require.NoError(s.t, os.Chmod(filepath.Join(s.dir, "live/x/f"), 0o600)) }},
+		{"a changed file", "live/file has changed since", func(s *site) { s.write("live/file", "newer") }},
+		{"the copy is gone", "root/x was copied on ", func(s *site) { require.NoError(s.t, os.RemoveAll(filepath.Join(s.dir, "root/x"))) }},
+		{"the copy is gone, and what was copied", "gone or empty now", func(s *site) {
+			require.NoError(s.t, os.RemoveAll(filepath.Join(s.dir, "root/x")))
+			require.NoError(s.t, os.RemoveAll(filepath.Join(s.dir, "live/x")))
+		}},
+		{"the copy is empty", "gone or empty now", func(s *site) {
+			require.NoError(s.t, os.RemoveAll(filepath.Join(s.dir, "root/x")))
+			require.NoError(s.t, os.Mkdir(filepath.Join(s.dir, "root/x"), 0o755))
+		}},
+		{"the copied file is empty", "take line 2 out of ", func(s *site) { s.write("root/file", "") }},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			s := newSite(t)
+			s.write("live/x/f", "old")
+			s.write("live/x/sub/e", "old")
+			s.write("live/x/keep/new", "old")
+			s.write("root/x/keep/new", "old")
+			s.write("live/file", "old")
+			require.NoError(t, os.Mkdir(filepath.Join(s.dir, "live/nothing"), 0o755))
+			s.add("directory", "x", "x/keep")
+			s.add("file", "file")
+			s.add("directory", "nothing")
+			text, ok := s.run()
+			require.True(t, ok, text)
+			tc.arrange(s)
+			want := s.tree("root")
+			text, ok = s.run()
+			require.Equal(t, tc.want == "", ok, text)
+			require.Contains(t, text, tc.want)
+			require.NotContains(t, text, "copying:")
+			require.Empty(t, cmp.Diff(want, s.tree("root")))
+		})
+	}
+	t.Run("done as it says, it copies again", func(t *testing.T) {
+		s := newSite(t)
+		s.write("live/x /f", "old")
+		s.add("directory", "x ")
+		text, ok := s.run()
+		require.True(t, ok, text)
+		s.write("live/x /f", "newer")
+		require.NoError(t, os.RemoveAll(filepath.Join(s.dir, "root/x ")))
+		require.NoError(t, os.Remove(filepath.Join(s.dir, "root/.stateward-copied")))
+		text, ok = s.run()
+		require.True(t, ok, text)
+		require.Empty(t, cmp.Diff(s.tree("live"), s.tree("root")))
+	})
+	t.Run("changed since a run was interrupted", func(t *testing.T) {
+		s := newSite(t)
+		s.write("live/x/f", "old")
+		s.write("root/x.stateward-ready/f", "old")
+		s.add("directory", "x")
+		time.Sleep(20 * time.Millisecond) // a kernel's clock of files ticks 100 times a second
+		s.write("live/x/f", "newer")
+		text, ok := s.run()
+		require.False(t, ok, text)
+		require.Contains(t, text, "live/x/f has changed since")
+	})
+}
+
+func TestP8CopyScriptOfAStartedUnit(t *testing.T) {
+	s := newSite(t)
+	s.write("live/x/f", "1")
+	s.write("bin/restarts", "")
+	s.add("directory", "x")
+	text, ok := s.run()
+	require.False(t, ok, text)
+	require.Contains(t, text, "was started while")
+	require.NoDirExists(t, filepath.Join(s.dir, "root/x"))
+	require.NoFileExists(t, filepath.Join(s.dir, "root/.stateward-copied"))
+	require.NoError(t, os.Remove(filepath.Join(s.dir, "bin/restarts")))
+	text, ok = s.run()
+	require.True(t, ok, text)
+	require.Empty(t, cmp.Diff(s.tree("live"), s.tree("root")))
+}
+
+// A directory with a device of its own is a file system that is mounted there, or a Btrfs subvolume: a tmpfs that the
+// table of mounts does not name stands for the latter.
+func TestP8CopyScriptOtherDevices(t *testing.T) {
+	inNamespace := func(s *site, script string) (string, bool) {
+		r, err := runner.Run(context.Background(), runner.Cmd{Path: "unshare", Args: []string{"-rm", "bash", "-euc", script}, Dir: s.dir, Env: []string{
+			"PATH=" + filepath.Join(s.dir, "bin") + ":" + os.Getenv("PATH"), "LC_ALL=C.UTF-8"}})
+		return string(r.Stdout) + string(r.Stderr), err == nil
+	}
+	const mount = "mount -t tmpfs -o mode=755 none 'live/x/in ner'; mkdir -p 'live/x/in ner/most'; echo 2 > 'live/x/in ner/g';" +
+		"mount -t tmpfs -o mode=755 none 'live/x/in ner/most'; echo 3 > 'live/x/in ner/most/h'; mount -t tmpfs -o mode=755 none live/x/keep; echo 4 > live/x/keep/k;"
+	for _, tc := range []struct {
+		name, script string
+		want         string // what it says where it fails
+		root         []string
+	}{
+		{"mounts", "bash script", "live/x/in ner is mounted below ", nil},
+		{"mounts that are left out", "STATEWARD_LEAVE_MOUNTS=1 bash script", "", []string{`drwxr-xr-x "x"`, `-rw-r--r-- "x/f" 1`, `drwxr-xr-x "x/in ner"`, `drwxr-xr-x "x/keep"`, `-rw-r--r-- "x/keep/k" kept`}},
+		{"subvolumes", ": > none; STATEWARD_MOUNTINFO=none bash script", "", []string{`drwxr-xr-x "x"`, `-rw-r--r-- "x/f" 1`, `drwxr-xr-x "x/in ner"`,
+			"-rw-r--r-- \"x/in ner/g\" 2\n", `drwxr-xr-x "x/in ner/most"`, "-rw-r--r-- \"x/in ner/most/h\" 3\n", `drwxr-xr-x "x/keep"`, `-rw-r--r-- "x/keep/k" kept`}},
+		{"a mount in a subvolume", `grep most /proc/self/mountinfo > some; STATEWARD_MOUNTINFO=some bash script`, "live/x/in ner/most is mounted below ", nil},
+		{"a second run", ": > none; export STATEWARD_MOUNTINFO=none; bash script >/dev/null; bash script; echo 5 > 'live/x/in ner/most/h'; bash script", "live/x/in ner/most/h has changed since", nil},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			s := newSite(t)
+			s.write("live/x/f", "1")
+			for _, d := range []string{"live/x/in ner", "live/x/keep"} {
+				require.NoError(t, os.Mkdir(filepath.Join(s.dir, d), 0o755))
+			}
+			s.write("root/x/keep/k", "kept")
+			s.add("directory", "x", "x/keep")
+			script, err := copyShell(s.plan)
+			require.NoError(t, err)
+			s.write("script", script)
+			if text, ok := inNamespace(s, mount); !ok {
+				t.Logf("nothing can be mounted here, so this is not tried: %s", text)
+				return
+			}
+			text, ok := inNamespace(s, mount+tc.script)
+			require.Equal(t, tc.want == "", ok, text)
+			require.Contains(t, text, tc.want)
+			if tc.root != nil {
+				require.Empty(t, cmp.Diff(tc.root, s.tree("root")), text)
+			}
+			require.Equal(t, strings.Contains(tc.name, "left out"), strings.Contains(text, "\nleft out:"), text)
+		})
 	}
 }
 
