@@ -96,6 +96,12 @@ type sight struct {
 	// closed is the directory that could not be looked into, and why it is closed.
 	closed   stateward.Closed
 	closedAt stateward.AbsPath
+	// levels is how many levels of the tree have to be listed to see it, where closed is ClosedDepth.
+	levels int
+	// hollow tells that nothing but empty directories lies in the directory that closed it.
+	hollow bool
+	// summed tells that something lies below the directory that closed it, which is too deep to be listed.
+	summed bool
 }
 
 func (s sight) missing() bool { return s.entry == nil && s.doubt == "" }
@@ -103,7 +109,7 @@ func (s sight) missing() bool { return s.entry == nil && s.doubt == "" }
 // data tells whether there is anything but empty directories.
 func (s sight) data() (some, known bool) {
 	if s.entry == nil {
-		return false, s.doubt == ""
+		return false, s.doubt == "" || s.hollow
 	}
 	return s.entry.Data()
 }
@@ -157,6 +163,12 @@ func (t *tree) look(p stateward.AbsPath) (s sight, to stateward.AbsPath) {
 		case e.Kind == stateward.ListedDirectory && e.Closed != stateward.Open:
 			s := sight{at: p, closed: e.Closed, closedAt: here}
 			s.doubt, s.advice = whyClosed(here, e, t)
+			if e.Closed == stateward.ClosedDepth {
+				s.levels = strings.Count(rel, "/") + 1
+				s.advice = depthAdvice(s.levels)
+			}
+			some, known := e.Data()
+			s.hollow, s.summed = known && !some, some && e.Closed == stateward.ClosedDepth
 			return s, to
 		}
 		first, more, _ := strings.Cut(rest, "/")
@@ -208,6 +220,18 @@ func whyClosed(at stateward.AbsPath, e *stateward.ListingEntry, t *tree) (doubt,
 		return fmt.Sprintf("the capture does not look into %s", at), ""
 	}
 }
+
+// whyUnknown says why it is not known whether an entry that was seen holds data.
+func whyUnknown(at stateward.AbsPath, e *stateward.ListingEntry) (doubt, advice string) {
+	switch e.Closed {
+	case stateward.ClosedMount, stateward.ClosedSkipped, stateward.ClosedUnread:
+		return whyClosed(at, e, &tree{})
+	default:
+		return fmt.Sprintf("some of what lies in %s could not be read", at), "capture as root"
+	}
+}
+
+func depthAdvice(levels int) string { return fmt.Sprintf("capture with --depth %d", levels) }
 
 // size reads as "3.4 GiB in 120 files".
 func size(e *stateward.ListingEntry) string {

@@ -19,7 +19,7 @@ import (
 )
 
 // listed is one listed tree. Each text is a path, and what is there: nothing or "N" for a directory with N files of 100 bytes
-// below it, "file N", "link TO", "mount", "unread", "depth", "many", "skipped"; and "by USER:GROUP:MODE" for its owner.
+// below it, "file N", "link TO", "mount", "unread", "depth", "many", "skipped", "partial"; and "by USER:GROUP:MODE" for its owner.
 // The directories above are there too.
 func listed(at string, texts ...string) stateward.ListingRoot {
 	entries := map[string]stateward.ListingEntry{}
@@ -49,6 +49,8 @@ func listed(at string, texts ...string) stateward.ListingRoot {
 				e.Kind, e.Target, e.Mode, rest = stateward.ListedSymlink, rest[1], "0777", rest[1:]
 			case "unread":
 				e.Closed, e.Error = stateward.ClosedUnread, "permission denied"
+			case "partial":
+				e.Partial = true
 			case "mount", "depth", "many", "skipped":
 				e.Closed = stateward.Closed(w)
 			case "by":
@@ -131,7 +133,38 @@ func TestHiddenData(t *testing.T) {
 		{"P8 unread", a, []stateward.ListingRoot{listed("/persist", "var unread"), live("var/lib/a 1")}, []string{
 			"warning [/var/lib/a] cannot tell whether /var/lib/a is in /persist yet: /persist/var could not be read (permission denied) | capture as root"}},
 		{"P8 too deep", a, []stateward.ListingRoot{listed("/persist", "var 9 depth"), live("var/lib/a 1")}, []string{
-			"warning [/var/lib/a] cannot tell whether /var/lib/a is in /persist yet: the capture lists no more than 5 levels of /persist | capture with a greater --depth"}},
+			"warning [/var/lib/a] cannot tell whether /var/lib/a is in /persist yet: the capture lists no more than 5 levels of /persist | capture with --depth 3"}},
+		{"P8 too deep, and nothing is said of the path either", []part{persist("/persist", "/home/u/.local/share/Steam/steamapps", "/home/u/.local/share/Steam/steamapps/x")},
+			[]stateward.ListingRoot{listed("/persist", "home/u/.local/share/Steam 9 depth"), live("home/u/.local/share/Steam 9 depth")}, []string{
+				"info [] cannot tell whether 2 persisted paths (/home/u/.local/share/Steam/steamapps, /home/u/.local/share/Steam/steamapps/x) are in /persist yet: the capture lists no more than 5 levels of /persist | capture with --depth 7"}},
+		{"P8 too deep, and nobody looked at the path", a, []stateward.ListingRoot{listed("/persist", "var 9 depth")}, []string{
+			"info [/var/lib/a] cannot tell whether /var/lib/a is in /persist yet: the capture lists no more than 5 levels of /persist | capture with --depth 3"}},
+		{"P8 too deep, and nothing lies at the path", a, []stateward.ListingRoot{listed("/persist", "var 9 depth"), live("var/lib 0")}, nil},
+		{"P8 too deep, and mounted", a, []stateward.ListingRoot{listed("/persist", "var 9 depth"), live("var/lib/a mount")}, nil},
+		{"P8 too deep, and its parent mounted from the root", []part{persist("/persist", "/var", "/var/lib/a")}, []stateward.ListingRoot{listed("/persist", "var 9 depth"), live("var mount")}, nil},
+		{"P8 too deep, and nothing lies there", a, []stateward.ListingRoot{listed("/persist", "var 0 depth"), live("var/lib/a 1")}, []string{
+			"warning [/var/lib/a] /var/lib/a is persisted and is empty in /persist: at the next switch an empty directory is mounted over what lies there (100 B in 1 file)" +
+				" | before switching: " + cp + "; then capture again"}},
+		{"P8 too deep, and some of it unread", a, []stateward.ListingRoot{listed("/persist", "var 0 depth partial"), live("var/lib/a 1")}, []string{
+			"warning [/var/lib/a] cannot tell whether /var/lib/a is in /persist yet: the capture lists no more than 5 levels of /persist | capture with --depth 3"}},
+		{"P8 nothing lies at the path, too deep", a, []stateward.ListingRoot{listed("/persist"), live("var 0 depth")}, nil},
+		{"P8 it is there and empty, and the path unread", a, []stateward.ListingRoot{listed("/persist", "var/lib/a"), live("var/lib/a unread")}, []string{
+			"warning [/var/lib/a] cannot tell whether data lies at /var/lib/a, which is empty in /persist: /var/lib/a could not be read (permission denied) | capture as root"}},
+		{"P8 it is there and empty, and the path's parent unread", []part{persist("/persist", "/srv/a", "/srv/b")}, []stateward.ListingRoot{listed("/persist", "srv/a", "srv/b"), live("srv unread")}, []string{
+			"warning [] cannot tell whether data lies at 2 persisted paths (/srv/a, /srv/b), which are empty in /persist: /srv could not be read (permission denied) | capture as root"}},
+		{"P8 it is there and empty, and some of the path unread", a, []stateward.ListingRoot{listed("/persist", "var/lib/a"), live("var/lib/a 0 partial")}, []string{
+			"warning [/var/lib/a] cannot tell whether data lies at /var/lib/a, which is empty in /persist: some of what lies in /var/lib/a could not be read | capture as root"}},
+		{"P8 it is there and empty, and its parent another file system", a, []stateward.ListingRoot{listed("/persist", "var/lib/a"), live("var mount")}, []string{
+			"warning [/var/lib/a] cannot tell whether data lies at /var/lib/a, which is empty in /persist: /var is a file system of its own, which the capture does not look into | name /var too when capturing"}},
+		{"P8 it is there and empty, and its parent mounted from the root", []part{persist("/persist", "/var/lib", "/var/lib/a")}, []stateward.ListingRoot{listed("/persist", "var/lib/a", "var/lib/b 1"), live("var/lib mount")}, nil},
+		{"P8 it is there and empty, and nobody looked at any path", []part{persist("/persist", "/srv/a", "/srv/b")}, []stateward.ListingRoot{listed("/persist", "srv/a", "srv/b")}, []string{
+			"info [] cannot tell whether data lies at 2 persisted paths (/srv/a, /srv/b), which are empty in /persist: the capture lists the persistence roots only | capture without --no-live"}},
+		{"P8 it is there and unread, and data lies at the path", a, []stateward.ListingRoot{listed("/persist", "var/lib/a unread"), live("var/lib/a 1")}, []string{
+			"warning [/var/lib/a] cannot tell whether /var/lib/a is empty in /persist: /persist/var/lib/a could not be read (permission denied) | capture as root"}},
+		{"P8 it is there and a file system, and data lies at the path", a, []stateward.ListingRoot{listed("/persist", "var/lib/a mount"), live("var/lib/a 1")}, []string{
+			"warning [/var/lib/a] cannot tell whether /var/lib/a is empty in /persist: /persist/var/lib/a is a file system of its own, which the capture does not look into | name /persist/var/lib/a too when capturing"}},
+		{"P8 it is there and unread, and mounted", a, []stateward.ListingRoot{listed("/persist", "var/lib/a unread"), live("var/lib/a mount")}, nil},
+		{"P8 it is there and unread, and nothing lies at the path", a, []stateward.ListingRoot{listed("/persist", "var/lib/a unread"), live("var/lib 0")}, nil},
 		{"P8 a mount in the root is listed for itself", a, []stateward.ListingRoot{listed("/persist", "var/lib mount"), listed("/persist/var/lib", "a 1"), live("var/lib/a 1")}, nil},
 		{"P8 another root is not listed", []part{persist("/cold", "/var/lib/a", "/var/lib/b")}, []stateward.ListingRoot{listed("/persist")}, []string{
 			"warning [] cannot tell whether 2 persisted paths (/var/lib/a, /var/lib/b) are in /cold yet: the capture does not list /cold | name it, or a directory above it, when capturing"}},

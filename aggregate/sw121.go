@@ -18,7 +18,8 @@ persistence root yet, or empty there, while data lies at the path itself. At the
 over that data: the service starts with nothing, and with a root that is wiped the data is gone at the next boot.
 
 Mend it by copying the data first, while the service is stopped; the finding's hint has the command. Nothing is said where the listing shows that
-nothing lies at the path: a new service has nothing to lose. Where the listing cannot tell, the finding says why.
+nothing lies at the path, or that it is mounted: a new service has nothing to lose. Where the listing cannot tell, the finding says why; it is an info
+where that is because the path lies deeper than was listed (capture with a greater ` + "`--depth`" + `), or because only the roots were listed.
 
 Also said, as an info: a service keeps its state directly below the persistence root in a directory that is not there yet.
 
@@ -44,15 +45,15 @@ func (f *facts) hiddenData() []stateward.Diagnostic {
 	slices.SortStableFunc(entries, func(a, b rootEntry) int { return cmp.Compare(a.Path.String(), b.Path.String()) })
 	var out []stateward.Diagnostic
 	said := map[stateward.AbsPath]bool{}
-	doubts := map[string]*inDoubt{}
+	doubts := map[doubtKey]*inDoubt{}
 	for _, e := range entries {
 		from, ok := e.source()
 		if !ok || e.Path == stateward.Root || from == e.Path || coveredBy(said, from) {
 			continue
 		}
 		s := f.observed.look(from)
-		if s.doubt != "" {
-			doubt(doubts, s, e)
+		if s.doubt != "" && !s.hollow {
+			f.unseen(doubts, e, from, s)
 			continue
 		}
 		d := finding(e.Origin)
@@ -64,39 +65,92 @@ func (f *facts) hiddenData() []stateward.Diagnostic {
 			out = append(out, d)
 			continue
 		}
-		if some, known := s.data(); some || !known {
-			continue
-		}
-		if f.hides(e, from, s, &d) {
+		some, known := s.data()
+		live := f.observed.look(e.Path)
+		switch {
+		case some || f.nothingHidden(e, from, live):
+		case !known:
+			if live.entry != nil && live.entry.Closed == stateward.ClosedMount {
+				continue // it is mounted
+			}
+			key := doubtKey{text: "cannot tell whether %s %s empty in %s", severity: severityOf(f.onlyRoots(live))}
+			var advice string
+			key.why, advice = whyUnknown(s.at, s.entry)
+			doubt(doubts, key, advice, 0, e)
+		case f.hides(e, from, s, live, doubts, &d):
 			said[from] = true
 			out = append(out, d)
 		}
 	}
-	for _, why := range slices.Sorted(maps.Keys(doubts)) {
-		out = append(out, doubts[why].finding(why))
+	for _, key := range slices.SortedFunc(maps.Keys(doubts), doubtKey.compare) {
+		out = append(out, doubts[key].finding(key))
 	}
 	return out
 }
 
-// hides tells whether data is hidden by an entry of which nothing is in its root, and says so.
-func (f *facts) hides(e rootEntry, from stateward.AbsPath, s sight, d *stateward.Diagnostic) bool {
-	live := f.observed.look(e.Path)
+// nothingHidden tells whether it is known that the mount of an entry hides nothing.
+func (f *facts) nothingHidden(e rootEntry, from stateward.AbsPath, live sight) bool {
 	if live.at == from {
-		return false // a link leads there already
+		return true // a link leads there already
 	}
-	data, known := live.data()
-	if known && !data {
-		return false
+	if data, known := live.data(); known {
+		return !data
 	}
-	mounted := live.entry != nil && live.entry.Closed == stateward.ClosedMount
-	if s.entry != nil && !data {
-		return false // it is there, and empty: mounted, or nothing is known of its place
+	// Where its parent is mounted from the root already, nothing else is at the path.
+	return live.entry == nil && live.closed == stateward.ClosedMount && f.mountedFrom(live.closedAt, e)
+}
+
+// onlyRoots tells whether nothing is known of a path because nobody wanted to look at any but the roots.
+func (f *facts) onlyRoots(live sight) bool {
+	return live.unlisted && !slices.ContainsFunc(f.observed.trees, func(t *tree) bool { return t.Live })
+}
+
+func severityOf(chosen bool) stateward.Severity {
+	if chosen {
+		return stateward.SeverityInfo
 	}
-	if !known && !mounted && live.closed == stateward.ClosedMount && f.mountedFrom(live.closedAt, e) {
-		return false // its parent is mounted from the root already, so nothing else is at the path
+	return stateward.SeverityWarning
+}
+
+// unseen notes an entry of which it is not known whether it is in its root.
+func (f *facts) unseen(doubts map[doubtKey]*inDoubt, e rootEntry, from stateward.AbsPath, s sight) {
+	key := doubtKey{text: "cannot tell whether %s %s in %s yet", why: s.doubt, severity: stateward.SeverityWarning}
+	if s.unlisted && e.storageRoot().Contains(s.at) {
+		// One finding for a root that is not listed at all.
+		key.why = fmt.Sprintf("the capture does not list %s", e.storageRoot())
+	}
+	if s.summed {
+		// Most of what lies so deep is in its root since long. It is worth a warning where data is seen that may be hidden.
+		live := f.observed.look(e.Path)
+		if f.nothingHidden(e, from, live) || live.entry != nil && live.entry.Closed == stateward.ClosedMount {
+			return
+		}
+		data, _ := live.data()
+		key.severity = severityOf(!data)
+	}
+	doubt(doubts, key, s.advice, s.levels, e)
+}
+
+// hides tells whether data is hidden by an entry of which nothing is in its root, and says so. Where the entry is there, and
+// empty, and it is not known whether there is data to hide, that is noted.
+func (f *facts) hides(e rootEntry, from stateward.AbsPath, s, live sight, doubts map[doubtKey]*inDoubt, d *stateward.Diagnostic) bool {
+	data, _ := live.data()
+	why, advice := live.doubt, live.advice
+	if !data && live.entry != nil {
+		why, advice = whyUnknown(live.at, live.entry)
 	}
 	yet := "is not in %s yet"
-	if s.entry != nil {
+	if there := s.entry != nil || s.hollow; there && !data {
+		if live.entry != nil && live.entry.Closed == stateward.ClosedMount {
+			return false // it is mounted
+		}
+		chosen := f.onlyRoots(live)
+		if chosen {
+			why, advice = "the capture lists the persistence roots only", "capture without --no-live"
+		}
+		doubt(doubts, doubtKey{text: "cannot tell whether data lies at %s, which %s empty in %s", why: why, severity: severityOf(chosen)}, advice, live.levels, e)
+		return false
+	} else if there {
 		yet = "is empty in %s"
 	}
 	users := f.keepers(e.Path)
@@ -117,10 +171,6 @@ func (f *facts) hides(e rootEntry, from stateward.AbsPath, s sight, d *stateward
 		}
 		d.Hint = fmt.Sprintf("before switching%s: %s%s", stopped, command, again)
 		return true
-	}
-	why := live.doubt
-	if why == "" {
-		why, _ = whyClosed(live.at, live.entry, &tree{})
 	}
 	if e.Kind == stateward.File {
 		d.Message = fmt.Sprintf("%s: at the next switch %s, if there is one", head, overFile(e, "the file that lies there"))
@@ -232,32 +282,46 @@ type inDoubt struct {
 	first  rootEntry
 	paths  []string
 	advice string
+	// levels is how many would have to be listed; 0 where that is not the reason.
+	levels int
 }
 
-func doubt(doubts map[string]*inDoubt, s sight, e rootEntry) {
-	why := s.doubt
-	if s.unlisted && e.storageRoot().Contains(s.at) {
-		// One finding for a root that is not listed at all.
-		why = fmt.Sprintf("the capture does not list %s", e.storageRoot())
-	}
-	d, ok := doubts[why]
+// doubtKey is what the entries of one finding have in common.
+type doubtKey struct {
+	// text is a format: the paths, "is" or "are", the root.
+	text, why string
+	root      stateward.AbsPath
+	severity  stateward.Severity
+}
+
+func (k doubtKey) compare(l doubtKey) int {
+	return cmp.Or(cmp.Compare(k.why, l.why), cmp.Compare(k.text, l.text), cmp.Compare(k.root.String(), l.root.String()), cmp.Compare(k.severity, l.severity))
+}
+
+func doubt(doubts map[doubtKey]*inDoubt, key doubtKey, advice string, levels int, e rootEntry) {
+	key.root = e.storageRoot()
+	d, ok := doubts[key]
 	if !ok {
-		d = &inDoubt{first: e, advice: s.advice}
-		doubts[why] = d
+		d = &inDoubt{first: e, advice: advice}
+		doubts[key] = d
+	}
+	if levels > d.levels {
+		d.levels, d.advice = levels, depthAdvice(levels)
 	}
 	d.paths = append(d.paths, e.Path.String())
 }
 
-func (d *inDoubt) finding(why string) stateward.Diagnostic {
+func (d *inDoubt) finding(key doubtKey) stateward.Diagnostic {
 	f := finding(d.first.root.Origin)
-	what := d.paths[0] + " is"
+	what, are := d.paths[0], "is"
 	if n := len(d.paths); n > 1 {
-		what = fmt.Sprintf("%d persisted paths (%s) are", n, some(d.paths))
+		what, are = fmt.Sprintf("%d persisted paths (%s)", n, some(d.paths)), "are"
 	} else {
 		f = finding(d.first.Origin)
 		f.Path = d.paths[0]
 	}
-	f.Message = fmt.Sprintf("cannot tell whether %s in %s yet: %s", what, d.first.storageRoot(), why)
+	f.Severity = key.severity
+	f.Message = fmt.Sprintf(key.text+": %s", what, are, key.root, key.why)
 	f.Hint = d.advice
 	return f
 }
