@@ -90,8 +90,8 @@ func stateRows(s *storage) []stateRow {
 			begin = len(rows)
 		}
 	}
-	relieveReaders(rows)
 	s.relieveNamesakes(rows)
+	relieveReaders(rows)
 	return s.dropImplied(rows)
 }
 
@@ -182,10 +182,13 @@ func (s *storage) stores(p stateward.AbsPath) bool {
 
 // covers tells whether all that is to say of an implied place, which lies in r's or is the same, is said with r's.
 func (r *stateRow) covers(inner *stateRow, before bool) bool {
+	outer := r.path != inner.path
 	switch {
 	case r.reboot != inner.reboot, r.readOnly(), r.perhaps() && !inner.perhaps():
 		return false
-	case r.path != inner.path || !r.implied() || !r.perhaps() && inner.perhaps():
+	case outer && r.path == stateward.Root.String(), outer && r.pattern():
+		return false // nothing is said of one place by naming all of them, or some that nobody knows
+	case outer || !r.implied() || !r.perhaps() && inner.perhaps():
 		return true
 	}
 	// Of two of a kind the one remains that names a service.
@@ -322,35 +325,38 @@ func (r *stateRow) onlyStateDirectory() bool {
 
 // relieveNamesakes lowers the alarm of a place that no option of a service names as that of its data, where one of its options names
 // another, which survives: below it, or elsewhere while this one bears the service's name. What lies beside the data is
-// lost all the same, so that it stays said.
+// lost all the same, so that it stays said. What only rules make is the way to whatever is below it, whose ever that is; where a unit
+// may write, or has its home, what another service keeps there says nothing.
 func (s *storage) relieveNamesakes(rows []stateRow) {
-	type data struct {
-		*stateRow
-		grave stateward.Severity
-		by    string
-	}
-	var below map[string][]data // by every path above
-	var elsewhere []data
+	type key struct{ path, service string } // no service: any
+	var below, elsewhere map[key]relief
 	find := func() {
-		below = map[string][]data{}
+		below, elsewhere = map[key]relief{}, map[key]relief{}
+		note := func(in map[key]relief, k key, grave stateward.Severity, by string) {
+			r := in[k]
+			r.add(grave, by)
+			r.times++
+			in[k] = r
+		}
 		for i := range rows {
 			r := &rows[i]
 			if r.reboot.State != stateward.SurvivalYes || r.unread || r.state.Problem != nil {
 				continue
 			}
 			for sp := range r.declarations() {
-				d := data{stateRow: r, by: sp.Origin.Option}
-				switch {
-				case sp.Source == stateward.SourcePersistedData || sp.Source == stateward.SourcePersist:
-					d.grave = stateward.SeverityInfo
-				case sp.Source == stateward.SourceDataDir:
-					d.grave = stateward.SeverityWarning
-					elsewhere = append(elsewhere, d)
+				grave := stateward.SeverityInfo
+				switch sp.Source {
+				case stateward.SourcePersistedData, stateward.SourcePersist:
+				case stateward.SourceDataDir:
+					grave = stateward.SeverityWarning
+					note(elsewhere, key{service: r.service.Name}, grave, fmt.Sprintf("%s names %s, which survives", sp.Origin.Option, r.path))
 				default:
 					continue
 				}
+				by := fmt.Sprintf("%s names %s below it, which survives", sp.Origin.Option, r.path)
 				for p := range stateward.MustPath(r.path).Parent().Ancestors() {
-					below[p.String()] = append(below[p.String()], d)
+					note(below, key{path: p.String()}, grave, by)
+					note(below, key{p.String(), r.service.Name}, grave, by)
 				}
 			}
 		}
@@ -363,34 +369,48 @@ func (s *storage) relieveNamesakes(rows []stateRow) {
 		if below == nil {
 			find()
 		}
-		why := ""
-		add := func(grave stateward.Severity, by string) {
-			switch {
-			case r.relief == 0 || r.relief == stateward.SeverityWarning && grave == stateward.SeverityInfo:
-				r.relief, why = grave, by
-			case r.relief == grave:
-				why = firstText(why, by)
+		made := r.all(func(sp *stateward.StatePath) bool { return sp.Source == stateward.SourceTmpfiles })
+		of, own := below[key{path: r.path}], below[key{r.path, r.service.Name}]
+		foreign := of.times > own.times
+		if !made {
+			of = own
+		}
+		if of.grave == stateward.SeverityInfo && !made && r.implied() {
+			of.grave = stateward.SeverityWarning
+		}
+		if n, ok := strings.CutPrefix(r.path, varLib.String()+"/"); ok && (r.service.Name == n || strings.HasPrefix(r.service.Name, n+"-")) {
+			if d, ok := elsewhere[key{service: n}]; ok {
+				of.add(d.grave, d.by)
 			}
 		}
-		for _, d := range below[r.path] {
-			// What only a rule makes is the way to whatever is below.
-			if d.service.Name == r.service.Name || r.implied() {
-				add(d.grave, fmt.Sprintf("%s names %s below it, which survives", d.by, d.path))
-			}
+		if of.grave == 0 && r.implied() && (made || !foreign) && s.anythingBelow(stateward.MustPath(r.path)) {
+			of.add(stateward.SeverityWarning, "something below it is kept")
 		}
-		for _, d := range elsewhere {
-			n := d.service.Name
-			if r.path == varLib.String()+"/"+n && (r.service.Name == n || strings.HasPrefix(r.service.Name, n+"-")) {
-				add(d.grave, fmt.Sprintf("%s names %s, which survives", d.by, d.path))
-			}
-		}
-		if p := stateward.MustPath(r.path); r.relief == 0 && r.implied() && s.anythingBelow(p) {
-			add(stateward.SeverityWarning, "something below it is kept")
-		}
-		if r.relief != 0 {
-			r.reboot.By += "; " + why
+		if r.relief = of.grave; r.relief != 0 {
+			r.reboot.By += "; " + of.by
 		}
 	}
+}
+
+// relief is what makes a loss less grave, of all that does: what leaves it least grave, then the first text.
+type relief struct {
+	grave stateward.Severity // zero where nothing does
+	by    string
+	times int
+}
+
+func (r *relief) add(grave stateward.Severity, by string) {
+	switch {
+	case r.grave == 0 || r.grave == stateward.SeverityWarning && grave == stateward.SeverityInfo:
+		r.grave, r.by = grave, by
+	case r.grave == grave:
+		r.by = firstText(r.by, by)
+	}
+}
+
+// pattern tells whether it is known only of places below the row's that state is there.
+func (r *stateRow) pattern() bool {
+	return r.all(func(sp *stateward.StatePath) bool { return sp.Pattern })
 }
 
 func (r *stateRow) declaredBy(source stateward.StateSource) bool {
@@ -482,9 +502,14 @@ func (s *storage) rebootOf(sp *stateward.StatePath) stateward.TierResult {
 	return r
 }
 
-// askedFor tells whether somebody asks by name for what is to be kept. Unless they do, a cache is no state, nor is a log (N9).
+// askedFor tells whether a source names state, wherever it lies. Of the others a place for caches holds no state, nor does one for
+// logs (N9): a volume there mostly is a cache, and a rule or a unit that may write there says no more.
 func askedFor(source stateward.StateSource) bool {
-	return source == stateward.SourcePersistedData || source == stateward.SourceBackupPaths || source == stateward.SourcePersist
+	switch source {
+	case stateward.SourcePersistedData, stateward.SourceBackupPaths, stateward.SourcePersist, stateward.SourceDataDir, stateward.SourceTable:
+		return true
+	}
+	return false
 }
 
 var varCache, varLog = stateward.MustPath("/var/cache"), stateward.MustPath("/var/log")
@@ -518,9 +543,9 @@ func relieveReaders(rows []stateRow) {
 		if writers == nil {
 			writers = map[fate]string{}
 			for j := range rows {
-				// A rule writes nothing: it makes the place.
+				// A rule writes nothing: it makes the place. Of what is less grave there the loss is not said as it is.
 				w := &rows[j]
-				if !w.unread && w.state.Problem == nil && !w.readOnly() && !w.all(func(sp *stateward.StatePath) bool { return sp.Source == stateward.SourceTmpfiles }) {
+				if !w.unread && w.state.Problem == nil && w.relief == 0 && !w.pattern() && !w.readOnly() && !w.all(func(sp *stateward.StatePath) bool { return sp.Source == stateward.SourceTmpfiles }) {
 					at := fate{w.path, w.reboot.State}
 					writers[at] = firstText(writers[at], w.service.Name)
 				}
