@@ -203,9 +203,17 @@ func TestNixosContainers(t *testing.T) {
 		},
 		"P12 what is mounted, and perhaps the root": {
 			config: on + `{ web = { bindMounts = { "/a" = { hostPath = null; mountPoint = "/a"; isReadOnly = false; }; b = { hostPath = "/srv/b"; isReadOnly = true; }; "/c" = { }; };
-				extraFlags = [ "--bind=/srv/d:/d" "--bind-ro /srv/e --bind +/f:/f" "-U" ]; }; }; }`,
+				extraFlags = [ "--bind=/srv/d:/srv/d" "--bind-ro /srv/e --bind +/f:/f" "-U" ]; }; }; }`,
 			want: []string{"web container@web.service", `  "/a" container`, `  "/c" container read-only`, `  "/srv/b" container read-only`, `  "/srv/d" container`, `  "/srv/e" container read-only`,
 				`  "/var/lib/nixos-containers/web" container perhaps`},
+		},
+		"P12 what is mounted beside the state that the root holds": {
+			config: on + `{ web = { bindMounts = { "/data".hostPath = "/srv/a"; "/data".isReadOnly = false; "/var/lib" = { hostPath = "/run/web"; isReadOnly = false; }; }; extraFlags = [ "--bind=/srv/b:/etc/b" ]; }; }; }`,
+			want:   []string{"web container@web.service", `  "/srv/a" container`, `  "/run/web" container`, `  "/srv/b" container`, `  "/var/lib/nixos-containers/web" container`},
+		},
+		"P12 what is mounted where a service in it keeps its state": {
+			config: on + `{ web.bindMounts."/var/lib/db" = { hostPath = "/srv/db"; isReadOnly = false; }; }; }`,
+			want:   []string{"web container@web.service", `  "/srv/db" container`, `  "/var/lib/nixos-containers/web" container perhaps`},
 		},
 		"only read": {
 			config: on + `{ web.bindMounts."/c" = { isReadOnly = true; }; }; }`,
@@ -221,7 +229,7 @@ func TestNixosContainers(t *testing.T) {
 			want: []string{
 				"a container@a.service", "  state is unknown (containers.a: throw)", "b container@b.service", "  state is unknown (containers.b.ephemeral: throw)",
 				"c container@c.service", `  "/var/lib/nixos-containers/c" container`, "  state is unknown (containers.c.bindMounts: throw)",
-				"d container@d.service", `  "/d" container`, `  "/var/lib/nixos-containers/d" container perhaps`, `  state is unknown (containers.d.bindMounts."/d".isReadOnly: throw)`,
+				"d container@d.service", `  "/d" container`, `  "/var/lib/nixos-containers/d" container`, `  state is unknown (containers.d.bindMounts."/d".isReadOnly: throw)`,
 			},
 			unknown: []string{"containers.a [throw] ", "containers.b.ephemeral [throw] ", "containers.c.bindMounts [throw] ", `containers.d.bindMounts."/d".isReadOnly [throw] `},
 		},
@@ -262,9 +270,9 @@ func TestEngines(t *testing.T) {
 			config: `{ systemd = { }; virtualisation.docker = { enable = false; rootless.enable = true; }; users.users = { u = { isNormalUser = true; home = "/home/u"; }; s.home = "/var/empty"; }; }`,
 			want:   []string{"docker off", `  "/var/lib/docker" table perhaps`, "docker-rootless", `  "/home/u/.local/share/docker" table perhaps`},
 		},
-		"N9 one that is there for declared containers": {
+		"P12 beside declared containers docker runs what it is asked to, N9 podman those only": {
 			config: host(`docker.enable = true; podman.enable = true; oci-containers = { backend = "docker"; containers.a.volumes = [ "/srv/a:/a" ]; }; quadlet.containers.b.containerConfig.volumes = [ "/srv/b:/b" ];`),
-			want:   []string{"a docker-a.service", `  "/srv/a" volume`, "b b.service", `  "/srv/b" volume`},
+			want:   []string{"a docker-a.service", `  "/srv/a" volume`, "b b.service", `  "/srv/b" volume`, "docker", `  "/var/lib/docker" table perhaps`},
 		},
 		"one whose declared containers are not all known": {
 			config: host(`podman.enable = true; quadlet.containers = { a.containerConfig.volumes = throw "no"; b.containerConfig.volumes = [ "/srv/b:/b" ]; };`),

@@ -30,8 +30,8 @@ var handEngines = []struct{ name, dir string }{
 	{"waydroid", "/var/lib/waydroid"}, // waydroid's tools/config/__init__.py: "work"
 }
 
-// engines makes services of the container engines that are on, for what is made with them by hand. An engine for which
-// containers are declared is taken to run those only.
+// engines makes services of the container engines that are on, for what is made with them by hand. podman, which what declares
+// containers brings along, is taken to run those only where there are any; docker is a daemon for whoever may ask it.
 func engines(top *dialect.Node, use engineUse) []stateward.Service {
 	v := top.At("virtualisation")
 	var list []stateward.Service
@@ -44,12 +44,10 @@ func engines(top *dialect.Node, use engineUse) []stateward.Service {
 		s.State = stateward.Known(paths, s.Origin)
 		list = append(list, s)
 	}
-	if !use["docker"] {
-		l := stateList{}
-		l.perhaps(dockerRoot(top), v.At("docker"))
-		add("docker", v.At("docker"), l.paths...)
-	}
 	l := stateList{}
+	l.perhaps(dockerRoot(top), v.At("docker"))
+	add("docker", v.At("docker"), l.paths...)
+	l = stateList{}
 	for _, a := range top.At("users", "users").Attrs() {
 		if normal, _ := a.Node.At("isNormalUser").Bool().Get(); normal {
 			root := v.At("docker", "rootless", "daemon", "settings", "data-root").Filled()

@@ -25,12 +25,16 @@ func homesOf(units []unit, users []stateward.User) []stateward.Service {
 	for _, u := range users {
 		home, ok := u.Home.Get()
 		e := stateward.NewEntry(home, stateward.Directory, u.Home.Origin())
-		if !ok || e.Problem != nil || u.Normal.Or(false) || !(inStatePlace(e) || inVar(e.Path)) || ofHost(e.Path) {
+		if !ok || e.Problem != nil || u.Normal.Or(false) {
+			continue
+		}
+		state, perhaps := impliedPlace(e.Path)
+		if !state || slices.Contains(noHomes, e.Path) {
 			continue
 		}
 		if by := runningAs(units, u.Name); by != nil {
 			s := stateward.Service{Name: by.attr, Dialect: Name, Origin: u.Origin, Enable: orOn(by.Enable, by.Origin), Units: []string{by.Name}, User: by.User, Group: by.Group}
-			s.State = stateward.Known([]stateward.StatePath{{Entry: e, Source: stateward.SourceHome}}, u.Origin)
+			s.State = stateward.Known([]stateward.StatePath{{Entry: e, Source: stateward.SourceHome, Perhaps: perhaps}}, u.Origin)
 			list = append(list, s)
 		}
 	}
@@ -73,13 +77,26 @@ func writableOf(u *unit) (stateward.Service, bool) {
 	for _, w := range u.writable.words {
 		text, optional := strings.CutPrefix(w.text, "-")
 		text = strings.ReplaceAll(strings.TrimPrefix(text, "+"), "%S", "/var/lib")
-		e := stateward.NewEntry(text, stateward.Directory, w.origin)
-		if e.Problem != nil || strings.Contains(text, "%") || !inStatePlace(e) || ofHost(e.Path) || isCache(e.Path) {
+		e, pattern := stateward.NewEntry(text, stateward.Directory, w.origin), false
+		if i := strings.IndexByte(text, '%'); i >= 0 {
+			// Of one with a specifier the components before it are sure.
+			e = stateward.NewEntry(text[:strings.LastIndexByte(text[:i], '/')+1], stateward.Directory, w.origin)
+			e.Text, pattern = text, true
+		}
+		if e.Problem != nil {
+			continue
+		}
+		state, perhaps := impliedPlace(e.Path)
+		if pattern && slices.Contains(instancesIn, e.Path) {
+			state, perhaps = true, true
+		}
+		// What is in /etc an administrator puts there, unless a daemon has a user of its own to write there.
+		if user, ok := u.User.Get(); !state || etc.Contains(e.Path) && (!ok || user.String() == "root") {
 			continue
 		}
 		// What a program keeps for root beside its data is mostly settings of its own.
-		optional = optional || rootHome.Contains(e.Path)
-		l.paths = append(l.paths, stateward.StatePath{Entry: e, Source: stateward.SourceReadWritePaths, Perhaps: optional})
+		perhaps = perhaps || optional || rootHome.Contains(e.Path) || etc.Contains(e.Path)
+		l.paths = append(l.paths, stateward.StatePath{Entry: e, Source: stateward.SourceReadWritePaths, Pattern: pattern, Perhaps: perhaps})
 	}
 	l.fill(&s)
 	return s, len(l.paths) > 0 || l.why != nil
@@ -105,16 +122,13 @@ func madeBy(rules []stateward.TmpfilesRule, named []stateward.Service, units []u
 		if !ok {
 			continue
 		}
-		emptied, inHome := false, false
+		emptied := false
 		for q := range sp.Path.Ancestors() {
 			emptied = emptied || gone[q]
-			inHome = inHome || people[q]
 		}
 		if emptied || people[sp.Path] {
 			continue
 		}
-		// What a person keeps in a home is for that person to say.
-		sp.Perhaps = sp.Perhaps || inHome
 		s := stateward.Service{Name: "tmpfiles", Dialect: Name, Origin: r.Origin, Enable: stateward.Known(true, r.Origin)}
 		owner, _ := r.At.User.Get()
 		if by := runningAs(units, owner.String()); by != nil && owner.String() != "root" {
@@ -134,7 +148,7 @@ func ruleState(r stateward.TmpfilesRule) (sp stateward.StatePath, ok bool) {
 	if r.At.Problem != nil {
 		return sp, false
 	}
-	state, perhaps := rulePlace(r.At.Path)
+	state, _ := rulePlace(r.At.Path)
 	// What root owns in /etc is what an administrator puts there by hand; what another owns, a daemon writes.
 	if owner, ok := r.At.User.Get(); etc.Contains(r.At.Path) && (!ok || owner.String() == "root" || owner.String() == "0") {
 		return sp, false
@@ -143,17 +157,16 @@ func ruleState(r stateward.TmpfilesRule) (sp stateward.StatePath, ok bool) {
 	case strings.IndexByte("dvqQ", kind) >= 0:
 	case kind == 'C':
 		// A copy that is made once: it is there to be changed, or to be there.
-		perhaps = true
 	case kind == 'f' && !forced && r.Argument.IsAbsent():
 		// An empty file is there to be filled, or a mark.
-		perhaps = true
 	default:
 		return sp, false
 	}
 	e := r.At
 	// At every boot the rule gives what it finds there its owner and mode: a list need not.
 	e.User, e.Group, e.Mode = stateward.Value[stateward.Owner]{}, stateward.Value[stateward.Owner]{}, stateward.Value[stateward.Mode]{}
-	return stateward.StatePath{Entry: e, Source: stateward.SourceTmpfiles, Perhaps: perhaps}, state
+	// It makes a place, and does not say that anybody keeps something there.
+	return stateward.StatePath{Entry: e, Source: stateward.SourceTmpfiles, Perhaps: true}, state
 }
 
 // rulePlace tells whether what a rule makes at a place is to last. perhaps is for places that the hierarchy gives no meaning.
@@ -173,6 +186,24 @@ func rulePlace(p stateward.AbsPath) (state, perhaps bool) {
 	}
 	return true, true
 }
+
+// impliedPlace is rulePlace for what a unit may write, or has for its home: a mount point may be one of these, and what an administrator
+// gives a meaning as a whole.
+func impliedPlace(p stateward.AbsPath) (state, perhaps bool) {
+	if parent := p.Parent(); parent == mnt || parent == media || slices.Contains(wholePlaces, p) {
+		return true, true
+	}
+	return rulePlace(p)
+}
+
+var (
+	// wholePlaces are for the administrator to fill.
+	wholePlaces = mustPaths("/srv", "/var/backup", "/var/local")
+	// instancesIn are where instances of a template unit have places side by side.
+	instancesIn = mustPaths("/mnt", "/media", "/opt", "/var/db", "/var/lib", "/var/spool")
+	// noHomes are what users have for a home that have none.
+	noHomes = mustPaths("/homeless-shelter", "/no-such-directory", "/nohome", "/nonexistent")
+)
 
 var (
 	etc, opt   = stateward.MustPath("/etc"), stateward.MustPath("/opt")

@@ -1,6 +1,8 @@
 package nixos
 
 import (
+	"cmp"
+	"slices"
 	"strings"
 
 	"github.com/stateward/stateward"
@@ -15,17 +17,17 @@ func nixosContainers(top *dialect.Node) []stateward.Service {
 	for _, a := range top.At("containers").Attrs() {
 		s := stateward.Service{Name: a.Name, Dialect: Name, Origin: a.Node.Origin(), Enable: enable, Units: []string{"container@" + a.Name + ".service"}}
 		l := stateList{paths: []stateward.StatePath{}}
-		writes := l.bindMounts(a.Node)
-		l.containerRoot(top, a.Name, a.Node, writes)
+		elsewhere := l.bindMounts(a.Node)
+		l.containerRoot(top, a.Name, a.Node, elsewhere)
 		l.fill(&s)
 		list = append(list, s)
 	}
 	return list
 }
 
-// containerRoot adds the container's root. Where something is mounted to be written, the root need not hold
-// any state.
-func (l *stateList) containerRoot(top *dialect.Node, name string, n *dialect.Node, writes bool) {
+// containerRoot adds the container's root. Where something is mounted to be written over a place in which state is kept, the root
+// itself need not hold any.
+func (l *stateList) containerRoot(top *dialect.Node, name string, n *dialect.Node, elsewhere bool) {
 	ephemeral := n.At("ephemeral").Bool()
 	if why, unknown := ephemeral.Why(); unknown {
 		l.lost(why)
@@ -45,7 +47,7 @@ func (l *stateList) containerRoot(top *dialect.Node, name string, n *dialect.Nod
 		dir = "/var/lib/containers/"
 	}
 	l.paths = append(l.paths, stateward.StatePath{
-		Entry: stateward.NewEntry(dir+name, stateward.Directory, n.Origin()), Source: stateward.SourceContainer, Perhaps: writes,
+		Entry: stateward.NewEntry(dir+name, stateward.Directory, n.Origin()), Source: stateward.SourceContainer, Perhaps: elsewhere,
 	})
 }
 
@@ -57,13 +59,13 @@ func olderThan(version, than string) bool {
 	return version < than
 }
 
-// bindMounts adds what is mounted from the host, and tells whether any of it may be written.
-func (l *stateList) bindMounts(n *dialect.Node) (writes bool) {
-	add := func(path string, readOnly bool, o stateward.Origin) {
+// bindMounts adds what is mounted from the host, and tells whether any of it may be written and is where the container keeps state.
+func (l *stateList) bindMounts(n *dialect.Node) (elsewhere bool) {
+	add := func(path, inside string, readOnly bool, o stateward.Origin) {
 		if isNoState(path) {
 			return
 		}
-		writes = writes || !readOnly
+		elsewhere = elsewhere || !readOnly && !inRuntime(path) && coversState(inside)
 		l.paths = append(l.paths, stateward.StatePath{
 			Entry: stateward.NewEntry(path, stateward.Directory, o), Source: stateward.SourceContainer, ReadOnly: readOnly,
 		})
@@ -72,12 +74,13 @@ func (l *stateList) bindMounts(n *dialect.Node) (writes bool) {
 		l.lost(why)
 	}
 	for _, a := range n.At("bindMounts").Attrs() {
+		inside := a.Node.At("mountPoint").Filled()
+		if inside.IsAbsent() {
+			inside = stateward.Known(a.Name, a.Node.Origin())
+		}
 		at := a.Node.At("hostPath").Filled()
 		if at.IsAbsent() {
-			at = a.Node.At("mountPoint").Filled()
-		}
-		if at.IsAbsent() {
-			at = stateward.Known(a.Name, a.Node.Origin())
+			at = inside
 		}
 		readOnly := a.Node.At("isReadOnly").Bool()
 		for _, why := range []func() (stateward.Unknown, bool){at.Why, readOnly.Why} {
@@ -86,7 +89,7 @@ func (l *stateList) bindMounts(n *dialect.Node) (writes bool) {
 			}
 		}
 		if path, ok := at.Get(); ok {
-			add(path, readOnly.Or(!readOnly.IsUnknown()), at.Origin())
+			add(path, inside.Or(""), readOnly.Or(!readOnly.IsUnknown()), at.Origin())
 		}
 	}
 	texts := n.At("extraFlags").Texts()
@@ -112,10 +115,26 @@ func (l *stateList) bindMounts(n *dialect.Node) (writes bool) {
 			}
 			flag = ""
 			// SOURCE[:TARGET[:OPTIONS]]; "+" is a path in the container itself.
-			if source, _, _ := strings.Cut(value, ":"); source != "" && !strings.HasPrefix(source, "+") {
-				add(source, name == "--bind-ro", t.Origin())
+			source, rest, _ := strings.Cut(value, ":")
+			target, _, _ := strings.Cut(rest, ":")
+			if source != "" && !strings.HasPrefix(source, "+") {
+				add(source, cmp.Or(target, source), name == "--bind-ro", t.Origin())
 			}
 		}
 	}
-	return writes
+	return elsewhere
 }
+
+// coversState tells whether what is mounted at a place in a container is at, above or in one where state is kept.
+func coversState(inside string) bool {
+	p, err := stateward.ParsePath(inside)
+	return err == nil && (slices.ContainsFunc(statePlaces, func(q stateward.AbsPath) bool { return q.Contains(p) || p.Contains(q) }) || inVar(p))
+}
+
+// inRuntime tells whether a place of the host is made anew at every boot, as a socket's is.
+func inRuntime(path string) bool {
+	p, err := stateward.ParsePath(path)
+	return err == nil && slices.ContainsFunc(madeAnew, func(q stateward.AbsPath) bool { return q.Contains(p) })
+}
+
+var madeAnew = mustPaths("/dev", "/proc", "/run", "/sys", "/tmp", "/var/run")

@@ -113,8 +113,8 @@ func TestImpliedState(t *testing.T) {
 	runHosts(t, map[string]hostCase{
 		"B1 a directory that a rule makes": {
 			config: `{ systemd.tmpfiles.rules = [ "d /var/lib/x/private 0700 root root" "v /srv/a" "q /etc/foundationdb - fdb" "Q /opt/x" "d /var/ftp" ]; }`,
-			want: []string{"tmpfiles", `  "/var/lib/x/private" tmpfiles`, "tmpfiles", `  "/srv/a" tmpfiles`, "tmpfiles", `  "/etc/foundationdb" tmpfiles`,
-				"tmpfiles", `  "/opt/x" tmpfiles`, "tmpfiles", `  "/var/ftp" tmpfiles`},
+			want: []string{"tmpfiles", `  "/var/lib/x/private" tmpfiles perhaps`, "tmpfiles", `  "/srv/a" tmpfiles perhaps`, "tmpfiles", `  "/etc/foundationdb" tmpfiles perhaps`,
+				"tmpfiles", `  "/opt/x" tmpfiles perhaps`, "tmpfiles", `  "/var/ftp" tmpfiles perhaps`},
 		},
 		"what no rule makes to last": {
 			config: `{ systemd.tmpfiles.rules = [ "D /var/lib/emptied" "e /var/lib/cleaned" "z /var/lib/chmod" "f+ /var/lib/written" "f /var/lib/text - - - - text" "F /var/lib/a" "w /var/lib/b - - - - x"
@@ -132,11 +132,11 @@ func TestImpliedState(t *testing.T) {
 		},
 		"whose it is: the unit's that runs as the owner": {
 			config: units(`systemd.tmpfiles.rules = [ "d /srv/a - app" "d /srv/b - other" "d /srv/c - nobody" ];`),
-			want:   []string{"app app.service", `  "/srv/a" tmpfiles`, "zz zz.service", `  "/srv/b" tmpfiles`, "tmpfiles", `  "/srv/c" tmpfiles`},
+			want:   []string{"app app.service", `  "/srv/a" tmpfiles perhaps`, "zz zz.service", `  "/srv/b" tmpfiles perhaps`, "tmpfiles", `  "/srv/c" tmpfiles perhaps`},
 		},
 		"whose it is: the service's in whose state it lies": {
 			config: `{ systemd.services.x.serviceConfig.StateDirectory = "x"; systemd.tmpfiles.rules = [ "d /var/lib/x/y" "d /var/lib/xy" ]; }`,
-			want:   []string{"x x.service", `  "/var/lib/x" StateDirectory`, "x x.service", `  "/var/lib/x/y" tmpfiles`, "tmpfiles", `  "/var/lib/xy" tmpfiles`},
+			want:   []string{"x x.service", `  "/var/lib/x" StateDirectory`, "x x.service", `  "/var/lib/x/y" tmpfiles perhaps`, "tmpfiles", `  "/var/lib/xy" tmpfiles perhaps`},
 		},
 		"a person's home": {
 			config: `{ users.users.alice = { isNormalUser = true; home = "/home/alice"; }; systemd.tmpfiles.rules = [ "d /home/alice - alice" "d /home/alice/x - alice" ]; }`,
@@ -156,6 +156,20 @@ func TestImpliedState(t *testing.T) {
 				"/root/.cache/a" "/root/.config/a" ]; }`,
 			want: []string{"a a.service", `  "/var/lib/a" ReadWritePaths`, `  "/srv/a" ReadWritePaths perhaps`, `  "/var/db/a" ReadWritePaths`, `  "/var/lib/b" ReadWritePaths perhaps`,
 				`  "/root/.config/a" ReadWritePaths perhaps`},
+		},
+		"ReadWritePaths outside the usual places": {
+			config: `{ systemd.services.a.serviceConfig.ReadWritePaths = [ "/data/a" "/opt/a" "/var/a" "/mnt/x/a" "/mnt/disk" "/srv" "/mnt" "/opt" "/var/cache/a" "/etc/a" "/proc/sys" "/var" "/home" "/nix/var" ];
+				systemd.services.b.serviceConfig = { User = "b"; ReadWritePaths = "/etc/b"; }; }`,
+			want: []string{"a a.service", `  "/data/a" ReadWritePaths perhaps`, `  "/opt/a" ReadWritePaths`, `  "/var/a" ReadWritePaths`, `  "/mnt/x/a" ReadWritePaths perhaps`, `  "/mnt/disk" ReadWritePaths perhaps`,
+				`  "/srv" ReadWritePaths perhaps`, "b b.service", `  "/etc/b" ReadWritePaths perhaps`},
+		},
+		"ReadWritePaths of which only the beginning is sure": {
+			config: `{ systemd.services."a@".serviceConfig.ReadWritePaths = [ "/srv/foo/%i" "/srv/b-%i/x" "/var/lib/%i" "/data/%i" "/home/%i" "%t/a" "/run/%i" ]; }`,
+			want:   []string{"a@ a@.service", `  "/srv/foo/%i" /srv/foo ReadWritePaths pattern`, `  "/srv/b-%i/x" /srv ReadWritePaths pattern perhaps`, `  "/var/lib/%i" /var/lib ReadWritePaths pattern perhaps`, `  "/data/%i" /data ReadWritePaths pattern perhaps`},
+		},
+		"homes outside the usual places": {
+			config: units(`users.users = { app.home = "/data/tool"; other.home = "/nonexistent"; };`),
+			want:   []string{"app app.service", `  "/data/tool" home perhaps`},
 		},
 		"ReadWritePaths that throw": {
 			config:  `{ systemd.services.a.serviceConfig.ReadWritePaths = throw "no"; }`,
