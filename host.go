@@ -268,7 +268,8 @@ type Link struct {
 // ActivationScript is one `system.activationScripts.<name>`. Its text is not kept.
 type ActivationScript struct {
 	Name string
-	// Names are those of /etc/machine-id, /etc/ssh and /var/lib/systemd that the text names.
+	// Names are files that the text names, /etc/machine-id and what lies in /etc/ssh, and, where the text copies something, the
+	// directories /etc/ssh and /var/lib/systemd.
 	Names  Value[[]string]
 	Origin Origin
 }

@@ -62,11 +62,13 @@ func (s *storage) hostState() *hostState {
 			return cmp.Or(compareOrigins(a.state.Origin, b.state.Origin), cmp.Compare(a.path, b.path))
 		})
 	}
+	others := s.onlyEtcLink(machineID)
 	h.machine = own(machineID, stateward.File)
 	if r := s.backing(machineID, &trail{start: machineID}); r.State == stateward.SurvivalNo && s.blind == "" && !h.machine.scripted {
 		// No pool of boot.zfs.extraPools can have it: a dataset is mounted on no file, and never on /etc.
 		h.machine.reboot = r
 	}
+	others()
 	if by := s.machineIDGiven(); by != "" {
 		h.machine.reboot = stateward.TierResult{State: stateward.SurvivalNotNeeded, By: by}
 	}
@@ -134,19 +136,37 @@ func (s *storage) scripted(p stateward.AbsPath) string {
 	return by
 }
 
-// machineIDGiven says what gives the host its machine-id anew at every boot.
+// machineIDGiven says what gives the host its machine-id anew at every boot. tmpfiles comes too late for that: PID 1 has
+// made one by then, which most rules leave alone, and by which the host is known already.
 func (s *storage) machineIDGiven() string {
 	for _, p := range s.host.Initrd.KernelParams.Or(nil) {
-		if strings.HasPrefix(p, "systemd.machine_id=") {
+		if id, ok := strings.CutPrefix(p, "systemd.machine_id="); ok && id != "" {
 			return "boot.kernelParams gives it by systemd.machine_id"
 		}
 	}
-	for _, t := range s.host.Tmpfiles.Or(nil) {
-		if t.At.Problem == nil && t.At.Path == machineID && t.Type != "" && strings.ContainsRune("fFCwL", rune(t.Type[0])) {
-			return t.Origin.Option + " makes it at every boot"
+	return ""
+}
+
+// onlyEtcLink leaves of what is made at p by links only what `environment.etc` makes: that is there before PID 1 is. It
+// returns what undoes that.
+func (s *storage) onlyEtcLink(p stateward.AbsPath) (undo func()) {
+	all, had := s.links[p]
+	delete(s.links, p)
+	for _, l := range s.host.Links.Or(nil) {
+		if l.At.Problem == nil && l.At.Path == p && strings.HasPrefix(l.Origin.Option, "environment.etc.") {
+			if _, again := s.links[p]; !again {
+				s.links[p] = readLink(l)
+			} else {
+				s.links[p] = all
+			}
 		}
 	}
-	return ""
+	return func() {
+		delete(s.links, p)
+		if had {
+			s.links[p] = all
+		}
+	}
 }
 
 // chores are timers by which no data is kept: that one of them was missed loses nothing.
@@ -191,41 +211,62 @@ func (s *storage) readHomes(h *hostState) {
 		e := stateward.NewEntry(text, stateward.Directory, o)
 		r := s.hostRow(hostHomes, e, stateward.SourceHome)
 		if e.Problem == nil && r.reboot.State != stateward.SurvivalYes {
-			if n := s.placesBelow(e.Path); n > 0 {
+			n, doubt := s.keptBelow(e.Path)
+			switch {
+			case n > 0:
 				r.reboot = stateward.TierResult{State: stateward.SurvivalNotNeeded, By: fmt.Sprintf("only %d places below it are kept", n)}
 				if n == 1 {
 					r.reboot.By = "only 1 place below it is kept"
 				}
+			case doubt != "":
+				r.reboot = stateward.TierResult{State: stateward.SurvivalUnknown, By: doubt}
 			}
 		}
 		h.homes = append(h.homes, home{stateRow: r, user: u.Name})
 	}
 }
 
-// placesBelow counts what is persisted or mounted strictly below p.
-func (s *storage) placesBelow(p stateward.AbsPath) int {
+// keptBelow counts what is persisted or mounted strictly below p and surely survives; doubt says why some of it may not.
+func (s *storage) keptBelow(p stateward.AbsPath) (n int, doubt string) {
 	if !s.anythingBelow(p) {
-		return 0
+		return 0, ""
 	}
-	n := 0
+	count := func(q stateward.AbsPath) {
+		switch r := s.reboot(q); r.State {
+		case stateward.SurvivalYes:
+			n++
+		case stateward.SurvivalUnknown:
+			doubt = firstText(doubt, r.By)
+		}
+	}
 	for q := range s.persisted {
 		if q.Below(p) {
-			n++
+			count(q)
 		}
 	}
 	for q := range s.mounts {
 		if _, both := s.persisted[q]; q.Below(p) && !both {
-			n++
+			count(q)
 		}
 	}
-	return n
+	return n, doubt
 }
 
+// installer is the user whom NixOS' own installation media have.
+const installer = "nixos"
+
 // keepsNothing tells whether the host is meant to start anew each time, as an installation medium is: nothing is
-// persisted, and nothing that it names survives.
+// persisted, nor was meant to be, nobody has a home or a secret there, and nothing that it names survives.
 func (f *facts) keepsNothing() bool {
-	if len(f.roots) > 0 || f.host.Persistence.IsUnknown() || f.root.Wiped != stateward.SurvivalYes {
+	h := f.host
+	if f.root.Wiped != stateward.SurvivalYes || h.Persistence.IsUnknown() || h.SecretKeys.IsUnknown() || h.Users.IsUnknown() ||
+		len(h.Persistence.Or(nil)) > 0 || len(h.SecretKeys.Or(nil)) > 0 {
 		return false
+	}
+	for _, u := range h.Users.Or(nil) {
+		if normal, known := u.Normal.Get(); (normal || !known && u.Normal.IsUnknown()) && u.Name != installer {
+			return false
+		}
 	}
 	for _, rows := range [][]stateRow{f.rows, f.own.rows} {
 		for i := range rows {

@@ -2,6 +2,7 @@ package aggregate_test
 
 import (
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -56,6 +57,18 @@ func link(path, target string) part {
 	}
 }
 
+func tmpfilesLink(path, target string) part {
+	return func(h *stateward.Host) {
+		o := at("systemd", "tmpfiles", "rules")
+		push(&h.Links, stateward.Link{At: stateward.NewEntry(path, stateward.File, o), Target: known(target), Origin: o})
+	}
+}
+
+// unreadKey is a key for sops-nix that does not evaluate.
+func unreadKey(h *stateward.Host) {
+	push(&h.SecretKeys, stateward.Entry{Kind: stateward.File, Problem: &stateward.PathError{Reason: "throw", Advice: "make it evaluate"}, Origin: stateward.Origin{Option: "sops.age.keyFile"}})
+}
+
 // module makes the last persistence root one of another module.
 func module(m stateward.PersistenceModule) part {
 	return func(h *stateward.Host) {
@@ -92,9 +105,14 @@ func TestHostState(t *testing.T) {
 		{"P12 machine-id is linked to what is lost", []part{link("/etc/machine-id", "../srv/id"), persist("/persist", "/var/lib/systemd")}, []string{
 			`warning environment.persistence."/persist".files [/etc/machine-id] the host gets a new machine-id at the next boot, with which journalctl finds no journal of an earlier boot and DHCP servers take it for another machine: environment.etc."/etc/machine-id".source links /etc/machine-id to /srv/id: ` + tmpfs}},
 		{"P12 machine-id is given to the kernel", []part{identified}, nil},
-		{"P12 machine-id is written at every boot", append(slices.Clone(quiet[1:]), func(h *stateward.Host) {
+		{"P12 machine-id is written by tmpfiles, after PID 1 has made one", append(slices.Clone(quiet[1:]), func(h *stateward.Host) {
 			push(&h.Tmpfiles, stateward.TmpfilesRule{Type: "f+", At: stateward.NewEntry("/etc/machine-id", stateward.File, stateward.Origin{}), Origin: at("systemd", "tmpfiles", "rules")})
-		}), nil},
+		}), []string{lostID}},
+		{"P12 machine-id is linked by tmpfiles, after PID 1 has made one", append(slices.Clone(quiet[1:]), tmpfilesLink("/etc/machine-id", "/persist/etc/machine-id")), []string{lostID}},
+		{"P12 machine-id is linked by both", append(slices.Clone(quiet[1:]), tmpfilesLink("/etc/machine-id", "/srv/x"), link("/etc/machine-id", "/persist/etc/machine-id")), nil},
+		{"P12 a link of tmpfiles to a persisted machine-id", append(slices.Clone(quiet), tmpfilesLink("/etc/machine-id", "/srv/x")), nil},
+		{"P12 the kernel is given no machine-id", append(slices.Clone(quiet[1:]), func(h *stateward.Host) { push(&h.Initrd.KernelParams, "systemd.machine_id=") }), []string{lostID}},
+		{"P12 some of what systemd knows is on a tmpfs", []part{persistFiles("/persist", "/etc/machine-id"), fileSystem("/var/lib/systemd/coredump", "none", "tmpfs")}, []string{lostSystemd}},
 		{"P12 some of what systemd knows is persisted", []part{persistFiles("/persist", "/etc/machine-id"), persist("/persist", "/var/lib/systemd/coredump")}, nil},
 		{"P12 timers that catch up", append(slices.Clone(quiet[:1]), timer("restic", true), timer("borg", true), timer("hourly", false)), []string{
 			`warning environment.persistence."/persist".directories [/var/lib/systemd/timers] /var/lib/systemd/timers is gone at the next boot: what borg, restic (Persistent=true) missed while the host was off is not made up for: ` + tmpfs}},
@@ -103,8 +121,11 @@ func TestHostState(t *testing.T) {
 			`warning environment.persistence."/persist".directories [/var/lib/systemd/timers] /var/lib/systemd/timers is gone at the next boot: what restic (Persistent=true) missed while the host was off is not made up for: ` + tmpfs}},
 		{"P12 chores that catch up lose nothing", append(slices.Clone(quiet[:1]), timer("nix-gc", true), timer("acme-example.org", true)), []string{lostSystemd}},
 		{"P12 a script may restore it", []part{quiet[1], sshKey(ed25519), scripted("ids", "/etc/machine-id"), scripted("keys", "/etc/ssh")}, []string{
-			`info environment.persistence."/persist".files [/etc/machine-id] cannot tell whether /etc/machine-id survives a reboot: system.activationScripts.ids names it, and what that does is not read`,
-			"info services.openssh.hostKeys[0].path [" + ed25519 + "] cannot tell whether " + ed25519 + " survives a reboot: system.activationScripts.keys names it, and what that does is not read"}},
+			`warning environment.persistence."/persist".files [/etc/machine-id] cannot tell whether /etc/machine-id survives a reboot: system.activationScripts.ids names it, and what that does is not read`,
+			"warning services.openssh.hostKeys[0].path [" + ed25519 + "] cannot tell whether " + ed25519 + " survives a reboot: system.activationScripts.keys names it, and what that does is not read"}},
+		{"P12 a script that names another key", append(slices.Clone(quiet), sshKey(ed25519), scripted("keys", rsa)), []string{lostKey(ed25519, "is")}},
+		{"P12 a script that names the key of sops-nix", append(slices.Clone(quiet), secretKey("sops.age.sshKeyPaths[0]", ed25519), scripted("keys", ed25519)), []string{
+			"warning sops.age.sshKeyPaths[0] [" + ed25519 + "] cannot tell whether " + ed25519 + " survives a reboot: system.activationScripts.keys names it, and what that does is not read"}},
 		{"P12 a script that names what survives anyway", append(slices.Clone(quiet), scripted("ids", "/etc/machine-id")), nil},
 		{"N9 a pool holds no machine-id", append(slices.Clone(quiet[1:]), func(h *stateward.Host) { push(&h.ExtraPools, "tank") }), []string{lostID}},
 
@@ -120,6 +141,12 @@ func TestHostState(t *testing.T) {
 			[]string{lostKey(ed25519, "is")}},
 		{"P12 one of two keys that is no host key", append(slices.Clone(quiet), secretKey("sops.age.keyFile", "/var/lib/key"), secretKey("sops.age.sshKeyPaths[0]", "/persist/key")),
 			[]string{"warning sops.age.keyFile [/var/lib/key] /var/lib/key is gone at the next boot, and sops-nix then decrypts only what other keys can: " + tmpfs}},
+		{"P12 another key that is no path decrypts nothing", append(slices.Clone(quiet), secretKey("sops.age.sshKeyPaths[0]", ed25519), secretKey("sops.age.keyFile", "keys.txt")),
+			[]string{"error sops.age.sshKeyPaths[0] [" + ed25519 + "] " + ed25519 + " is gone when sops-nix decrypts the host's secrets at the next boot, and it decrypts none: " + tmpfs}},
+		{"P12 another key that could not be read", append(slices.Clone(quiet), secretKey("sops.age.sshKeyPaths[0]", ed25519), unreadKey),
+			[]string{"error sops.age.sshKeyPaths[0] [" + ed25519 + "] " + ed25519 + " is gone when sops-nix decrypts the host's secrets at the next boot, and it decrypts none, unless sops.age.keyFile is there, which cannot be told: " + tmpfs}},
+		{"P12 another key that is given at every boot", append(slices.Clone(quiet), secretKey("sops.age.sshKeyPaths[0]", "/root/k"), secretKey("sops.age.keyFile", "/run/keys/k")),
+			[]string{"warning sops.age.sshKeyPaths[0] [/root/k] /root/k is gone at the next boot, and sops-nix then decrypts only what other keys can: " + tmpfs}},
 		{"P12 keys of agenix and of sops-nix", append(slices.Clone(quiet), secretKey("sops.age.keyFile", "/persist/key"), secretKey("age.identityPaths[0]", "/root/key")),
 			[]string{"error age.identityPaths[0] [/root/key] /root/key is gone when agenix decrypts the host's secrets at the next boot, and it decrypts none: " + tmpfs}},
 		{"P12 key in a directory that is mounted late", slices.Concat(quiet, persistedDir, []part{secretKey("sops.age.sshKeyPaths[0]", ed25519)}),
@@ -164,6 +191,26 @@ func TestHostState(t *testing.T) {
 			require.Equal(t, stateward.SeverityInfo, d.Severity, "%+v", d)
 		}
 	})
+	medium := []part{fileSystem("/", "none", "tmpfs"), idsWritten, sshKey(ed25519)}
+	for name, p := range map[string]part{
+		"a persistence root that is switched off": func(h *stateward.Host) {
+			persist("/persist", "/etc/ssh")(h)
+			h.Persistence.Or(nil)[0].Enable = known(false)
+		},
+		"a key for secrets":        secretKey("age.identityPaths[0]", "/root/k"),
+		"a normal user":            person("ada", "/home/ada"),
+		"perhaps a normal user":    func(h *stateward.Host) { push(&h.Users, stateward.User{Name: "ada", Normal: unknown[bool]("x")}) },
+		"users that are not known": func(h *stateward.Host) { h.Users = unknown[[]stateward.User]("users.users") },
+	} {
+		t.Run("P12 no installation medium has "+name, func(t *testing.T) {
+			h := with(medium, p)
+			require.Contains(t, strings.Join(findings(h, "SW118"), "\n"), "warning ")
+			if name == "a normal user" {
+				require.Len(t, findings(h, "SW119"), 1)
+				require.Contains(t, findings(h, "SW119")[0], "warning ")
+			}
+		})
+	}
 	t.Run("no NixOS", func(t *testing.T) {
 		require.Empty(t, findings(&stateward.Host{Dialects: []string{"qgroget"}}, "SW118"))
 	})
@@ -216,6 +263,18 @@ func TestHomes(t *testing.T) {
 		{"P12 a file of the home is persisted", []part{person("alice", "/home/alice"), persistFiles("/persist", "/home/alice/.bash_history")}, nil},
 		{"P12 another home is persisted", []part{person("alice", "/home/alice"), persist("/persist", "/home/alice2")},
 			[]string{"warning users.users.alice [/home/alice] nothing of /home/alice is kept, and alice finds it empty at the next boot: " + tmpfs}},
+		{"P12 a place of the home is on a tmpfs", []part{person("alice", "/home/alice"), fileSystem("/home/alice/.cache", "none", "tmpfs")},
+			[]string{"warning users.users.alice [/home/alice] nothing of /home/alice is kept, and alice finds it empty at the next boot: " + tmpfs}},
+		{"P12 a place of the home is mounted from what is lost", []part{person("alice", "/home/alice"), fileSystem("/home/alice/x", "/srv/x", "none", "bind")},
+			[]string{"warning users.users.alice [/home/alice] nothing of /home/alice is kept, and alice finds it empty at the next boot: " + tmpfs}},
+		{"P12 a place of the home has a file system of its own", []part{person("alice", "/home/alice"), fileSystem("/home/alice/x", "/dev/x", "ext4"), fileSystem("/home/alice/.cache", "none", "tmpfs")}, nil},
+		{"N9 a place of the home is in doubt", []part{person("alice", "/home/alice"), fileSystem("/home/alice/x", "/home/alice/y", "none", "bind"), fileSystem("/home/alice/y", "/home/alice/x", "none", "bind")},
+			[]string{"warning users.users.alice [/home/alice] cannot tell whether the home /home/alice of alice survives a reboot: " +
+				`fileSystems."/home/alice/x" binds /home/alice/y: fileSystems."/home/alice/y" binds /home/alice/x: a loop of bind mounts at /home/alice/x`}},
+		{"P12 a service only reads the home", []part{person("ada", "/home/ada"), service("media"), func(h *stateward.Host) {
+			ss := h.Services.Or(nil)
+			push(&ss[len(ss)-1].State, stateward.StatePath{Entry: stateward.NewEntry("/home/ada", stateward.Directory, at("volumes")), Source: stateward.SourceVolume, ReadOnly: true})
+		}}, []string{"warning users.users.ada [/home/ada] nothing of /home/ada is kept, and ada finds it empty at the next boot: " + tmpfs}},
 		{"P12 homes on a file system of their own", []part{person("alice", "/home/alice"), fileSystem("/home", "/dev/h", "ext4")}, nil},
 		{"P12 system user", []part{func(h *stateward.Host) {
 			push(&h.Users, stateward.User{Name: "a", UID: known(1), Home: known("/home/a"), Normal: known(false)})

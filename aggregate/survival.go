@@ -524,7 +524,7 @@ func madeAtBoot(p stateward.AbsPath) bool {
 var alwaysThere = []string{
 	"/", "/bin", "/boot", "/etc", "/etc/group", "/etc/hosts", "/etc/localtime", "/etc/nsswitch.conf", "/etc/os-release", "/etc/passwd",
 	"/etc/resolv.conf", "/etc/ssl", "/etc/ssl/certs", "/etc/ssl/certs/ca-bundle.crt", "/etc/ssl/certs/ca-certificates.crt", "/etc/zoneinfo",
-	"/home", "/nix", "/root", "/tmp", "/usr", "/usr/bin", "/var", "/var/lib", "/var/log", "/var/tmp",
+	"/home", "/nix", "/nix/var/nix", "/root", "/tmp", "/usr", "/usr/bin", "/var", "/var/lib", "/var/log", "/var/tmp",
 }
 
 // relieveReaders takes the alarm from places that are only read, where somebody else is known to write and has the

@@ -27,10 +27,12 @@ The root is wiped at every boot, and with it goes what makes the host itself:
   host was off is not made up for: a warning. Without such timers, those for renewals and cleaning left aside, only the random seed, rfkill and backlight are lost, which
   is worth an info.
 
-What a script of ` + "`system.activationScripts`" + ` names may be restored by it: that is not read, and an info.
+What a script of ` + "`system.activationScripts`" + ` names may be restored by it: a file by its name, or its directory in a script that copies. What the
+script does is not read, so that it cannot be told: a warning.
 
 Where several keys decrypt the secrets and one of them survives, a lost one is a warning. ` + "`/var/lib/nixos`" + ` has a check of its own, SW110.
-A host on which nothing at all is kept, such as an installation medium, is meant so: there all of it is info.
+A host on which nothing at all is kept, such as an installation medium, is meant so: there all of it is info. It has no
+persistence root, not even one that is switched off, no key for secrets, and no normal user but ` + "`nixos`" + `.
 
 Mend it by persisting them:
 
@@ -80,6 +82,7 @@ func (f *facts) secretKeysLost() []stateward.Diagnostic {
 		var lost, late []*stateRow
 		why := ""
 		others := false
+		var doubts []string
 		for _, r := range f.own.secretKeys {
 			if name, _, _ := strings.Cut(r.state.Origin.Option, "."); name != by.option {
 				continue
@@ -90,12 +93,20 @@ func (f *facts) secretKeysLost() []stateward.Diagnostic {
 			case r.state.Problem == nil && r.reboot.State == stateward.SurvivalYes && f.late(r.state, by.option, by.unit) != "":
 				late = append(late, r)
 				why = firstText(why, f.late(r.state, by.option, by.unit))
-			default:
+			case r.state.Problem == nil && r.reboot.State != stateward.SurvivalUnknown:
 				others = true
+			case r.state.Problem == nil:
+				doubts = addSorted(doubts, r.path)
+			case notRead(r.state.Problem):
+				doubts = addSorted(doubts, r.state.Origin.Option)
 			}
 		}
 		if len(lost)+len(late) == 0 || others && len(lost) == 0 {
 			continue
+		}
+		none := "it decrypts none"
+		if len(doubts) > 0 {
+			none = fmt.Sprintf("it decrypts none, unless %s is there, which cannot be told", some(doubts))
 		}
 		gone := slices.Concat(lost, late)
 		d := finding(gone[0].state.Origin)
@@ -121,11 +132,11 @@ func (f *facts) secretKeysLost() []stateward.Diagnostic {
 			d.Hint = f.persistLine(stateward.File, paths...)
 		case len(lost) > 0:
 			d.Severity = stateward.SeverityError
-			d.Message = fmt.Sprintf("%s %s gone when %s decrypts the host's secrets at the next boot, and it decrypts none: %s", some(paths), is, by.name, lost[0].reboot.By)
+			d.Message = fmt.Sprintf("%s %s gone when %s decrypts the host's secrets at the next boot, and %s: %s", some(paths), is, by.name, none, lost[0].reboot.By)
 			d.Hint = f.persistLine(stateward.File, paths...) + f.keyHint(lost[0].state)
 		default:
 			d.Severity = stateward.SeverityError
-			d.Message = fmt.Sprintf("%s %s not there yet when %s decrypts the host's secrets at the next boot, and it decrypts none: %s", some(paths), is, by.name, why)
+			d.Message = fmt.Sprintf("%s %s not there yet when %s decrypts the host's secrets at the next boot, and %s: %s", some(paths), is, by.name, none, why)
 			d.Hint = strings.TrimPrefix(f.keyHint(late[0].state), " and ")
 		}
 		out = append(out, d)
@@ -259,7 +270,10 @@ func (f *facts) systemdLost() []stateward.Diagnostic {
 		return []stateward.Diagnostic{at}
 	}
 	// Who persists some of it has chosen.
-	if !r.isLost() || f.anythingBelow(r.state.Path) {
+	if !r.isLost() {
+		return nil
+	}
+	if n, _ := f.keptBelow(r.state.Path); n > 0 {
 		return nil
 	}
 	at.Severity = stateward.SeverityInfo
@@ -299,8 +313,6 @@ func (f *facts) hostInDoubt() []stateward.Diagnostic {
 		d.Message = fmt.Sprintf("cannot tell whether %s %s a reboot: %s", some(paths), pick(len(paths), "survives", "survive"), by)
 		d.Hint = doubtHint
 		if scripted[by] {
-			// Somebody has seen to it, in a way that is not read.
-			d.Severity = stateward.SeverityInfo
 			d.Hint = "nothing, if the script restores it; persisted as a file it would be plain to see"
 		}
 		out = append(out, d)

@@ -15,7 +15,7 @@ var sw119 = Check{
 The home of a normal user lies on the root file system, which is wiped at every boot, and nothing of it is kept: neither the
 home nor any place below it. At the next boot the user finds an empty home, without keys, documents and history.
 
-It is quiet as soon as one place below the home is persisted, by ` + "`users.<name>`" + ` of Impermanence, by Preservation or by home-manager:
+It is quiet as soon as one place below the home is kept, by ` + "`users.<name>`" + ` of Impermanence, by Preservation or by home-manager:
 what is left out then is meant to go. The same goes for a home on a file system of its own.
 
 Mend it by persisting what counts, or all of it:
@@ -79,11 +79,20 @@ func (f *facts) homesFinding(state stateward.TierState, list []home) stateward.D
 	return d
 }
 
-// keptByService tells whether a place is named as a service's state: SW101 speaks of it then.
+// keptByService tells whether a place is named as a service's state, and SW101 says so, not only as an info.
 func (f *facts) keptByService(path string) bool {
 	for i := range f.rows {
-		if f.rows[i].path == path {
+		r := &f.rows[i]
+		if r.path != path || r.unread || r.state.Problem != nil || f.rootSays(r.reboot) {
+			continue
+		}
+		switch r.reboot.State {
+		case stateward.SurvivalUnknown:
 			return true
+		case stateward.SurvivalNo:
+			if r.relief != stateward.SeverityInfo && !r.readOnly() {
+				return true
+			}
 		}
 	}
 	return false

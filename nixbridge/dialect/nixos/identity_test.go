@@ -40,6 +40,13 @@ func TestActivationScripts(t *testing.T) {
 		c = "echo";
 		d = { text = throw "no"; };
 		e = { };
+		f = "chmod 0755 /etc/ssh || true\nmkdir -p /var/lib/systemd";
+		g = "chmod 600 /etc/ssh/ssh_host_rsa_key; echo /etc/sshd /etc/machine-ids";
+		h = "mkdir /persist/etc/ssh && cp x /persist/etc/ssh/ssh_host_rsa_key";
+		i = ''for k in a; do
+		  /nix/store/x-coreutils/bin/cp -a "/persist/etc/ssh/$k" "/etc/ssh/$k" # /var/lib/systemd/timers
+		done'';
+		j = "install -m600 /p/k /etc/ssh/ssh_host_ed25519_key";
 	}; }; }`)[0]
 	var got []string
 	for _, x := range h.ActivationScripts.Or(nil) {
@@ -48,6 +55,8 @@ func TestActivationScripts(t *testing.T) {
 	require.Empty(t, cmp.Diff([]string{
 		"a system.activationScripts.a [/etc/machine-id]", "b system.activationScripts.b [/etc/ssh /var/lib/systemd]",
 		"d system.activationScripts.d unknown (system.activationScripts.d: throw)",
+		"g system.activationScripts.g [/etc/ssh/ssh_host_rsa_key]", "i system.activationScripts.i [/etc/ssh /var/lib/systemd/timers]",
+		"j system.activationScripts.j [/etc/ssh/ssh_host_ed25519_key]",
 	}, got))
 }
 

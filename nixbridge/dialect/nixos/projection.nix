@@ -164,8 +164,22 @@ let
     "var" "wrappers"
   ];
   named = v:
-    let s = if isAttrs v then v.text or "" else v;
-    in if builtins.isString s then filter (p: builtins.replaceStrings [ p ] [ "" ] s != s) [ "/etc/machine-id" "/etc/ssh" "/var/lib/systemd" ] else [ ];
+    let
+      s = if isAttrs v then v.text or "" else v;
+      words = re: t: filter isString (builtins.split re t);
+      copies = any (w: elem w [ "cat" "cp" "dd" "echo" "install" "ln" "mount" "mv" "printf" "rsync" "scp" "tar" "tee" ]) (words "[^[:alnum:]_.-]+" s);
+      # What follows "/persist" is another place.
+      at = p: map (m: head m) (filter isList (builtins.split "[^[:alnum:]_.}-](${p}[^[:space:]\"';&|()<>]*)" (" " + builtins.replaceStrings [ "\n" ] [ "  " ] s)));
+      place = t:
+        if match "/etc/machine-id" t != null || match "/etc/ssh/[[:alnum:]_.-]+" t != null then [ t ]
+        else if !copies then [ ]
+        else if match "/etc/ssh(/.*)?" t != null then [ "/etc/ssh" ]
+        else if match "/var/lib/systemd/?" t != null then [ "/var/lib/systemd" ]
+        else if match "/var/lib/systemd/[[:alnum:]_./-]+" t != null then [ t ]
+        else [ ];
+    in
+      if !isString s || !any (p: builtins.replaceStrings [ p ] [ "" ] s != s) [ "/etc/machine-id" "/etc/ssh" "/var/lib/systemd" ] then [ ]
+      else attrNames (listToAttrs (map (name: { inherit name; value = null; }) (concatMap place (concatMap at [ "/etc/machine-id" "/etc/ssh" "/var/lib/systemd" ]))));
 
   # --- services.<name>: its directory, by whatever name ---------------------
   dirs = {
