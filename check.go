@@ -3,6 +3,7 @@ package stateward
 import (
 	"cmp"
 	"fmt"
+	"slices"
 )
 
 // Severity ranks findings.
@@ -87,11 +88,50 @@ type Diagnostic struct {
 	// Message is the fault, Hint the advice.
 	Message string `json:"message"`
 	Hint    string `json:"hint,omitempty"`
+	// Covers are the places that the finding stands for, in order; empty where it is its own only.
+	Covers []Covered `json:"covers,omitempty"`
 	// Acknowledged is the reason for which the finding is accepted; empty when
 	// it is not.
 	Acknowledged string `json:"acknowledged,omitempty"`
 	// Baseline tells that an earlier check found it as well, which is what the check was compared with.
 	Baseline bool `json:"baseline,omitempty"`
+}
+
+// Covered is one of the places that a finding stands for.
+type Covered struct {
+	Service string `json:"service,omitempty"`
+	Path    string `json:"path,omitempty"`
+	// Subject is the option path that names the place.
+	Subject string `json:"subject,omitempty"`
+	// Acknowledged is the reason for which the place is accepted, be the others or not.
+	Acknowledged string `json:"acknowledged,omitempty"`
+}
+
+// String names the place: "sonarr in /var/lib/sonarr".
+func (c Covered) String() string {
+	switch {
+	case c.Path == "" && c.Service == "":
+		return c.Subject
+	case c.Path == "":
+		return c.Service
+	case c.Service == "":
+		return c.Path
+	default:
+		return c.Service + " in " + c.Path
+	}
+}
+
+// CompareCovered orders by path, service and subject.
+func CompareCovered(a, b Covered) int {
+	return cmp.Or(cmp.Compare(a.Path, b.Path), cmp.Compare(a.Service, b.Service), cmp.Compare(a.Subject, b.Subject))
+}
+
+// Members are all places that the finding stands for: Covers, or its own one.
+func (d Diagnostic) Members() []Covered {
+	if len(d.Covers) == 0 {
+		return []Covered{{d.Service, d.Path, d.Subject, d.Acknowledged}}
+	}
+	return d.Covers
 }
 
 // Counts tells whether the finding is neither accepted nor known from a baseline.
@@ -109,5 +149,6 @@ func CompareDiagnostics(a, b Diagnostic) int {
 		cmp.Compare(a.Line, b.Line),
 		cmp.Compare(a.Message, b.Message),
 		cmp.Compare(a.Hint, b.Hint),
+		slices.CompareFunc(a.Covers, b.Covers, CompareCovered),
 	)
 }

@@ -67,11 +67,24 @@ func expired(a stateward.Acknowledgement, now time.Time) bool {
 // matches tells whether a finding is meant. What the acknowledgement names must be the same; only that
 // "/a//b/" and "/a/b" are one path.
 func matches(a stateward.Acknowledgement, d stateward.Diagnostic, host string) bool {
-	return a.Code == d.Code &&
+	// Who names a group as it is printed means it, and still accepts only its members.
+	own := stateward.Covered{Service: d.Service, Path: d.Path, Subject: d.Subject}
+	return accepts(a, d.Code, own, host) ||
+		slices.ContainsFunc(d.Covers, func(m stateward.Covered) bool { return accepts(a, d.Code, m, host) })
+}
+
+// accepts tells whether one member of a finding is meant.
+func accepts(a stateward.Acknowledgement, code string, m stateward.Covered, host string) bool {
+	return a.Code == code &&
 		(a.Host == "" || a.Host == host) &&
-		(a.Service == "" || a.Service == d.Service) &&
-		(a.Subject == "" || a.Subject == d.Subject) &&
-		(a.Path == "" || cleanPath(a.Path) == cleanPath(d.Path))
+		(a.Service == "" || a.Service == m.Service) &&
+		(a.Subject == "" || a.Subject == m.Subject) &&
+		(a.Path == "" || cleanPath(a.Path) == cleanPath(m.Path))
+}
+
+// leavesOpen tells whether a member of a finding is meant that nothing else accepts.
+func leavesOpen(a stateward.Acknowledgement, d stateward.Diagnostic, host string) bool {
+	return slices.ContainsFunc(d.Members(), func(m stateward.Covered) bool { return m.Acknowledged == "" && accepts(a, d.Code, m, host) })
 }
 
 func cleanPath(s string) string {
@@ -83,7 +96,8 @@ func cleanPath(s string) string {
 
 // Acknowledge returns the findings of a host, those accepted with the reason for it, and for each
 // acknowledgement how many findings it matches, be it in force or not. Their order does not matter: where several
-// accept one finding, it gets the reason that sorts first. The findings themselves are left as they are.
+// accept one place, it gets the reason that sorts first. A finding is accepted when all of its members are; else its
+// hint names those that are not. The findings given are left as they are.
 func Acknowledge(findings []stateward.Diagnostic, acks []stateward.Acknowledgement, host string, now time.Time) ([]stateward.Diagnostic, []int) {
 	out := slices.Clone(findings)
 	matched := make([]int, len(acks))
@@ -96,18 +110,50 @@ func Acknowledge(findings []stateward.Diagnostic, acks []stateward.Acknowledgeme
 		holds[i] = CheckAcknowledgement(a) == nil && !expired(a, now)
 	}
 	for k, d := range out {
+		var holding []stateward.Acknowledgement
 		for _, i := range byCode[d.Code] {
 			if !matches(acks[i], d, host) {
 				continue
 			}
 			matched[i]++
-			reason := oneLine(acks[i].Reason)
-			if holds[i] && (out[k].Acknowledged == "" || reason < out[k].Acknowledged) {
-				out[k].Acknowledged = reason
+			if holds[i] {
+				holding = append(holding, acks[i])
 			}
+		}
+		if len(holding) > 0 {
+			acceptMembers(&out[k], holding, host)
 		}
 	}
 	return out, matched
+}
+
+func acceptMembers(d *stateward.Diagnostic, acks []stateward.Acknowledgement, host string) {
+	members := slices.Clone(d.Members())
+	var reasons, open []string
+	for i := range members {
+		m := &members[i]
+		for _, a := range acks {
+			if reason := oneLine(a.Reason); accepts(a, d.Code, *m, host) && (m.Acknowledged == "" || reason < m.Acknowledged) {
+				m.Acknowledged = reason
+			}
+		}
+		if m.Acknowledged == "" {
+			open = append(open, m.String())
+		} else {
+			reasons = addSorted(reasons, m.Acknowledged)
+		}
+	}
+	if len(d.Covers) > 0 {
+		d.Covers = members
+	}
+	if len(open) == 0 {
+		d.Acknowledged = strings.Join(reasons, "; ")
+		return
+	}
+	if d.Hint != "" {
+		d.Hint += "; "
+	}
+	d.Hint += "not accepted by an acknowledgement: " + some(open)
 }
 
 // judgedAck is an acknowledgement, and what came of it.
@@ -180,7 +226,7 @@ func acknowledge(f *facts, in Input, ordinary []stateward.Diagnostic) ([]statewa
 			j.undated = j.expired && in.Now.IsZero()
 			if j.expired {
 				for _, d := range accepted {
-					if d.Acknowledged == "" && matches(a, d, in.Host.Name) {
+					if d.Acknowledged == "" && leavesOpen(a, d, in.Host.Name) {
 						j.open++
 					}
 				}

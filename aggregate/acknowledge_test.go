@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -94,6 +95,60 @@ func TestAcknowledgements(t *testing.T) {
 			}
 			require.Empty(t, cmp.Diff(tc.lost, counts))
 			require.Empty(t, cmp.Diff(tc.said, said))
+		})
+	}
+}
+
+// A finding that stands for several places is accepted with all of them, or not at all.
+func TestAcknowledgementsOfGroups(t *testing.T) {
+	doubt := func(h *stateward.Host) { push(&h.ExtraPools, "tank") }
+	four := []part{service("a", "/srv/a"), service("b", "/srv/b"), service("c", "/srv/c"), service("d", "/srv/d"), doubt}
+	path := func(p string) stateward.Acknowledgement {
+		return stateward.Acknowledgement{Code: "SW101", Path: p, Reason: "on path"}
+	}
+	for _, tc := range []struct {
+		name  string
+		parts []part
+		acks  []stateward.Acknowledgement
+		// want are the findings of SW101: what they are about, why they are accepted, or who is not.
+		want []string
+	}{
+		{"a service at the root accepts nothing of others", []part{service("port", "/"), service("b", "/b")}, []stateward.Acknowledgement{ack("port")},
+			[]string{"b in /b: ", "port in /: on purpose"}},
+		{"a path accepts nothing of others below it", []part{service("a", "/srv"), service("b", "/srv/b")}, []stateward.Acknowledgement{path("/srv")},
+			[]string{"a in /srv: on path", "b in /srv/b: "}},
+		{"a service accepts all of its own", []part{service("a", "/srv", "/srv/x")}, []stateward.Acknowledgement{ack("a")},
+			[]string{"a in /srv: on purpose"}},
+		{"a path accepts nothing of the same service below it", []part{service("a", "/srv", "/srv/x")}, []stateward.Acknowledgement{path("/srv")},
+			[]string{"a in /srv: not a in /srv/x"}},
+		{"two services in one place, one accepted", []part{service("a", "/srv"), service("b", "/srv")}, []stateward.Acknowledgement{ack("a")},
+			[]string{"a in /srv: not b in /srv"}},
+		{"two services in one place, both accepted", []part{service("a", "/srv"), service("b", "/srv")}, []stateward.Acknowledgement{ack("a"), ack("b")},
+			[]string{"a in /srv: on purpose"}},
+		{"many in doubt, one left", four, []stateward.Acknowledgement{ack("a"), path("/srv/b"), ack("c")},
+			[]string{"qgroget.serviceModules.a.dataDir: not d in /srv/d"}},
+		{"many in doubt by the option of the first", four, []stateward.Acknowledgement{{Code: "SW101", Subject: "qgroget.serviceModules.a.dataDir", Reason: "r"}},
+			[]string{"qgroget.serviceModules.a.dataDir: not b in /srv/b, c in /srv/c, d in /srv/d"}},
+		{"many in doubt, all accepted", four, []stateward.Acknowledgement{ack("a"), path("/srv/b"), ack("c"), ack("d")},
+			[]string{"qgroget.serviceModules.a.dataDir: on path; on purpose"}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			h := with(wiped, tc.parts...)
+			h.Acknowledgements = known(tc.acks)
+			var got []string
+			for _, d := range aggregate.Lint(aggregate.Input{Host: h, Now: noon}).Findings {
+				require.NotEqual(t, "SW606", d.Code, d.Message)
+				if d.Code != "SW101" {
+					continue
+				}
+				_, open, _ := strings.Cut(d.Hint, "not accepted by an acknowledgement:")
+				if open != "" {
+					open = "not" + open
+				}
+				got = append(got, stateward.Covered{Service: d.Service, Path: d.Path, Subject: d.Subject}.String()+": "+d.Acknowledged+open)
+			}
+			slices.Sort(got)
+			require.Empty(t, cmp.Diff(tc.want, got))
 		})
 	}
 }

@@ -326,6 +326,39 @@ func TestDisablingAddsNoLoss(t *testing.T) {
 	})
 }
 
+// Whoever accepted everything that a host loses has accepted nothing that another service loses.
+func TestAcceptingAllAcceptsNoNewLoss(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		h := someHost.Draw(t, "host")
+		byService := rapid.Bool().Draw(t, "by service")
+		var acks []stateward.Acknowledgement
+		for _, d := range lint(h).Findings {
+			for _, m := range d.Members() {
+				a := stateward.Acknowledgement{Code: d.Code, Service: m.Service, Reason: "r"}
+				if m.Service == "" || !byService {
+					a.Subject, a.Path = m.Subject, m.Path
+				}
+				acks = append(acks, a)
+			}
+		}
+		for _, d := range aggregate.Lint(aggregate.Input{Host: h, Acknowledgements: acks}).Findings {
+			if d.Code == "SW101" {
+				require.NotEmpty(t, d.Acknowledged, "%+v", d)
+			}
+		}
+		c := *h
+		service("new", rapid.StringMatching(`(/[ab]){1,3}|/|/var/lib(/[ab])?`).Draw(t, "path"))(&c)
+		if !slices.ContainsFunc(aggregate.Survival(&c), func(r stateward.SurvivalRow) bool {
+			return r.Service == "new" && r.Tiers[stateward.TierReboot].State == no
+		}) {
+			return
+		}
+		require.True(t, slices.ContainsFunc(aggregate.Lint(aggregate.Input{Host: &c, Acknowledgements: acks}).Findings, func(d stateward.Diagnostic) bool {
+			return d.Code == "SW101" && d.Counts() && slices.ContainsFunc(d.Members(), func(m stateward.Covered) bool { return m.Service == "new" })
+		}))
+	})
+}
+
 // wasLost tells whether a place, or one above it, in which it was left out, was lost.
 func wasLost(before map[row]stateward.TierState, path string) bool {
 	p, err := stateward.ParsePath(path)

@@ -80,7 +80,9 @@ func Lint(in Input) Report {
 	}
 	out, matched := acknowledge(f, in, out)
 	slices.SortFunc(out, stateward.CompareDiagnostics)
-	out = slices.Compact(out)
+	out = slices.CompactFunc(out, func(a, b stateward.Diagnostic) bool {
+		return stateward.CompareDiagnostics(a, b) == 0 && a.Acknowledged == b.Acknowledged
+	})
 	return Report{Root: f.root, Findings: out, Survival: survivalRows(f.rows, f.own.rows), Matched: matched}
 }
 

@@ -108,7 +108,13 @@ func TestChecks(t *testing.T) {
 		{"P1 state directory of a unit", "SW101", []part{stateUnit("a", known(false), "a")},
 			[]string{`error systemd.services.a.serviceConfig.StateDirectory [/var/lib/a] a keeps state in /var/lib/a, which is gone at the next boot: fileSystems."/" is a tmpfs`}},
 		{"P1 places within a lost place are said once", "SW101", []part{service("a", "/a", "/a/b", "/a/b/c"), service("b", "/a/d")},
-			[]string{`error qgroget.serviceModules.a.dataDir [/a] a keeps state in /a, which is gone at the next boot, with 3 more places below it: fileSystems."/" is a tmpfs`}},
+			[]string{
+				`error qgroget.serviceModules.a.dataDir [/a] a keeps state in /a, which is gone at the next boot, with 2 more places below it: fileSystems."/" is a tmpfs`,
+				`error qgroget.serviceModules.b.dataDir [/a/d] b keeps state in /a/d, which is gone at the next boot: fileSystems."/" is a tmpfs`}},
+		{"P1 the root stands for nothing below it", "SW101", []part{service("a", "/", "/a")},
+			[]string{
+				`error qgroget.serviceModules.a.backupPaths[0] [/a] a keeps state in /a, which is gone at the next boot: fileSystems."/" is a tmpfs`,
+				`error qgroget.serviceModules.a.dataDir [/] a keeps state in /, which is gone at the next boot: fileSystems."/" is a tmpfs`}},
 		{"P1 the way to the data that is persisted", "SW101",
 			[]part{stateUnit("pg", known(false), "pg", "pg/16"), named("dataDir", "/var/lib/pg/16"), persist("/persist", "/var/lib/pg/16")}, nil},
 		{"P1 the data itself is not persisted", "SW101",

@@ -295,8 +295,8 @@ func TestLeftovers(t *testing.T) {
 			"info [/persist/cold/old] /persist/cold/old is used by nothing that is read: 100 B in 1 file" + look + "/persist/cold/old"}},
 		{"N9 beside the root", []part{persist("/nix/persist", "/var/lib/nixos")}, []stateward.ListingRoot{listed("/nix", "store skipped", "var 1", "persist/var/lib/nixos 1")}, nil},
 		{"N1 unread", []part{nixos}, []stateward.ListingRoot{listed("/persist", "var unread", "a unread")}, []string{
-			"info [/persist] cannot tell what is left over in /persist/var: /persist/var could not be read (permission denied) | capture as root",
-			"info [/persist/a] /persist/a is used by nothing that is read: at least 0 B in 0 files" + look + "/persist/a"}},
+			"info [/persist/a] /persist/a is used by nothing that is read: at least 0 B in 0 files" + look + "/persist/a",
+			"info [/persist/var] cannot tell what is left over in /persist/var: /persist/var could not be read (permission denied) | capture as root"}},
 		{"N1 entries that could not be read", []part{nixos, func(h *stateward.Host) { h.Persistence.Or(nil)[0].Files = unknown[[]stateward.Entry]("x") }},
 			[]stateward.ListingRoot{listed("/persist", "var/lib/nixos", "a 1")}, []string{"info [/persist] cannot tell what is left over in /persist: x: it throws | make it evaluate: until then anything may be in use"}},
 		{"no root is listed", []part{nixos}, []stateward.ListingRoot{listed("/cold", "a 1")}, nil},

@@ -15,9 +15,9 @@ An enabled service keeps state in a directory that lies on the root file system,
 boot. At the next boot the service starts with nothing.
 
 The state may be named by the unit's ` + "`StateDirectory`" + `, by the service's own ` + "`dataDir`" + `, or by a volume of a
-container or a container's own root. A directory that is persisted, below a persisted one, or on a file system of its own is not reported. State that lies
-in another lost directory is counted there, and many places in doubt for one reason are one finding; ` + "`--survival`" + ` lists
-every place.
+container or a container's own root. A directory that is persisted, below a persisted one, or on a file system of its own is not reported. What a service
+keeps below another lost directory of its own is counted there, and many places in doubt for one reason are one finding; ` + "`--survival`" + ` lists
+every place, and ` + "`covers`" + ` in JSON those of one finding.
 
 Where it cannot be told whether the directory survives, the finding is a warning and says what hides the answer. So it is
 where the service may keep state there, depending on how it is used by hand: a container engine for which no container is declared.
@@ -43,15 +43,9 @@ environment.persistence."/persist".directories = [ "/var/lib/sonarr" ];
 			d := t.finding()
 			d.Message = fmt.Sprintf("%s in %s, which is gone at the next boot%s: %s", t.keeps(), d.Path, t.more(), t.by)
 			d.Hint = f.persistHint(t.row)
-			if t.perhaps {
-				d.Severity = stateward.SeverityWarning
-			}
-			if t.row.relief != 0 {
-				d.Severity = t.row.relief
-			}
+			d.Severity = t.row.lossSeverity()
 			if t.row.readOnly() {
 				// Somebody else writes there, or makes it at every boot.
-				d.Severity = stateward.SeverityInfo
 				d.Message = fmt.Sprintf("%s reads %s, which is gone at the next boot%s: %s", some(t.services), d.Path, t.more(), t.by)
 			}
 			out = append(out, d)
@@ -79,6 +73,11 @@ func doubtful(by string, trees []*stateTree) []stateward.Diagnostic {
 		slices.Sort(paths)
 		d := trees[0].finding()
 		d.Service, d.Path = "", ""
+		var members []stateward.Covered
+		for _, t := range trees {
+			members = append(members, t.members...)
+		}
+		d.Covers = covering(members)
 		d.Severity = stateward.SeverityWarning
 		d.Message = fmt.Sprintf("cannot tell whether %d places survive a reboot (%s): %s", len(paths), some(paths), by)
 		d.Hint = doubtHint + "; --survival lists them all"
@@ -103,6 +102,8 @@ type stateTree struct {
 	by       string
 	services []string
 	below    int
+	// members are all that it stands for.
+	members []stateward.Covered
 	// perhaps tells that state is kept there only where somebody uses it by hand.
 	perhaps bool
 }
@@ -129,17 +130,18 @@ func (f *facts) stateTrees() []*stateTree {
 			trees[k] = t
 			order = append(order, t)
 		}
-		if t.perhaps && !r.perhaps() {
-			t.row, t.perhaps = r, false
+		t.perhaps = t.perhaps && r.perhaps()
+		if r.lossSeverity() > t.row.lossSeverity() {
+			t.row = r
 		}
 		t.services = addSorted(t.services, r.service.Name)
+		t.members = append(t.members, stateward.Covered{Service: r.service.Name, Path: r.path, Subject: finding(r.state.Origin).Subject})
 	}
 	return slices.DeleteFunc(order, func(t *stateTree) bool {
 		outer := t
 		for q := stateward.MustPath(t.row.path); q != stateward.Root; {
 			q = q.Parent()
-			// What is surely kept does not hide behind what may be.
-			if o, ok := trees[place{q.String(), t.state, t.by}]; ok && (t.perhaps || !o.perhaps) {
+			if o, ok := trees[place{q.String(), t.state, t.by}]; ok && q != stateward.Root && o.speaksFor(t) {
 				outer = o
 			}
 		}
@@ -147,14 +149,60 @@ func (f *facts) stateTrees() []*stateTree {
 			return false
 		}
 		outer.below++
+		outer.members = append(outer.members, t.members...)
 		return true
 	})
 }
 
+// speaksFor tells whether a place below needs no finding of its own: it belongs to the same services, who decide on all of
+// it, and is as grave. What is surely kept does not hide behind what may be.
+func (t *stateTree) speaksFor(inner *stateTree) bool {
+	for _, s := range inner.services {
+		if !slices.Contains(t.services, s) {
+			return false
+		}
+	}
+	return (inner.perhaps || !t.perhaps) && (t.state == stateward.SurvivalUnknown || t.row.lossSeverity() == inner.row.lossSeverity())
+}
+
 func (t *stateTree) finding() stateward.Diagnostic {
 	d := finding(t.row.state.Origin)
-	d.Service, d.Path = t.services[0], t.row.path
+	d.Service, d.Path = t.row.service.Name, t.row.path
+	d.Covers = covering(t.members)
 	return d
+}
+
+// covering are the members of a finding in order; none where there is only one.
+func covering(members []stateward.Covered) []stateward.Covered {
+	out := slices.Clone(members)
+	slices.SortFunc(out, stateward.CompareCovered)
+	if out = slices.Compact(out); len(out) < 2 {
+		return nil
+	}
+	return out
+}
+
+// coveringRows is covering for rows that a service has, or none.
+func coveringRows(service string, rows []*stateRow) []stateward.Covered {
+	var out []stateward.Covered
+	for _, r := range rows {
+		out = append(out, stateward.Covered{Service: service, Path: r.path, Subject: finding(r.state.Origin).Subject})
+	}
+	return covering(out)
+}
+
+// lossSeverity is how grave it is that a place is lost.
+func (r *stateRow) lossSeverity() stateward.Severity {
+	switch {
+	case r.readOnly():
+		return stateward.SeverityInfo
+	case r.relief != 0:
+		return r.relief
+	case r.perhaps():
+		return stateward.SeverityWarning
+	default:
+		return stateward.SeverityError
+	}
 }
 
 func (t *stateTree) keeps() string {

@@ -115,15 +115,19 @@ func (f *facts) secretKeysLost() []stateward.Diagnostic {
 		for _, r := range gone {
 			paths = addSorted(paths, r.path)
 		}
+		d.Covers = coveringRows("", gone)
 		is := pick(len(paths), "is", "are")
 		switch {
 		case others:
 			paths = nil
+			var unsaid []*stateRow
 			for _, r := range lost {
 				if !slices.ContainsFunc(f.own.hostKeys, func(k *stateRow) bool { return k.path == r.path }) {
 					paths = addSorted(paths, r.path)
+					unsaid = append(unsaid, r)
 				}
 			}
+			d.Covers = coveringRows("", unsaid)
 			if len(paths) == 0 {
 				continue // they are said among the host keys
 			}
@@ -236,6 +240,7 @@ func (f *facts) hostKeysLost(said map[string]bool) []stateward.Diagnostic {
 	}
 	d := finding(lost[0].state.Origin)
 	d.Service, d.Path = "openssh", lost[0].path
+	d.Covers = coveringRows("openssh", lost)
 	var paths []string
 	for _, r := range lost {
 		paths = append(paths, r.path)
@@ -289,6 +294,7 @@ func (f *facts) hostInDoubt() []stateward.Diagnostic {
 	doubts := map[string][]string{}
 	first := map[string]stateward.Origin{}
 	scripted := map[string]bool{}
+	members := map[string][]*stateRow{}
 	for i := range f.own.rows {
 		r := &f.own.rows[i]
 		// SW110 speaks of the ids, SW119 of homes, SW112 of what is no path.
@@ -299,6 +305,7 @@ func (f *facts) hostInDoubt() []stateward.Diagnostic {
 			first[r.reboot.By] = r.state.Origin
 		}
 		doubts[r.reboot.By] = addSorted(doubts[r.reboot.By], r.path)
+		members[r.reboot.By] = append(members[r.reboot.By], r)
 		if r.scripted {
 			scripted[r.reboot.By] = true
 		}
@@ -310,6 +317,7 @@ func (f *facts) hostInDoubt() []stateward.Diagnostic {
 			d = f.atPersistence("files")
 		}
 		d.Path = paths[0]
+		d.Covers = coveringRows("", members[by])
 		d.Message = fmt.Sprintf("cannot tell whether %s %s a reboot: %s", some(paths), pick(len(paths), "survives", "survive"), by)
 		d.Hint = doubtHint
 		if scripted[by] {

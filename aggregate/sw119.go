@@ -62,6 +62,11 @@ func (f *facts) homesFinding(state stateward.TierState, list []home) stateward.D
 	}
 	d := finding(list[0].state.Origin)
 	d.Path = list[0].path
+	var rows []*stateRow
+	for _, at := range list {
+		rows = append(rows, at.stateRow)
+	}
+	d.Covers = coveringRows("", rows)
 	by, n := list[0].reboot.By, len(list)
 	if state == stateward.SurvivalUnknown {
 		d.Message = fmt.Sprintf("cannot tell whether %s %s of %s %s a reboot: %s", pick(n, "the home", "the homes"), some(paths), some(users), pick(n, "survives", "survive"), by)

@@ -336,12 +336,17 @@ func (l *leftovers) of(root stateward.AbsPath) []stateward.Diagnostic {
 	}
 	visit(root)
 	if len(closed) > 0 {
-		var paths []string
-		for _, s := range closed {
-			paths = append(paths, s.at.String())
-		}
 		d := finding(l.roots[root].Origin)
 		d.Path = root.String()
+		var paths []string
+		var members []stateward.Covered
+		for _, s := range closed {
+			paths = append(paths, s.at.String())
+			members = append(members, stateward.Covered{Path: s.at.String(), Subject: d.Subject})
+		}
+		if d.Covers = covering(members); d.Covers == nil {
+			d.Path = members[0].Path
+		}
 		d.Message = fmt.Sprintf("cannot tell what is left over in %s: %s", some(paths), closed[0].doubt)
 		d.Hint = closed[0].advice
 		out = append(out, d)
@@ -362,7 +367,9 @@ func (l *leftovers) findings(root, dir stateward.AbsPath, left []leftover) []sta
 	if len(left) > fewLeftovers {
 		sum := stateward.ListingEntry{Kind: stateward.ListedDirectory}
 		var names []string
+		var members []stateward.Covered
 		for _, x := range left {
+			members = append(members, stateward.Covered{Path: x.at.String(), Subject: finding(r.Origin).Subject})
 			rel, _ := dir.Rel(x.at)
 			names = append(names, fmt.Sprintf("%q", rel))
 			if x.entry.Kind == stateward.ListedDirectory {
@@ -376,6 +383,7 @@ func (l *leftovers) findings(root, dir stateward.AbsPath, left []leftover) []sta
 		}
 		d := finding(r.Origin)
 		d.Path = dir.String()
+		d.Covers = covering(members)
 		d.Message = fmt.Sprintf("%d things in %s (%s) are used by nothing that is read: %s", len(left), dir, some(names), size(&sum))
 		d.Hint = "look at them before anything else: du -sh -- " + shellWord(dir) + "/*"
 		return []stateward.Diagnostic{d}

@@ -42,6 +42,11 @@ Mend the option so that it evaluates. ` + "`stateward eval`" + ` shows everythin
 		for _, us := range groups {
 			first := us[0]
 			d := stateward.Diagnostic{Subject: first.Subject, File: first.File, Line: first.Line}
+			var members []stateward.Covered
+			for _, u := range us {
+				members = append(members, stateward.Covered{Subject: u.Subject})
+			}
+			d.Covers = covering(members)
 			d.Message = first.Subject
 			if len(us) > 1 {
 				d.Message += fmt.Sprintf(" and %d more", len(us)-1)

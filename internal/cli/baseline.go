@@ -7,9 +7,11 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"regexp"
 	"slices"
+	"strings"
 
 	"github.com/stateward/stateward"
 )
@@ -24,12 +26,41 @@ func (e *BaselineError) Hint() string { return e.hint }
 
 // identity tells findings apart that are the same fault from those that are not. Where it stands in a list or a file
 // does not belong to it: that moves with every edit.
-type identity struct{ host, code, service, path, subject string }
+type identity struct {
+	host, code, service, path, subject string
+	// text is the message of what is told apart by nothing else.
+	text string
+}
 
 var listIndex = regexp.MustCompile(`^\[[0-9]+\]`)
 
-func identify(host string, d stateward.Diagnostic) identity {
-	return identity{host, d.Code, d.Service, withoutHashes(d.Path), withoutIndexes(withoutHashes(d.Subject))}
+// identify names the members of a finding.
+func identify(host string, d stateward.Diagnostic) []identity {
+	var out []identity
+	for _, m := range d.Members() {
+		out = append(out, identity{host, d.Code, m.Service, withoutHashes(m.Path), withoutIndexes(withoutHashes(m.Subject)), tellingText(d)})
+	}
+	return out
+}
+
+var moreSubjects = regexp.MustCompile(`^ and [0-9]+ more`)
+
+// tellingText is the message where the subject is a list of unlike things, such as assertions. Of SW603 it is the cause
+// alone: how many values it takes away, and who needs them, is no part of it.
+func tellingText(d stateward.Diagnostic) string {
+	text := d.Message
+	switch d.Code {
+	default:
+		return ""
+	case "SW603":
+		text = strings.TrimPrefix(text, d.Subject)
+		text = text[len(moreSubjects.FindString(text)):]
+		if i := strings.LastIndex(text, "; needed by "); i >= 0 {
+			text = text[:i]
+		}
+	case "SW601", "SW602":
+	}
+	return withoutHashes(text)
 }
 
 var storeHash = regexp.MustCompile(`(/nix/store/)[0-9a-z]{32}-`)
@@ -64,6 +95,8 @@ type baseline struct {
 	known map[identity][]stateward.Severity
 	// accepted are those that did not count even then.
 	accepted map[identity][]stateward.Severity
+	// groups are the members of each finding that counted.
+	groups [][]identity
 }
 
 // protocol is what every output of ours begins with.
@@ -105,12 +138,17 @@ func parseBaseline(name string, data []byte) (*baseline, error) {
 			if d.Code == "" || d.Severity == 0 {
 				return &BaselineError{name, fmt.Sprintf("has a finding of host %q without code or severity", host), hint}
 			}
-			id := identify(host, d)
-			if d.Acknowledged == "" {
-				b.known[id] = append(b.known[id], d.Severity)
-			} else {
-				b.accepted[id] = append(b.accepted[id], d.Severity)
+			members := d.Members()
+			var group []identity
+			for i, id := range identify(host, d) {
+				if d.Acknowledged == "" && members[i].Acknowledged == "" {
+					b.known[id] = append(b.known[id], d.Severity)
+					group = append(group, id)
+				} else {
+					b.accepted[id] = append(b.accepted[id], d.Severity)
+				}
 			}
+			b.groups = append(b.groups, group)
 		}
 		return nil
 	}
@@ -159,8 +197,9 @@ func readBaseline(name string) (*baseline, error) {
 	return nil, &BaselineError{name, "cannot be read: " + reason, "write one with: stateward check -o json > FILE"}
 }
 
-// mark says of every finding whether the baseline knows it: it has the same fault, as often, and no less grave. What is
-// accepted goes first, since what was accepted before is there for it alone.
+// mark says of every finding whether the baseline knows it: it has the same fault, as often, and no less grave, for all
+// members but those that are accepted. Whoever has only some gets a hint that names the others. What is accepted goes
+// first, since what was accepted before is there for it alone.
 func (b *baseline) mark(host string, findings []stateward.Diagnostic) []stateward.Diagnostic {
 	out := slices.Clone(findings)
 	if b == nil {
@@ -169,8 +208,9 @@ func (b *baseline) mark(host string, findings []stateward.Diagnostic) []statewar
 	known, accepted := map[identity][]stateward.Severity{}, map[identity][]stateward.Severity{}
 	var order []int
 	for i, d := range findings {
-		id := identify(host, d)
-		known[id], accepted[id] = b.known[id], b.accepted[id]
+		for _, id := range identify(host, d) {
+			known[id], accepted[id] = b.known[id], b.accepted[id]
+		}
 		order = append(order, i)
 	}
 	counts := func(i int) int {
@@ -182,27 +222,66 @@ func (b *baseline) mark(host string, findings []stateward.Diagnostic) []statewar
 	slices.SortStableFunc(order, func(i, j int) int {
 		return cmp.Or(cmp.Compare(counts(i), counts(j)), gravestFirst(findings[i].Severity, findings[j].Severity))
 	})
-	take := func(from map[identity][]stateward.Severity, i int) bool {
-		id := identify(host, findings[i])
-		s := from[id]
-		if len(s) == 0 || s[0] < findings[i].Severity {
+	take := func(from map[identity][]stateward.Severity, id identity, s stateward.Severity) bool {
+		if len(from[id]) == 0 || from[id][0] < s {
 			return false
 		}
-		from[id] = s[1:]
+		from[id] = from[id][1:]
 		return true
 	}
 	for _, i := range order {
-		out[i].Baseline = counts(i) == 0 && take(accepted, i) || take(known, i)
+		d := findings[i]
+		members := d.Members()
+		ids := identify(host, d)
+		beforeKnown, beforeAccepted := map[identity][]stateward.Severity{}, map[identity][]stateward.Severity{}
+		for _, id := range ids {
+			beforeKnown[id], beforeAccepted[id] = known[id], accepted[id]
+		}
+		var missing []string
+		for k, id := range ids {
+			isAccepted := d.Acknowledged != "" || members[k].Acknowledged != ""
+			switch {
+			case isAccepted && take(accepted, id, d.Severity) || take(known, id, d.Severity):
+			case isAccepted && d.Acknowledged == "":
+				// It needs no baseline any more.
+			default:
+				missing = append(missing, members[k].String())
+			}
+		}
+		if out[i].Baseline = len(missing) == 0; out[i].Baseline {
+			continue
+		}
+		maps.Copy(known, beforeKnown)
+		maps.Copy(accepted, beforeAccepted)
+		if d.Acknowledged == "" && len(missing) < len(members) {
+			if d.Hint != "" {
+				out[i].Hint += "; "
+			}
+			out[i].Hint += "not in the baseline: " + strings.Join(missing, ", ")
+		}
 	}
 	return out
 }
 
-// gone counts what the baseline knows and is there no more, of what was looked for.
+// gone counts the findings of the baseline of which something is there no more, of what was looked for.
 func (b *baseline) gone(now map[identity]int, looked func(identity) bool) int {
-	n := 0
+	lacking := map[identity]int{}
 	for id, s := range b.known {
 		if looked(id) {
-			n += max(0, min(len(s), len(s)+len(b.accepted[id])-now[id]))
+			lacking[id] = max(0, min(len(s), len(s)+len(b.accepted[id])-now[id]))
+		}
+	}
+	n := 0
+	for _, group := range b.groups {
+		any := false
+		for _, id := range group {
+			if lacking[id] > 0 {
+				lacking[id]--
+				any = true
+			}
+		}
+		if any {
+			n++
 		}
 	}
 	return n

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"encoding/json"
+	"fmt"
 	"slices"
 	"testing"
 
@@ -10,6 +11,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/stateward/stateward"
+	"github.com/stateward/stateward/aggregate"
 )
 
 func TestWithoutIndexes(t *testing.T) {
@@ -27,10 +29,128 @@ func TestWithoutIndexes(t *testing.T) {
 
 // The store path of a flake changes with every revision, and the fault in it does not.
 func TestIdentityOutlivesARevision(t *testing.T) {
-	at := func(hash string) identity {
+	at := func(hash string) []identity {
 		return identify("h", stateward.Diagnostic{Code: "SW604", Subject: "a[1]", Path: "/nix/store/" + hash + "-source/x"})
 	}
 	require.Equal(t, at("6fcj4w0kksv7cgg4cp1yalr8d7fhcvbh"), at("1fcj4w0kksv7cgg4cp1yalr8d7fhcvbh"))
+}
+
+// baselineOf is the baseline that a check with these findings writes.
+func baselineOf(t require.TestingT, findings ...stateward.Diagnostic) *baseline {
+	text, err := json.Marshal(CheckOutput{ProtocolVersion: "1", Hosts: []HostOutput{{Name: "h", Findings: append([]stateward.Diagnostic{}, findings...)}}})
+	require.NoError(t, err)
+	b, err := parseBaseline("b", text)
+	require.NoError(t, err)
+	return b
+}
+
+// A finding that stands for several places is known when all of them are.
+func TestBaselineOfGroups(t *testing.T) {
+	group := func(services ...string) stateward.Diagnostic {
+		d := stateward.Diagnostic{Code: "SW101", Severity: stateward.SeverityWarning, Subject: services[0] + ".dataDir"}
+		for _, s := range services {
+			m := stateward.Covered{Service: s, Path: "/srv/" + s, Subject: s + ".dataDir"}
+			d.Covers = append(d.Covers, m)
+			if len(services) == 1 {
+				d.Service, d.Path, d.Covers = m.Service, m.Path, nil
+			}
+		}
+		return d
+	}
+	accepting := func(d stateward.Diagnostic, services ...string) stateward.Diagnostic {
+		d.Covers = slices.Clone(d.Covers)
+		for i := range d.Covers {
+			if slices.Contains(services, d.Covers[i].Service) {
+				d.Covers[i].Acknowledged = "r"
+			}
+		}
+		return d
+	}
+	says := func(code, subject, message string) stateward.Diagnostic {
+		return stateward.Diagnostic{Code: code, Severity: stateward.SeverityError, Subject: subject, Message: message}
+	}
+	list := func(ds ...stateward.Diagnostic) []stateward.Diagnostic { return ds }
+	unread := func(subject, rest string) stateward.Diagnostic { return says("SW603", subject, subject+rest) }
+	two := unread("x", " and 1 more could not be evaluated: missing; needed by SW101")
+	two.Covers = []stateward.Covered{{Subject: "x"}, {Subject: "y"}}
+	for _, tc := range []struct {
+		name     string
+		old, now []stateward.Diagnostic
+		// fresh are the hints of those that count.
+		fresh []string
+		gone  int
+	}{
+		{"the same", list(group("b", "c")), list(group("b", "c")), nil, 0},
+		{"one joined at the end", list(group("b", "c")), list(group("b", "c", "vault")), []string{"not in the baseline: vault in /srv/vault"}, 0},
+		{"one joined at the front", list(group("b", "c")), list(group("a", "b", "c")), []string{"not in the baseline: a in /srv/a"}, 0},
+		{"one was mended", list(group("a", "b", "c")), list(group("b", "c")), nil, 1},
+		{"all were mended", list(group("a", "b", "c")), nil, nil, 1},
+		{"it fell apart", list(group("a", "b")), list(group("a"), group("b")), nil, 0},
+		{"they became one", list(group("a"), group("b")), list(group("a", "b")), nil, 0},
+		{"one of them was only accepted", list(accepting(group("a", "b"), "b")), list(group("a", "b")), []string{"not in the baseline: b in /srv/b"}, 0},
+		{"the new one is accepted", list(group("a", "b")), list(accepting(group("a", "b", "c"), "c")), nil, 0},
+		{"another assertion", list(says("SW601", "assertions[0]", "m")), list(says("SW601", "assertions[0]", "n")), []string{""}, 1},
+		{"an assertion more", list(says("SW601", "assertions[0]", "m")), list(says("SW601", "assertions[0]", "m"), says("SW601", "assertions[1]", "n")), []string{""}, 0},
+		{"another warning", list(says("SW602", "warnings[0]", "m")), list(says("SW602", "warnings[0]", "n")), []string{""}, 1},
+		{"another cause", list(unread("x", " is a function")), list(unread("x", " could not be evaluated: missing; needed by SW101")), []string{""}, 1},
+		{"other readers", list(unread("x", " is a function; needed by SW101")), list(unread("x", " is a function; needed by SW101, SW102")), nil, 0},
+		{"one value more for one cause", list(unread("x", " could not be evaluated: missing; needed by SW101")), list(two), []string{"not in the baseline: y"}, 0},
+		{"one value less for one cause", list(two), list(unread("x", " could not be evaluated: missing; needed by SW101")), nil, 1},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			b := baselineOf(t, tc.old...)
+			var fresh []string
+			now := map[identity]int{}
+			for _, d := range b.mark("h", tc.now) {
+				if d.Counts() {
+					fresh = append(fresh, d.Hint)
+				}
+				for _, id := range identify("h", d) {
+					now[id]++
+				}
+			}
+			require.Empty(t, cmp.Diff(tc.fresh, fresh))
+			require.Equal(t, tc.gone, b.gone(now, func(identity) bool { return true }))
+		})
+	}
+}
+
+// A service that comes to a host and loses something is never known from before.
+func TestBaselineKnowsNoNewService(t *testing.T) {
+	drawPath := rapid.StringMatching(`(/[ab]){1,3}|/`)
+	rapid.Check(t, func(t *rapid.T) {
+		h := &stateward.Host{Name: "h", Status: stateward.StatusOK, Dialects: []string{"nixos"}}
+		entry := func(p string) stateward.Entry {
+			return stateward.NewEntry(p, stateward.Directory, stateward.Origin{Option: "mounts"})
+		}
+		h.FileSystems = stateward.Known([]stateward.FileSystem{{
+			MountPoint: entry("/"), Device: stateward.Known("none", stateward.Origin{}), FSType: stateward.Known("tmpfs", stateward.Origin{}),
+		}}, stateward.Origin{})
+		if rapid.Bool().Draw(t, "in doubt") {
+			h.ExtraPools = stateward.Known([]string{"tank"}, stateward.Origin{Option: "boot.zfs.extraPools"})
+		}
+		var services []stateward.Service
+		add := func(name string, paths ...string) {
+			s := stateward.Service{Name: name, Enable: stateward.Known(true, stateward.Origin{})}
+			var state []stateward.StatePath
+			for i, p := range paths {
+				o := stateward.Origin{Option: fmt.Sprintf("services.%s.paths[%d]", name, i)}
+				state = append(state, stateward.StatePath{Entry: stateward.NewEntry(p, stateward.Directory, o), Source: stateward.SourceDataDir})
+			}
+			s.State = stateward.Known(state, stateward.Origin{})
+			services = append(services, s)
+			h.Services = stateward.Known(slices.Clone(services), stateward.Origin{})
+		}
+		for i := range rapid.IntRange(0, 5).Draw(t, "services") {
+			add(fmt.Sprintf("s%d", i), rapid.SliceOfN(drawPath, 1, 3).Draw(t, "paths")...)
+		}
+		old := aggregate.Lint(aggregate.Input{Host: h}).Findings
+		add(rapid.SampledFrom([]string{"a", "z"}).Draw(t, "name"), drawPath.Draw(t, "path"))
+		now := aggregate.Lint(aggregate.Input{Host: h}).Findings
+		if !slices.ContainsFunc(baselineOf(t, old...).mark("h", now), func(d stateward.Diagnostic) bool { return d.Code == "SW101" && d.Counts() }) {
+			t.Fatalf("all is known of %+v", now)
+		}
+	})
 }
 
 var (
@@ -70,11 +190,11 @@ func TestBaselineKnowsWhatItLists(t *testing.T) {
 		marked := b.mark("h", now)
 		counts := map[identity]int{}
 		for i, d := range marked {
-			if d.Baseline && d.Acknowledged == "" && len(b.known[identify("h", d)]) == 0 {
+			if d.Baseline && d.Acknowledged == "" && len(b.known[identify("h", d)[0]]) == 0 {
 				t.Fatalf("%+v was only ever accepted, and is known", d)
 			}
 			if d.Baseline {
-				counts[identify("h", d)]++
+				counts[identify("h", d)[0]]++
 			}
 			d.Baseline = false
 			if diff := cmp.Diff(now[i], d); diff != "" {
@@ -87,10 +207,10 @@ func TestBaselineKnowsWhatItLists(t *testing.T) {
 			}
 		}
 		for i, d := range marked {
-			if d.Baseline && d.Acknowledged == "" && len(b.known[identify("h", d)]) == 0 {
+			if d.Baseline && d.Acknowledged == "" && len(b.known[identify("h", d)[0]]) == 0 {
 				t.Fatalf("%+v was only ever accepted, and is known", d)
 			}
-			if d.Baseline && !slices.ContainsFunc(slices.Concat(b.known[identify("h", d)], b.accepted[identify("h", d)]), func(s stateward.Severity) bool { return s >= d.Severity }) {
+			if d.Baseline && !slices.ContainsFunc(slices.Concat(b.known[identify("h", d)[0]], b.accepted[identify("h", d)[0]]), func(s stateward.Severity) bool { return s >= d.Severity }) {
 				t.Fatalf("%+v is graver than in the baseline (%d)", d, i)
 			}
 		}

@@ -33,7 +33,7 @@ type CheckOutput struct {
 // BaselineOutput says how the findings compare with those of an earlier check.
 type BaselineOutput struct {
 	File string `json:"file"`
-	// New findings count; Known ones are in the baseline; Gone ones are in the baseline only.
+	// New findings count; Known ones are in the baseline; of the Gone ones the baseline has something that is there no more.
 	New   int `json:"new"`
 	Known int `json:"known"`
 	Gone  int `json:"gone"`
@@ -234,7 +234,9 @@ func (r *checkRun) compare(out CheckOutput) *BaselineOutput {
 	now := map[identity]int{}
 	count := func(host string, findings []stateward.Diagnostic) {
 		for _, d := range findings {
-			now[identify(host, d)]++
+			for _, id := range identify(host, d) {
+				now[id]++
+			}
 			switch {
 			case d.Counts():
 				b.New++

@@ -145,10 +145,10 @@ func newSARIF(out CheckOutput, r *checkRun, at places) sarifLog {
 			invocation.RuleOverrides = append(invocation.RuleOverrides, sarifOverride{sarifReference{c.Code, i}, sarifConfiguration{Enabled: &off}})
 		}
 	}
-	seen := map[identity]int{}
+	seen := map[string]int{}
 	add := func(host string, findings []stateward.Diagnostic) {
 		for _, d := range findings {
-			id := identify(host, d)
+			id := fingerprintText(identify(host, d))
 			result := sarifResult{
 				RuleID: d.Code, RuleIndex: index[d.Code], Level: sarifLevels[d.Severity], Message: sarifText{Text: sarifMessage(host, d)},
 				Locations:    []sarifLocation{at.sarif(host, d.Subject, d.File, d.Line)},
@@ -208,9 +208,22 @@ func sarifMessage(host string, d stateward.Diagnostic) string {
 }
 
 // fingerprint is the same for one fault wherever it stands; n counts those that are alike.
-func fingerprint(id identity, n int) string {
-	sum := sha256.Sum256(fmt.Appendf(nil, "%q %q %q %q %q %d", id.host, id.code, id.service, id.path, id.subject, n))
+func fingerprint(text string, n int) string {
+	sum := sha256.Sum256(fmt.Appendf(nil, "%s %d", text, n))
 	return hex.EncodeToString(sum[:16])
+}
+
+// fingerprintText names all members, so that a dismissed alert comes back when another one joins.
+func fingerprintText(ids []identity) string {
+	var parts []string
+	for _, id := range ids {
+		part := fmt.Sprintf("%q %q %q %q %q", id.host, id.code, id.service, id.path, id.subject)
+		if id.text != "" {
+			part += fmt.Sprintf(" %q", id.text)
+		}
+		parts = append(parts, part)
+	}
+	return strings.Join(parts, " ")
 }
 
 // sarif is the place of an option.
