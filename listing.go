@@ -18,8 +18,8 @@ const (
 	ListingKind = "stateward-capture"
 	// ListingVersion is the version of the format; a reader refuses every other.
 	ListingVersion = 1
-	// maxListing bounds the bytes of a listing.
-	maxListing = 1 << 30
+	// maxListing bounds the bytes of a listing: some 600 000 entries. Reading one takes several times as much memory.
+	maxListing = 128 << 20
 )
 
 // Listing is observed state: what lay in a host's persistence roots, and in the places that they are mounted
@@ -184,8 +184,11 @@ func boolRank(b bool) int {
 	return 0
 }
 
-// Write writes the listing, each entry on a line of its own. Equal listings give equal bytes.
-func (l *Listing) Write(w io.Writer) error {
+// Write writes the listing, each entry on a line of its own. Equal listings give equal bytes. One that is larger than
+// [ReadListing] takes is a *[ListingError], and nothing is written.
+func (l *Listing) Write(w io.Writer) error { return l.write(w, maxListing) }
+
+func (l *Listing) write(w io.Writer, limit int) error {
 	var b bytes.Buffer
 	line := func(v any) error {
 		enc := json.NewEncoder(&b)
@@ -223,10 +226,16 @@ func (l *Listing) Write(w io.Writer) error {
 			if err := line(&entries[j]); err != nil {
 				return err
 			}
+			if b.Len() > limit {
+				return tooLarge(limit)
+			}
 		}
 		b.WriteString("\n]}")
 	}
 	b.WriteString("\n]}\n")
+	if b.Len() > limit {
+		return tooLarge(limit)
+	}
 	_, err := w.Write(b.Bytes())
 	return err
 }
@@ -255,16 +264,22 @@ func (e *ListingError) Hint() string {
 	return "make it anew with `stateward capture persist`"
 }
 
-// ReadListing reads what [Listing.Write] writes. It is strict: another kind or version, a field that is not known or that is there
+func tooLarge(limit int) error {
+	return &ListingError{Reason: fmt.Sprintf("listing is larger than %d MiB", limit>>20), Advice: "list fewer levels: capture with a smaller --depth"}
+}
+
+// ReadListing reads what [Listing.Write] writes, 128 MiB at most. It is strict: another kind or version, a field that is not known or that is there
 // twice, a wrong order, an entry without its directory are refused, because a listing that lost something would make
 // things look missing. The error is a *[ListingError], or that of r.
-func ReadListing(r io.Reader) (*Listing, error) {
-	data, err := io.ReadAll(io.LimitReader(r, maxListing+1))
+func ReadListing(r io.Reader) (*Listing, error) { return readListing(r, maxListing) }
+
+func readListing(r io.Reader, limit int) (*Listing, error) {
+	data, err := io.ReadAll(io.LimitReader(r, int64(limit)+1))
 	switch {
 	case err != nil:
 		return nil, err
-	case len(data) > maxListing:
-		return nil, &ListingError{Reason: fmt.Sprintf("listing is larger than %d bytes", maxListing), Advice: "list fewer levels with --depth"}
+	case len(data) > limit:
+		return nil, tooLarge(limit)
 	case len(bytes.TrimSpace(data)) == 0:
 		return nil, &ListingError{Reason: "listing is empty"}
 	case !utf8.Valid(data):

@@ -101,9 +101,37 @@ func TestReadListingRefuses(t *testing.T) {
 	require.ErrorIs(t, err, os.ErrClosed)
 }
 
+// What is written can be read back, or is not written.
+func TestListingTooLarge(t *testing.T) {
+	const limit = 1 << 20
+	l, err := ReadListing(strings.NewReader(soundListing))
+	require.NoError(t, err)
+	var b bytes.Buffer
+	l.Roots[0].Entries[2].User = ""
+	require.NoError(t, l.write(&b, limit))
+	l.Roots[0].Entries[2].User = strings.Repeat("a", limit-b.Len()-len(`"user":"",`))
+	b.Reset()
+	require.NoError(t, l.write(&b, limit))
+	require.Equal(t, limit, b.Len())
+	_, err = readListing(bytes.NewReader(b.Bytes()), limit)
+	require.NoError(t, err)
+	l.Roots[0].Entries[2].User += "a"
+	for name, err := range map[string]error{
+		"written": l.write(failing{}, limit),
+		"read":    func() error { _, err := readListing(bytes.NewReader(append(b.Bytes(), ' ')), limit); return err }(),
+	} {
+		require.EqualError(t, err, "listing is larger than 1 MiB", name)
+		var bad *ListingError
+		require.ErrorAs(t, err, &bad, name)
+		require.Equal(t, "list fewer levels: capture with a smaller --depth", bad.Hint(), name)
+	}
+}
+
 type failing struct{}
 
 func (failing) Read([]byte) (int, error) { return 0, os.ErrClosed }
+
+func (failing) Write([]byte) (int, error) { return 0, os.ErrClosed }
 
 func TestListingEntryData(t *testing.T) {
 	for _, tc := range []struct {
