@@ -24,6 +24,8 @@ type mount struct {
 	origin stateward.Origin
 	// doubt says why it is not known whether it is mounted; empty when it is.
 	doubt string
+	// asked tells that a service asks for the dataset, and nothing that is read makes or mounts it.
+	asked bool
 }
 
 func (s *storage) addFileSystems(v stateward.Value[[]stateward.FileSystem], option string) {
@@ -79,9 +81,18 @@ func compareMounts(a, b mount) int {
 func (s *storage) addDatasets(v stateward.Value[[]stateward.Dataset]) {
 	s.noteUnknown(v.Why())
 	datasets := v.Or(nil)
+	// What a service's contract asks for is not there by being asked for (D1).
+	asks := map[stateward.Origin]bool{}
+	for _, svc := range s.host.Services.Or(nil) {
+		if svc.Dataset != nil {
+			asks[svc.Dataset.Origin] = true
+		}
+	}
 	byName := make(map[string]*stateward.Dataset, len(datasets))
 	for i := range datasets {
-		byName[datasets[i].Name] = &datasets[i]
+		if d := &datasets[i]; byName[d.Name] == nil || !asks[d.Origin] {
+			byName[d.Name] = d
+		}
 	}
 	named := map[string]bool{}
 	for _, ms := range s.mounts {
@@ -97,8 +108,18 @@ func (s *storage) addDatasets(v stateward.Value[[]stateward.Dataset]) {
 			continue // fileSystems says where
 		}
 		at, ok, why := mountPointOf(d.Name, byName)
+		asked := asks[d.Origin]
+		if asked && byName[d.Name] != d {
+			made := at
+			if at, ok, why = mountPointOf(d.Name, map[string]*stateward.Dataset{d.Name: d}); ok && at == made {
+				continue // it is made, and mounted there
+			}
+		}
 		if why != nil {
 			s.noteUnknown(*why, true)
+		}
+		if asked && slices.ContainsFunc(s.mounts[at], func(m mount) bool { name, _ := m.fs.Device.Get(); return name == d.Name }) {
+			continue
 		}
 		canMount, doubt := d.CanMount.Or("on"), ""
 		if why, unknown := d.CanMount.Why(); unknown {
@@ -107,8 +128,11 @@ func (s *storage) addDatasets(v stateward.Value[[]stateward.Dataset]) {
 		if why, unknown := s.host.FileSystems.Why(); unknown && d.MountPoint.IsAbsent() {
 			doubt = why.String() // it might say where
 		}
+		if asked && doubt == "" {
+			doubt = fmt.Sprintf("dataset %s is declared by the contract, and nothing that is read makes or mounts it at %s", d.Name, at)
+		}
 		if ok && canMount == "on" {
-			s.mounts[at] = append(s.mounts[at], mount{by: "dataset " + d.Name, zfs: d, origin: d.Origin, doubt: doubt})
+			s.mounts[at] = append(s.mounts[at], mount{by: "dataset " + d.Name, zfs: d, origin: d.Origin, doubt: doubt, asked: asked})
 		}
 	}
 }
@@ -189,6 +213,14 @@ func (s *storage) ofMount(p stateward.AbsPath, m mount, t *trail) stateward.Tier
 		kept = unknown(s.wipes.unread)
 	case s.besideRoot(m):
 		kept = unknown(s.wipes.opaque)
+	}
+	if m.asked {
+		// Where what lies beneath is kept, it does not matter whether it is mounted.
+		if _, _, wiped := s.wipes.ofDataset(m.zfs.Name); !wiped && kept.State == stateward.SurvivalYes && m.at != stateward.Root {
+			if r := s.backing(m.at.Parent(), t); r.State == stateward.SurvivalYes {
+				return r
+			}
+		}
 	}
 	if m.doubt != "" {
 		return unknown(m.doubt)

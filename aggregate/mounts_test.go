@@ -155,3 +155,36 @@ func TestZeroValuesEnd(t *testing.T) {
 	_, _ = aggregate.Resolve(h, aggregate.Options{Root: "/p"})
 	lint(&stateward.Host{})
 }
+
+// D1: a dataset that a service asks for is there only where something makes or mounts it.
+func TestDatasetsThatAreAskedFor(t *testing.T) {
+	asked := changed(contract("app", "/var/lib/app"), func(s *stateward.Service) {
+		s.Dataset = &stateward.Dataset{Name: "tank/app", MountPoint: known("/var/lib/app"), Origin: at("stateward", "services", "app", "dataset")}
+	})
+	both := func(h *stateward.Host) {
+		asked(h)
+		push(&h.Datasets, stateward.Dataset{Name: "tank/app", MountPoint: known("/var/lib/app"), Origin: at("stateward", "services", "app", "dataset")})
+	}
+	for name, tc := range map[string]struct {
+		host  func(...part) *stateward.Host
+		parts []part
+		state string
+	}{
+		"D1 nobody makes it":                     {onWiped, []part{both}, "unknown"},
+		"another is made":                        {onWiped, []part{both, dataset("tank/other", "/srv")}, "unknown"},
+		"disko makes it there":                   {onWiped, []part{both, dataset("tank/app", "/var/lib/app")}, "yes"},
+		"disko makes it elsewhere":               {onWiped, []part{both, dataset("tank/app", "/srv")}, "unknown"},
+		"fileSystems mounts it":                  {onWiped, []part{both, fileSystem("/var/lib/app", "tank/app", "zfs")}, "yes"},
+		"what lies beneath is kept":              {onKept, []part{both}, "yes"},
+		"what lies beneath is a disk of its own": {onWiped, []part{both, fileSystem("/var/lib", "/dev/b", "ext4")}, "yes"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := tc.host(tc.parts...)
+			require.Equal(t, []row{{"app", "/var/lib/app", "dataDir", tc.state}}, rowsOf(h))
+			require.Empty(t, findings(h, "SW107"))
+		})
+	}
+}
+
+func onWiped(parts ...part) *stateward.Host { return with(wiped, parts...) }
+func onKept(parts ...part) *stateward.Host  { return with(kept, parts...) }
