@@ -101,6 +101,8 @@ const (
 	NoteUnusable NoteKind = "unusable"
 	// NoteUnsayable: the module that is written for cannot say it.
 	NoteUnsayable NoteKind = "unsayable"
+	// NoteApart: the path is lost too, and not in the list: a file, or a home, of the host's own.
+	NoteApart NoteKind = "apart"
 	// NoteUnknown: the path could not be had, or whether something holds it already.
 	NoteUnknown NoteKind = "unknown"
 )

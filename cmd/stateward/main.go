@@ -4,16 +4,27 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"os/signal"
 	"syscall"
+	"time"
 
 	"github.com/stateward/stateward/internal/cli"
 )
 
+// grace is how long the command may take to end after an interrupt: nix is killed, and files are
+// written as a whole or not at all. It is not waited for what can only be waited for, as a pipe that nobody writes to.
+const grace = 3 * time.Second
+
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	status := cli.Main(ctx, os.Args[1:], cli.System())
-	stop()
-	os.Exit(status)
+	go func() {
+		<-ctx.Done()
+		stop() // a second interrupt ends it at once
+		time.Sleep(grace)
+		fmt.Fprintln(os.Stderr, "stateward: interrupted")
+		os.Exit(cli.StatusEvaluation)
+	}()
+	os.Exit(cli.Main(ctx, os.Args[1:], cli.System()))
 }

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -417,7 +416,7 @@ func (f *sourceFlags) configuration(env Env, src nixbridge.Source) (*configurati
 	if file == "" {
 		file = filepath.Join(dir, configName)
 	}
-	data, err := os.ReadFile(file)
+	data, err := readRegular(file, maxConfig)
 	switch {
 	case f.config == "" && errors.Is(err, fs.ErrNotExist):
 		return &configuration{}, nil

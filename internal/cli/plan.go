@@ -3,6 +3,7 @@ package cli
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -194,6 +195,7 @@ func (f *planFlags) plan(l loaded) (HostPersistence, error) {
 		h.MovedFrom = moduleOf(*r.Moved)
 	}
 	h.Notes = append(h.Notes, r.Notes...)
+	h.Notes = append(h.Notes, apart(l.host, r)...)
 	onlyCollect, onlyResolve := r.Difference()
 	h.OnlyCollector = append(h.OnlyCollector, onlyCollect...)
 	h.OnlyHere = append(h.OnlyHere, onlyResolve...)
@@ -225,6 +227,30 @@ func moduleOf(r stateward.PersistenceRoot) stateward.PersistenceModule {
 		return stateward.Impermanence
 	}
 	return r.Module
+}
+
+// complete tells whether nothing is lost that the list does not hold.
+func (h HostPersistence) complete() bool {
+	return h.sound() && !slices.ContainsFunc(h.Notes, func(n aggregate.Note) bool { return n.Kind == aggregate.NoteApart })
+}
+
+// apart notes what the host itself loses, which no list of directories is for: keys, the machine-id, homes.
+func apart(host *stateward.Host, r *aggregate.Resolution) []aggregate.Note {
+	own := map[string]bool{string(stateward.SourceHost): true, string(stateward.SourceHostKeys): true, string(stateward.SourceSecretKeys): true}
+	listed := map[string]bool{}
+	for _, e := range r.Entries {
+		listed[e.Path.String()] = true
+	}
+	var notes []aggregate.Note
+	for _, row := range aggregate.Survival(host) {
+		home := row.Service == "users" && row.Origin == string(stateward.SourceHome)
+		if row.Tiers[stateward.TierReboot].State == stateward.SurvivalNo && (own[row.Origin] || home) && !listed[row.Path] {
+			listed[row.Path] = true
+			notes = append(notes, aggregate.Note{Kind: aggregate.NoteApart, Path: row.Path,
+				Message: row.Path + " is lost too and not in this list; stateward check says what to write"})
+		}
+	}
+	return notes
 }
 
 // sound tells whether the list can be relied on as it is: nothing in it is in conflict, unusable or unknown.
@@ -354,10 +380,10 @@ func printPlan(env Env, h HostPersistence) {
 	switch {
 	case len(h.Added)+len(h.Changed) > 0:
 		fmt.Fprintf(w, "  %d to add (+), %d to change (~)\n", len(h.Added), len(h.Changed))
-	case h.sound():
+	case h.complete():
 		fmt.Fprintln(w, "  nothing is missing from the host's own list")
 	default:
-		fmt.Fprintln(w, "  nothing to add in what could be read and persisted; see below")
+		fmt.Fprintln(w, "  nothing to add to the directories; see below")
 	}
 	if len(h.Copy) > 0 {
 		fmt.Fprintln(w, "  copy first: the new, empty mounts hide what lies there now (-o shell writes a script that does it)")
