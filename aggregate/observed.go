@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"maps"
+	"path"
 	"slices"
 	"strings"
 	"time"
@@ -284,13 +285,32 @@ func shellWord(p stateward.AbsPath) string {
 	return q
 }
 
-// copyCommand copies what lies at from to where it is to be kept; what is mounted below it lies elsewhere.
-func copyCommand(from, to stateward.AbsPath) string {
-	make := "mkdir -p -- " + shellWord(to.Parent())
-	if to.Parent().String() != "/" && strings.HasSuffix(to.Parent().String(), varLibPrivate.String()) {
-		make = "install -d -m 0700 -- " + shellWord(to.Parent()) // P3: nobody else may look in
+// copyCommand is [CopyCommand].
+func copyCommand(from, to stateward.AbsPath) string { return CopyCommand(from, to) }
+
+// CopyCommand is a line of bash that copies what lies at from to where it is to be kept. The directories above get the
+// owner and mode that they have where it lies: Impermanence gives those of the storage to the ones that it makes, so
+// that a home of root would shut its user out. What lies on another device below from is not copied.
+func CopyCommand(from, to stateward.AbsPath) string {
+	base, rest := to, stateward.Root
+	// What both end in goes into the storage as a whole.
+	for f := from; f != stateward.Root && base != stateward.Root && path.Base(f.String()) == path.Base(base.String()); f, base = f.Parent(), base.Parent() {
+		rest = f
 	}
-	return fmt.Sprintf("%s && cp -ax --reflink=auto -T -- %s %s", make, shellWord(from), shellWord(to))
+	if rest == stateward.Root {
+		return fmt.Sprintf("mkdir -p -- %s && cp -ax --reflink=auto -T -- %s %s", shellWord(to.Parent()), shellWord(from), shellWord(to))
+	}
+	above := rest.Parent()
+	rel, _ := above.Rel(from)
+	word, err := syntax.Quote(rel, syntax.LangBash)
+	if err != nil {
+		word = rel
+	}
+	mk := ""
+	if above != stateward.Root {
+		mk = "mkdir -p -- " + shellWord(base) + " && "
+	}
+	return fmt.Sprintf("%s(cd -- %s && cp -ax --reflink=auto --parents -- %s %s)", mk, shellWord(above), word, shellWord(base))
 }
 
 // keepers are the services that keep state at p, below it or in a directory above it.

@@ -99,7 +99,7 @@ func observedFindings(h *stateward.Host, o *aggregate.Observed, code string) []s
 func nothingPersisted(h *stateward.Host) { h.Persistence = known([]stateward.PersistenceRoot{}) }
 
 func TestHiddenData(t *testing.T) {
-	const cp = "mkdir -p -- /persist/var/lib && cp -ax --reflink=auto -T -- /var/lib/a /persist/var/lib/a"
+	const cp = "(cd -- / && cp -ax --reflink=auto --parents -- var/lib/a /persist)"
 	a := []part{persist("/persist", "/var/lib/a")}
 	for _, tc := range []struct {
 		name  string
@@ -172,7 +172,7 @@ func TestHiddenData(t *testing.T) {
 			"warning [/var/lib/a] /var/lib/a is persisted as a directory, and in /persist it is a file: it cannot be mounted | look at /persist/var/lib/a, and list it under files"}},
 		{"P3 a dynamic user's state", []part{persist("/persist", "/var/lib/private/a")}, []stateward.ListingRoot{listed("/persist", "var/lib"), live("var/lib/private/a 1")}, []string{
 			"warning [/var/lib/private/a] /var/lib/private/a is persisted and is not in /persist yet: at the next switch an empty directory is mounted over what lies there (100 B in 1 file)" +
-				" | before switching: install -d -m 0700 -- /persist/var/lib/private && cp -ax --reflink=auto -T -- /var/lib/private/a /persist/var/lib/private/a; then capture again"}},
+				" | before switching: (cd -- / && cp -ax --reflink=auto --parents -- var/lib/private/a /persist); then capture again"}},
 		{"D6 a path that the shell would read", []part{persist("/persist", "/srv/$(x) y")}, []stateward.ListingRoot{listed("/persist"), live("srv 0", "srv/$(x)_y 0")}, nil},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -194,7 +194,7 @@ func TestHiddenFiles(t *testing.T) {
 	}
 	root := listed("/persist", "var/lib/nixos 1", "etc")
 	require.Equal(t, []string{"warning [/etc/machine-id] /etc/machine-id is persisted and is not in /persist yet: at the next switch its unit fails at the file that lies there (33 B), which is not persisted then" +
-		" | before switching: mkdir -p -- /persist/etc && cp -ax --reflink=auto -T -- /etc/machine-id /persist/etc/machine-id; then capture again"},
+		" | before switching: (cd -- / && cp -ax --reflink=auto --parents -- etc/machine-id /persist); then capture again"},
 		observedFindings(h(), seen(root, live("etc/machine-id file 33")), "SW121"), "Impermanence")
 	require.Contains(t, observedFindings(h(module(stateward.Preservation)), seen(root, live("etc/machine-id file 33")), "SW121")[0], "an empty file is mounted over the file that lies there (33 B)")
 	require.Empty(t, observedFindings(h(), seen(root, live("etc/machine-id file 0")), "SW121"), "empty")
@@ -208,7 +208,7 @@ func TestDirectState(t *testing.T) {
 	require.Equal(t, []string{"info [/persist/svc/data] svc keeps state in /persist/svc/data, which is not there yet: it starts with nothing" +
 		" | nothing need be done for a new service; otherwise copy its data there before it starts"}, observedFindings(h, seen(root, live()), "SW121"))
 	require.Equal(t, []string{"warning [/persist/svc/data] svc keeps state in /persist/svc/data, which is not there yet, while /svc/data holds data (100 B in 1 file): it starts with nothing" +
-		" | if that is its data, with svc stopped: mkdir -p -- /persist/svc && cp -ax --reflink=auto -T -- /svc/data /persist/svc/data"}, observedFindings(h, seen(root, live("svc/data 1")), "SW121"))
+		" | if that is its data, with svc stopped: (cd -- / && cp -ax --reflink=auto --parents -- svc/data /persist)"}, observedFindings(h, seen(root, live("svc/data 1")), "SW121"))
 	require.Empty(t, observedFindings(h, seen(listed("/persist", "var/lib/nixos 1", "svc/data")), "SW121"))
 	require.Empty(t, observedFindings(h, seen(listed("/persist", "var/lib/nixos 1", "svc unread")), "SW121"), "unread is not missing")
 }

@@ -6,7 +6,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/stateward/stateward"
 	"github.com/stateward/stateward/aggregate"
 	"github.com/stateward/stateward/internal/syntax/shell"
 )
@@ -29,43 +28,23 @@ func copyPlan(c aggregate.Copy) (CopyPlan, error) {
 	for _, k := range c.Keep {
 		p.Keep = append(p.Keep, k.String())
 	}
-	commands := [][]string{}
 	if len(c.Units) > 0 {
-		commands = append(commands, slices.Concat([]string{"systemctl", "stop", "--"}, c.Units))
-	}
-	if c.Kind == stateward.File {
-		commands = append(commands, []string{"mkdir", "-p", "--", c.To.Parent().String()}, []string{"cp", "-a", "--reflink=auto", "--", p.From, p.To})
-	} else {
-		commands = append(commands, []string{"mkdir", "-p", "--", p.To})
-		owner := c.User.Or(stateward.Owner{}).String()
-		if g := c.Group.Or(stateward.Owner{}).String(); g != "" {
-			owner += ":" + g
-		}
-		if owner != "" {
-			commands = append(commands, []string{"chown", "--", owner, p.To})
-		}
-		if m, ok := c.Mode.Get(); ok {
-			commands = append(commands, []string{"chmod", "--", m.String(), p.To})
-		}
-		commands = append(commands, []string{"cp", "-a", "--reflink=auto", "--", strings.TrimSuffix(p.From, "/") + "/.", p.To + "/"})
-	}
-	for _, words := range commands {
-		line, err := shell.Command(words...)
+		line, err := shell.Command(slices.Concat([]string{"systemctl", "stop", "--"}, c.Units)...)
 		if err != nil {
 			return p, err
 		}
 		p.Commands = append(p.Commands, line)
 	}
+	p.Commands = append(p.Commands, aggregate.CopyCommand(c.From, c.To))
 	return p, nil
 }
 
-// byHand are the commands on as few lines as one can read.
+// byHand are the commands, a line each.
 func (p CopyPlan) byHand() []string {
 	if len(p.Keep) > 0 {
 		return []string{shell.Comment(fmt.Sprintf("%s holds %s already: -o shell writes a script that copies round it", p.To, strings.Join(p.Keep, ", ")))}
 	}
-	n := len(p.Commands) - 1
-	return []string{strings.Join(p.Commands[:n], " && "), p.Commands[n]}
+	return p.Commands
 }
 
 //go:embed copyscript.sh

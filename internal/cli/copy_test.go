@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -397,7 +397,30 @@ func TestP8CommandsByHand(t *testing.T) {
 	r, err := runner.Run(context.Background(), runner.Cmd{Path: "bash", Args: []string{"-euc", text}, Env: []string{"PATH=" + os.Getenv("PATH")}})
 	require.NoError(t, err, "%s", r.Stderr)
 	require.Empty(t, cmp.Diff(s.tree("live"), s.tree("root")))
-	require.True(t, slices.ContainsFunc(p.Commands, func(c string) bool { return strings.Contains(c, "cp -a --reflink=auto -- ") }))
+
+	t.Run("one recipe", func(t *testing.T) {
+		for _, text := range []string{copyScript, text} {
+			copies := regexp.MustCompile(`\bcp -.*? -- `).FindAllString(text, -1)
+			require.NotEmpty(t, copies)
+			for _, c := range copies {
+				require.Regexp(t, "^cp -ax --reflink=auto (--parents )?-- ", c)
+			}
+		}
+	})
+	t.Run("P3 the directories above are like those that are live", func(t *testing.T) {
+		live, root := filepath.Join(s.dir, "live"), filepath.Join(s.dir, "persist")
+		s.write("live/home/ada/.local/x y/f", "1")
+		require.NoError(t, os.Chmod(filepath.Join(live, "home/ada"), 0o700))
+		require.NoError(t, os.Chmod(filepath.Join(live, "home/ada/.local"), 0o750))
+		from := filepath.Join(live, "home/ada/.local/x y")
+		require.NoError(t, os.MkdirAll(root, 0o755))
+		line := aggregate.CopyCommand(mustPath(t, from), mustPath(t, root+from))
+		r, err := runner.Run(context.Background(), runner.Cmd{Path: "bash", Args: []string{"-euc", line}, Env: []string{"PATH=" + os.Getenv("PATH")}})
+		require.NoError(t, err, "%s: %s", line, r.Stderr)
+		rel, err := filepath.Rel(s.dir, root+live)
+		require.NoError(t, err)
+		require.Empty(t, cmp.Diff(s.tree("live"), append(s.tree(rel), s.tree("live")[5:]...)), line)
+	})
 }
 
 func mustPath(t *testing.T, s string) stateward.AbsPath {

@@ -246,13 +246,13 @@ copy() {
     parents "$above" "$REPLY"
     rm -rf -- "$beside" # of a run that was interrupted
     if [ "$kind" = file ]; then
-      cp -a -x --reflink=auto -- "$from" "$beside"
+      cp -ax --reflink=auto -- "$from" "$beside"
     else
       mkdir -m 0700 -- "$beside"
       beyond "$from"
-      cp -a -x --reflink=auto -- "$from/." "$beside/"
+      cp -ax --reflink=auto -- "$from/." "$beside/"
       for k in ${subvolumes[@]+"${subvolumes[@]}"}; do
-        cp -a -x --reflink=auto -- "$k/." "$beside${k#"$from"}/"
+        cp -ax --reflink=auto -- "$k/." "$beside${k#"$from"}/"
       done
       for k in ${keep[@]+"${keep[@]}"}; do
         rm -rf -- "${beside:?}/${k#"$to"/}"
