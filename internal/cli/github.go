@@ -26,12 +26,25 @@ func githubCommand(command string, properties [][2]string, message string) strin
 	sep := " "
 	for _, p := range properties {
 		if p[1] != "" {
-			b.WriteString(sep + p[0] + "=" + githubProperty.Replace(p[1]))
+			b.WriteString(sep + p[0] + "=" + githubProperty.Replace(visible(p[1])))
 			sep = ","
 		}
 	}
-	b.WriteString("::" + githubData.Replace(message) + "\n")
+	b.WriteString("::" + githubData.Replace(visible(message)) + "\n")
 	return b.String()
+}
+
+// visible keeps a text from steering who reads the log; line ends stay, which the escapes of a command are for.
+func visible(s string) string {
+	lines := strings.Split(s, "\n")
+	for i, line := range lines {
+		line, returns := strings.CutSuffix(line, "\r")
+		lines[i] = inLine(line)
+		if returns {
+			lines[i] += "\r"
+		}
+	}
+	return strings.Join(lines, "\n")
 }
 
 // writeGitHub prints a workflow command for each finding that counts, the gravest first since GitHub shows ten of a

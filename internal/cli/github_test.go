@@ -55,6 +55,10 @@ stateward: against b.json: 3 new, 1 known
 }
 
 // What was fetched from elsewhere has no files here, even where one has the same name.
+func TestWorkflowCommandsSteerNoTerminal(t *testing.T) {
+	require.Equal(t, "::error title=a\\x1b[2Jb::m\\x07%0An\n", githubCommand("error", [][2]string{{"title", "a\x1b[2Jb"}}, "m\a\nn"))
+}
+
 func TestPlacesOfWhatIsElsewhere(t *testing.T) {
 	t.Chdir(repository)
 	src, err := nixbridge.ParseSource("github:stateward/stateward")
