@@ -93,6 +93,8 @@ func TestSurvival(t *testing.T) {
 		{"read-only volume that survives", []part{state(volume("/a", true)), persist("/persist", "/a")}, []row{{"app", "/a", "volume", "yes"}}},
 		{"read-only volume in doubt", []part{state(volume("/a", true)), func(h *stateward.Host) { push(&h.ExtraPools, "tank") }}, []row{{"app", "/a", "volume", "unknown"}}},
 		{"read-only volume that another service writes", []part{state(volume("/a/b", true)), service("w", "/a")}, []row{{"app", "/a/b", "volume", "not-needed"}, {"w", "/a", "dataDir", "no"}}},
+		{"read-only volume in doubt that another service writes", []part{state(volume("/a/b", true)), service("w", "/a"), func(h *stateward.Host) { push(&h.ExtraPools, "tank") }},
+			[]row{{"app", "/a/b", "volume", "not-needed"}, {"w", "/a", "dataDir", "unknown"}}},
 		{"read-only volume in a place of another fate than what is written", []part{state(volume("/a/b", true)), service("w", "/a"), persist("/persist", "/a"), fileSystem("/a/b", "none", "tmpfs")},
 			[]row{{"app", "/a/b", "volume", "no"}, {"w", "/a", "dataDir", "yes"}}},
 		{"read-only volumes of two services", []part{state(volume("/a", true), volume("/a/b", true))}, []row{{"app", "/a", "volume", "no"}, {"app", "/a/b", "volume", "no"}}},
