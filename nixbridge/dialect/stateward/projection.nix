@@ -1,63 +1,17 @@
 # What is read of `stateward`: the contract of services, and the findings that the
-# configuration accepts. docs/contract.md describes both. The texts of scripts may hold
-# secrets and are left alone.
-{ probe }:
+# configuration accepts. docs/contract.md describes both, contract.nix their shapes.
+{ probe, contract }:
 { config, options }:
 let
-  inherit (builtins) attrNames filter isAttrs isList isString mapAttrs tryEval typeOf;
-  inherit (probe) anyTo attrsOf fields lines listOf via;
-  leaf = anyTo 2;
-  # Whether there is a text.
-  given = via (v: v != null && v != "") leaf;
-
-  derivation = v: let r = tryEval (v.type or null == "derivation"); in r.success && r.value;
-
-  # A set with these fields. Those that the contract does not have are named under "?".
-  closed = byName:
-    let
-      shape = fields (byName // { "?" = lines; });
-      other = v: filter (n: !(byName ? ${n}) && n != "_module" && n != "__functor") (attrNames v);
-    in via (v: if isAttrs v && !(derivation v) && other v != [ ] then v // { "?" = other v; } else v) shape // { inherit (shape) below; };
-
-  # A list, or the one thing that would be in it.
-  list = s: via (v: if isAttrs v && !(derivation v) || isString v || typeOf v == "path" then [ v ] else v) (listOf s) // { inherit (listOf s) below items; };
-
-  entry = kind: closed { ${kind} = leaf; user = leaf; group = leaf; mode = leaf; };
-
-  # A service that is off need not have values.
-  attempt = v: let r = tryEval v; in if r.success then r.value else null;
-  quiet = s: if attempt (isAttrs s && s.enable or true == false) == true then mapAttrs (_: attempt) s else s;
-
-  service = via quiet contract // { inherit (contract) below; };
-  contract = closed {
-    enable = leaf;
-    unit = leaf; units = lines; user = leaf; group = leaf;
-    dataDir = leaf;
-    # Lists in lists too: the collector flattens them.
-    backupPaths = anyTo 8;
-    persist = closed { directories = list (entry "directory"); files = list (entry "file"); };
-    dataset = closed { name = leaf; mountpoint = leaf; canmount = leaf; properties = attrsOf leaf; owner = leaf; group = leaf; mode = leaf; };
-    backup = closed {
-      enable = leaf; engine = leaf; paths = anyTo 8; exclude = lines;
-      repository = leaf; repositoryFile = leaf; passwordFile = leaf; environmentFile = leaf; user = leaf; initialize = leaf;
-      schedule = lines; randomizedDelay = leaf; persistent = leaf; prune = lines;
-      stopUnits = lines; priority = leaf; requireNetwork = leaf; preHook = given; postHook = given;
-    };
-    databases = list (closed { type = leaf; name = leaf; user = leaf; });
-    protection = closed { tiers = lines; rpo = leaf; };
-    exposure = closed { exposed = leaf; domain = leaf; subdomain = leaf; type = leaf; port = leaf; middlewares = lines; };
-    # Reserved: nothing of them is used yet.
-    preseed = closed { enable = leaf; methods = lines; onNoBackup = leaf; };
-    healthCheck = closed { enable = leaf; command = given; interval = leaf; timeout = leaf; retries = leaf; };
-    notifications = closed { enable = leaf; channels = lines; };
-  };
+  inherit (builtins) isAttrs;
+  inherit (probe) attrsOf via;
 in
 {
   detected = config ? stateward;
 
   sections = {
-    "stateward" = via (v: if isAttrs v then removeAttrs v [ "services" "acknowledge" ] else v) (closed { });
-    "stateward.services" = attrsOf service;
-    "stateward.acknowledge" = list (closed { code = leaf; host = leaf; service = leaf; subject = leaf; path = leaf; reason = leaf; until = leaf; });
+    "stateward" = via (v: if isAttrs v then removeAttrs v [ "services" "acknowledge" ] else v) (contract.closed { });
+    "stateward.services" = attrsOf contract.service;
+    "stateward.acknowledge" = contract.acknowledgements;
   };
 }

@@ -13,9 +13,9 @@ var asWritten = dialect.Ownership{}
 
 // service reads one of `stateward.services`, and the backup job that it asks for.
 func service(name string, n *dialect.Node) (stateward.Service, *stateward.Job) {
-	s := stateward.Service{Name: name, Dialect: Name, Origin: n.Origin(), Enable: n.At("enable").Bool()}
+	s := stateward.Service{Name: name, Origin: n.Origin(), Enable: n.At("enable").Bool()}
 	if n.Kind() == dialect.Attrs {
-		noOther(n)
+		NoOther(n)
 		for _, part := range []string{"persist", "dataset", "backup", "protection", "exposure", "preseed", "healthCheck", "notifications"} {
 			set(n.At(part))
 		}
@@ -73,7 +73,7 @@ func service(name string, n *dialect.Node) (stateward.Service, *stateward.Job) {
 		n    *dialect.Node
 		kind stateward.EntryKind
 	}{{persist.At("directories"), stateward.Directory}, {persist.At("files"), stateward.File}} {
-		each(part.n, noOther)
+		each(part.n, NoOther)
 		paths, why := part.n.Paths(part.kind, asWritten)
 		for _, p := range paths {
 			add(p, stateward.SourcePersist)
@@ -82,7 +82,7 @@ func service(name string, n *dialect.Node) (stateward.Service, *stateward.Job) {
 	}
 	l.Fill(&s)
 
-	each(n.At("databases"), noOther)
+	each(n.At("databases"), NoOther)
 	s.Databases = dialect.ListOf(n.At("databases"), func(n *dialect.Node) (stateward.Database, bool) {
 		db, ok := dialect.ReadDatabase(n)
 		if db.Name.IsAbsent() && !off {
@@ -101,7 +101,7 @@ func set(n *dialect.Node) {
 	switch n.Kind() {
 	case dialect.Absent, dialect.Null, dialect.Unknown:
 	case dialect.Attrs:
-		noOther(n)
+		NoOther(n)
 	default:
 		n.Wrong(stateward.UnknownType, "expected an attribute set, found %s", n.Kind())
 	}

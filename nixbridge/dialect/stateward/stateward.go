@@ -15,24 +15,44 @@ const Name = "stateward"
 //go:embed projection.nix
 var projection string
 
+//go:embed contract.nix
+var contract string
+
 // Dialect returns the dialect. It applies where a configuration has `stateward`.
 func Dialect() dialect.Dialect {
-	return dialect.Dialect{Name: Name, Projection: projection, Sections: dialect.SectionNames(projection), Decode: decode}
+	return dialect.Dialect{Name: Name, Projection: Projection(projection), Sections: dialect.SectionNames(projection), Decode: decode}
+}
+
+// Projection makes a projection of a Nix function that wants the shapes of the contract too:
+//
+//	{ probe, contract }: { config, options }: { detected = …; sections = { … }; }
+//
+// contract.service is one service, contract.serviceWith { option = probe.any; } one with further fields,
+// contract.acknowledgements a list of accepted findings, and contract.closed { … } a set whose other fields are
+// reported (see [NoOther]).
+func Projection(text string) string {
+	return "{ probe }:\n(\n" + text + ") { inherit probe; contract = (\n" + contract + ") { inherit probe; }; }"
 }
 
 func decode(n *dialect.Node, h *stateward.Host) {
 	top := n.At("stateward")
 	if top.Kind() == dialect.Attrs {
-		noOther(top)
+		NoOther(top)
 	}
+	Decode(Name, top, h)
+}
 
+// Decode fills the host with what the attributes `services` and `acknowledge` of a place declare, which were read with
+// the shapes of [Projection]. The services are of the named dialect.
+func Decode(name string, top *dialect.Node, h *stateward.Host) {
 	// What services want stored and backed up is theirs only while they run.
 	datasets := []stateward.Dataset{}
 	var unseen *stateward.Unknown
 	jobs := []stateward.Job{}
 	services := top.At("services")
-	dialect.Merge(&h.Services, dialect.AttrsOf(services, func(name string, n *dialect.Node) (stateward.Service, bool) {
-		s, job := service(name, n)
+	dialect.Merge(&h.Services, dialect.AttrsOf(services, func(_ string, n *dialect.Node) (stateward.Service, bool) {
+		s, job := service(n.Name(), n)
+		s.Dialect = name
 		on, known := s.Enable.Get()
 		if known && !on {
 			return s, true
@@ -69,8 +89,8 @@ func decode(n *dialect.Node, h *stateward.Host) {
 	dialect.Merge(&h.Acknowledgements, dialect.ListOf(top.At("acknowledge"), acknowledgement))
 }
 
-// noOther records the fields that the contract does not have.
-func noOther(n *dialect.Node) {
+// NoOther records the fields that the contract does not have.
+func NoOther(n *dialect.Node) {
 	for _, name := range n.At("?").Strings().Or(nil) {
 		n.At(name).Wrong(stateward.UnknownForm, "stateward knows no such field")
 	}
@@ -85,7 +105,7 @@ func acknowledgement(n *dialect.Node) (stateward.Acknowledgement, bool) {
 		}
 		return stateward.Acknowledgement{}, false
 	}
-	noOther(n)
+	NoOther(n)
 	whole := n.At("?").Strings().Or(nil) == nil
 	text := func(name string) string {
 		v := n.At(name).Filled()

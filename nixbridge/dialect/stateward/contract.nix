@@ -1,0 +1,58 @@
+# The shapes of the contract of docs/contract.md, for every projection that reads it. The texts of scripts
+# may hold secrets and are left alone.
+{ probe }:
+let
+  inherit (builtins) attrNames filter isAttrs isList isString mapAttrs tryEval typeOf;
+  inherit (probe) anyTo attrsOf fields lines listOf via;
+  leaf = anyTo 2;
+  # Whether there is a text.
+  given = via (v: v != null && v != "") leaf;
+
+  derivation = v: let r = tryEval (v.type or null == "derivation"); in r.success && r.value;
+
+  # A set with these fields. Those that the contract does not have are named under "?".
+  closed = byName:
+    let
+      shape = fields (byName // { "?" = lines; });
+      other = v: filter (n: !(byName ? ${n}) && n != "_module" && n != "__functor") (attrNames v);
+    in via (v: if isAttrs v && !(derivation v) && other v != [ ] then v // { "?" = other v; } else v) shape // { inherit (shape) below; };
+
+  # A list, or the one thing that would be in it.
+  list = s: via (v: if isAttrs v && !(derivation v) || isString v || typeOf v == "path" then [ v ] else v) (listOf s) // { inherit (listOf s) below items; };
+
+  entry = kind: closed { ${kind} = leaf; user = leaf; group = leaf; mode = leaf; };
+
+  # A service that is off need not have values.
+  attempt = v: let r = tryEval v; in if r.success then r.value else null;
+  quiet = s: if attempt (isAttrs s && s.enable or true == false) == true then mapAttrs (_: attempt) s else s;
+
+  # A service, with further fields.
+  serviceWith = more: let contract = closed (fieldsOfContract // more); in via quiet contract // { inherit (contract) below; };
+  fieldsOfContract = {
+    enable = leaf;
+    unit = leaf; units = lines; user = leaf; group = leaf;
+    dataDir = leaf;
+    # Lists in lists too: the collector flattens them.
+    backupPaths = anyTo 8;
+    persist = closed { directories = list (entry "directory"); files = list (entry "file"); };
+    dataset = closed { name = leaf; mountpoint = leaf; canmount = leaf; properties = attrsOf leaf; owner = leaf; group = leaf; mode = leaf; };
+    backup = closed {
+      enable = leaf; engine = leaf; paths = anyTo 8; exclude = lines;
+      repository = leaf; repositoryFile = leaf; passwordFile = leaf; environmentFile = leaf; user = leaf; initialize = leaf;
+      schedule = lines; randomizedDelay = leaf; persistent = leaf; prune = lines;
+      stopUnits = lines; priority = leaf; requireNetwork = leaf; preHook = given; postHook = given;
+    };
+    databases = list (closed { type = leaf; name = leaf; user = leaf; });
+    protection = closed { tiers = lines; rpo = leaf; };
+    exposure = closed { exposed = leaf; domain = leaf; subdomain = leaf; type = leaf; port = leaf; middlewares = lines; };
+    # Reserved: nothing of them is used yet.
+    preseed = closed { enable = leaf; methods = lines; onNoBackup = leaf; };
+    healthCheck = closed { enable = leaf; command = given; interval = leaf; timeout = leaf; retries = leaf; };
+    notifications = closed { enable = leaf; channels = lines; };
+  };
+in
+{
+  inherit closed list serviceWith;
+  service = serviceWith { };
+  acknowledgements = list (closed { code = leaf; host = leaf; service = leaf; subject = leaf; path = leaf; reason = leaf; until = leaf; });
+}
