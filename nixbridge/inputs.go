@@ -2,9 +2,6 @@ package nixbridge
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/base64"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -14,9 +11,8 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/nix-community/go-nix/pkg/nixbase32"
-
 	"github.com/stateward/stateward/internal/run"
+	"github.com/stateward/stateward/internal/storepath"
 )
 
 // lockedInput is one node of a flake.lock that has a tree of its own.
@@ -104,21 +100,13 @@ func parseLock(text []byte) ([]lockedInput, error) {
 	return inputs, nil
 }
 
-// sourceStorePath is the path of a tree that nix stores as `source`, from its
-// NAR hash (makeFixedOutputPath in nix, src/libstore/store-api.cc).
+// sourceStorePath is the path of a tree that nix stores as `source`, from its NAR hash.
 func sourceStorePath(narHash string) (string, error) {
-	b64, ok := strings.CutPrefix(narHash, "sha256-")
-	sum, err := base64.StdEncoding.DecodeString(b64)
-	if !ok || err != nil || len(sum) != sha256.Size {
-		return "", fmt.Errorf("narHash %q is no SHA-256", narHash)
+	hash, err := storepath.SHA256(narHash)
+	if err != nil {
+		return "", fmt.Errorf("narHash %w", err)
 	}
-	inner := sha256.Sum256([]byte("source:sha256:" + hex.EncodeToString(sum) + ":/nix/store:source"))
-	// nix folds a hash that is too long onto itself (compressHash).
-	var folded [20]byte
-	for i, b := range inner {
-		folded[i%20] ^= b
-	}
-	return "/nix/store/" + nixbase32.EncodeToString(folded[:]) + "-source", nil
+	return storepath.Source(hash).String(), nil
 }
 
 // machineStore is where the inputs of flakes usually already lie.

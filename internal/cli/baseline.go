@@ -14,6 +14,7 @@ import (
 	"strings"
 
 	"github.com/stateward/stateward"
+	"github.com/stateward/stateward/internal/storepath"
 )
 
 // BaselineError says why a file is no baseline.
@@ -63,10 +64,8 @@ func tellingText(d stateward.Diagnostic) string {
 	return withoutHashes(text)
 }
 
-var storeHash = regexp.MustCompile(`(/nix/store/)[0-9a-z]{32}-`)
-
 // withoutHashes takes out what another revision of the flake alone changes in the name of a store path.
-func withoutHashes(s string) string { return storeHash.ReplaceAllString(s, "${1}-") }
+func withoutHashes(s string) string { return storepath.ReplaceHashes(s, "") }
 
 // withoutIndexes takes the indexes of lists out of an option path, but not what is in quotes.
 func withoutIndexes(subject string) string {

@@ -4,13 +4,13 @@ import (
 	"cmp"
 	"fmt"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/stateward/stateward"
 	"github.com/stateward/stateward/aggregate"
+	"github.com/stateward/stateward/internal/storepath"
 	"github.com/stateward/stateward/internal/text"
 	"github.com/stateward/stateward/nixbridge"
 )
@@ -99,18 +99,13 @@ func renderHost(h *stateward.Host, s scrub) map[string][]byte {
 // scrub takes out of a text what is of this machine or of this build.
 type scrub func(string) string
 
-var storeHash = regexp.MustCompile(`/nix/store/[0-9a-z]{32}(-|$|[^0-9a-zA-Z])`)
-
 func scrubber(folder string) scrub {
 	folder = filepath.ToSlash(folder)
 	return func(s string) string {
 		if len(folder) > 1 && strings.Contains(s, folder) {
 			s = belowFolder(s, folder)
 		}
-		if strings.Contains(s, "/nix/store/") {
-			s = storeHash.ReplaceAllString(s, "/nix/store/<hash>$1")
-		}
-		return s
+		return storepath.ReplaceHashes(s, "<hash>")
 	}
 }
 
