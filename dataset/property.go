@@ -339,11 +339,7 @@ func pathProblem(s string) string {
 
 // accepts says what a property takes.
 func (p *Property) accepts() string {
-	var values []string
-	for _, v := range p.Values {
-		values = append(values, v)
-	}
-	list := strings.Join(values, ", ")
+	list := strings.Join(p.Values, ", ")
 	switch p.Kind {
 	case Words, Boolean:
 		return "write one of " + list
