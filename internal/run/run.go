@@ -46,6 +46,8 @@ const (
 	maxLine          = 16 << 20
 	// waitDelay is how long pipes may stay open, held by a grandchild, once the process is gone.
 	waitDelay = 2 * time.Second
+	// cancelDelay is the same once it was killed: nobody waits for its output then.
+	cancelDelay = 20 * time.Millisecond
 )
 
 // Result is what a process left.
@@ -57,6 +59,12 @@ type Result struct {
 	// Signal that ended the process; 0 when it exited by itself.
 	Signal   syscall.Signal
 	Duration time.Duration
+	// CPU is the time that the process, and those below it that it waited for, spent computing; User is the part
+	// of it that was not spent in the kernel.
+	CPU, User time.Duration
+	// MaxRSS is the most memory that one of these processes had in use, in bytes. Linux counts from before the program
+	// is loaded: it is never less than what the caller itself had in use.
+	MaxRSS int64
 }
 
 // NotFoundError says that there is no such program.
@@ -94,8 +102,8 @@ func (e *OutputTooLargeError) Error() string {
 }
 
 // Run starts a process in a group of its own and waits for it. When ctx ends,
-// the whole group is killed with SIGKILL: nix ignores softer signals while it
-// computes. The Result is filled as far as it goes, also beside an error, which is a
+// the whole group is killed with SIGKILL, and on Linux whatever below it has left the group: nix ignores softer
+// signals while it computes. The Result is filled as far as it goes, also beside an error, which is a
 // *[NotFoundError], *[ExitError], *[OutputTooLargeError], wraps the cause of ctx, or comes from the system.
 func Run(ctx context.Context, c Cmd) (Result, error) {
 	path, err := LookPath(c.Path, c.Env)
@@ -116,7 +124,11 @@ func Run(ctx context.Context, c Cmd) (Result, error) {
 		cmd.Stdin = strings.NewReader(string(c.Stdin))
 	}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	cmd.Cancel = func() error { return killGroup(cmd.Process.Pid) }
+	cmd.Cancel = func() error {
+		// Read by Wait, which is told of the end of ctx only after this returns.
+		cmd.WaitDelay = cancelDelay
+		return killAll(cmd.Process.Pid)
+	}
 	cmd.WaitDelay = waitDelay
 
 	limit := c.MaxStdout
@@ -152,6 +164,11 @@ func Run(ctx context.Context, c Cmd) (Result, error) {
 	}
 	errs.flush()
 	r := Result{Stdout: out.buf, Stderr: errs.tail, ExitCode: cmd.ProcessState.ExitCode(), Duration: time.Since(began)}
+	r.User = cmd.ProcessState.UserTime()
+	r.CPU = r.User + cmd.ProcessState.SystemTime()
+	if u, ok := cmd.ProcessState.SysUsage().(*syscall.Rusage); ok {
+		r.MaxRSS = int64(u.Maxrss) * maxrssUnit
+	}
 	if ws, ok := cmd.ProcessState.Sys().(syscall.WaitStatus); ok && ws.Signaled() {
 		r.Signal = ws.Signal()
 	}

@@ -130,6 +130,50 @@ func TestCancellingKillsTheWholeGroup(t *testing.T) {
 	require.Eventually(t, func() bool { return !alive(parent) && !alive(child) }, 5*time.Second, 5*time.Millisecond)
 }
 
+func TestCancellingKillsWhatLeftTheGroupAndHoldsTheOutput(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		return // only Linux tells what a process has started
+	}
+	dir := t.TempDir()
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() {
+		c := sh(`setsid sh -c 'echo $$ >session; setsid sh -c "echo \$\$ >below; sleep 60; :"; :' & sleep 60; :`)
+		c.Dir = dir
+		_, err := run.Run(ctx, c)
+		done <- err
+	}()
+	var pids []int
+	for _, name := range []string{"session", "below"} {
+		require.Eventually(t, func() bool {
+			b, _ := os.ReadFile(filepath.Join(dir, name))
+			n, _ := strconv.Atoi(strings.TrimSpace(string(b)))
+			if n > 0 {
+				pids = append(pids, n)
+			}
+			return n > 0
+		}, 10*time.Second, 5*time.Millisecond)
+	}
+	began := time.Now()
+	cancel()
+	require.ErrorIs(t, <-done, context.Canceled)
+	require.Less(t, time.Since(began), 100*time.Millisecond)
+	for _, pid := range pids {
+		require.Eventually(t, func() bool { return !alive(pid) }, 5*time.Second, 5*time.Millisecond)
+	}
+}
+
+func TestUsageIsTold(t *testing.T) {
+	// The process is one below that which was started, as nix is behind a wrapper.
+	r, err := run.Run(t.Context(), sh(`sh -c 'x=$(head -c 50000000 /dev/zero | tr "\\0" x); i=0; while [ $i -lt 20000 ]; do i=$((i+1)); done; :'; :`))
+	require.NoError(t, err)
+	require.Greater(t, r.MaxRSS, int64(40<<20))
+	require.Less(t, r.MaxRSS, int64(1<<30))
+	require.Positive(t, r.User)
+	require.GreaterOrEqual(t, r.CPU, r.User)
+	require.Less(t, r.CPU, time.Minute)
+}
+
 func TestDeadlineKeepsItsCause(t *testing.T) {
 	ctx, cancel := context.WithTimeoutCause(t.Context(), 20*time.Millisecond, errors.New("enough"))
 	defer cancel()
