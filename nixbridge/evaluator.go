@@ -16,7 +16,6 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
-	"golang.org/x/sync/singleflight"
 
 	"github.com/stateward/stateward"
 	"github.com/stateward/stateward/nixbridge/dialect"
@@ -34,10 +33,14 @@ type Evaluator struct {
 	// MachineStore lets flakes be evaluated in the machine's own store instead of a private one:
 	// inputs need not be copied, but nix writes the flake's source there, as it always does.
 	MachineStore bool
-	// Workers is how many nix run at once; 0 means as many as processors and memory allow.
+	// Workers is how many nix run at once at most; 0 means as many as there are processors. Memory may leave
+	// room for fewer: each host is counted as what it took when it was evaluated last, with some to spare.
 	Workers int
-	// MaxHeap bounds the memory of one nix in bytes; 0 means three quarters of what is available, shared among
-	// the workers, and 8 GiB at most.
+	// MaxMemory is what all nix together may take, in bytes; 0 means three quarters of what the machine, or the
+	// container, has available. The heap of each is bounded by its part of it.
+	MaxMemory int64
+	// MaxHeap bounds the heap of one nix in bytes, within MaxMemory; 0 means 8 GiB. A host that runs out of its part
+	// of the memory beside others is evaluated again with this much, alone if it must be.
 	MaxHeap int64
 	// Timeout is how long one host may take; 0 means for ever.
 	Timeout time.Duration
@@ -56,7 +59,7 @@ type Evaluator struct {
 	machine string
 	mu      sync.Mutex
 	// flights are the hosts that are being evaluated: who asks for the same meanwhile waits.
-	flights singleflight.Group
+	flights sync.Map
 }
 
 // EventKind tells what an [Event] is about.
@@ -72,6 +75,8 @@ const (
 	EventStart EventKind = "start"
 	// EventAgain is a host that is evaluated again, without what failed.
 	EventAgain EventKind = "again"
+	// EventMemory is a host that is evaluated again with more memory, after it ran out of its part beside others.
+	EventMemory EventKind = "memory"
 	// EventCached is a host that need not be evaluated, since nothing has changed.
 	EventCached EventKind = "cached"
 	// EventUncached says why an evaluation is not kept: of the source as a whole, or of one host.
@@ -91,6 +96,8 @@ type Event struct {
 	Place string
 	// Reason is why, for EventUncached.
 	Reason string
+	// Limit is what the host may take now, in bytes, for EventMemory.
+	Limit int64
 	// Done of Total hosts are done.
 	Done, Total int
 	Duration    time.Duration
@@ -112,6 +119,8 @@ func (e Event) String() string {
 		return "evaluating " + e.Host
 	case EventAgain:
 		return fmt.Sprintf("evaluating %s again without %s", e.Host, e.Place)
+	case EventMemory:
+		return fmt.Sprintf("evaluating %s again with up to %d MiB of memory", e.Host, e.Limit/mib)
 	case EventCached:
 		return fmt.Sprintf("%s is unchanged (%d of %d)", e.Host, e.Done, e.Total)
 	case EventUncached:
@@ -224,6 +233,8 @@ func (e *Evaluator) Evaluate(ctx context.Context, src Source) (*Evaluation, erro
 		return nil, err
 	}
 	s.progress(Event{Kind: EventHosts, Total: len(hosts)})
+	s.slots.among(len(hosts))
+	defer s.keepPeaks()
 
 	ev := &Evaluation{Nix: s.version, Source: src.Arg, Limited: s.limited, Hosts: make([]*HostEvaluation, len(hosts))}
 	if src.Kind == FileSource {
@@ -246,13 +257,14 @@ func (e *Evaluator) Evaluate(ctx context.Context, src Source) (*Evaluation, erro
 				finish(i, EventCached, he, 0)
 				return nil
 			}
-			if err := s.slots.Acquire(ctx, 1); err != nil {
-				return context.Cause(ctx)
+			slot, err := s.slots.acquire(ctx, s.peakKey(h.path))
+			if err != nil {
+				return err
 			}
-			defer s.slots.Release(1)
+			defer slot.release()
 			s.progress(Event{Kind: EventStart, Host: h.name, Total: len(hosts)})
 			began := time.Now()
-			he := s.evaluateOnce(ctx, h)
+			he := s.evaluateOnce(ctx, h, slot)
 			if ctx.Err() != nil && he.Err != nil {
 				s.progress(Event{Kind: EventInterrupted, Host: h.name, Total: len(hosts), Duration: time.Since(began)})
 				return context.Cause(ctx)
@@ -271,26 +283,44 @@ func (e *Evaluator) Evaluate(ctx context.Context, src Source) (*Evaluation, erro
 	return ev, err
 }
 
+// flight is a host that is being evaluated.
+type flight struct {
+	// done is closed once he is there.
+	done chan struct{}
+	he   *HostEvaluation
+}
+
 // evaluateOnce evaluates a host and keeps the result. Who asks for the same host of the same source
 // meanwhile gets the same.
-func (s *session) evaluateOnce(ctx context.Context, h hostPlace) *HostEvaluation {
+func (s *session) evaluateOnce(ctx context.Context, h hostPlace, slot *slot) *HostEvaluation {
 	if s.key == "" {
-		return s.evaluateHost(ctx, h)
+		return s.evaluateHost(ctx, h, slot)
 	}
-	mine := false
-	v, _, _ := s.flights.Do(s.entryKey("host", h.path), func() (any, error) {
-		mine = true
-		he := s.evaluateHost(ctx, h)
+	// Not singleflight: who is cancelled must wait for a nix of its own to be gone, and for nobody else's.
+	key := s.entryKey("host", h.path)
+	mine := &flight{done: make(chan struct{})}
+	v, taken := s.flights.LoadOrStore(key, mine)
+	f := v.(*flight)
+	if !taken {
+		defer func() {
+			s.flights.Delete(key)
+			close(f.done)
+		}()
+		f.he = s.evaluateHost(ctx, h, slot)
 		if ctx.Err() == nil {
-			s.keepHost(ctx, h, he)
+			s.keepHost(ctx, h, f.he)
 		}
-		return he, nil
-	})
-	he := v.(*HostEvaluation)
-	if !mine && he.Err != nil {
-		// What the other met may have been of its own: a time-out, an interrupt.
-		return s.evaluateHost(ctx, h)
+	} else {
+		select {
+		case <-f.done:
+		case <-ctx.Done():
+		}
+		if ctx.Err() != nil || f.he == nil || f.he.Err != nil {
+			// What the other met may have been of its own: a time-out, an interrupt.
+			return s.evaluateHost(ctx, h, slot)
+		}
 	}
+	he := f.he
 	// Each gets one of its own: the next may still be reading it.
 	c := *he
 	c.Source = s.src.Host(h.name)
@@ -317,7 +347,7 @@ func notEvaluated(src Source) error {
 // list finds the hosts of the source.
 func (s *session) list(ctx context.Context) ([]hostPlace, error) {
 	log := &nixLog{}
-	out, err := s.start(ctx, "", log, s.evalArgs(listExpression(s.src.Kind, s.src.Attr)))
+	out, _, err := s.start(ctx, "", s.slots.most, log, s.evalArgs(listExpression(s.src.Kind, s.src.Attr)))
 	var ee *EvalError
 	if s.src.Kind == FileSource && errors.As(err, &ee) && wantsModuleArgument.MatchString(ee.Message) {
 		return nil, notEvaluated(s.src)

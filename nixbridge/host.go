@@ -33,6 +33,7 @@ const (
 type hostRun struct {
 	*session
 	hostPlace
+	slot *slot
 	skip placeSet
 	// blamed are the places in skip, with their errors.
 	blamed []blame
@@ -46,17 +47,18 @@ type blame struct {
 	err  error
 }
 
-func (s *session) evaluateHost(ctx context.Context, h hostPlace) *HostEvaluation {
+func (s *session) evaluateHost(ctx context.Context, h hostPlace, slot *slot) *HostEvaluation {
 	if s.Timeout > 0 {
 		te := &TimeoutError{Host: h.name, After: s.Timeout}
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeoutCause(ctx, s.Timeout, te)
 		defer cancel()
 	}
-	r := &hostRun{session: s, hostPlace: h, same: map[string]int{}}
+	r := &hostRun{session: s, hostPlace: h, slot: slot, same: map[string]int{}}
 	he := &HostEvaluation{Name: h.name, Source: s.src.Host(h.name)}
 	v, err := r.evaluate(ctx)
 	if err == nil {
+		slot.shrink()
 		err = r.explain(ctx, v)
 	}
 	if err == nil {
@@ -93,7 +95,7 @@ func (r *hostRun) evaluate(ctx context.Context) (*dialect.Value, error) {
 	memory := 0
 	for again := 0; ; {
 		log := &nixLog{mark: []byte(mark), full: true}
-		out, err := r.read(ctx, log, probeArgs{skip: &r.skip, mark: mark, utf8: r.utf8, where: !r.NoLocations})
+		out, err := r.read(ctx, r.slot, log, probeArgs{skip: &r.skip, mark: mark, utf8: r.utf8, where: !r.NoLocations})
 		if err == nil {
 			v, err := r.parse(out)
 			if isBadText(err) && !r.utf8 {
@@ -114,6 +116,13 @@ func (r *hostRun) evaluate(ctx context.Context) (*dialect.Value, error) {
 			return nil, err
 		}
 		if me := (*MemoryError)(nil); errors.As(err, &me) {
+			// It is only out of memory if it had all that there is for one.
+			if more, err := r.slot.grow(ctx); err != nil {
+				return nil, err
+			} else if more {
+				r.progress(Event{Kind: EventMemory, Host: r.name, Limit: r.slot.heap})
+				continue
+			}
 			if memory++; memory > maxMemory {
 				return nil, err
 			}
@@ -222,7 +231,7 @@ func placeName(place []string) string {
 	return name
 }
 
-func (r *hostRun) read(ctx context.Context, log *nixLog, a probeArgs) (string, error) {
+func (r *hostRun) read(ctx context.Context, slot *slot, log *nixLog, a probeArgs) (string, error) {
 	expr, err := readExpression(r.dialects(), a)
 	if err != nil {
 		return "", err
@@ -231,7 +240,9 @@ func (r *hostRun) read(ctx context.Context, log *nixLog, a probeArgs) (string, e
 	if log.full {
 		extra = []string{"--show-trace"}
 	}
-	return r.start(ctx, r.name, log, r.evalArgs(selectExpression(r.path, expr), extra...))
+	out, peak, err := r.start(ctx, r.name, slot.heap, log, r.evalArgs(selectExpression(r.path, expr), extra...))
+	slot.saw(slot.key, peak)
+	return out, err
 }
 
 func (r *hostRun) parse(out string) (*dialect.Value, error) {
@@ -304,7 +315,7 @@ func (r *hostRun) explain(ctx context.Context, v *dialect.Value) error {
 	var wg sync.WaitGroup
 	var mu sync.Mutex
 	next := 0
-	worker := func() {
+	worker := func(slot *slot) {
 		for ctx.Err() == nil {
 			mu.Lock()
 			i := next
@@ -314,7 +325,7 @@ func (r *hostRun) explain(ctx context.Context, v *dialect.Value) error {
 				return
 			}
 			path := throws[i].path
-			_, err := r.read(ctx, &nixLog{}, probeArgs{skip: &r.skip, only: path, raw: true, utf8: r.utf8})
+			_, err := r.read(ctx, slot, &nixLog{}, probeArgs{skip: &r.skip, only: path, raw: true, utf8: r.utf8})
 			if ee := (*EvalError)(nil); errors.As(err, &ee) {
 				mu.Lock()
 				v.Explain(path, ee.messageAndHint(), ee.File, ee.Line)
@@ -323,15 +334,16 @@ func (r *hostRun) explain(ctx context.Context, v *dialect.Value) error {
 		}
 	}
 	for range min(len(throws), 8) - 1 {
-		if !r.slots.TryAcquire(1) {
+		helper, ok := r.slot.helper()
+		if !ok {
 			break
 		}
 		wg.Go(func() {
-			defer r.slots.Release(1)
-			worker()
+			defer helper.release()
+			worker(helper)
 		})
 	}
-	worker()
+	worker(r.slot)
 	wg.Wait()
 	if ctx.Err() != nil {
 		return context.Cause(ctx)

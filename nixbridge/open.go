@@ -12,8 +12,6 @@ import (
 	"strconv"
 	"strings"
 
-	"golang.org/x/sync/semaphore"
-
 	"github.com/stateward/stateward/internal/run"
 )
 
@@ -28,15 +26,7 @@ func (e *Evaluator) open(ctx context.Context, src Source) (*session, func(), err
 			removeAll(dir)
 		}
 	}
-	available := availableMemory()
-	workers := e.Workers
-	if workers <= 0 {
-		workers = defaultWorkers(available)
-	}
-	s := &session{Evaluator: e, dir: dir, src: src, cache: Cache{Dir: dir}, slots: semaphore.NewWeighted(int64(workers)), heap: e.MaxHeap}
-	if s.heap <= 0 {
-		s.heap = defaultHeap(available, workers)
-	}
+	s := &session{Evaluator: e, dir: dir, src: src, cache: Cache{Dir: dir}}
 	s.env = s.baseEnv()
 	if err = s.findNix(ctx); err == nil {
 		err = s.findSource(ctx)
@@ -45,6 +35,7 @@ func (e *Evaluator) open(ctx context.Context, src Source) (*session, func(), err
 		done()
 		return nil, nil, err
 	}
+	s.slots = newSlots(memoryToShare(e.MaxMemory), e.MaxHeap, e.Workers, s.readPeaks())
 	return s, done, nil
 }
 

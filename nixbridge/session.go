@@ -11,8 +11,6 @@ import (
 	"strings"
 	"sync"
 
-	"golang.org/x/sync/semaphore"
-
 	"github.com/stateward/stateward/internal/run"
 )
 
@@ -23,8 +21,7 @@ type session struct {
 	version string
 	dir     string
 	env     []string
-	heap    int64
-	slots   *semaphore.Weighted
+	slots   *slots
 	src     Source
 	// ref is the source as nix is given it.
 	ref string
@@ -60,7 +57,6 @@ func (s *session) baseEnv() []string {
 		// git refreshes the index of the repository that it looks at, unless told not to.
 		"GIT_OPTIONAL_LOCKS=0",
 		"GIT_TERMINAL_PROMPT=0",
-		"GC_MAXIMUM_HEAP_SIZE=" + strconv.FormatInt(s.heap, 10),
 	}
 	if !s.Online {
 		return append(env, "NIX_CONF_DIR="+filepath.Join(home, ".config"))
@@ -109,22 +105,31 @@ func (s *session) storeArgs() []string {
 
 func (s *session) store() string { return filepath.Join(s.dir, "store") }
 
-// start runs nix and returns what it printed, after a clean exit only.
-func (s *session) start(ctx context.Context, host string, log *nixLog, args []string) (string, error) {
+// start runs nix with a heap of so many bytes at most, and returns what it printed, after a clean exit only.
+func (s *session) start(ctx context.Context, host string, heap int64, log *nixLog, args []string) (out string, peak int64, err error) {
 	r, err := run.Run(ctx, run.Cmd{
-		Path: s.nix, Args: args, Env: s.env, Dir: s.dir, MaxStdout: maxOutput,
+		Path: s.nix, Args: args, Env: heapEnv(s.env, heap), Dir: s.dir, MaxStdout: maxOutput,
 		OnStderrLine: log.add,
 		// JSON is built outside of the collected heap, up to fifteen times the size of its text.
-		MemoryLimit: 2*s.heap + 4<<30,
+		MemoryLimit: 2*heap + 4<<30,
 	})
 	if err != nil {
-		return "", s.classify(ctx, host, log, err)
+		err = s.classify(ctx, host, log, err)
+		if me := (*MemoryError)(nil); errors.As(err, &me) {
+			me.Limit = heap
+		}
+		return "", r.MaxRSS, err
 	}
-	out := r.Stdout
-	if phys := s.store() + "/nix/store/"; bytes.Contains(out, []byte(phys)) {
-		out = bytes.ReplaceAll(out, []byte(phys), []byte("/nix/store/"))
+	text := r.Stdout
+	if phys := s.store() + "/nix/store/"; bytes.Contains(text, []byte(phys)) {
+		text = bytes.ReplaceAll(text, []byte(phys), []byte("/nix/store/"))
 	}
-	return string(out), nil
+	return string(text), r.MaxRSS, nil
+}
+
+// heapEnv bounds the heap of nix' collector, which knows no bound of its own.
+func heapEnv(env []string, heap int64) []string {
+	return append(env[:len(env):len(env)], "GC_MAXIMUM_HEAP_SIZE="+strconv.FormatInt(heap, 10))
 }
 
 var (
@@ -166,7 +171,7 @@ func (s *session) classify(ctx context.Context, host string, log *nixLog, err er
 	e := log.err()
 	switch {
 	case outOfMemory.MatchString(said) && (e == nil || outOfMemory.MatchString(e.Message)):
-		return &MemoryError{Host: host, Limit: s.heap}
+		return &MemoryError{Host: host}
 	case deepStack.MatchString(said) && (e == nil || deepStack.MatchString(e.Message)) || e == nil && exit.Signal != 0 && exit.Signal.String() == "segmentation fault":
 		se := &StackError{Host: host}
 		if e != nil {

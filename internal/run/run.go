@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"syscall"
 	"time"
@@ -62,8 +63,8 @@ type Result struct {
 	// CPU is the time that the process, and those below it that it waited for, spent computing; User is the part
 	// of it that was not spent in the kernel.
 	CPU, User time.Duration
-	// MaxRSS is the most memory that one of these processes had in use, in bytes. Linux counts from before the program
-	// is loaded: it is never less than what the caller itself had in use.
+	// MaxRSS is the most memory that one of these processes had in use, in bytes; 0 where it is not known: Linux counts
+	// from before the program is loaded, and tells nothing of one that took less than the caller itself.
 	MaxRSS int64
 }
 
@@ -152,6 +153,10 @@ func Run(ctx context.Context, c Cmd) (Result, error) {
 		}
 		return Result{ExitCode: -1}, err
 	}
+	own := int64(0)
+	if u := (syscall.Rusage{}); syscall.Getrusage(syscall.RUSAGE_SELF, &u) == nil {
+		own = int64(u.Maxrss) * maxrssUnit
+	}
 	if c.MemoryLimit > 0 {
 		if err := limitMemory(cmd.Process.Pid, c.MemoryLimit); err != nil {
 			cancel(fmt.Errorf("limit memory: %w", err))
@@ -167,7 +172,9 @@ func Run(ctx context.Context, c Cmd) (Result, error) {
 	r.User = cmd.ProcessState.UserTime()
 	r.CPU = r.User + cmd.ProcessState.SystemTime()
 	if u, ok := cmd.ProcessState.SysUsage().(*syscall.Rusage); ok {
-		r.MaxRSS = int64(u.Maxrss) * maxrssUnit
+		if r.MaxRSS = int64(u.Maxrss) * maxrssUnit; runtime.GOOS == "linux" && r.MaxRSS <= own {
+			r.MaxRSS = 0
+		}
 	}
 	if ws, ok := cmd.ProcessState.Sys().(syscall.WaitStatus); ok && ws.Signaled() {
 		r.Signal = ws.Signal()
