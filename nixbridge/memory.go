@@ -26,10 +26,11 @@ func availableBelow(root string) int64 {
 	switch {
 	case !ok:
 		return machine
-	case machine == 0:
-		return group
+	case machine > 0:
+		group = min(machine, group)
 	}
-	return min(machine, group)
+	// Nothing left is something else than nothing told.
+	return max(group, 1)
 }
 
 func memAvailable(name string) int64 {
