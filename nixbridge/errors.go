@@ -86,6 +86,7 @@ type InputError struct {
 	Inputs []string
 	// Message is what nix said.
 	Message string
+	hint    string
 }
 
 func (e *InputError) Error() string {
@@ -104,6 +105,9 @@ func (e *InputError) Error() string {
 
 // Hint says how to mend it.
 func (e *InputError) Hint() string {
+	if e.hint != "" {
+		return e.hint
+	}
 	return "fetch it once with `nix flake archive`, or let nix fetch it with --online"
 }
 

@@ -33,6 +33,18 @@ type Evaluator struct {
 	// MachineStore lets flakes be evaluated in the machine's own store instead of a private one:
 	// inputs need not be copied, but nix writes the flake's source there, as it always does.
 	MachineStore bool
+	// Impure lets flakes read the machine, as nix' --impure does: absolute paths, builtins.currentTime, builtins.currentSystem.
+	// builtins.getEnv sees the few variables that nix itself is given (PATH, a private HOME …) and nothing else of the
+	// caller's environment, which may hold secrets. A .nix file may read the machine anyway.
+	//
+	// What is evaluated with it, with OverrideInputs or with NixOptions is never kept in the cache, and the [Evaluation] says so.
+	Impure bool
+	// OverrideInputs take inputs of the flake from elsewhere than its flake.lock says; the lock file itself stays as it is.
+	OverrideInputs []InputOverride
+	// NixOptions are further settings of nix. What would undo a promise of this package (where nix writes, that it runs no
+	// program, that nothing is kept of a secret) is refused with a *[RefusedError]. With allow-import-from-derivation
+	// a flake may build while it is evaluated; there is little to build it with in the private store, so that mostly needs Online.
+	NixOptions []NixOption
 	// Workers is how many nix run at once at most; 0 means as many as there are processors. Memory may leave
 	// room for fewer: each host is counted as what it took when it was evaluated last, with some to spare.
 	Workers int
@@ -168,6 +180,9 @@ func (e *Evaluator) Read(ctx context.Context, src Source, stdin io.Reader) (*Eva
 	if src.Kind != SavedSource {
 		return e.Evaluate(ctx, src)
 	}
+	if err := e.accept(src); err != nil {
+		return nil, err
+	}
 	name := src.Ref
 	if name == "-" {
 		name = "standard input"
@@ -240,6 +255,7 @@ func (e *Evaluator) Evaluate(ctx context.Context, src Source) (*Evaluation, erro
 	if src.Kind == FileSource {
 		ev.Folder = s.root
 	}
+	s.passed(ev)
 	var g errgroup.Group
 	var mu sync.Mutex
 	finished := 0
@@ -348,6 +364,9 @@ func notEvaluated(src Source) error {
 func (s *session) list(ctx context.Context) ([]hostPlace, error) {
 	log := &nixLog{}
 	out, _, err := s.start(ctx, "", s.slots.most, log, s.evalArgs(listExpression(s.src.Kind, s.src.Attr)))
+	if err := s.overridden(log); err != nil {
+		return nil, err
+	}
 	var ee *EvalError
 	if s.src.Kind == FileSource && errors.As(err, &ee) && wantsModuleArgument.MatchString(ee.Message) {
 		return nil, notEvaluated(s.src)
@@ -355,6 +374,10 @@ func (s *session) list(ctx context.Context) ([]hostPlace, error) {
 	if s.src.Kind == FlakeSource && s.root != "" && strings.Contains(s.ref, "%") && errors.As(err, &ee) && undecoded.MatchString(ee.Message) {
 		return nil, &SourceError{s.src.Arg, "lies in a folder that nix " + s.version + " cannot name",
 			"take the blanks, # and % out of the folder's path, or name a newer nix with --nix", err}
+	}
+	if i := slices.IndexFunc(s.overrides, func(o InputOverride) bool { return strings.Contains(o.Ref, "%") }); i >= 0 && errors.As(err, &ee) && undecoded.MatchString(ee.Message) {
+		return nil, &RefusedError{"--override-input " + s.overrides[i].Name, "it lies in a folder that nix " + s.version + " cannot name",
+			"take the blanks, # and % out of the folder's path, or name a newer nix with --nix"}
 	}
 	if err != nil {
 		return nil, err

@@ -28,6 +28,8 @@ func (s *session) fingerprint(ctx context.Context) (key, why string) {
 	switch {
 	case s.NoCache:
 		return "", ""
+	case s.passes():
+		return "", s.uncachedFor()
 	case s.src.Kind == FileSource:
 		return "", "a .nix file may read anything on this machine"
 	case s.Online:

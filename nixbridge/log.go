@@ -15,6 +15,8 @@ type nixLog struct {
 	place []byte
 	// unlocked tells that a flake has inputs that its lock file does not pin.
 	unlocked bool
+	// unmatched is nix' warning of an override of what is no input.
+	unmatched string
 	// full tells that nix runs with --show-trace.
 	full bool
 	// errs are the last messages of level 0 that carry an error.
@@ -33,10 +35,11 @@ type logMessage struct {
 }
 
 var (
-	nixLine    = []byte("@nix ")
-	messageKey = []byte(`"action":"msg"`)
-	errorLevel = []byte(`"level":0`)
-	notLocked  = []byte(` not writing modified lock file of flake `)
+	nixLine     = []byte("@nix ")
+	messageKey  = []byte(`"action":"msg"`)
+	errorLevel  = []byte(`"level":0`)
+	noSuchInput = []byte(`the flag '--override-input `)
+	notLocked   = []byte(` not writing modified lock file of flake `)
 )
 
 func (l *nixLog) add(line []byte) {
@@ -60,6 +63,12 @@ func (l *nixLog) add(line []byte) {
 	}
 	if bytes.Contains(body, notLocked) {
 		l.unlocked = true
+	}
+	if l.unmatched == "" && bytes.Contains(body, noSuchInput) {
+		var m logMessage
+		if json.Unmarshal(body, &m) == nil {
+			l.unmatched = stripANSI(m.Msg)
+		}
 	}
 	if !bytes.Contains(body, errorLevel) {
 		return

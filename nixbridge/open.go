@@ -17,6 +17,9 @@ import (
 
 // open finds nix and makes the private folder ready. done ends what was opened.
 func (e *Evaluator) open(ctx context.Context, src Source) (*session, func(), error) {
+	if err := e.accept(src); err != nil {
+		return nil, nil, err
+	}
 	dir, temporary, err := e.folder()
 	if err != nil {
 		return nil, nil, err
@@ -29,6 +32,9 @@ func (e *Evaluator) open(ctx context.Context, src Source) (*session, func(), err
 	s := &session{Evaluator: e, dir: dir, src: src, cache: Cache{Dir: dir}}
 	s.env = s.baseEnv()
 	if err = s.findNix(ctx); err == nil {
+		err = s.settings(ctx)
+	}
+	if err == nil {
 		err = s.findSource(ctx)
 	}
 	if err != nil {
@@ -150,7 +156,10 @@ func (s *session) findSource(ctx context.Context) error {
 			return &SourceError{s.src.Arg, "is neither a folder nor a .nix or .json file here", "check the spelling; an entry of the flake registry needs --online", nil}
 		}
 		s.ref = s.src.Ref
-		return nil
+		if err := s.findOverrides(ctx); err != nil {
+			return err
+		}
+		return s.addInputs(ctx)
 	}
 	st, err := os.Stat(dir)
 	if err != nil || !st.IsDir() {
@@ -162,30 +171,11 @@ func (s *session) findSource(ctx context.Context) error {
 		return &NotFlakeError{Ref: s.src.Ref}
 	}
 	s.root, s.repo = root, repo
-	if query != "" {
-		query = "?" + query
+	if s.ref, err = flakeRef(s.src.Ref, dir, query, repo); err != nil {
+		return err
 	}
-	escaped := (&url.URL{Path: dir}).EscapedPath()
-	switch {
-	case strings.HasPrefix(s.src.Ref, "path:"):
-		s.ref, s.repo = "path:"+escaped+query, dir
-	case strings.HasPrefix(s.src.Ref, "git+file:"):
-		s.ref = "git+file://" + escaped + query
-	case strings.ContainsAny(dir, " #%") && repo != "":
-		// Of these characters nix takes none in a plain path.
-		sub, err := filepath.Rel(repo, dir)
-		if err != nil {
-			return err
-		}
-		s.ref = "git+file://" + (&url.URL{Path: repo}).EscapedPath() + query
-		if sub != "." && values.Get("dir") == "" {
-			values.Set("dir", sub)
-			s.ref = "git+file://" + (&url.URL{Path: repo}).EscapedPath() + "?" + strings.ReplaceAll(values.Encode(), "+", "%20")
-		}
-	case strings.ContainsAny(dir, " #%"):
-		s.ref = "path:" + escaped + query
-	default:
-		s.ref = dir + query
+	if strings.HasPrefix(s.src.Ref, "path:") {
+		s.repo = dir
 	}
 	if s.repo == "" {
 		s.repo = root
@@ -198,7 +188,41 @@ func (s *session) findSource(ctx context.Context) error {
 	if s.inputs, err = readLock(filepath.Join(root, "flake.lock")); err != nil {
 		return err
 	}
+	if err := s.findOverrides(ctx); err != nil {
+		return err
+	}
 	return s.addInputs(ctx)
+}
+
+// flakeRef is a reference to a folder of this machine as nix takes it from anywhere: written is how it was given, repo the
+// repository that the folder lies in, if any.
+func flakeRef(written, dir, query, repo string) (string, error) {
+	values, _ := url.ParseQuery(query)
+	if query != "" {
+		query = "?" + query
+	}
+	escaped := (&url.URL{Path: dir}).EscapedPath()
+	switch {
+	case strings.HasPrefix(written, "path:"):
+		return "path:" + escaped + query, nil
+	case strings.HasPrefix(written, "git+file:"):
+		return "git+file://" + escaped + query, nil
+	case strings.ContainsAny(dir, " #%") && repo != "":
+		// Of these characters nix takes none in a plain path.
+		sub, err := filepath.Rel(repo, dir)
+		if err != nil {
+			return "", err
+		}
+		ref := "git+file://" + (&url.URL{Path: repo}).EscapedPath()
+		if sub != "." && values.Get("dir") == "" {
+			values.Set("dir", sub)
+			query = "?" + strings.ReplaceAll(values.Encode(), "+", "%20")
+		}
+		return ref + query, nil
+	case strings.ContainsAny(dir, " #%"):
+		return "path:" + escaped + query, nil
+	}
+	return dir + query, nil
 }
 
 // trustRepositories copies what the user said about repositories of others

@@ -24,6 +24,11 @@ type Evaluation struct {
 	Folder string
 	// Limited tells that not every host of the source was asked for, so one that is not here may still be there.
 	Limited bool
+	// Impure, Overrides and NixOptions are what was asked of nix beyond the source, as [Evaluator] has it: where there is any, this
+	// is not what the source by itself evaluates to.
+	Impure     bool
+	Overrides  []InputOverride
+	NixOptions []NixOption
 	// Hosts are sorted by name.
 	Hosts []*HostEvaluation
 }
@@ -144,6 +149,7 @@ func (ev *Evaluation) Write(w io.Writer) error {
 	if ev.Limited {
 		b = append(b, ",\"limited\":true"...)
 	}
+	b = ev.appendPassed(b)
 	b = append(b, ",\"hosts\":["...)
 	for i, h := range ev.Hosts {
 		if i > 0 {
@@ -286,6 +292,7 @@ func (d *savedReader) evaluation(v *dialect.Value) *Evaluation {
 	default:
 		d.fail("limited", "expected %s, found %s", dialect.Bool, f.Kind())
 	}
+	d.passed(v, ev)
 	hosts := v.Get("hosts")
 	if hosts.Kind() != dialect.List {
 		d.fail("hosts", "expected %s, found %s", dialect.List, hosts.Kind())

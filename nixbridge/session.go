@@ -28,6 +28,12 @@ type session struct {
 	// root is the flake's folder, repo the folder that nix copies for it; empty where they are not on this machine.
 	root, repo string
 	inputs     []lockedInput
+	// overrides are the Evaluator's OverrideInputs as nix is given them.
+	overrides []InputOverride
+	// system is the machine's own, and evalSystem tells that nix knows it apart from the one that it looks for packages
+	// of; both only where they were asked for.
+	system     string
+	evalSystem bool
 	// limited tells that the source may have more hosts than were asked for.
 	limited bool
 	files   sync.Map
@@ -75,9 +81,10 @@ func (s *session) baseEnv() []string {
 
 // evalArgs are the arguments of nix eval that every run has.
 func (s *session) evalArgs(expr string, extra ...string) []string {
-	args := []string{
-		"eval", "--extra-experimental-features", "nix-command flakes", "--json", "--log-format", "internal-json",
-		"--no-eval-cache", "--option", "allow-import-from-derivation", "false",
+	args := append([]string{"eval"}, s.optionArgs()...)
+	args = append(args, "--extra-experimental-features", "nix-command flakes", "--json", "--log-format", "internal-json", "--no-eval-cache")
+	if !s.builds() {
+		args = append(args, "--option", "allow-import-from-derivation", "false")
 	}
 	if !s.Online {
 		args = append(args, "--offline")
@@ -87,9 +94,7 @@ func (s *session) evalArgs(expr string, extra ...string) []string {
 		// With this store nothing is ever written; paths that would be copied are only named.
 		args = append(args, "--store", "dummy://", "--read-only", "--file", s.ref)
 	} else {
-		// nix looks for the attribute in `packages` and `legacyPackages` of its own system first, which may
-		// be slow or fail. No flake has packages for this one.
-		args = append(args, "--option", "system", "none-none", "--no-write-lock-file")
+		args = append(args, s.flakeArgs()...)
 		args = append(args, s.storeArgs()...)
 		args = append(args, s.ref+"#nixosConfigurations")
 	}
@@ -142,6 +147,7 @@ var (
 	noFetch     = regexp.MustCompile(`(?i)unable to download|could not resolve host|couldn't resolve host|while fetching the input|cannot find flake|fetching .* is not allowed|failed to fetch|is not valid and cannot be|no internet|unable to connect`)
 	missingFile = regexp.MustCompile(`(?:getting status of '?"?|opening file '?"?|path '?"?)(?:[^'"]*)/nix/store/[a-z0-9]{32}-source/([^'":]+)['"]?(?:: No such file or directory| does not exist)`)
 	tooNew      = regexp.MustCompile(`unsupported .*(?:input|attribute)|has an unsupported version|experimental Nix feature .* is disabled|undefined variable 'builtins\.|attribute '(?:convertHash|parseFlakeRef|flakeRefToString|warn|fetchTree)' missing`)
+	failedBuild = regexp.MustCompile(`^builder for '|^unexpected EOF reading a line|^(?i:cannot build ')|^build of '|is required to build '|dependencies of derivation '`)
 	noGit       = regexp.MustCompile(`executing 'git'|program 'git' .* not found`)
 )
 
@@ -185,11 +191,16 @@ func (s *session) classify(ctx context.Context, host string, log *nixLog, err er
 		return &NotFlakeError{Ref: s.src.Ref, Untracked: s.root != ""}
 	case s.src.Kind == FlakeSource && notProvided.MatchString(e.Message):
 		return &MissingAttributeError{Source: s.src.Ref, Attribute: "nixosConfigurations"}
+	case host == "" && len(s.overrides) > 0 && !s.Online && noFetch.MatchString(said) && len(s.missingInputs(said)) == 0:
+		return &InputError{Message: e.Message, hint: "the inputs of an overriding flake are looked for anew, by older nix even those that its own flake.lock pins: name a newer nix with --nix, or let nix fetch them with --online"}
 	case s.src.Kind == FlakeSource && !s.Online && noFetch.MatchString(said) && (s.root == "" || len(s.missingInputs(said)) > 0):
 		return &InputError{Inputs: s.missingInputs(said), Message: e.Message}
 	}
 	e.Host, e.ExitCode = host, exit.Code
 	e.Kind = caughtKind(thrownOrNot(e.Trace), e.Message)
+	if s.builds() && failedBuild.MatchString(e.Message) {
+		e.Kind = ImportFromDerivation
+	}
 	e.File = s.relative(e.File)
 	e.Message = s.relativeText(e.Message)
 	if !log.full {
@@ -201,7 +212,12 @@ func (s *session) classify(ctx context.Context, host string, log *nixLog, err er
 		e.Message, _, _ = strings.Cut(e.Message, "\n")
 		e.hint = "git add " + m[1]
 	}
-	if e.Kind == ImportFromDerivation {
+	switch {
+	case e.Kind == ImportFromDerivation && s.builds() && !s.Online:
+		e.hint = "it was allowed to be built, and the private store lacks what that needs: let nix fetch it with --online, or commit what the build makes"
+	case e.Kind == ImportFromDerivation && s.builds():
+		e.hint = "it was allowed to be built, and could not be: commit what the build makes, or keep it out of the options"
+	case e.Kind == ImportFromDerivation:
 		e.hint = "the evaluation would have to build this (import from derivation), and nothing is built here: commit what the build makes, or keep it out of the options"
 	}
 	switch m := missingFile.FindStringSubmatch(said); {
