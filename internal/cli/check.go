@@ -20,6 +20,9 @@ const protocolVersion = "1"
 type CheckOutput struct {
 	ProtocolVersion string       `json:"protocolVersion"`
 	Hosts           []HostOutput `json:"hosts"`
+	// EvaluatedWith is what was asked of nix beyond the source (--impure, --override-input, --option): where there is any,
+	// these are not the findings of the source by itself.
+	EvaluatedWith []string `json:"evaluatedWith,omitempty"`
 	// Findings are about the run as a whole, such as an acknowledgement of stateward.toml that matches
 	// nothing on any host.
 	Findings []stateward.Diagnostic `json:"findings,omitempty"`
@@ -115,6 +118,7 @@ nothing is reported as fine that was not seen.
 				return err
 			}
 			out := r.check(hosts, observed)
+			out.EvaluatedWith = f.with
 			if err := f.print(env, out, r); err != nil {
 				return withStatus(StatusStep, err)
 			}

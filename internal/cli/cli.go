@@ -71,7 +71,7 @@ func Main(ctx context.Context, args []string, env Env) int {
 	out := &checkedWriter{w: env.Stdout}
 	env.Stdout = out
 	cmd := newRoot(env)
-	cmd.SetArgs(args)
+	cmd.SetArgs(joinPairs(args))
 	cmd.SetIn(env.Stdin)
 	cmd.SetOut(env.Stdout)
 	cmd.SetErr(env.Stderr)

@@ -177,6 +177,9 @@ func newSARIF(out CheckOutput, r *checkRun, at places) sarifLog {
 			run.Results = append(run.Results, result)
 		}
 	}
+	if s := evaluatedWith(out.EvaluatedWith); s != "" {
+		invocation.ExecutionNotifications = append(invocation.ExecutionNotifications, sarifNotification{Level: "warning", Message: sarifText{Text: s}})
+	}
 	add("", out.Findings)
 	for _, h := range out.Hosts {
 		if h.Error != nil {

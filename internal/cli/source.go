@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -24,6 +25,9 @@ type sourceFlags struct {
 	noWhere  bool
 	config   string
 	noConfig bool
+	pass     passFlags
+	// with is what was asked of nix beyond the source, once that was evaluated.
+	with []string
 
 	// source and conf are there once prepare was called.
 	source nixbridge.Source
@@ -41,6 +45,7 @@ func (f *sourceFlags) register(cmd *cobra.Command) {
 	fs.BoolVar(&f.noCache, "no-cache", false, "evaluate anew, and keep nothing for the next time")
 	fs.BoolVar(&f.noWhere, "no-locations", false, "do not look for the files in which options were defined; saves some of nix' time")
 	fs.BoolVarP(&f.quiet, "quiet", "q", false, "say nothing on standard error while nix works")
+	f.pass.register(cmd)
 	fs.StringVar(&f.config, "config", "", "read this configuration `FILE` (default: stateward.toml in the folder of SOURCE)")
 	fs.BoolVar(&f.noConfig, "no-config", false, "read no stateward.toml")
 }
@@ -55,6 +60,7 @@ func sourceArg(args []string) string {
 
 func (f *sourceFlags) evaluator(env Env, kind nixbridge.SourceKind) *nixbridge.Evaluator {
 	e := &nixbridge.Evaluator{Nix: f.nix, CacheDir: f.cacheDir, Online: f.online, Workers: f.workers, Timeout: f.timeout, Hosts: f.hosts, NoCache: f.noCache, NoLocations: f.noWhere}
+	f.pass.apply(e)
 	if f.conf != nil && f.conf.dialect != nil {
 		e.Dialects = append(nixbridge.BuiltinDialects(), *f.conf.dialect)
 	}
@@ -98,8 +104,14 @@ func (f *sourceFlags) evaluate(ctx context.Context, env Env, args []string) (*ni
 		return nil, err
 	}
 	ev, err := f.evaluator(env, f.source.Kind).Read(ctx, f.source, env.Stdin)
+	if refused := (*nixbridge.RefusedError)(nil); errors.As(err, &refused) {
+		return nil, err // wrong usage
+	}
 	if err != nil {
 		return nil, withStatus(StatusEvaluation, err)
+	}
+	if f.with = ev.Flags(); !f.quiet {
+		noteFlags(env.Stderr, f.with)
 	}
 	if f.conf.dialect == nil && !f.noConfig {
 		for _, h := range ev.Hosts {

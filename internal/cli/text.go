@@ -127,6 +127,9 @@ func (r *textReport) totals(b *strings.Builder, out CheckOutput) {
 
 func totals(out CheckOutput) []string {
 	var lines []string
+	if s := evaluatedWith(out.EvaluatedWith); s != "" {
+		lines = append(lines, s)
+	}
 	if s := severities(out.Findings); s != "" {
 		lines = append(lines, "all hosts: "+s)
 	}
