@@ -34,14 +34,35 @@ type VersionError struct {
 	Nix string
 	// Version is what `nix --version` printed.
 	Version string
+	// After is how long it was waited for, where it printed nothing for so long.
+	After time.Duration
+	// Said is what it said on standard error, and Err how it ended, where it printed no version at all.
+	Said string
+	Err  error
 }
 
 func (e *VersionError) Error() string {
+	switch {
+	case e.After > 0:
+		return fmt.Sprintf("%s did not say its version within %s", e.Nix, e.After)
+	case e.Err != nil && e.Said != "":
+		return fmt.Sprintf("%s does not say its version: %s", e.Nix, e.Said)
+	case e.Err != nil:
+		return fmt.Sprintf("%s does not say its version: %v", e.Nix, e.Err)
+	}
 	return fmt.Sprintf("%s is %q, not nix 2.8 or newer", e.Nix, e.Version)
 }
 
+// Unwrap is how the program ended, where it did not end well.
+func (e *VersionError) Unwrap() error { return e.Err }
+
 // Hint says how to mend it.
-func (e *VersionError) Hint() string { return "name a newer nix with --nix" }
+func (e *VersionError) Hint() string {
+	if e.After > 0 || e.Err != nil {
+		return "see whether `" + e.Nix + " --version` works, or name another nix with --nix"
+	}
+	return "name a newer nix with --nix"
+}
 
 // NotFlakeError says that the source is no flake.
 type NotFlakeError struct {

@@ -69,7 +69,9 @@ type Evaluator struct {
 
 	// machine stands in for /nix/store in tests.
 	machine string
-	mu      sync.Mutex
+	// patience is how long a program may take to say its version; 0 means [versionPatience].
+	patience time.Duration
+	mu       sync.Mutex
 	// flights are the hosts that are being evaluated: who asks for the same meanwhile waits.
 	flights sync.Map
 }

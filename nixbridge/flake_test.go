@@ -431,25 +431,6 @@ func TestTimeoutAndMemoryAreTyped(t *testing.T) {
 	})
 }
 
-func TestWrongNix(t *testing.T) {
-	dir := folder(t, map[string]string{"old": "#!/bin/sh\necho 'nix (Nix) 2.3.16'\n", "other": "#!/bin/sh\necho hello\n", "noexec": ""})
-	for _, f := range []string{"old", "other"} {
-		require.NoError(t, os.Chmod(filepath.Join(dir, f), 0o755))
-	}
-	src := source(t, "testdata/hosts.nix#good")
-	for _, nix := range []string{"no-such-nix", filepath.Join(dir, "missing"), filepath.Join(dir, "noexec"), dir} {
-		_, err := (&nixbridge.Evaluator{Nix: nix, CacheDir: privateDir(t)}).Evaluate(t.Context(), src)
-		var nf *nixbridge.NotFoundError
-		require.ErrorAs(t, err, &nf, nix)
-		require.NotEmpty(t, nf.Hint())
-	}
-	for _, nix := range []string{"old", "other"} {
-		_, err := (&nixbridge.Evaluator{Nix: filepath.Join(dir, nix), CacheDir: privateDir(t)}).Evaluate(t.Context(), src)
-		var ve *nixbridge.VersionError
-		require.ErrorAs(t, err, &ve, nix)
-	}
-}
-
 func TestPrivateFolderThatCannotBe(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "file")
 	require.NoError(t, os.WriteFile(file, nil, 0o600))

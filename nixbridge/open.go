@@ -8,8 +8,6 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
-	"regexp"
-	"strconv"
 	"strings"
 
 	"github.com/stateward/stateward/internal/run"
@@ -84,48 +82,6 @@ func removeAll(dir string) {
 		return nil
 	})
 	_ = os.RemoveAll(dir)
-}
-
-var versionPattern = regexp.MustCompile(`\b(\d+)\.(\d+)(?:\.(\d+))?\S*\s*$`)
-
-func (s *session) findNix(ctx context.Context) error {
-	path, err := run.LookPath(s.nixName(), s.env)
-	if err == nil {
-		// nix runs in the private folder, not where the name was given.
-		path, err = filepath.Abs(path)
-	}
-	if err != nil {
-		return &NotFoundError{Nix: s.nixName(), Err: err}
-	}
-	s.nix = path
-	stamp := programStamp(path)
-	if stamp != "" {
-		if s.version = s.rememberedVersion(stamp); s.version != "" {
-			return nil
-		}
-	}
-	r, err := run.Run(ctx, run.Cmd{Path: path, Args: []string{"--version"}, Env: s.env, Dir: s.dir})
-	if ctx.Err() != nil {
-		return context.Cause(ctx)
-	}
-	line, _, _ := strings.Cut(strings.TrimSpace(string(r.Stdout)), "\n")
-	m := versionPattern.FindStringSubmatch(line)
-	if m == nil {
-		if missing := (*run.NotFoundError)(nil); errors.As(err, &missing) {
-			return &NotFoundError{Nix: s.nixName(), Err: err}
-		}
-		return &VersionError{Nix: s.nixName(), Version: line}
-	}
-	major, _ := strconv.Atoi(m[1])
-	minor, _ := strconv.Atoi(m[2])
-	if major < 2 || major == 2 && minor < 8 {
-		return &VersionError{Nix: s.nixName(), Version: line}
-	}
-	s.version = strings.TrimSpace(m[0])
-	if stamp != "" {
-		s.rememberVersion(stamp)
-	}
-	return nil
 }
 
 // findSource finds what the source names on this machine and brings a flake's inputs.

@@ -225,6 +225,9 @@ func (s *session) classify(ctx context.Context, host string, log *nixLog, err er
 		e.hint = "install git"
 	case tooNew.MatchString(said):
 		e.hint = "the flake needs a nix newer than " + s.version + ": name one with --nix"
+		if !plainNix(s.version) {
+			e.hint = "the flake needs what nix " + s.version + " does not have: name another nix with --nix"
+		}
 	case !s.Online && noFetch.MatchString(said):
 		e.hint = "the configuration fetches something while it is evaluated: allow it with --online"
 	case m != nil && s.repo != "":
