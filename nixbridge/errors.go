@@ -179,6 +179,8 @@ type EvalError struct {
 	// ExitCode is nix's exit status; 0 where the error was read from what a whole evaluation printed.
 	ExitCode int
 	hint     string
+	// innerLine and innerColumn are the place within our own expression, where it is there.
+	innerLine, innerColumn int
 }
 
 func (e *EvalError) Error() string {

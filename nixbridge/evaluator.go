@@ -62,7 +62,8 @@ type Evaluator struct {
 	NoLocations bool
 	// Hosts are the only ones to evaluate; nil means all.
 	Hosts []string
-	// Dialects are read; nil means the built-in ones.
+	// Dialects are read; nil means the built-in ones. A saved evaluation is also read with those of one's own ([own.New]) that
+	// it was made with: of these nothing but the name is needed.
 	Dialects []dialect.Dialect
 	// Progress is called as the work goes on, never by two goroutines at once.
 	Progress func(Event)
@@ -204,6 +205,9 @@ func (e *Evaluator) Read(ctx context.Context, src Source, stdin io.Reader) (*Eva
 		err = ev.Select(e.Hosts)
 	}
 	if err == nil {
+		err = namedOnce(e.dialects())
+	}
+	if err == nil {
 		err = ev.complete(e.dialects())
 	}
 	if fe := (*FormatError)(nil); errors.As(err, &fe) {
@@ -215,7 +219,7 @@ func (e *Evaluator) Read(ctx context.Context, src Source, stdin io.Reader) (*Eva
 		return nil, err
 	}
 	for _, h := range ev.Hosts {
-		h.dialects = e.dialects()
+		h.dialects = fromTree(h, e.dialects())
 	}
 	return ev, nil
 }
@@ -227,6 +231,9 @@ func (e *Evaluator) Read(ctx context.Context, src Source, stdin io.Reader) (*Eva
 func (e *Evaluator) Evaluate(ctx context.Context, src Source) (*Evaluation, error) {
 	if src.Kind == SavedSource {
 		return nil, &SourceError{src.Arg, "is a saved evaluation, which is read and not evaluated", "", nil}
+	}
+	if err := namedOnce(e.dialects()); err != nil {
+		return nil, err
 	}
 	s, done, err := e.open(ctx, src)
 	if err != nil {
@@ -258,6 +265,7 @@ func (e *Evaluator) Evaluate(ctx context.Context, src Source) (*Evaluation, erro
 		ev.Folder = s.root
 	}
 	s.passed(ev)
+	check := sync.OnceValue(func() error { return s.checkWritten(ctx) })
 	var g errgroup.Group
 	var mu sync.Mutex
 	finished := 0
@@ -280,6 +288,9 @@ func (e *Evaluator) Evaluate(ctx context.Context, src Source) (*Evaluation, erro
 				return err
 			}
 			defer slot.release()
+			if err := check(); err != nil {
+				return err
+			}
 			s.progress(Event{Kind: EventStart, Host: h.name, Total: len(hosts)})
 			began := time.Now()
 			he := s.evaluateOnce(ctx, h, slot)
@@ -295,10 +306,13 @@ func (e *Evaluator) Evaluate(ctx context.Context, src Source) (*Evaluation, erro
 	if ctx.Err() != nil {
 		return nil, fmt.Errorf("interrupted: %w", context.Cause(ctx))
 	}
+	if err != nil {
+		return nil, err
+	}
 	if src.Kind == FlakeSource {
 		ev.Folder = s.ownFolder(ev.Hosts)
 	}
-	return ev, err
+	return ev, nil
 }
 
 // flight is a host that is being evaluated.

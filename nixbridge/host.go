@@ -106,6 +106,7 @@ func (r *hostRun) evaluate(ctx context.Context) (*dialect.Value, error) {
 				return nil, err
 			}
 			r.located(v)
+			r.besideWritten(v)
 			return v, nil
 		}
 		if isBadText(err) && !r.utf8 {
@@ -240,7 +241,8 @@ func (r *hostRun) read(ctx context.Context, slot *slot, log *nixLog, a probeArgs
 	if log.full {
 		extra = []string{"--show-trace"}
 	}
-	out, peak, err := r.start(ctx, r.name, slot.heap, log, r.evalArgs(selectExpression(r.path, expr), extra...))
+	log.expression = selectExpression(r.path, expr)
+	out, peak, err := r.start(ctx, r.name, slot.heap, log, r.evalArgs(log.expression, extra...))
 	slot.saw(slot.key, peak)
 	return out, err
 }

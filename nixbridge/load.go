@@ -70,6 +70,9 @@ func (h *HostEvaluation) Decode() (*stateward.Host, error) {
 			host.AddUnknown(stateward.Unknown{Subject: "config", Kind: stateward.UnknownForm, Message: d.Name + ": " + err.Error()})
 			continue
 		}
+		if !slices.ContainsFunc(BuiltinDialects(), func(b dialect.Dialect) bool { return b.Name == d.Name }) {
+			t.Whole = "dialect " + d.Name
+		}
 		applies := t.Detected()
 		if why, unknown := applies.Why(); unknown {
 			host.AddUnknown(why)

@@ -19,6 +19,8 @@ type nixLog struct {
 	unmatched string
 	// full tells that nix runs with --show-trace.
 	full bool
+	// expression is what nix was given; a place in it may lie in what somebody wrote.
+	expression string
 	// errs are the last messages of level 0 that carry an error.
 	errs []logMessage
 	// plain are the last lines that nix, git or a library printed past the log.
@@ -163,6 +165,8 @@ func (l *nixLog) err() *EvalError {
 		// What lies within our own expression helps nobody. 2.8 names it by its whole text.
 		if file != "" && !strings.HasPrefix(file, "«") && !strings.ContainsAny(file, "\n{") {
 			e.File, e.Line, e.Column = file, line, column
+		} else if file != "" {
+			e.innerLine, e.innerColumn = line, column
 		}
 	}
 	return e

@@ -26,11 +26,11 @@ func TestLogFindsTheError(t *testing.T) {
 		},
 		"a position within our own expression is none": {
 			`@nix {"action":"msg","column":54,"file":"«string»:1:54","level":0,"line":1,"msg":"error: m","raw_msg":"m"}`,
-			&EvalError{Message: "m", Trace: "error: m"},
+			&EvalError{Message: "m", Trace: "error: m", innerLine: 1, innerColumn: 54},
 		},
 		"2.8 names our expression by its text": {
 			`@nix {"action":"msg","column":54,"file":"let x = { }; in\nx","level":0,"line":1,"msg":"error: m","raw_msg":"m"}`,
-			&EvalError{Message: "m", Trace: "error: m"},
+			&EvalError{Message: "m", Trace: "error: m", innerLine: 1, innerColumn: 54},
 		},
 		"an error without raw_msg counts where there is no other": {
 			`@nix {"action":"msg","level":0,"msg":"\u001b[31;1merror:\u001b[0m [json.exception.type_error.316] x"}`,

@@ -35,6 +35,10 @@
 #   option [ "services" "restic" "backups" ] S   an option whose path is not the section's name
 #   value V                                      a computed value, read with `any`
 #   valueAs S V                                  a computed value, read with shape S
+#   valueAt S V P                                the same of a set; its attribute n is defined where the option path P.n is
+#                                                (a list of names, or null)
+#
+# `probe.lib` is the lib that the host itself was evaluated with.
 #
 # What is read comes as JSON. Every place is isolated: one that throws becomes
 # { "__stateward": "unknown", "kind": "throw" } and hides nothing beside it. An option that
@@ -176,6 +180,7 @@ let
 
     value = valueAs any;
     valueAs = s: v: { rooted = ctx: readAs s ctx v; path = null; shape = s; };
+    valueAt = s: v: paths: valueAs s v // { inherit paths; };
   };
 
   # Follows an option path; each step is isolated. The value itself is left to the shape.
@@ -270,6 +275,8 @@ let
       options = host.options or { };
       probe = shapes // {
         option = path: s: { rooted = ctx: readOption ctx path s; inherit path; shape = s; };
+        lib = host.lib or (host.pkgs.lib or (host._module.args.pkgs.lib or
+          (throw "lib is asked for, and the evaluated host has none: it has neither lib nor pkgs.lib")));
       };
       readOption = ctx: path: s:
         if ctx.skip == true then unknown "abort"
@@ -285,7 +292,11 @@ let
       originOf = name: s:
         let path = if s ? rooted then s.path else splitPath name;
             under = if s ? rooted then s.shape else s;
-        in ctx: if path == null || !(isAttrs under && under ? read) then { } else locate ctx 2 under options path;
+        in ctx: if s ? paths then {
+            attrs = object (wanted ctx (attrNames s.paths)) (n: let c = child ctx n; in
+              enter c s.paths.${n} (p: if p == null then { } else locate c 0 shapes.any options p));
+          }
+          else if path == null || !(isAttrs under && under ? read) then { } else locate ctx 2 under options path;
       run = projection { inherit probe; } { inherit config options; };
       # A dialect that does not apply reads nothing.
       applies = c: p: c.skip != true && announce c (quietly false ((p.detected or false) == true));

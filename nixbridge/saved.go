@@ -120,6 +120,9 @@ func (ev *Evaluation) complete(dialects []dialect.Dialect) error {
 				if !slices.Contains(builtin, d.Name) {
 					hint = "it was evaluated without, or with other rows of [[state]]: evaluate again with the same ones"
 				}
+				if d.Written != nil {
+					hint = "it was evaluated without, or with another text of " + d.Written.File + ": evaluate again with it"
+				}
 				return &FormatError{Offset: -1, Path: "host " + h.Name + ", " + path, Reason: reason, hint: hint}
 			}
 		}

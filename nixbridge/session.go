@@ -175,6 +175,9 @@ func (s *session) classify(ctx context.Context, host string, log *nixLog, err er
 		return &OwnershipError{Dir: m[1] + m[2]}
 	}
 	e := log.err()
+	if e != nil && e.innerLine > 0 {
+		s.inWritten(log.expression, e)
+	}
 	switch {
 	case outOfMemory.MatchString(said) && (e == nil || outOfMemory.MatchString(e.Message)):
 		return &MemoryError{Host: host}
@@ -221,6 +224,8 @@ func (s *session) classify(ctx context.Context, host string, log *nixLog, err er
 		e.hint = "the evaluation would have to build this (import from derivation), and nothing is built here: commit what the build makes, or keep it out of the options"
 	}
 	switch m := missingFile.FindStringSubmatch(said); {
+	case s.readsBeside(e.Message):
+		e.Message, e.hint = pureMode.ReplaceAllString(strings.ReplaceAll(e.Message, s.dir+"/", "./"), ""), standsAlone
 	case noGit.MatchString(said):
 		e.hint = "install git"
 	case tooNew.MatchString(said):

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -17,6 +18,7 @@ import (
 	"github.com/stateward/stateward/aggregate"
 	"github.com/stateward/stateward/nixbridge"
 	"github.com/stateward/stateward/nixbridge/dialect"
+	"github.com/stateward/stateward/nixbridge/dialect/own"
 	"github.com/stateward/stateward/nixbridge/dialect/table"
 )
 
@@ -33,6 +35,24 @@ type configuration struct {
 	acks      []stateward.Acknowledgement
 	// dialect reads what the rows of [[state]] name; nil where there are none.
 	dialect *dialect.Dialect
+	// files are those of the user's own dialects as the file names them, from its folder; own are they and those of --dialect.
+	files []configFileName
+	own   []dialect.Dialect
+}
+
+// configFileName is a file that a configuration file names, and where.
+type configFileName struct {
+	file         string
+	line, column int
+}
+
+// dialects are all that hosts are read with.
+func (c *configuration) dialects() []dialect.Dialect {
+	out := nixbridge.BuiltinDialects()
+	if c.dialect != nil {
+		out = append(out, *c.dialect)
+	}
+	return append(out, c.own...)
 }
 
 // stateDialect is the dialect of the user's own state table.
@@ -55,12 +75,13 @@ type configFile struct {
 		// Until is a text or a TOML date.
 		Until any `toml:"until"`
 	} `toml:"acknowledge"`
-	State []table.Row `toml:"state"`
+	State    []table.Row `toml:"state"`
+	Dialects []string    `toml:"dialects"`
 }
 
 // configKeys are the keys of each table.
 var configKeys = map[string][]string{
-	"":            {"check", "acknowledge", "state"},
+	"":            {"check", "acknowledge", "state", "dialects"},
 	"check":       {"threshold", "include", "exclude"},
 	"acknowledge": {"code", "host", "service", "subject", "path", "reason", "until"},
 	"state":       {"service", "enable", "unless", "paths", "option", "below", "file", "user", "group", "mode", "perhaps", "source", "note"},
@@ -174,6 +195,14 @@ func parseConfiguration(name string, data []byte) (*configuration, error) {
 		}
 		c.acks = append(c.acks, ack)
 	}
+	for i, d := range file.Dialects {
+		place := fmt.Sprintf("dialects[%d]", i)
+		if d == "" {
+			fault(place, "the name of a dialect's file is empty", `write the file, such as dialects = ["nix/my-dialect.nix"]`)
+		}
+		p := at(place)
+		c.files = append(c.files, configFileName{d, p.Line, p.Column})
+	}
 	if len(file.State) > 0 {
 		d, err := table.New(stateDialect, file.State)
 		c.dialect = &d
@@ -246,6 +275,8 @@ func tomlFault(name string, err error) error {
 			hint = `write a list of codes, such as ["SW112"]`
 		case "paths":
 			hint = `write a list of paths, such as ["/var/lib/sonarr"]`
+		case "dialects":
+			hint = `write a list of files, such as dialects = ["nix/my-dialect.nix"]`
 		case "file", "perhaps":
 			hint = "write true or false"
 		case "check":
@@ -406,7 +437,7 @@ func (f *sourceFlags) configuration(env Env, src nixbridge.Source) (*configurati
 		return nil, errors.New("--config and --no-config exclude one another")
 	}
 	if f.noConfig {
-		return &configuration{}, nil
+		return f.withDialects(&configuration{}, "")
 	}
 	dir, root, ok := src.Folder()
 	if !ok {
@@ -419,7 +450,7 @@ func (f *sourceFlags) configuration(env Env, src nixbridge.Source) (*configurati
 	data, err := readRegular(file, maxConfig)
 	switch {
 	case f.config == "" && errors.Is(err, fs.ErrNotExist):
-		return &configuration{}, nil
+		return f.withDialects(&configuration{}, "")
 	case err != nil:
 		reason := err.Error()
 		if pe := (*fs.PathError)(nil); errors.As(err, &pe) {
@@ -447,7 +478,88 @@ func (f *sourceFlags) configuration(env Env, src nixbridge.Source) (*configurati
 			c.acks[i].Origin.File = from
 		}
 	}
+	return f.withDialects(c, filepath.Dir(file))
+}
+
+// withDialects reads the files of the user's own dialects: those that the configuration file names, from its folder, and
+// those of --dialect. One that both name is read once.
+func (f *sourceFlags) withDialects(c *configuration, dir string) (*configuration, error) {
+	read := map[string]bool{}
+	add := func(file string) error {
+		if real := realPath(relativeTo("", file)); read[real] {
+			return nil
+		} else {
+			read[real] = true
+		}
+		d, err := readDialect(file)
+		if err != nil {
+			return err
+		}
+		for _, other := range c.dialects() {
+			switch {
+			case other.Name != d.Name:
+			case other.Written != nil:
+				return &dialectFileError{file, fmt.Sprintf("is called like %s, and one dialect would hide the other", other.Written.File), "rename one of the two files: a dialect is called after its file"}
+			default:
+				return &dialectFileError{file, fmt.Sprintf("is called %q, as a dialect that is built in", d.Name), "rename the file: a dialect is called after its file"}
+			}
+		}
+		if d.Name == stateDialect {
+			return &dialectFileError{file, fmt.Sprintf("is called %q, as the rows of [[state]] are", d.Name), "rename the file: a dialect is called after its file"}
+		}
+		c.own = append(c.own, d)
+		return nil
+	}
+	for _, n := range c.files {
+		file := n.file
+		if !filepath.IsAbs(file) {
+			file = filepath.Join(dir, file)
+		}
+		if err := add(relativeTo(".", file)); err != nil {
+			return nil, &ConfigError{c.name, n.line, n.column, err.Error(), hintOf(err)}
+		}
+	}
+	for _, file := range f.dialects {
+		if file == "" {
+			return nil, errors.New("--dialect names no file")
+		}
+		if err := add(file); err != nil {
+			return nil, err
+		}
+	}
 	return c, nil
+}
+
+// dialectFileError says why a file cannot be read as a dialect.
+type dialectFileError struct{ file, reason, hint string }
+
+func (e *dialectFileError) Error() string { return fmt.Sprintf("dialect %s %s", e.file, e.reason) }
+
+// Hint says how to mend it.
+func (e *dialectFileError) Hint() string { return e.hint }
+
+func readDialect(file string) (dialect.Dialect, error) {
+	// What its name says comes first: a flake or a folder may be meant.
+	if _, err := own.NameOf(file); err != nil {
+		return dialect.Dialect{}, err
+	}
+	data, err := readRegular(file, own.MaxText)
+	if err == nil {
+		return own.FromFile(file, data)
+	}
+	reason, hint := err.Error(), "name a Nix file that you can read; docs/dialects.md says what is in it"
+	if pe := (*fs.PathError)(nil); errors.As(err, &pe) {
+		reason = pe.Err.Error()
+	}
+	switch info, statErr := os.Stat(file); {
+	case errors.Is(err, fs.ErrNotExist):
+		return dialect.Dialect{}, &dialectFileError{file, "is not there", "check the spelling; --dialect is looked for from the current folder, dialects from that of stateward.toml"}
+	case statErr == nil && info.IsDir():
+		reason, hint = "it is a folder", "name the .nix file in it"
+	case statErr == nil && info.Size() > own.MaxText:
+		hint = "nix gets it as a part of one argument: leave out what no service needs"
+	}
+	return dialect.Dialect{}, &dialectFileError{file, "cannot be read: " + reason, hint}
 }
 
 // relativeTo is a file as seen from a folder that holds it; from elsewhere it is absolute.

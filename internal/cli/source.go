@@ -27,7 +27,8 @@ type sourceFlags struct {
 	noConfig bool
 	pass     passFlags
 	// with is what was asked of nix beyond the source, once that was evaluated.
-	with []string
+	with     []string
+	dialects []string
 
 	// source and conf are there once prepare was called.
 	source nixbridge.Source
@@ -48,6 +49,7 @@ func (f *sourceFlags) register(cmd *cobra.Command) {
 	f.pass.register(cmd)
 	fs.StringVar(&f.config, "config", "", "read this configuration `FILE` (default: stateward.toml in the folder of SOURCE)")
 	fs.BoolVar(&f.noConfig, "no-config", false, "read no stateward.toml")
+	fs.StringArrayVar(&f.dialects, "dialect", nil, "read the hosts with a dialect of your own too, a Nix `FILE`; may be repeated")
 }
 
 // sourceArg is the SOURCE of a command line.
@@ -61,8 +63,8 @@ func sourceArg(args []string) string {
 func (f *sourceFlags) evaluator(env Env, kind nixbridge.SourceKind) *nixbridge.Evaluator {
 	e := &nixbridge.Evaluator{Nix: f.nix, CacheDir: f.cacheDir, Online: f.online, Workers: f.workers, Timeout: f.timeout, Hosts: f.hosts, NoCache: f.noCache, NoLocations: f.noWhere}
 	f.pass.apply(e)
-	if f.conf != nil && f.conf.dialect != nil {
-		e.Dialects = append(nixbridge.BuiltinDialects(), *f.conf.dialect)
+	if f.conf != nil {
+		e.Dialects = f.conf.dialects()
 	}
 	if !f.quiet {
 		e.Progress = func(ev nixbridge.Event) {
@@ -106,6 +108,9 @@ func (f *sourceFlags) evaluate(ctx context.Context, env Env, args []string) (*ni
 	ev, err := f.evaluator(env, f.source.Kind).Read(ctx, f.source, env.Stdin)
 	if refused := (*nixbridge.RefusedError)(nil); errors.As(err, &refused) {
 		return nil, err // wrong usage
+	}
+	if de := (*nixbridge.DialectError)(nil); errors.As(err, &de) {
+		return nil, err // it is the fault of what was given beside the source
 	}
 	if err != nil {
 		return nil, withStatus(StatusEvaluation, err)

@@ -55,6 +55,8 @@ var layers = []layer{
 	{dir: "nixbridge", ours: join(".", "internal/run", "internal/nar", "internal/storepath", "nixbridge/dialect", "nixbridge/dialect/*"), third: []string{goNix, sync}},
 	{dir: "nixbridge/dialect", ours: join(".")},
 	{dir: "nixbridge/dialect/*", ours: join(".", "nixbridge/dialect")},
+	// A dialect of one's own maps to the contract, which is read there.
+	{dir: "nixbridge/dialect/own", ours: join(".", "nixbridge/dialect", "nixbridge/dialect/stateward")},
 	{dir: "nixbridge/dialect/internal/evaltest", ours: join(".", "nixbridge/dialect", "internal/run"), third: []string{testify}, tests: true},
 	{dir: "nixbridge/flaketest", ours: join(".", "aggregate", "nixbridge", "nixbridge/dialect", "nixbridge/dialect/*", "internal/text", "internal/storepath"), third: []string{toolDiff}},
 	{dir: "internal/syntax/*", pure: true},

@@ -33,6 +33,16 @@ type Dialect struct {
 	// already put there. Places that could not be evaluated, and those that
 	// Node's methods found to be of a wrong type, are recorded without its doing.
 	Decode func(n *Node, h *stateward.Host)
+	// Written is the part of Projection that somebody wrote for their own configuration; nil for a dialect that is
+	// built in. Before it is used nix is asked whether it is one whole expression.
+	Written *Written
+}
+
+// Written is a Nix text that is part of a projection, on lines of its own.
+type Written struct {
+	// File is the name that errors have; it need not exist.
+	File string
+	Text string
 }
 
 var sectionName = regexp.MustCompile(`(?m)^    "([^"\n]+)" = `)

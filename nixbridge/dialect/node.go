@@ -280,7 +280,7 @@ func (n *Node) unknown() stateward.Unknown {
 	}
 	return stateward.Unknown{
 		// Where a projection failed as a whole there is no option to name.
-		Subject: cmp.Or(n.Path(), "config"), Kind: stateward.UnknownKind(n.value.Text()), Message: message,
+		Subject: cmp.Or(n.Path(), n.tree.Whole, "config"), Kind: stateward.UnknownKind(n.value.Text()), Message: message,
 		File: file, Line: line,
 	}
 }
@@ -288,7 +288,7 @@ func (n *Node) unknown() stateward.Unknown {
 // Wrong records that the place cannot be understood and returns what it recorded.
 func (n *Node) Wrong(kind stateward.UnknownKind, format string, args ...any) stateward.Unknown {
 	o := n.Origin()
-	u := stateward.Unknown{Subject: o.Option, Kind: kind, Message: fmt.Sprintf(format, args...), File: o.File, Line: o.Line}
+	u := stateward.Unknown{Subject: n.Path(), Kind: kind, Message: fmt.Sprintf(format, args...), File: o.File, Line: o.Line}
 	n.tree.wrong = append(n.tree.wrong, u)
 	return u
 }

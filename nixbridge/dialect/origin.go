@@ -6,7 +6,7 @@ import "github.com/stateward/stateward"
 // line of the first definition of the place or of the nearest place above it. An element of
 // a list that several files define has no file unless its text tells which.
 func (n *Node) Origin() stateward.Origin {
-	o := stateward.Origin{Option: n.Path()}
+	o := stateward.Origin{Option: n.option()}
 	// The steps from the nearest section above down to n.
 	var steps []*Node
 	m := n
@@ -47,6 +47,26 @@ func (n *Node) Origin() stateward.Origin {
 		nth(at.Get("at"), 0)
 	}
 	return o
+}
+
+// Called says that what the place holds comes from another option, so that origins of it and of all below it name that.
+// What is wrong with the place itself still goes by its path.
+func (n *Node) Called(option string) {
+	if n.tree.called == nil {
+		n.tree.called = map[*Value]string{}
+	}
+	n.tree.called[n.value] = option
+}
+
+func (n *Node) option() string {
+	if n.tree.called != nil {
+		for m := n; m != nil; m = m.parent {
+			if option, ok := n.tree.called[m.value]; ok {
+				return option
+			}
+		}
+	}
+	return n.Path()
 }
 
 // occurrence counts the elements with the same text before this one, where there

@@ -15,6 +15,10 @@ type Tree struct {
 	root    *place
 	wrong   []stateward.Unknown
 	ignored map[*Value]bool
+	// called are the options that [Node.Called] was told.
+	called map[*Value]string
+	// Whole is the subject of what failed as a whole; empty means "config".
+	Whole string
 }
 
 // place is one step of the paths of sections.

@@ -20,6 +20,11 @@ func service(name string, n *dialect.Node) (stateward.Service, *stateward.Job) {
 			set(n.At(part))
 		}
 	}
+	switch n.Kind() {
+	case dialect.Attrs, dialect.Unknown:
+	default:
+		s.Enable = stateward.NotKnown[bool](n.Wrong(stateward.UnknownType, "expected an attribute set, found %s", n.Kind()))
+	}
 	off := false
 	if on, known := s.Enable.Get(); known && !on {
 		// Its required options need no value then.
