@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/stateward/stateward"
 	"github.com/stateward/stateward/nixbridge/dialect"
@@ -40,6 +41,22 @@ type hostRun struct {
 	// same counts errors that are equal, below a prefix.
 	same map[string]int
 	utf8 bool
+	// clock ends the evaluation Timeout after it began; nil where it may take for ever.
+	clock *time.Timer
+	began time.Time
+}
+
+// grow is [slot.grow], without counting the time that others take meanwhile.
+func (r *hostRun) grow(ctx context.Context) (bool, error) {
+	if r.clock == nil || !r.clock.Stop() {
+		return r.slot.grow(ctx)
+	}
+	waits := time.Now()
+	defer func() {
+		r.began = r.began.Add(time.Since(waits))
+		r.clock.Reset(time.Until(r.began.Add(r.Timeout)))
+	}()
+	return r.slot.grow(ctx)
 }
 
 type blame struct {
@@ -48,13 +65,17 @@ type blame struct {
 }
 
 func (s *session) evaluateHost(ctx context.Context, h hostPlace, slot *slot) *HostEvaluation {
-	if s.Timeout > 0 {
-		te := &TimeoutError{Host: h.name, After: s.Timeout}
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeoutCause(ctx, s.Timeout, te)
-		defer cancel()
-	}
 	r := &hostRun{session: s, hostPlace: h, slot: slot, same: map[string]int{}}
+	if s.Timeout > 0 {
+		var cancel context.CancelCauseFunc
+		ctx, cancel = context.WithCancelCause(ctx)
+		r.began = time.Now()
+		r.clock = time.AfterFunc(s.Timeout, func() { cancel(&TimeoutError{Host: h.name, After: s.Timeout}) })
+		defer func() {
+			r.clock.Stop()
+			cancel(nil)
+		}()
+	}
 	he := &HostEvaluation{Name: h.name, Source: s.src.Host(h.name)}
 	v, err := r.evaluate(ctx)
 	if err == nil {
@@ -118,7 +139,7 @@ func (r *hostRun) evaluate(ctx context.Context) (*dialect.Value, error) {
 		}
 		if me := (*MemoryError)(nil); errors.As(err, &me) {
 			// It is only out of memory if it had all that there is for one.
-			if more, err := r.slot.grow(ctx); err != nil {
+			if more, err := r.grow(ctx); err != nil {
 				return nil, err
 			} else if more {
 				r.progress(Event{Kind: EventMemory, Host: r.name, Limit: r.slot.heap})
