@@ -219,9 +219,10 @@ func (e *EvalError) messageAndHint() string {
 	return e.Message + " (" + e.hint + ")"
 }
 
-// MemoryError says that nix ran out of the memory it was allowed.
+// MemoryError says that nix ran out of the memory it was allowed, which was all that one host may have.
 type MemoryError struct {
-	Host  string
+	Host string
+	// Limit is that of the heap, in bytes.
 	Limit int64
 }
 
@@ -231,7 +232,7 @@ func (e *MemoryError) Error() string {
 
 // Hint says how to mend it.
 func (e *MemoryError) Hint() string {
-	return "look for an endless list or set; evaluate fewer hosts at once with --workers 1"
+	return "look for an endless list or set; if there is none, allow more with --max-memory"
 }
 
 // StackError says that nix recursed too deeply.

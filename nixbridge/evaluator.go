@@ -51,7 +51,7 @@ type Evaluator struct {
 	// MaxMemory is what all nix together may take, in bytes; 0 means three quarters of what the machine, or the
 	// container, has available. The heap of each is bounded by its part of it.
 	MaxMemory int64
-	// MaxHeap bounds the heap of one nix in bytes, within MaxMemory; 0 means 8 GiB. A host that runs out of its part
+	// MaxHeap bounds the heap of one nix in bytes, within MaxMemory; 0 means MaxMemory, or else 8 GiB. A host that runs out of its part
 	// of the memory beside others is evaluated again with this much, alone if it must be.
 	MaxHeap int64
 	// Timeout is how long one host may take; 0 means for ever.

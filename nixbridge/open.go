@@ -1,6 +1,7 @@
 package nixbridge
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -39,7 +40,7 @@ func (e *Evaluator) open(ctx context.Context, src Source) (*session, func(), err
 		done()
 		return nil, nil, err
 	}
-	s.slots = newSlots(memoryToShare(e.MaxMemory), e.MaxHeap, e.Workers, s.readPeaks())
+	s.slots = newSlots(memoryToShare(e.MaxMemory), cmp.Or(e.MaxHeap, e.MaxMemory), e.Workers, s.readPeaks())
 	return s, done, nil
 }
 

@@ -4,11 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/stateward/stateward"
+	"github.com/stateward/stateward/dataset"
 	"github.com/stateward/stateward/nixbridge"
 )
 
@@ -18,6 +20,7 @@ type sourceFlags struct {
 	cacheDir string
 	online   bool
 	workers  int
+	memory   string
 	timeout  time.Duration
 	hosts    []string
 	quiet    bool
@@ -29,6 +32,8 @@ type sourceFlags struct {
 	// with is what was asked of nix beyond the source, once that was evaluated.
 	with     []string
 	dialects []string
+
+	maxMemory int64
 
 	// source and conf are there once prepare was called.
 	source nixbridge.Source
@@ -42,6 +47,7 @@ func (f *sourceFlags) register(cmd *cobra.Command) {
 	fs.StringVar(&f.cacheDir, "cache-dir", "", "private folder that nix may write to (`DIR`; default $XDG_CACHE_HOME/stateward)")
 	fs.BoolVar(&f.online, "online", false, "let nix fetch locked inputs from the network")
 	fs.IntVar(&f.workers, "workers", 0, "evaluate `N` hosts at once (default: as many as processors and memory allow)")
+	fs.StringVar(&f.memory, "max-memory", "", "let all nix together take this much memory (`SIZE`, such as 4G; default: three quarters of what is available)")
 	fs.DurationVar(&f.timeout, "timeout", 0, "give a host up after this `TIME`, such as 5m (default: never)")
 	fs.BoolVar(&f.noCache, "no-cache", false, "evaluate anew, and keep nothing for the next time")
 	fs.BoolVar(&f.noWhere, "no-locations", false, "do not look for the files in which options were defined; saves some of nix' time")
@@ -61,7 +67,7 @@ func sourceArg(args []string) string {
 }
 
 func (f *sourceFlags) evaluator(env Env, kind nixbridge.SourceKind) *nixbridge.Evaluator {
-	e := &nixbridge.Evaluator{Nix: f.nix, CacheDir: f.cacheDir, Online: f.online, Workers: f.workers, Timeout: f.timeout, Hosts: f.hosts, NoCache: f.noCache, NoLocations: f.noWhere}
+	e := &nixbridge.Evaluator{Nix: f.nix, CacheDir: f.cacheDir, Online: f.online, Workers: f.workers, MaxMemory: f.maxMemory, Timeout: f.timeout, Hosts: f.hosts, NoCache: f.noCache, NoLocations: f.noWhere}
 	f.pass.apply(e)
 	if f.conf != nil {
 		e.Dialects = f.conf.dialects()
@@ -101,6 +107,17 @@ func (f *sourceFlags) evaluate(ctx context.Context, env Env, args []string) (*ni
 	}
 	if f.timeout < 0 {
 		return nil, fmt.Errorf("--timeout %s is negative", f.timeout)
+	}
+	if f.memory != "" {
+		size, err := dataset.ParseSize(f.memory)
+		if err != nil {
+			return nil, fmt.Errorf("--max-memory: %w", err)
+		}
+		// An evaluation of nothing takes some 40 MiB.
+		if size < 64<<20 || size > math.MaxInt64 {
+			return nil, fmt.Errorf("--max-memory %s is less than 64M or more than any machine has", f.memory)
+		}
+		f.maxMemory = int64(size)
 	}
 	if err := f.prepare(env, args); err != nil {
 		return nil, err
