@@ -240,6 +240,10 @@ type Dataset struct {
 	Owner      Value[Owner]
 	Group      Value[Owner]
 	Mode       Value[Mode]
+	// Asked tells that the configuration asks for the dataset and that nothing that is read creates it.
+	Asked bool
+	// Protection is what is asked for the dataset itself; nil where nothing is.
+	Protection *Protection
 	Origin     Origin
 }
 
@@ -334,8 +338,11 @@ type Job struct {
 	Name string
 	// Engine is "restic", "borg", or the dialect's name where the dialect
 	// leaves the engine open.
-	Engine  string
-	Paths   Value[[]Entry]
+	Engine string
+	Paths  Value[[]Entry]
+	// Dataset is a ZFS dataset of which a snapshot is stored, as a whole; Paths is then where the dataset is mounted. Absent
+	// where the job reads what is mounted.
+	Dataset Value[string]
 	Exclude Value[[]string]
 	// Repository is restic's `repository`, borg's `repo`.
 	Repository      Value[string]

@@ -114,9 +114,11 @@ type Exposure struct {
 // Protection is what a service asks for: the tiers that must hold, and the
 // recovery point objective in each.
 type Protection struct {
-	Tiers  []Tier
-	RPO    map[Tier]Value[Duration]
-	Origin Origin
+	Tiers []Tier
+	RPO   map[Tier]Value[Duration]
+	// Settings are what else is asked, raw, such as "class": "critical"; nil where nothing is.
+	Settings map[string]Value[string]
+	Origin   Origin
 }
 
 // Unit is one `systemd.services.<name>`.

@@ -227,6 +227,7 @@ func TestChecks(t *testing.T) {
 			[]string{"error " + persistence + "[1] [/var/lib/a] a.service runs with DynamicUser and keeps its state in /var/lib/private/a: the persisted /var/lib/a is a symbolic link, at which the unit fails at the next boot"}},
 		{"P3 the link is backed up", "SW104", []part{stateUnit("a", known(true), "a"), backsUp("/var/lib/a")},
 			[]string{"warning services.restic.backups.daily.paths[0] [/var/lib/a] a.service runs with DynamicUser: restic job daily stores the symbolic link /var/lib/a and none of the state in /var/lib/private/a"}},
+		{"P3 what is backed up is a dataset", "SW104", []part{stateUnit("a", known(true), "a"), backsUp("/var/lib/a"), dataset("tank/a", "/var/lib/a")}, nil},
 		{"P3 the real place is persisted", "SW104", []part{stateUnit("a", known(true), "a"), persist("/persist", "/var/lib/private/a"), backsUp("/var/lib/private/a")}, nil},
 		{"P3 static user", "SW104", []part{stateUnit("a", known(false), "a"), persist("/persist", "/var/lib/a")}, nil},
 

@@ -81,60 +81,103 @@ func compareMounts(a, b mount) int {
 func (s *storage) addDatasets(v stateward.Value[[]stateward.Dataset]) {
 	s.noteUnknown(v.Why())
 	datasets := v.Or(nil)
-	// What a service's contract asks for is not there by being asked for (D1).
-	asks := map[stateward.Origin]bool{}
-	for _, svc := range s.host.Services.Or(nil) {
-		if svc.Dataset != nil {
-			asks[svc.Dataset.Origin] = true
-		}
-	}
+	// What is asked for is not there by being asked for (D1).
 	byName := make(map[string]*stateward.Dataset, len(datasets))
+	contested := map[string]string{}
 	for i := range datasets {
-		if d := &datasets[i]; byName[d.Name] == nil || !asks[d.Origin] {
+		d := &datasets[i]
+		first := byName[d.Name]
+		if first == nil || first.Asked && !d.Asked {
 			byName[d.Name] = d
+			continue
+		}
+		a, b := first.MountPoint.Or(""), d.MountPoint.Or("")
+		if !d.Asked && a != b && a != "" && b != "" {
+			contested[d.Name] = fmt.Sprintf("dataset %s is to be mounted at %s and at %s", d.Name, a, b)
 		}
 	}
-	named := map[string]bool{}
-	for _, ms := range s.mounts {
+	named := map[string][]stateward.AbsPath{}
+	for at, ms := range s.mounts {
 		for _, m := range ms {
-			if d, ok := m.fs.Device.Get(); ok {
-				named[d] = true
+			if d, ok := m.fs.Device.Get(); ok && !m.fs.IsBind() {
+				named[d] = append(named[d], at)
 			}
 		}
 	}
 	for i := range datasets {
 		d := &datasets[i]
-		if d.MountPoint.IsAbsent() && named[d.Name] {
+		places := named[d.Name]
+		if d.MountPoint.IsAbsent() && len(places) > 0 {
 			continue // fileSystems says where
 		}
 		at, ok, why := mountPointOf(d.Name, byName)
-		asked := asks[d.Origin]
-		if asked && byName[d.Name] != d {
+		if byName[d.Name] != d && (d.Asked || contested[d.Name] != "") {
 			made := at
-			if at, ok, why = mountPointOf(d.Name, map[string]*stateward.Dataset{d.Name: d}); ok && at == made {
+			if at, ok, why = mountPointOf(d.Name, map[string]*stateward.Dataset{d.Name: d}); d.Asked && ok && at == made {
 				continue // it is made, and mounted there
 			}
 		}
 		if why != nil {
 			s.noteUnknown(*why, true)
 		}
-		if asked && slices.ContainsFunc(s.mounts[at], func(m mount) bool { name, _ := m.fs.Device.Get(); return name == d.Name }) {
+		if d.Asked && slices.Contains(places, at) {
 			continue
 		}
-		canMount, doubt := d.CanMount.Or("on"), ""
+		canMount, doubt := d.CanMount.Or("on"), contested[d.Name]
 		if why, unknown := d.CanMount.Why(); unknown {
 			doubt = why.String()
 		}
 		if why, unknown := s.host.FileSystems.Why(); unknown && d.MountPoint.IsAbsent() {
 			doubt = why.String() // it might say where
 		}
-		if asked && doubt == "" {
+		switch {
+		case doubt != "":
+		case d.Asked:
 			doubt = fmt.Sprintf("dataset %s is declared by the contract, and nothing that is read makes or mounts it at %s", d.Name, at)
+		case len(places) == 0:
+			doubt = s.unmounted(d.Name)
+		case !slices.Contains(places, at):
+			// What is mounted already is not mounted again.
+			doubt = fmt.Sprintf("dataset %s is mounted at %s, and whether it is at %s too is not known", d.Name, slices.MinFunc(places, compareText), at)
 		}
 		if ok && canMount == "on" {
-			s.mounts[at] = append(s.mounts[at], mount{by: "dataset " + d.Name, zfs: d, origin: d.Origin, doubt: doubt, asked: asked})
+			s.mounts[at] = append(s.mounts[at], mount{by: "dataset " + d.Name, zfs: d, origin: d.Origin, doubt: doubt, asked: d.Asked})
 		}
 	}
+}
+
+func compareText(a, b stateward.AbsPath) int { return strings.Compare(a.String(), b.String()) }
+
+// zfsMount is the unit that mounts at boot what has a mount point of its own.
+const zfsMount = "zfs-mount.service"
+
+// unmounted says why a dataset that mounts itself may not be mounted at boot: its pool is not imported, or the unit that
+// mounts such datasets is off. Empty where neither is known.
+func (s *storage) unmounted(name string) string {
+	pool, _, _ := strings.Cut(name, "/")
+	imported := slices.Contains(s.host.ExtraPools.Or(nil), pool)
+	for _, ms := range s.mounts {
+		imported = imported || slices.ContainsFunc(ms, func(m mount) bool { return m.zfs == nil && m.store() == pool })
+	}
+	for _, u := range s.host.Units.Or(nil) {
+		on, known := u.Enable.Get()
+		if u.Name == zfsMount && known && !on {
+			return fmt.Sprintf("dataset %s mounts itself, and %s, which does that at boot, is off", name, zfsMount)
+		}
+		imported = imported || u.Name == "zfs-import-"+pool+".service" && (on || !known)
+	}
+	if imported {
+		return ""
+	}
+	for _, why := range []func() (stateward.Unknown, bool){s.host.ExtraPools.Why, s.host.FileSystems.Why, s.host.Units.Why} {
+		if u, unknown := why(); unknown {
+			return u.String()
+		}
+	}
+	if s.host.ExtraPools.IsAbsent() {
+		return "" // not a whole NixOS
+	}
+	return fmt.Sprintf("dataset %s mounts itself, and nothing that is read imports pool %s at boot", name, pool)
 }
 
 // mountPointOf returns where a declared dataset mounts itself: at its own mount

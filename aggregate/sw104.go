@@ -2,6 +2,7 @@ package aggregate
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/stateward/stateward"
 )
@@ -42,8 +43,8 @@ environment.persistence."/persist".directories = [
 		for _, j := range f.host.Jobs.Or(nil) {
 			for _, p := range j.Paths.Or(nil) {
 				unit, ok := f.dynamic[p.Path]
-				if p.Problem != nil || !ok {
-					continue
+				if p.Problem != nil || !ok || slices.ContainsFunc(f.mounts[p.Path], func(m mount) bool { return m.doubt == "" }) {
+					continue // what is mounted there is no symbolic link
 				}
 				d := finding(p.Origin)
 				d.Severity = stateward.SeverityWarning

@@ -139,6 +139,7 @@ func dataset(n *dialect.Node, dataDir stateward.Value[stateward.Entry], off bool
 		MountPoint: n.At("mountpoint").Filled(),
 		CanMount:   n.At("canmount").Filled(),
 		Properties: map[string]stateward.Value[string]{},
+		Asked:      true, // nothing makes it by its being declared here
 		Owner:      owner(n.At("owner")), Group: owner(n.At("group")),
 		Mode: dialect.Understood(mode, mode.Scalar(), stateward.ParseMode),
 	}
