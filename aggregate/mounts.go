@@ -185,8 +185,15 @@ func (s *storage) unmounted(name string) string {
 // is declared without one is mounted at /POOL (zfsprops(7)).
 func mountPointOf(name string, datasets map[string]*stateward.Dataset) (at stateward.AbsPath, ok bool, why *stateward.Unknown) {
 	above, below := name, ""
+	// Where a dataset above is mounted that is only asked for is not known.
+	made := func(n string) *stateward.Dataset {
+		if d := datasets[n]; d != nil && (n == name || !d.Asked) {
+			return d
+		}
+		return nil
+	}
 	for {
-		if d := datasets[above]; d != nil {
+		if d := made(above); d != nil {
 			if u, unknown := d.MountPoint.Why(); unknown {
 				return stateward.AbsPath{}, false, &u
 			}
@@ -201,7 +208,7 @@ func mountPointOf(name string, datasets map[string]*stateward.Dataset) (at state
 		}
 		i := strings.LastIndexByte(above, '/')
 		if i < 0 {
-			if datasets[above] == nil {
+			if made(above) == nil {
 				return stateward.AbsPath{}, false, nil
 			}
 			at, ok = stateward.Root.Join(name)

@@ -203,35 +203,42 @@ func TestDatasetsThatMountThemselves(t *testing.T) {
 			change(&ds[len(ds)-1])
 		}
 	}
+	asked := func(h *stateward.Host) { ds := h.Datasets.Or(nil); ds[len(ds)-1].Asked = true }
+	inherits := func(h *stateward.Host) {
+		push(&h.Datasets, stateward.Dataset{Name: "tank/services/app", Origin: at("disko", "devices", "app")})
+	}
 	const path = "/var/lib/app/db"
 	for name, tc := range map[string]struct {
 		parts []part
 		want  stateward.TierState
 		by    string
 	}{
-		"N9 its pool may mount anything elsewhere": {[]part{pools("rpool", "tank"), data}, yes, "dataset tank/services/app"},
-		"beside it nothing is known":               {[]part{pools("rpool", "tank"), dataset("tank/services/b", "/var/lib/b")}, unsure, "pool rpool of boot.zfs.extraPools mounts its datasets where their own mountpoint property says"},
-		"a sibling's name does not cover":          {[]part{pools("tank"), dataset("tank/services/ap", "/var/lib/ap")}, unsure, ""},
-		"fileSystems imports the pool":             {[]part{pools(), data, fileSystem("/tank", "tank/other", "zfs")}, yes, ""},
-		"a unit imports the pool":                  {[]part{pools(), data, hostUnit("zfs-import-tank.service", known(true))}, yes, ""},
-		"nothing imports the pool":                 {[]part{pools("rpool"), data}, unsure, "dataset tank/services/app mounts itself, and nothing that is read imports pool tank at boot"},
-		"the unit that would import it is off":     {[]part{pools(), data, hostUnit("zfs-import-tank.service", known(false))}, unsure, ""},
-		"another's device is no pool":              {[]part{pools(), data, fileSystem("/tank", "tank/other", "ext4")}, unsure, ""},
-		"what imports it could not be had":         {[]part{unknownPools, data}, unsure, "boot.zfs.extraPools: it throws"},
-		"nothing mounts at boot":                   {[]part{pools("tank"), data, hostUnit("zfs-mount.service", known(false))}, unsure, "dataset tank/services/app mounts itself, and zfs-mount.service, which does that at boot, is off"},
-		"the unit that mounts at boot is there":    {[]part{pools("tank"), data, hostUnit("zfs-mount.service", known(true))}, yes, ""},
-		"N8 it is rolled back":                     {[]part{data, initrdHook("postDeviceCommands", "zfs rollback -r tank/services/app@blank")}, no, "boot.initrd.postDeviceCommands rolls tank/services/app back"},
-		"a tmpfs hides a part of it":               {[]part{data, fileSystem("/var/lib/app/db", "none", "tmpfs")}, no, ""},
-		"it is not mounted by itself":              {[]part{pools("tank"), changedLast(func(d *stateward.Dataset) { d.CanMount = known("noauto") })}, unsure, ""},
-		"whether it is mounted could not be had":   {[]part{pools("tank"), changedLast(func(d *stateward.Dataset) { d.CanMount = unknown[string]("c") })}, unsure, "c: it throws"},
-		"where it is mounted could not be had":     {[]part{changedLast(func(d *stateward.Dataset) { d.MountPoint = unknown[string]("m") })}, unsure, "m: it throws"},
-		"D1 nothing makes it":                      {[]part{pools("tank"), changedLast(func(d *stateward.Dataset) { d.Asked = true })}, unsure, "dataset tank/services/app is declared by the contract, and nothing that is read makes or mounts it at /var/lib/app"},
-		"declared twice alike":                     {[]part{pools("tank"), data, data}, yes, ""},
-		"declared twice, mounted at two places":    {[]part{pools("tank"), dataset("tank/services/app", "/srv"), data}, unsure, "dataset tank/services/app is to be mounted at /srv and at /var/lib/app"},
-		"the other of two places":                  {[]part{pools("tank"), data, dataset("tank/services/app", "/srv")}, unsure, ""},
-		"fileSystems mounts it there too":          {[]part{pools("tank"), data, fileSystem("/var/lib/app", "tank/services/app", "zfs", "zfsutil")}, yes, ""},
-		"fileSystems mounts it elsewhere":          {[]part{pools("tank"), data, fileSystem("/srv", "tank/services/app", "zfs", "zfsutil")}, unsure, "dataset tank/services/app is mounted at /srv, and whether it is at /var/lib/app too is not known"},
-		"what is made elsewhere and asked for":     {[]part{pools("tank"), changedLast(func(d *stateward.Dataset) { d.Asked = true }), data}, yes, ""},
+		"N9 its pool may mount anything elsewhere":     {[]part{pools("rpool", "tank"), data}, yes, "dataset tank/services/app"},
+		"beside it nothing is known":                   {[]part{pools("rpool", "tank"), dataset("tank/services/b", "/var/lib/b")}, unsure, "pool rpool of boot.zfs.extraPools mounts its datasets where their own mountpoint property says"},
+		"a sibling's name does not cover":              {[]part{pools("tank"), dataset("tank/services/ap", "/var/lib/ap")}, unsure, ""},
+		"fileSystems imports the pool":                 {[]part{pools(), data, fileSystem("/tank", "tank/other", "zfs")}, yes, ""},
+		"a unit imports the pool":                      {[]part{pools(), data, hostUnit("zfs-import-tank.service", known(true))}, yes, ""},
+		"nothing imports the pool":                     {[]part{pools("rpool"), data}, unsure, "dataset tank/services/app mounts itself, and nothing that is read imports pool tank at boot"},
+		"the unit that would import it is off":         {[]part{pools(), data, hostUnit("zfs-import-tank.service", known(false))}, unsure, ""},
+		"another's device is no pool":                  {[]part{pools(), data, fileSystem("/tank", "tank/other", "ext4")}, unsure, ""},
+		"what imports it could not be had":             {[]part{unknownPools, data}, unsure, "boot.zfs.extraPools: it throws"},
+		"nothing mounts at boot":                       {[]part{pools("tank"), data, hostUnit("zfs-mount.service", known(false))}, unsure, "dataset tank/services/app mounts itself, and zfs-mount.service, which does that at boot, is off"},
+		"the unit that mounts at boot is there":        {[]part{pools("tank"), data, hostUnit("zfs-mount.service", known(true))}, yes, ""},
+		"N8 it is rolled back":                         {[]part{data, initrdHook("postDeviceCommands", "zfs rollback -r tank/services/app@blank")}, no, "boot.initrd.postDeviceCommands rolls tank/services/app back"},
+		"a tmpfs hides a part of it":                   {[]part{data, fileSystem("/var/lib/app/db", "none", "tmpfs")}, no, ""},
+		"it is not mounted by itself":                  {[]part{pools("tank"), changedLast(func(d *stateward.Dataset) { d.CanMount = known("noauto") })}, unsure, ""},
+		"whether it is mounted could not be had":       {[]part{pools("tank"), changedLast(func(d *stateward.Dataset) { d.CanMount = unknown[string]("c") })}, unsure, "c: it throws"},
+		"where it is mounted could not be had":         {[]part{changedLast(func(d *stateward.Dataset) { d.MountPoint = unknown[string]("m") })}, unsure, "m: it throws"},
+		"D1 nothing makes it":                          {[]part{pools("tank"), changedLast(func(d *stateward.Dataset) { d.Asked = true })}, unsure, "dataset tank/services/app is declared by the contract, and nothing that is read makes or mounts it at /var/lib/app"},
+		"declared twice alike":                         {[]part{pools("tank"), data, data}, yes, ""},
+		"declared twice, mounted at two places":        {[]part{pools("tank"), dataset("tank/services/app", "/srv"), data}, unsure, "dataset tank/services/app is to be mounted at /srv and at /var/lib/app"},
+		"the other of two places":                      {[]part{pools("tank"), data, dataset("tank/services/app", "/srv")}, unsure, ""},
+		"fileSystems mounts it there too":              {[]part{pools("tank"), data, fileSystem("/var/lib/app", "tank/services/app", "zfs", "zfsutil")}, yes, ""},
+		"fileSystems mounts it elsewhere":              {[]part{pools("tank"), data, fileSystem("/srv", "tank/services/app", "zfs", "zfsutil")}, unsure, "dataset tank/services/app is mounted at /srv, and whether it is at /var/lib/app too is not known"},
+		"inherited from what is made":                  {[]part{dataset("tank/services", "/var/lib"), inherits}, yes, ""},
+		"inherited from what is only asked for":        {[]part{dataset("tank/services", "/var/lib"), asked, inherits}, unsure, ""},
+		"inherited from a pool that is only asked for": {[]part{dataset("tank", ""), asked, inherits}, no, ""},
+		"what is made elsewhere and asked for":         {[]part{pools("tank"), changedLast(func(d *stateward.Dataset) { d.Asked = true }), data}, yes, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			h := with(wiped, tc.parts...)

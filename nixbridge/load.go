@@ -8,6 +8,7 @@ import (
 
 	"github.com/stateward/stateward"
 	"github.com/stateward/stateward/nixbridge/dialect"
+	"github.com/stateward/stateward/nixbridge/dialect/homelab"
 	"github.com/stateward/stateward/nixbridge/dialect/nixos"
 	"github.com/stateward/stateward/nixbridge/dialect/qgroget"
 	contract "github.com/stateward/stateward/nixbridge/dialect/stateward"
@@ -16,7 +17,7 @@ import (
 
 // BuiltinDialects are the dialects that are read unless others are given.
 func BuiltinDialects() []dialect.Dialect {
-	return []dialect.Dialect{nixos.Dialect(), contract.Dialect(), qgroget.Dialect(), table.Builtin()}
+	return []dialect.Dialect{nixos.Dialect(), contract.Dialect(), qgroget.Dialect(), homelab.Dialect(), table.Builtin()}
 }
 
 // Options of [Load]. The zero value is useful.

@@ -1,0 +1,85 @@
+# What is read of `modules`: datasets and their protection, snapshots, replication and backup
+# jobs. docs/homelab.md describes it. Scripts may hold secrets and are left alone; of units and
+# timers only those are read that these modules make.
+{ probe }:
+{ config, options }:
+let
+  inherit (builtins) attrNames filter head isAttrs listToAttrs stringLength substring tail tryEval;
+  inherit (probe) anyTo attrsOf fields lines present via;
+  leaf = anyTo 2;
+
+  # Whether there is a text.
+  given = via (v: v != null && v != "") leaf;
+  attempt = v: let r = tryEval v; in if r.success then r.value else null;
+  # Follows names as far as there are any; null where something throws.
+  get = path: v:
+    if path == [ ] then attempt v
+    else
+      let s = attempt v; name = head path;
+      in if isAttrs s && s ? ${name} then get (tail path) s.${name} else null;
+
+  # What is off needs no values.
+  whileOn = s: via (v: if isAttrs v && attempt (v.enable or true) == false then { enable = false; } else v) s // { inherit (s) below; };
+  only = keep: s: via (v: if isAttrs v then listToAttrs (map (name: { inherit name; value = v.${name}; }) (filter keep (attrNames v))) else v) (attrsOf s);
+  prefixed = p: n: substring 0 (stringLength p) n == p;
+
+  protection = fields {
+    class = leaf; requiredTiers = lines; consistency = leaf; allowEmptyBootstrap = leaf;
+    objectives = fields { onsiteRpoSeconds = leaf; offsiteRpoSeconds = leaf; rtoSeconds = leaf; };
+    mechanism = fields { name = leaf; };
+  };
+  dataset = fields {
+    recordsize = leaf; compression = leaf; properties = attrsOf leaf; mountpoint = leaf; owner = leaf; group = leaf; mode = leaf;
+    inherit protection;
+  };
+  job = fields {
+    enable = leaf; repository = leaf; paths = lines; excludePatterns = lines; useSnapshots = leaf; zfsDataset = leaf;
+    preBackupScript = given; postBackupScript = given;
+  };
+
+  stored = get [ "modules" "storage" "datasets" "services" ] config;
+  hasDataset = n: isAttrs stored && stored ? ${n};
+  service = fields { enable = leaf; dataDir = leaf; user = leaf; group = leaf; };
+
+  # The jobs that are made, where they are gathered; else those that are declared.
+  effective = v:
+    let all = get [ "_internal" "allJobs" ] v;
+    in if isAttrs v && isAttrs all && attrNames all != [ ] && isAttrs (attempt (v.restic or null)) then v // { restic = removeAttrs v.restic [ "jobs" ]; } else v;
+  backup = fields {
+    enable = leaf;
+    restic = fields { enable = leaf; jobs = attrsOf job; };
+    _internal = fields { allJobs = attrsOf job; };
+    repositories = attrsOf (fields { url = leaf; passwordFile = leaf; environmentFile = leaf; pruneSchedule = leaf; });
+    globalSettings = fields { retention = leaf; };
+  };
+  # Whether there is a place, be it one that throws.
+  has = above: name: let v = get ([ "modules" ] ++ above) config; in isAttrs v && v ? ${name};
+in
+{
+  detected = has [ "storage" ] "datasets" || has [ "backup" ] "sanoid" || has [ "services" "backup" ] "repositories";
+
+  sections = {
+    "modules.storage.datasets" = whileOn (fields {
+      enable = leaf; parentDataset = leaf; parentMount = leaf; services = attrsOf dataset; utility = attrsOf dataset;
+    });
+    "modules.storage.protection" = fields { externalDatasets = attrsOf (fields { mountpoint = leaf; inherit protection; }); };
+    "modules.filesystems.zfs" = whileOn (fields { enable = leaf; persistDataset = leaf; homeDataset = leaf; });
+    "modules.services" = only (n: n != "backup" && hasDataset n) service // { below = n: if n != "backup" && hasDataset n then service else null; };
+    "modules.services.backup" = let s = whileOn backup; in via effective s // { inherit (s) below; };
+    "modules.backup.sanoid" = whileOn (fields {
+      enable = leaf; snapshotInterval = lines; replicationInterval = lines;
+      templates = attrsOf leaf;
+      datasets = attrsOf (fields {
+        recursive = leaf; useTemplate = lines; retention = leaf; autosnap = leaf; autoprune = leaf;
+        replication = fields { targetHost = leaf; targetUser = leaf; targetDataset = leaf; sendOptions = leaf; recvOptions = leaf; };
+      });
+    });
+    # Who makes the datasets, the repositories and the schedules.
+    "systemd.services" = only (n: n == "zfs-service-datasets" || prefixed "restic-init-" n) (fields { enable = leaf; });
+    "systemd.timers" = only (prefixed "restic-backup-") (fields {
+      enable = leaf;
+      timerConfig = fields { OnCalendar = lines; RandomizedDelaySec = leaf; Persistent = leaf; };
+    });
+    "system.activationScripts" = only (n: n == "zfs-service-datasets") present;
+  };
+}
