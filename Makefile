@@ -4,7 +4,7 @@ SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .ONESHELL:
 .DEFAULT_GOAL := help
-.PHONY: help deps build demo test lint fuzz bench golden docs clean
+.PHONY: help deps build demo test lint e2e fuzz bench golden docs clean
 
 # How many inputs each fuzz target gets, how long all tests may take, and which benchmarks to run.
 # A number of inputs, not a time: a time limit that ends in the middle of an input can be reported as a failure of the
@@ -20,7 +20,7 @@ deps_versions = env="$$(scripts/deps.sh --versions)"; eval "$$env"
 show = PS4='$$ '; set -x
 
 help: ## this list
-	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
+	@sed -nE 's/^([a-z0-9]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
 
 deps: ## install what is missing: nix, Go, git
 	@scripts/deps.sh >/dev/null
@@ -58,6 +58,10 @@ lint: ## gofmt, go vet, staticcheck
 	$(show)
 	go vet ./...
 	go tool -modfile=tools/go.mod staticcheck ./...
+
+e2e: ## end-to-end tests on real ZFS; the first time it builds the machine for them
+	@$(deps)
+	scripts/e2e
 
 fuzz: ## every fuzz target with FUZZTIME (50000x) inputs each
 	@$(deps_versions)
