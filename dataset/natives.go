@@ -15,7 +15,6 @@ const (
 	all         = Filesystem | Volume | Snapshot
 	maxBlock    = Size(16 << 20) // SPA_MAXBLOCKSIZE
 	minBlock    = Size(512)      // SPA_MINBLOCKSIZE
-	maxUint64   = "18446744073709551615"
 	noBoundSize = "0"
 )
 
@@ -102,8 +101,8 @@ func natives() map[string]*Property {
 	add(own, vol, Bytes, noBoundSize, none, "reservation")
 	add(own, vol, Bytes, noBoundSize, []string{"none", "auto"}, "refreservation")
 	add(own, Volume|Snapshot, Bytes, "", nil, "volsize")
-	add(own, fs, Number, maxUint64, none, "filesystem_limit")
-	add(own, vol, Number, maxUint64, none, "snapshot_limit")
+	add(own, fs, Number, "none", none, "filesystem_limit")
+	add(own, vol, Number, "none", none, "snapshot_limit")
 
 	add(readonly, vol, Text, "", nil, "origin", "receive_resume_token")
 	add(readonly, all, Text, "", nil, "type", "encryptionroot", "redact_snaps", "creation", "snapshots_changed", "mounted", "keystatus")

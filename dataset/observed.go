@@ -18,6 +18,9 @@ type Observed struct {
 	Mounts []Mount `json:"mounts"`
 	// Places are the mountpoints and directories that were asked for.
 	Places []Place `json:"places"`
+	// Users and Groups are the names that the machine knows; nil where they were not looked up.
+	Users  []string `json:"users,omitempty"`
+	Groups []string `json:"groups,omitempty"`
 }
 
 // Pool is an imported pool.

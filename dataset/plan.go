@@ -20,67 +20,75 @@ type Cause struct {
 	Origin stateward.Origin `json:"origin,omitzero"`
 }
 
-type step struct {
+// Step is what all steps have.
+type Step struct {
 	Dataset Name  `json:"dataset"`
 	Why     Cause `json:"why"`
 }
 
-func (s step) Target() Name { return s.Dataset }
-func (s step) Cause() Cause { return s.Why }
-func (s step) op()          {}
+// Target is the dataset that the step is about.
+func (s Step) Target() Name { return s.Dataset }
+
+// Cause is why the step is there.
+func (s Step) Cause() Cause { return s.Why }
+func (s Step) op()          {}
 
 // Create makes a file system with all its properties at once, and does not mount it (`zfs create -u`): one that is set
 // later would come too late for the first mount (D3).
 type Create struct {
-	step
-	Settings []Setting
+	Step
+	Settings []Setting `json:"settings"`
 }
 
-// Set gives a dataset a property of its own (`zfs set`); a mountpoint is set without mounting there (`zfs set -u`).
+// Set gives a dataset a property of its own (`zfs set`), and neither mounts nor moves it (`zfs set -u`).
 type Set struct {
-	step
-	Setting Setting
-	// Was is the value that it had, and WasFrom where that was from.
-	Was     string
-	WasFrom Source
+	Step
+	Setting Setting `json:"setting"`
+	// Was is the value that it had, and WasFrom where that was from; both are empty where it had none.
+	Was     string `json:"was,omitempty"`
+	WasFrom Source `json:"wasFrom,omitempty"`
 }
 
 // Inherit takes a dataset's own value back (`zfs inherit`).
 type Inherit struct {
-	step
-	Property string
-	Was      string
+	Step
+	Property string `json:"property"`
+	Was      string `json:"was,omitempty"`
 }
 
 // MakeMountpoint makes the directory that a dataset is to be mounted on, and those above it, where they are missing. The
-// directory is given mode 0000 and the immutable look of an empty place: a service that starts too early
-// cannot write beneath the mount (D2).
+// directory is root's and has mode 0000, so that a service that starts too early cannot write beneath the mount (D2). One
+// that is there is left as it is.
 type MakeMountpoint struct {
-	step
-	Path stateward.AbsPath
+	Step
+	Path stateward.AbsPath `json:"path"`
 }
 
-// MountDataset mounts a dataset where its mountpoint says (`zfs mount`).
+// MountDataset mounts a dataset where its mountpoint says (`zfs mount`). Whoever carries it out looks at the directory once
+// more: ZFS itself would mount over files (overlay=on).
 type MountDataset struct {
-	step
-	Path stateward.AbsPath
+	Step
+	Path stateward.AbsPath `json:"path"`
 }
 
 // Own gives the top directory of a mounted dataset its owner, group and mode, but only once it is the dataset that is
-// mounted there (D2), and only that directory (D9).
+// mounted there (D2), and only that directory (D9). What is unset is left as it is.
 type Own struct {
-	step
+	Step
 	Path  stateward.AbsPath
 	Owner stateward.Owner
 	Group stateward.Owner
 	Mode  stateward.Mode
 }
 
-// Plan is what makes a pool what the configuration wants. The order of its steps is decided: parents first, then names.
+// Plan is what makes a pool what the configuration wants. The order of its steps is decided. First come the steps on the
+// pool, in the order of [CompareName], so that parents come before what lies in them; of one dataset its creation, or its
+// settings by name, with mountpoint and canmount last. Then come mountpoints, mounts and owners in the order of the paths,
+// so that nothing is mounted over what was mounted just before (P5).
 type Plan struct {
 	Ops []Op
-	// Conflicts are what keeps parts of the plan from being made; of a dataset with a conflict, and of those below it, no
-	// step is in Ops that hangs on it.
+	// Conflicts are what keeps parts of the plan from being made, in the order of the datasets; no step is in Ops that hangs
+	// on one.
 	Conflicts []Conflict
 }
 
@@ -113,6 +121,12 @@ const (
 	WrongType ConflictKind = "type differs"
 	// NotObserved is something that the observation does not hold, so that nothing can be planned.
 	NotObserved ConflictKind = "was not observed"
+	// Refused is what zfs refuses: a quota below what is used, encryption without a key.
+	Refused ConflictKind = "zfs refuses it"
+	// Overridden is a property that a mount option hides for the time being.
+	Overridden ConflictKind = "a mount option hides the value"
+	// NotDeclared is a dataset that was asked for, and that the configuration does not declare, or not in one way.
+	NotDeclared ConflictKind = "is not declared"
 )
 
 // Conflict is what keeps a part of a plan from being made, with the evidence.
@@ -125,6 +139,8 @@ type Conflict struct {
 	Found    string `json:"found,omitempty"`
 	// Path where it is about a mountpoint.
 	Path string `json:"path,omitempty"`
+	// Blocks are the datasets, in order, of which steps are left out because of it, this one included.
+	Blocks []Name `json:"blocks,omitempty"`
 	// Message is the fault, Hint what to do, for people.
 	Message string           `json:"message"`
 	Hint    string           `json:"hint,omitempty"`
@@ -133,6 +149,6 @@ type Conflict struct {
 
 // Options of [NewPlan]. The zero value is useful.
 type Options struct {
-	// Only are the datasets to plan for, with the containers above them; nil means all.
+	// Only are the datasets to plan for, with the containers above them; none means all.
 	Only []Name
 }

@@ -2,7 +2,9 @@ package dataset
 
 import (
 	"cmp"
+	"encoding/json"
 	"fmt"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -134,7 +136,30 @@ func (s Setting) Text() string {
 	return Size(n).String()
 }
 
+// String is what `zfs set` and `zfs create -o` take: "quota=none", where they refuse the quota=0 that zfs get prints.
 func (s Setting) String() string { return s.name + "=" + s.Text() }
+
+type settingJSON struct {
+	Property string `json:"property"`
+	Value    string `json:"value"`
+}
+
+// MarshalJSON writes the property and its canonical value.
+func (s Setting) MarshalJSON() ([]byte, error) { return json.Marshal(settingJSON{s.name, s.value}) }
+
+// UnmarshalJSON reads what [ParseSetting] takes.
+func (s *Setting) UnmarshalJSON(b []byte) error {
+	var j settingJSON
+	if err := json.Unmarshal(b, &j); err != nil {
+		return err
+	}
+	parsed, err := ParseSetting(j.Property, j.Value, Filesystem|Volume)
+	if err != nil {
+		return err
+	}
+	*s = parsed
+	return nil
+}
 
 // CompareSetting orders settings by name.
 func CompareSetting(a, b Setting) int {
@@ -147,7 +172,7 @@ func (p *Property) noBound() string {
 		return ""
 	}
 	if p.Kind == Number && (p.Name == "filesystem_limit" || p.Name == "snapshot_limit") {
-		return "18446744073709551615"
+		return "none" // what is UINT64_MAX in the pool
 	}
 	return "0"
 }
@@ -278,6 +303,9 @@ func (p *Property) Canonical(value string) (string, error) {
 			return wrong(fmt.Sprintf("is not within %s and %s", p.min, p.max), p.accepts())
 		case p.power && n != 0 && !n.powerOfTwo():
 			return wrong("is no power of two", p.accepts())
+		}
+		if uint64(n) == math.MaxUint64 && p.noBound() == "none" {
+			return "none", nil
 		}
 		return strconv.FormatUint(uint64(n), 10), nil
 	}

@@ -24,7 +24,7 @@ func TestSettings(t *testing.T) {
 		{"acltype", "posixacl", "posix", "posix"},
 		{"quota", "none", "0", "none"},
 		{"quota", "1.5T", "1649267441664", "1536G"},
-		{"filesystem_limit", "none", "18446744073709551615", "none"},
+		{"filesystem_limit", "none", "none", "none"},
 		{"filesystem_limit", "1000", "1000", "1000"},
 		{"special_small_blocks", "0", "0", "0"},
 		{"refreservation", "auto", "auto", "auto"},

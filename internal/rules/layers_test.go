@@ -71,6 +71,7 @@ var layers = []layer{
 	{dir: "internal/exec/*", ours: join(plans, "aggregate", "internal/run", syntax), third: []string{sync, sys}},
 	{dir: "internal/cli", ours: join(public, syntax, "internal/run", "internal/text", "internal/storepath", "docs/schema", "internal/capture", "internal/exec/*"), third: command},
 	{dir: "internal/golden", third: []string{toolDiff}, tests: true},
+	{dir: "internal/zfssim", ours: join(".", "dataset"), pure: true, tests: true},
 	{dir: "internal/nixtest", ours: join("internal/run"), third: []string{testify}, tests: true},
 	{dir: "internal/rules"},
 	{dir: "cmd/stateward", ours: join("internal/cli")},
