@@ -1,0 +1,103 @@
+package redact
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/stretchr/testify/require"
+)
+
+const canary = "hunter2-C4nary"
+
+// Of what carries a secret's name nothing is left, in whatever way it is quoted.
+func TestScriptHides(t *testing.T) {
+	for in, want := range map[string]string{
+		"export DB_PASSWORD=" + canary + " X=1":                                  "export DB_PASSWORD=‹hidden› X=1",
+		`TOKEN="a ` + canary + `"; run`:                                          `TOKEN="‹hidden›"; run`,
+		`TOKEN='a "` + canary + `'`:                                              `TOKEN='‹hidden›'`,
+		"TOKEN=\"a\n" + canary + "\nb\"\nnext":                                   "TOKEN=\"‹hidden›\"\nnext",
+		`TOKEN="a\"` + canary + `" y`:                                            `TOKEN="‹hidden›" y`,
+		`run "--api-key=a ` + canary + `" y`:                                     `run "--api-key=‹hidden›" y`,
+		"run --password " + canary + " -v":                                       "run --password ‹hidden› -v",
+		"run -password " + canary:                                                "run -password ‹hidden›",
+		`{"password": "` + canary + `", "a": 1}`:                                 `{"password": "‹hidden›", "a": 1}`,
+		`"{\"clientSecret\":\"` + canary + `\"}"`:                                `"{\"clientSecret\":\"‹hidden›\"}"`,
+		"password: a " + canary + "\nuser: b":                                    "password: ‹hidden›\nuser: b",
+		"secret_key = a " + canary + "\nuser = b":                                "secret_key = ‹hidden›\nuser = b",
+		`curl -H "Authorization: Bearer ` + canary + `" u`:                       `curl -H "Authorization: ‹hidden›" u`,
+		"u=postgres://me:" + canary + "@db/x":                                    "u=postgres://me:‹hidden›@db/x",
+		"${API_TOKEN:-" + canary + "}":                                           "${API_TOKEN:-‹hidden›}",
+		`[ "$TOKEN" = "` + canary + `" ]`:                                        `[ "$TOKEN" = "‹hidden›" ]`,
+		"-----BEGIN PRIVATE KEY-----\n" + canary + "\n-----END PRIVATE KEY-----": "-----BEGIN PRIVATE KEY-----‹hidden›-----END PRIVATE KEY-----",
+		"AGE-SECRET-KEY-1QQQ":                                                    "‹hidden›",
+		"TOKEN+=" + canary:                                                       "TOKEN+=‹hidden›",
+		"TOKEN=" + canary:                                                        "TOKEN=‹hidden›",
+		"TOKEN=$(echo " + canary + ")":                                           "TOKEN=‹hidden›",
+		"TOKEN=\"$(echo \"" + canary + "\")\" x":                                 "TOKEN=\"‹hidden›\" x",
+		"TOKEN=a\"b " + canary + "\"c x":                                         "TOKEN=‹hidden› x",
+		"sh -c \"A=1 TOKEN=" + canary + "\"; rm -rf /x \"y\"":                    "sh -c \"A=1 TOKEN=‹hidden›\"; rm -rf /x \"y\"",
+		"${TOKEN:-\"a " + canary + "\"}":                                         "${TOKEN:-\"‹hidden›\"}",
+	} {
+		got := Script(in)
+		require.Empty(t, cmp.Diff(want, got), in)
+	}
+}
+
+func TestScriptKeeps(t *testing.T) {
+	for _, s := range []string{
+		"PASSWORD_FILE=/run/secrets/x", "TOKEN=/run/secrets/token", "PASSWORD=$(cat /run/x)", `PASSWORD="$(</run/x)"`, "TOKEN=$OTHER", `TOKEN="${OTHER}"`,
+		"run --password-file x", "run --token %d/token", "KEY=%d/key", "a keyboard: de", "run --password --verbose", "USE_TOKEN=true", "PASSWORD=", "PASSWORD=''",
+		"mkdir -p /var/lib/x\nrm -rf /var/lib/sonarr/*\n", "token and key are words", "key", "--token", "", "url=http://a:$P@b/",
+	} {
+		require.Empty(t, cmp.Diff(s, Script(s)))
+	}
+}
+
+func TestUnit(t *testing.T) {
+	in := `[Service]
+Environment="DB_PASSWORD=a ` + canary + `" "OTHER=b c"
+Environment=A_TOKEN=` + canary + ` LANG=C
+LoadCredential=token:/run/x
+SetCredential=token:` + canary + `
+SetCredential=more:a\
+` + canary + `
+ExecStart=/bin/x --token=` + canary + `
+StateDirectory=x
+`
+	want := `[Service]
+Environment="DB_PASSWORD=‹hidden›" "OTHER=b c"
+Environment=A_TOKEN=‹hidden› LANG=C
+LoadCredential=token:/run/x
+SetCredential=token:‹hidden›
+SetCredential=more:‹hidden›
+ExecStart=/bin/x --token=‹hidden›
+StateDirectory=x
+`
+	require.Empty(t, cmp.Diff(want, Unit(in)))
+	require.Equal(t, want, Unit(want), "hidden once is hidden")
+}
+
+func TestSecret(t *testing.T) {
+	for name, want := range map[string]bool{
+		"PASSWORD": true, "dbPass": true, "DB_PASS": true, "apiKey": true, "API_KEY": true, "APIKEY": true, "AWS_SECRET_ACCESS_KEY": true, "GITHUB_TOKEN": true, "credentials": true,
+		"PASSWORD_FILE": false, "passwordFile": false, "KEY_PATH": false, "PATH": false, "keyboard": false, "HOME": false, "": false, "bypass": false, "compass": false,
+	} {
+		require.Equal(t, want, Secret(name), name)
+	}
+}
+
+func FuzzUnit(f *testing.F) {
+	f.Add("Environment=\"A_TOKEN=x\n", "")
+	f.Fuzz(func(t *testing.T, before, after string) {
+		Unit(before)
+		// On a line of its own, whatever stands around it.
+		if strings.ContainsAny(before, "\"'\\`") {
+			return
+		}
+		got := Unit(before + "\nTOKEN=" + canary + "\n" + after)
+		if strings.Contains(got, canary) && !strings.Contains(before+after, "canary") {
+			t.Fatalf("%q", got)
+		}
+	})
+}
