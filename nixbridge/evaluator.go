@@ -70,6 +70,8 @@ type Evaluator struct {
 
 	// machine stands in for /nix/store in tests.
 	machine string
+	// instantiate is the folder of a store of its own that derivations are written to; empty where none are.
+	instantiate string
 	// patience is how long a program may take to say its version; 0 means [versionPatience].
 	patience time.Duration
 	mu       sync.Mutex

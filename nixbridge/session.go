@@ -90,7 +90,9 @@ func (s *session) evalArgs(expr string, extra ...string) []string {
 		args = append(args, "--offline")
 	}
 	args = append(args, extra...)
-	if s.src.Kind == FileSource {
+	if s.src.Kind == FileSource && s.instantiate != "" {
+		args = append(args, "--store", s.store(), "--file", s.ref)
+	} else if s.src.Kind == FileSource {
 		// With this store nothing is ever written; paths that would be copied are only named.
 		args = append(args, "--store", "dummy://", "--read-only", "--file", s.ref)
 	} else {
@@ -108,7 +110,12 @@ func (s *session) storeArgs() []string {
 	return []string{"--store", s.store()}
 }
 
-func (s *session) store() string { return filepath.Join(s.dir, "store") }
+func (s *session) store() string {
+	if s.instantiate != "" {
+		return s.instantiate
+	}
+	return filepath.Join(s.dir, "store")
+}
 
 // start runs nix with a heap of so many bytes at most, and returns what it printed, after a clean exit only.
 func (s *session) start(ctx context.Context, host string, heap int64, log *nixLog, args []string) (out string, peak int64, err error) {

@@ -14,6 +14,8 @@ import (
 func newEval(env Env) *cobra.Command {
 	var f sourceFlags
 	var output string
+	var units bool
+	var only []string
 	cmd := &cobra.Command{
 		Use:   "eval [SOURCE]",
 		Short: "Save what a configuration evaluates to",
@@ -21,10 +23,22 @@ func newEval(env Env) *cobra.Command {
 checked later and where there is no nix. docs/evaluation-format.md describes the format.
 Only what a dialect names is in it; of secrets at most the paths of their files.
 
+With --units it prints instead what the systemd units of each host will say, and the scripts that they start:
+what a service really runs, such as a preStart that empties a directory. Nothing is built: nix writes
+derivations, to a folder of its own that is removed afterwards, and the texts are read from these.
+Values with names like those of secrets are left out. A unit that cannot be had in full is listed
+as unknown, and the exit status is then 1. Units that packages bring (systemd.packages) are only named.
+
 ` + exitStatus,
-		Example: "  stateward eval . -o hosts.json\n  stateward check hosts.json",
+		Example: "  stateward eval . -o hosts.json\n  stateward check hosts.json\n  stateward eval --units .#forge --unit sonarr\n  stateward eval --units --unit 'restic-*' -o json",
 		Args:    cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if units {
+				return f.units(cmd.Context(), env, args, only, output)
+			}
+			if len(only) > 0 {
+				return fmt.Errorf("--unit chooses among units, and --units is not given")
+			}
 			ev, err := f.evaluate(cmd.Context(), env, args)
 			if err != nil {
 				return err
@@ -56,7 +70,9 @@ Only what a dialect names is in it; of secrets at most the paths of their files.
 		},
 	}
 	f.register(cmd)
-	cmd.Flags().StringVarP(&output, "output", "o", "", "write to `FILE` instead of standard output")
+	cmd.Flags().StringVarP(&output, "output", "o", "", "write to `FILE` instead of standard output; with --units the format: text or json")
+	cmd.Flags().BoolVar(&units, "units", false, "print the texts of systemd units and of the scripts that they start")
+	cmd.Flags().StringArrayVar(&only, "unit", nil, "only the unit `NAME`, such as sonarr or \"restic-*\"; may be repeated")
 	return cmd
 }
 

@@ -36,6 +36,7 @@ var outputs = []struct {
 		map[string]any{"kind": stateward.ListingKind, "version": stateward.ListingVersion}},
 	{"check", "What `stateward check -o json` prints.", reflect.TypeFor[CheckOutput](), map[string]any{"protocolVersion": protocolVersion}},
 	{"plan", "What `stateward plan persistence -o json` prints.", reflect.TypeFor[PersistencePlan](), map[string]any{"protocolVersion": protocolVersion}},
+	{"units", "What `stateward eval --units -o json` prints.", reflect.TypeFor[UnitsOutput](), map[string]any{"protocolVersion": protocolVersion}},
 }
 
 // The schemas that are committed are those of the types, with their docstrings.

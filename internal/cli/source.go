@@ -100,24 +100,32 @@ func (f *sourceFlags) prepare(env Env, args []string) error {
 	return nil
 }
 
-// evaluate runs nix, or reads a saved evaluation.
-func (f *sourceFlags) evaluate(ctx context.Context, env Env, args []string) (*nixbridge.Evaluation, error) {
+// valid checks the values of flags.
+func (f *sourceFlags) valid() error {
 	if f.workers < 0 {
-		return nil, fmt.Errorf("--workers %d is less than one", f.workers)
+		return fmt.Errorf("--workers %d is less than one", f.workers)
 	}
 	if f.timeout < 0 {
-		return nil, fmt.Errorf("--timeout %s is negative", f.timeout)
+		return fmt.Errorf("--timeout %s is negative", f.timeout)
 	}
 	if f.memory != "" {
 		size, err := dataset.ParseSize(f.memory)
 		if err != nil {
-			return nil, fmt.Errorf("--max-memory: %w", err)
+			return fmt.Errorf("--max-memory: %w", err)
 		}
 		// An evaluation of nothing takes some 40 MiB.
 		if size < 64<<20 || size > math.MaxInt64 {
-			return nil, fmt.Errorf("--max-memory %s is less than 64M or more than any machine has", f.memory)
+			return fmt.Errorf("--max-memory %s is less than 64M or more than any machine has", f.memory)
 		}
 		f.maxMemory = int64(size)
+	}
+	return nil
+}
+
+// evaluate runs nix, or reads a saved evaluation.
+func (f *sourceFlags) evaluate(ctx context.Context, env Env, args []string) (*nixbridge.Evaluation, error) {
+	if err := f.valid(); err != nil {
+		return nil, err
 	}
 	if err := f.prepare(env, args); err != nil {
 		return nil, err

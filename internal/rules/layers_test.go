@@ -52,7 +52,7 @@ var layers = []layer{
 	{dir: "preseed", ours: join(".", "dataset", "backup", "backup/*", syntax), pure: true},
 	{dir: "aggregate", ours: join(plans, syntax, "aggregate/template", "internal/storepath"), third: []string{shell}, pure: true},
 	{dir: "aggregate/template", ours: join("."), pure: true},
-	{dir: "nixbridge", ours: join(".", "internal/run", "internal/nar", "internal/storepath", "nixbridge/dialect", "nixbridge/dialect/*"), third: []string{goNix, sync}},
+	{dir: "nixbridge", ours: join(".", "internal/run", "internal/nar", "internal/storepath", "internal/redact", "nixbridge/dialect", "nixbridge/dialect/*"), third: []string{goNix, sync}},
 	{dir: "nixbridge/dialect", ours: join(".")},
 	{dir: "nixbridge/dialect/*", ours: join(".", "nixbridge/dialect")},
 	// A dialect of one's own maps to the contract, which is read there.
@@ -64,6 +64,7 @@ var layers = []layer{
 	{dir: "internal/syntax/unit", third: []string{systemd}, pure: true},
 	{dir: "internal/nar"},
 	{dir: "internal/text", pure: true},
+	{dir: "internal/redact", pure: true},
 	{dir: "internal/storepath", third: []string{goNix}, pure: true},
 	{dir: "docs/schema", pure: true},
 	{dir: "internal/run", third: []string{sys}, starts: true},

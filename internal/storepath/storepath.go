@@ -122,9 +122,10 @@ func ReplaceHashes(text, with string) string {
 	return hashed.ReplaceAllString(text, "${1}"+strings.ReplaceAll(with, "$", "$$")+"${2}")
 }
 
-var found = regexp.MustCompile(`/nix/store/[0-9a-df-np-sv-z]{32}-[0-9a-zA-Z+\-._?=]+`)
+var found = regexp.MustCompile(`/nix/store/[0-9a-df-np-sv-z]{32}-[0-9a-zA-Z+\-._?=]+(?:/[0-9a-zA-Z+\-._?=@:%,~/]*)?`)
 
-// Find returns the store objects that a text names, in order, each once.
+// Find returns the places in [Store] that a text names, in order, each once. What lies below an object ends at the first
+// character that shells and units treat apart.
 func Find(text string) []Path {
 	var out []Path
 	seen := map[Path]bool{}
