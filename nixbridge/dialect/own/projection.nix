@@ -23,7 +23,7 @@ let
 
   # Where findings shall point, as the names of an option path; null where that is not said.
   place = s: let o = s.option or null; in
-    if isList o then o
+    if isList o then builtins.deepSeq o o
     else if isString o && split "\"" o == [ o ] then filter isString (split "\\." o)
     else null;
   services = result.services or { };
