@@ -126,7 +126,7 @@ func TestSavedEvaluationIsRefused(t *testing.T) {
 // Where a section of a projection is not in the file, nothing is known of it: it is not absent.
 func TestSavedEvaluationThatLacksASectionIsRefused(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "host.nix")
-	require.NoError(t, os.WriteFile(file, []byte(`{ config = { fileSystems = { }; qgroget = { }; services = { }; stateward = { }; }; }`), 0o600))
+	require.NoError(t, os.WriteFile(file, []byte(`{ config = { fileSystems = { }; qgroget = { }; services = { }; stateward = { }; modules.storage.datasets = { }; }; }`), 0o600))
 	e := &nixbridge.Evaluator{CacheDir: privateDir(t)}
 	ev, err := e.Evaluate(t.Context(), source(t, file))
 	require.NoError(t, err, "nix is needed: run `make deps`")
@@ -136,7 +136,7 @@ func TestSavedEvaluationThatLacksASectionIsRefused(t *testing.T) {
 	}
 	hosts, err := load(text)
 	require.NoError(t, err)
-	require.Equal(t, []string{"nixos", "qgroget", "stateward", "table"}, hosts[0].Dialects)
+	require.Equal(t, []string{"homelab", "nixos", "qgroget", "stateward", "table"}, hosts[0].Dialects)
 
 	for _, d := range nixbridge.BuiltinDialects() {
 		sections := ev.Hosts[0].Tree(d.Name).Get("sections")
