@@ -371,7 +371,7 @@ type hostPlace struct {
 var wantsModuleArgument = regexp.MustCompile(`(?:an argument without a value \(|without required argument )['"‘]?(?:config|options|lib|pkgs|modulesPath|utils)\b`)
 
 // undecoded is how nix 2.8 fails at a reference with an escape, which it takes literally.
-var undecoded = regexp.MustCompile(`getting status of '[^']*%2|program 'git' failed with exit code 128`)
+var undecoded = regexp.MustCompile(`getting status of '[^']*%[0-9A-F]{2}|program 'git' failed with exit code 128`)
 
 func notEvaluated(src Source) error {
 	return &SourceError{src.Arg, "is a module, not an evaluated configuration",
@@ -391,11 +391,11 @@ func (s *session) list(ctx context.Context) ([]hostPlace, error) {
 	}
 	if s.src.Kind == FlakeSource && s.root != "" && strings.Contains(s.ref, "%") && errors.As(err, &ee) && undecoded.MatchString(ee.Message) {
 		return nil, &SourceError{s.src.Arg, "lies in a folder that nix " + s.version + " cannot name",
-			"take the blanks, # and % out of the folder's path, or name a newer nix with --nix", err}
+			"take blanks, #, % and letters beyond ASCII out of the folder's path, or name a newer nix with --nix", err}
 	}
 	if i := slices.IndexFunc(s.overrides, func(o InputOverride) bool { return strings.Contains(o.Ref, "%") }); i >= 0 && errors.As(err, &ee) && undecoded.MatchString(ee.Message) {
 		return nil, &RefusedError{"--override-input " + s.overrides[i].Name, "it lies in a folder that nix " + s.version + " cannot name",
-			"take the blanks, # and % out of the folder's path, or name a newer nix with --nix"}
+			"take blanks, #, % and letters beyond ASCII out of the folder's path, or name a newer nix with --nix"}
 	}
 	if err != nil {
 		return nil, err

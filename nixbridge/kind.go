@@ -167,6 +167,7 @@ var messageKinds = []struct {
 	kind    Kind
 	pattern *regexp.Regexp
 }{
+	{LockFile, regexp.MustCompile(`contains mutable lock|^lock file '.*' has unsupported version`)},
 	{Abort, regexp.MustCompile(`^evaluation aborted with the following error message`)},
 	{Assertion, regexp.MustCompile(`^assertion '|^\s*Failed assertions:|^assertion failed|^an? .* is not equal to `)},
 	{InfiniteRecursion, regexp.MustCompile(`^infinite recursion encountered`)},

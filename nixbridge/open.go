@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"net/url"
 	"os"
+	"path"
 	"path/filepath"
 	"strings"
 
@@ -123,6 +124,9 @@ func (s *session) findSource(ctx context.Context) error {
 		return &NotFlakeError{Ref: s.src.Ref, Missing: true}
 	}
 	values, _ := url.ParseQuery(query)
+	if strings.HasPrefix(s.src.Ref, "git+file:") && (values.Has("ref") || values.Has("rev") || bareRepository(dir)) {
+		return s.findCommit(ctx, dir, query, values)
+	}
 	root, repo, found := flakeRoot(dir, values.Get("dir"))
 	if !found {
 		return &NotFlakeError{Ref: s.src.Ref}
@@ -151,6 +155,44 @@ func (s *session) findSource(ctx context.Context) error {
 	return s.addInputs(ctx)
 }
 
+// bareRepository tells whether a folder is a repository without a working tree.
+func bareRepository(dir string) bool {
+	return exists(filepath.Join(dir, "HEAD")) && exists(filepath.Join(dir, "objects")) && exists(filepath.Join(dir, "refs"))
+}
+
+// findCommit is findSource for a commit that need not be the one whose files lie in the folder, if any do: nothing is read from
+// there, and the lock file is that of the commit.
+func (s *session) findCommit(ctx context.Context, dir, query string, values url.Values) (err error) {
+	if s.ref, err = flakeRef(s.src.Ref, dir, query, ""); err != nil {
+		return err
+	}
+	if err := s.trustRepositories(ctx); err != nil {
+		return err
+	}
+	commit := "HEAD"
+	if ref := values.Get("ref"); ref != "" {
+		commit = ref
+	}
+	if rev := values.Get("rev"); rev != "" {
+		commit = rev
+	}
+	name := path.Join(".", values.Get("dir"), "flake.lock")
+	r, err := run.Run(ctx, run.Cmd{Path: "git", Args: []string{"-C", dir, "cat-file", "blob", "--", commit + ":" + name}, Env: s.env, Dir: s.dir})
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	if err == nil {
+		if s.inputs, err = parseLock(r.Stdout); err != nil {
+			return &LockFileError{name, err}
+		}
+	}
+	// Without a lock file, or where git knows of no such commit, nix says what it needs.
+	if err := s.findOverrides(ctx); err != nil {
+		return err
+	}
+	return s.addInputs(ctx)
+}
+
 // flakeRef is a reference to a folder of this machine as nix takes it from anywhere: written is how it was given, repo the
 // repository that the folder lies in, if any.
 func flakeRef(written, dir, query, repo string) (string, error) {
@@ -164,8 +206,8 @@ func flakeRef(written, dir, query, repo string) (string, error) {
 		return "path:" + escaped + query, nil
 	case strings.HasPrefix(written, "git+file:"):
 		return "git+file://" + escaped + query, nil
-	case strings.ContainsAny(dir, " #%") && repo != "":
-		// Of these characters nix takes none in a plain path.
+	case escaped != dir && repo != "":
+		// Of the characters that an address cannot hold nix takes few in a plain path, and 2.8 none.
 		sub, err := filepath.Rel(repo, dir)
 		if err != nil {
 			return "", err
@@ -176,7 +218,7 @@ func flakeRef(written, dir, query, repo string) (string, error) {
 			query = "?" + strings.ReplaceAll(values.Encode(), "+", "%20")
 		}
 		return ref + query, nil
-	case strings.ContainsAny(dir, " #%"):
+	case escaped != dir:
 		return "path:" + escaped + query, nil
 	}
 	return dir + query, nil

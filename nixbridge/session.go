@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"os"
+	"path"
 	"path/filepath"
 	"regexp"
 	"strconv"
@@ -145,17 +146,18 @@ func heapEnv(env []string, heap int64) []string {
 }
 
 var (
-	outOfMemory = regexp.MustCompile(`(?i)out of memory|bad_alloc|cannot allocate memory|Failed to expand heap`)
-	deepStack   = regexp.MustCompile(`stack overflow`)
-	ownership   = regexp.MustCompile(`detected dubious ownership in repository at '([^']+)'|repository path '([^']+)' is not owned by current user`)
-	untracked   = regexp.MustCompile(`Path '([^']+)' in the repository .* is not tracked by Git`)
-	noFlake     = regexp.MustCompile(`could not find a flake\.nix file|-source/flake\.nix'?: No such file|-source/flake\.nix' does not exist|does not contain a 'flake\.nix'`)
-	notProvided = regexp.MustCompile(`does not provide attribute`)
-	noFetch     = regexp.MustCompile(`(?i)unable to download|could not resolve host|couldn't resolve host|while fetching the input|cannot find flake|fetching .* is not allowed|failed to fetch|is not valid and cannot be|no internet|unable to connect`)
-	missingFile = regexp.MustCompile(`(?:getting status of '?"?|opening file '?"?|path '?"?)(?:[^'"]*)/nix/store/[a-z0-9]{32}-source/([^'":]+)['"]?(?:: No such file or directory| does not exist)`)
-	tooNew      = regexp.MustCompile(`unsupported .*(?:input|attribute)|has an unsupported version|experimental Nix feature .* is disabled|undefined variable 'builtins\.|attribute '(?:convertHash|parseFlakeRef|flakeRefToString|warn|fetchTree)' missing`)
-	failedBuild = regexp.MustCompile(`^builder for '|^unexpected EOF reading a line|^(?i:cannot build ')|^build of '|is required to build '|dependencies of derivation '`)
-	noGit       = regexp.MustCompile(`executing 'git'|program 'git' .* not found`)
+	outOfMemory  = regexp.MustCompile(`(?i)out of memory|bad_alloc|cannot allocate memory|Failed to expand heap`)
+	deepStack    = regexp.MustCompile(`stack overflow`)
+	ownership    = regexp.MustCompile(`detected dubious ownership in repository at '([^']+)'|repository path '([^']+)' is not owned by current user`)
+	untracked    = regexp.MustCompile(`Path '([^']+)' in the repository .* is not tracked by Git`)
+	noFlake      = regexp.MustCompile(`could not find a flake\.nix file|-source/flake\.nix'?: No such file|-source/flake\.nix' does not exist|does not contain a 'flake\.nix'`)
+	notProvided  = regexp.MustCompile(`does not provide attribute`)
+	noFetch      = regexp.MustCompile(`(?i)unable to download|could not resolve host|couldn't resolve host|while fetching the input|cannot find flake|fetching .* is not allowed|failed to fetch|is not valid and cannot be|no internet|unable to connect`)
+	missingFile  = regexp.MustCompile(`(?:getting status of '?"?|opening file '?"?|path '?"?)(?:[^'"]*)/nix/store/[a-z0-9]{32}-source/([^'":]+)['"]?(?:: No such file or directory| does not exist)`)
+	tooNew       = regexp.MustCompile(`unsupported .*(?:input|attribute|parameter)|contains mutable lock|has an unsupported version|experimental Nix feature .* is disabled|undefined variable 'builtins\.|attribute '(?:convertHash|parseFlakeRef|flakeRefToString|warn|fetchTree)' missing`)
+	failedBuild  = regexp.MustCompile(`^builder for '|^unexpected EOF reading a line|^(?i:cannot build ')|^build of '|is required to build '|dependencies of derivation '`)
+	lockMismatch = regexp.MustCompile(`^mismatch in field 'narHash'|^NAR hash mismatch`)
+	noGit        = regexp.MustCompile(`executing 'git'|program 'git' .* not found`)
 )
 
 // classify turns the end of a process into one of this package's errors.
@@ -220,7 +222,7 @@ func (s *session) classify(ctx context.Context, host string, log *nixLog, err er
 	if m := untracked.FindStringSubmatch(e.Message); m != nil {
 		// Newer nix say so themselves, over several lines.
 		e.Message, _, _ = strings.Cut(e.Message, "\n")
-		e.hint = "git add " + m[1]
+		e.hint = s.untrackedHint(m[1])
 	}
 	switch {
 	case e.Kind == ImportFromDerivation && s.builds() && !s.Online:
@@ -233,6 +235,10 @@ func (s *session) classify(ctx context.Context, host string, log *nixLog, err er
 	switch m := missingFile.FindStringSubmatch(said); {
 	case s.readsBeside(e.Message):
 		e.Message, e.hint = pureMode.ReplaceAllString(strings.ReplaceAll(e.Message, s.dir+"/", "./"), ""), standsAlone
+	case lockMismatch.MatchString(e.Message):
+		e.Kind, e.hint = LockFile, "flake.lock does not fit what the input holds: write it anew with `nix flake update`"
+	case strings.Contains(s.ref, "submodules=") && strings.Contains(e.Message, "program 'git' failed"):
+		e.hint = "nix " + s.version + " clones submodules from where .gitmodules says: name a newer nix with --nix, or the folder with path:"
 	case noGit.MatchString(said):
 		e.hint = "install git"
 	case tooNew.MatchString(said):
@@ -244,8 +250,18 @@ func (s *session) classify(ctx context.Context, host string, log *nixLog, err er
 		e.hint = "the configuration fetches something while it is evaluated: allow it with --online"
 	case m != nil && s.repo != "":
 		if _, err := os.Stat(filepath.Join(s.repo, m[1])); err == nil {
-			e.hint = "git add " + m[1]
+			e.hint = s.untrackedHint(m[1])
 		}
 	}
 	return e
+}
+
+// untrackedHint says how nix gets to see a file of the repository that it did not copy.
+func (s *session) untrackedHint(name string) string {
+	for dir := path.Dir(name); dir != "." && dir != "/"; dir = path.Dir(dir) {
+		if exists(filepath.Join(s.repo, dir, ".git")) {
+			return dir + " is a submodule: name the flake git+file:" + s.repo + "?submodules=1"
+		}
+	}
+	return "git add " + name
 }
