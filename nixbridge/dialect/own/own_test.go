@@ -135,7 +135,7 @@ func TestOption(t *testing.T) {
 		`"nope.x"`:                "nope.x",
 		`null`:                    "mine.services.a",
 		`[ ]`:                     "mine.services.a",
-		`""`:                      "mine.services.a",
+		`""`:                      "mine.services.a mine.services.a.option [form] no option path: option path \"\" has an empty component",
 		`"a..b"`:                  "mine.services.a mine.services.a.option [form] no option path: option path \"a..b\" has an empty component",
 		`5`:                       "mine.services.a mine.services.a.option [type] expected a list of strings, found an integer",
 		`throw "no"`:              "mine.services.a mine.services.a.option [throw] ",
