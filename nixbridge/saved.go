@@ -1,10 +1,10 @@
 package nixbridge
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"slices"
 	"strconv"
 	"strings"
@@ -219,8 +219,14 @@ func appendError(b []byte, err error) []byte {
 func ReadEvaluation(r io.Reader) (*Evaluation, error) { return readEvaluation(r, maxSaved) }
 
 func readEvaluation(r io.Reader, limit int64) (*Evaluation, error) {
-	var buf bytes.Buffer
-	n, err := buf.ReadFrom(io.LimitReader(r, limit+1))
+	// The values share the text: it is there once, and never copied.
+	var buf strings.Builder
+	if f, ok := r.(interface{ Stat() (fs.FileInfo, error) }); ok {
+		if info, err := f.Stat(); err == nil && info.Mode().IsRegular() && info.Size() <= limit {
+			buf.Grow(int(info.Size()))
+		}
+	}
+	n, err := io.Copy(&buf, io.LimitReader(r, limit+1))
 	switch {
 	case err != nil:
 		return nil, err
@@ -229,9 +235,7 @@ func readEvaluation(r io.Reader, limit int64) (*Evaluation, error) {
 	case n > limit:
 		return nil, &FormatError{Offset: limit, Reason: fmt.Sprintf("it is larger than %d bytes", limit), hint: "evaluate fewer hosts at once"}
 	}
-	text := buf.String()
-	buf = bytes.Buffer{}
-	v, err := dialect.Parse(text, maxDepth)
+	v, err := dialect.Parse(buf.String(), maxDepth)
 	if se := (*dialect.SyntaxError)(nil); errors.As(err, &se) {
 		return nil, &FormatError{Offset: se.Offset, Path: strings.Join(se.Path, "."), Reason: se.Reason}
 	}

@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"unsafe"
 
 	"github.com/stateward/stateward/internal/run"
 )
@@ -137,7 +138,8 @@ func (s *session) start(ctx context.Context, host string, heap int64, log *nixLo
 	if phys := s.store() + "/nix/store/"; bytes.Contains(text, []byte(phys)) {
 		text = bytes.ReplaceAll(text, []byte(phys), []byte("/nix/store/"))
 	}
-	return string(text), r.MaxRSS, nil
+	// Nobody else has the bytes, which may be hundreds of megabytes.
+	return unsafe.String(unsafe.SliceData(text), len(text)), r.MaxRSS, nil
 }
 
 // heapEnv bounds the heap of nix' collector, which knows no bound of its own.
