@@ -1,19 +1,24 @@
+//go:build unix
+
 package nixbridge_test
 
 import (
+	"cmp"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"runtime"
 	"runtime/metrics"
+	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/stateward/stateward/internal/run"
 	"github.com/stateward/stateward/nixbridge"
 )
 
@@ -87,4 +92,160 @@ func BenchmarkReadSaved(b *testing.B) {
 	}
 }
 
-var _ = io.Discard
+// TestMain lets this program stand in for nix, since what a script says of its version is asked each time: as "nix" it runs
+// the program that the file beside it names, and fails where there is none.
+func TestMain(m *testing.M) {
+	if filepath.Base(os.Args[0]) == "nix" {
+		real, err := os.ReadFile(filepath.Join(filepath.Dir(os.Args[0]), "real"))
+		if err != nil {
+			fmt.Fprintln(os.Stderr, "nix was started")
+			os.Exit(99)
+		}
+		fmt.Fprintln(os.Stderr, syscall.Exec(string(real), os.Args, os.Environ()))
+		os.Exit(98)
+	}
+	os.Exit(m.Run())
+}
+
+// standIn is such a program, in front of the last nix of STATEWARD_TEST_NIX.
+func standIn(t testing.TB) (nix, real string) {
+	programs := strings.Split(os.Getenv("STATEWARD_TEST_NIX"), ":")
+	name := cmp.Or(programs[len(programs)-1], "nix")
+	path, err := run.LookPath(name, os.Environ())
+	require.NoError(t, err)
+	self, err := os.Executable()
+	require.NoError(t, err)
+	dir := t.TempDir()
+	nix, real = filepath.Join(dir, "nix"), filepath.Join(dir, "real")
+	require.NoError(t, os.Symlink(self, nix))
+	require.NoError(t, os.WriteFile(real, []byte(path), 0o600))
+	return nix, real
+}
+
+// cpu is what this process and those that it waited for have spent computing outside of the kernel, and in all.
+func cpu(t testing.TB) (user, all time.Duration) {
+	for _, who := range []int{syscall.RUSAGE_SELF, syscall.RUSAGE_CHILDREN} {
+		var u syscall.Rusage
+		require.NoError(t, syscall.Getrusage(who, &u))
+		user += time.Duration(u.Utime.Nano())
+		all += time.Duration(u.Utime.Nano() + u.Stime.Nano())
+	}
+	return user, all
+}
+
+func thousandFiles(t testing.TB) string {
+	files := map[string]string{"flake.nix": `{ outputs = { self }: { nixosConfigurations.a.config = {
+  fileSystems."/".fsType = "tmpfs";
+  systemd.services = builtins.listToAttrs (builtins.genList (i: { name = "u${toString i}"; value = { enable = true; serviceConfig.StateDirectory = "u${toString i}"; }; }) 300);
+}; }; }`}
+	for i := range 1000 {
+		files[fmt.Sprintf("d%d/f%d.nix", i/50, i)] = strings.Repeat("0123456789abcde\n", 200)
+	}
+	dir := folder(t, files)
+	git(t, dir, "init", "-q")
+	git(t, dir, "add", "-A")
+	git(t, dir, "commit", "-qm", "one")
+	return dir
+}
+
+// warm evaluates a flake, takes nix away and returns what evaluates it again.
+func warm(t testing.TB, dir string) func() *nixbridge.Evaluation {
+	nix, real := standIn(t)
+	e := &nixbridge.Evaluator{Nix: nix, CacheDir: privateDir(t)}
+	src := source(t, dir)
+	_, err := e.Evaluate(t.Context(), src)
+	require.NoError(t, err)
+	require.NoError(t, os.Remove(real))
+	return func() *nixbridge.Evaluation {
+		ev, err := e.Evaluate(t.Context(), src)
+		require.NoError(t, err)
+		for _, h := range ev.Hosts {
+			_, err := h.Decode()
+			require.NoError(t, err)
+		}
+		return ev
+	}
+}
+
+func TestWarmEvaluationStartsNoNix(t *testing.T) {
+	require.Len(t, warm(t, gitFlake(t))().Hosts, 2)
+}
+
+// BenchmarkWarm loads a host of a flake of a thousand files, which has not changed, with a nix that would fail. On a machine
+// that is busy with something else look at "cpu-ms".
+func BenchmarkWarm(b *testing.B) {
+	again := warm(b, thousandFiles(b))
+	_, before := cpu(b)
+	for b.Loop() {
+		again()
+	}
+	_, after := cpu(b)
+	b.ReportMetric(float64((after-before).Microseconds())/1000/float64(b.N), "cpu-ms")
+}
+
+// heavyHost takes nix about a second: units merged from definitions of many modules, as the module system does it.
+const heavyHost = `let
+  mod = m: { name = "m${toString m}"; units = builtins.listToAttrs (builtins.genList (i: { name = "u${toString i}"; value = {
+    enable = true; after = [ "network.target" "m${toString m}.target" ];
+    serviceConfig = { StateDirectory = "u${toString i}"; User = "u${toString (builtins.length (builtins.filter (x: x == i) (builtins.genList (x: x) 40)))}"; };
+  }; }) 300); };
+  merge = a: b: if builtins.isAttrs a && builtins.isAttrs b then builtins.zipAttrsWith (n: vs: builtins.foldl' merge (builtins.head vs) (builtins.tail vs)) [ a b ]
+    else if builtins.isList a && builtins.isList b then a ++ b else b;
+in { config = { fileSystems."/".fsType = "tmpfs"; systemd.services = builtins.foldl' merge { } (map (m: m.units) (builtins.genList mod 50)); }; }
+`
+
+// BenchmarkOverhead compares the user time of loading a host, with all that nix spends on it, to that of a bare `nix eval` of
+// the same projection: "ours/nix" is the median of the ratios of pairs.
+func BenchmarkOverhead(b *testing.B) {
+	_, real := standIn(b)
+	text, err := os.ReadFile(real)
+	require.NoError(b, err)
+	dir := b.TempDir()
+	record := filepath.Join(dir, "args")
+	script := filepath.Join(dir, "record")
+	require.NoError(b, os.WriteFile(script, fmt.Appendf(nil, "#!/bin/sh\n[ \"$1\" = eval ] && printf '%%s\\0' \"$@\" >'%s'\nexec '%s' \"$@\"\n", record, text), 0o755))
+	file := filepath.Join(folder(b, map[string]string{"h.nix": heavyHost}), "h.nix")
+	e := &nixbridge.Evaluator{Nix: script, CacheDir: privateDir(b)}
+	load := func() {
+		ev, err := e.Evaluate(b.Context(), source(b, file))
+		require.NoError(b, err)
+		h, err := ev.Hosts[0].Decode()
+		require.NoError(b, err)
+		require.Equal(b, []string{"nixos"}, h.Dialects)
+	}
+	load()
+	args, err := os.ReadFile(record)
+	require.NoError(b, err)
+	e.Nix = string(text)
+	home := filepath.Join(e.CacheDir, "home")
+	bare := func() time.Duration {
+		before, _ := cpu(b)
+		_, err := run.Run(b.Context(), run.Cmd{Path: string(text), Args: strings.Split(strings.TrimSuffix(string(args), "\x00"), "\x00"),
+			Env: []string{"HOME=" + home, "USER=x", "PATH=" + os.Getenv("PATH"), "NIX_CONF_DIR=" + home, "TMPDIR=" + filepath.Join(e.CacheDir, "tmp")}})
+		require.NoError(b, err)
+		after, _ := cpu(b)
+		return after - before
+	}
+	ours := func() time.Duration {
+		before, _ := cpu(b)
+		load()
+		after, _ := cpu(b)
+		return after - before
+	}
+	var ratios []float64
+	var nix time.Duration
+	for b.Loop() {
+		var x, y time.Duration
+		// Whoever comes second finds warmer caches.
+		if len(ratios)%2 == 0 {
+			x, y = ours(), bare()
+		} else {
+			y, x = bare(), ours()
+		}
+		nix += y
+		ratios = append(ratios, float64(x)/float64(y))
+	}
+	slices.Sort(ratios)
+	b.ReportMetric(ratios[len(ratios)/2], "ours/nix")
+	b.ReportMetric(nix.Seconds()/float64(len(ratios)), "nix-s")
+}
