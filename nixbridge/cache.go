@@ -45,7 +45,7 @@ type CacheEntry struct {
 
 const (
 	cacheFormat  = "stateward-cache"
-	cacheVersion = 1
+	cacheVersion = 2
 	cacheLimit   = 256 << 20
 )
 

@@ -61,8 +61,9 @@ func within(dir, file string) bool {
 
 var sourceInText = regexp.MustCompile(`/nix/store/[a-z0-9]{32}-source(?:/[A-Za-z0-9._+/=-]*)?`)
 
-// relativeText does the same with the files that a message names.
+// relativeText does the same with the files that a message names, and leaves out what looks like a secret.
 func (s *session) relativeText(text string) string {
+	text = withoutSecrets(text)
 	text = strings.ReplaceAll(text, s.store()+"/nix/store/", "/nix/store/")
 	return sourceInText.ReplaceAllStringFunc(text, s.relative)
 }

@@ -199,7 +199,7 @@ func (s *session) classify(ctx context.Context, host string, log *nixLog, err er
 		}
 		return se
 	case e == nil:
-		return &CrashError{Host: host, Err: err, Message: strings.TrimSpace(said)}
+		return &CrashError{Host: host, Err: err, Message: withoutSecrets(strings.TrimSpace(said))}
 	case s.src.Kind == FlakeSource && untracked.MatchString(e.Message) && strings.Contains(e.Message, "'flake.nix'"),
 		s.src.Kind == FlakeSource && noFlake.MatchString(e.Message):
 		return &NotFlakeError{Ref: s.src.Ref, Untracked: s.root != ""}
@@ -208,7 +208,7 @@ func (s *session) classify(ctx context.Context, host string, log *nixLog, err er
 	case host == "" && len(s.overrides) > 0 && !s.Online && noFetch.MatchString(said) && len(s.missingInputs(said)) == 0:
 		return &InputError{Message: e.Message, hint: "the inputs of an overriding flake are looked for anew, by older nix even those that its own flake.lock pins: name a newer nix with --nix, or let nix fetch them with --online"}
 	case s.src.Kind == FlakeSource && !s.Online && noFetch.MatchString(said) && (s.root == "" || len(s.missingInputs(said)) > 0):
-		return &InputError{Inputs: s.missingInputs(said), Message: e.Message}
+		return &InputError{Inputs: s.missingInputs(said), Message: withoutSecrets(e.Message)}
 	}
 	e.Host, e.ExitCode = host, exit.Code
 	e.Kind = caughtKind(thrownOrNot(e.Trace), e.Message)

@@ -1,0 +1,88 @@
+package cli
+
+import (
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// canaryHost holds a canary wherever a configuration may hold a secret. What may be shown is a path, and a URL without its
+// password.
+const canaryHost = `{ config = builtins.trace "CANARY-trace password=CANARY-traced" {
+  fileSystems."/" = { fsType = "tmpfs"; device = "tmpfs"; };
+  environment.persistence."/persist" = { enable = true; directories = [ "/var/lib/app" ]; files = [ ]; };
+  fileSystems."/share" = { fsType = "cifs"; device = "//nas/share"; options = [ "username=u" "password=CANARY-mount" ]; };
+  users.users.root = { hashedPassword = "CANARY-hashed"; initialPassword = "CANARY-initial"; password = "CANARY-password"; };
+  users.users.app = { name = "app"; hashedPasswordFile = "/run/secrets/app"; };
+  services.app = { enable = true; token = "CANARY-token"; dataDir = "/var/lib/app"; environment.SECRET = "CANARY-service"; settings.password = "CANARY-settings"; };
+  services.restic.backups.b = {
+    repository = "rest:https://me:CANARY-url@backup.example/repo"; paths = [ "/var/lib/app" ]; passwordFile = "/run/secrets/restic";
+    environmentFile = "/run/secrets/env"; extraOptions = [ "s3.secret=CANARY-extra" ];
+  };
+  services.restic.backups.broken = { repository = throw "cannot log in with password=CANARY-thrown at https://me:CANARY-thrownurl@x/"; paths = [ "/a" ]; };
+  systemd.services.app = {
+    enable = true; environment.PASSWORD = "CANARY-unit"; script = "login CANARY-script"; preStart = "CANARY-prestart";
+    serviceConfig = { StateDirectory = "app"; User = "app"; Environment = "X=CANARY-environment"; ExecStart = "/bin/app --password CANARY-exec"; LoadCredential = "a:/run/secrets/a"; SetCredential = "a:CANARY-credential"; };
+  };
+  environment.etc."app.conf".text = "password = CANARY-etc";
+  environment.variables.TOKEN = "CANARY-variable";
+  sops.secrets.app = { sopsFile = "/etc/secrets.yaml"; key = "CANARY-sopskey"; };
+  age.secrets.app = { file = "/etc/app.age"; content = "CANARY-age"; };
+  assertions = [ { assertion = true; message = "CANARY-passing"; } ];
+  warnings = [ ];
+}; }
+`
+
+func TestSecretsAppearNowhere(t *testing.T) {
+	t.Setenv("STATEWARD_TOKEN", "CANARY-ours")
+	t.Setenv("AWS_SECRET_ACCESS_KEY", "CANARY-aws")
+	// A flake, since what a file evaluates to is never kept.
+	file := t.TempDir()
+	require.NoError(t, os.WriteFile(filepath.Join(file, "flake.nix"), []byte("{ outputs = { self }: { nixosConfigurations.host = "+canaryHost+"; }; }"), 0o600))
+	cache := filepath.Join(t.TempDir(), "cache")
+	// nix writes a copy of the flake below the folder, which it makes read-only.
+	t.Cleanup(func() {
+		_ = filepath.WalkDir(cache, func(path string, d fs.DirEntry, err error) error {
+			if err == nil && d.IsDir() {
+				_ = os.Chmod(path, 0o700)
+			}
+			return nil
+		})
+	})
+	savedFile := filepath.Join(t.TempDir(), "saved.json")
+	look := func(what, text string) {
+		t.Helper()
+		if i := strings.Index(text, "CANARY-"); i >= 0 {
+			t.Errorf("%s shows a secret: …%s…", what, text[max(0, i-80):min(len(text), i+40)])
+		}
+	}
+	for _, args := range [][]string{
+		{"eval", file, "-o", savedFile}, {"check", file}, {"check", file, "-o", "json", "--survival"}, {"check", file, "-o", "sarif"}, {"check", file, "-o", "github"},
+		{"check", savedFile, "--survival"}, {"plan", "persistence", file}, {"plan", "persistence", file, "-o", "json"}, {"plan", "persistence", file, "-o", "nix"}, {"eval", file},
+	} {
+		r := run(t, nil, append(args, "--cache-dir", cache)...)
+		require.NotEqual(t, 2, r.status, "%v: %s", args, r.stderr)
+		look(strings.Join(args[:1], " ")+" "+strings.Join(args[2:], " "), r.stdout)
+		look(args[0]+", standard error,", r.stderr)
+	}
+	text, err := os.ReadFile(savedFile)
+	require.NoError(t, err)
+	require.Contains(t, string(text), "rest:https://me:xxxxx@backup.example/repo", "who is addressed is kept")
+	require.Contains(t, string(text), "cannot log in with password=xxxxx at https://me:xxxxx@x/")
+	look("the saved evaluation", string(text))
+	require.NoError(t, filepath.WalkDir(cache, func(path string, d fs.DirEntry, err error) error {
+		if err == nil && d.Type().IsRegular() {
+			b, err := os.ReadFile(path)
+			require.NoError(t, err)
+			// Below the store lies a copy of the flake itself, as nix makes it.
+			if !strings.Contains(path, "/store/nix/") {
+				look(path, string(b))
+			}
+		}
+		return err
+	}))
+}
