@@ -66,6 +66,7 @@ func Catalog() []Check {
 		sw118, sw119, sw120,
 		sw121, sw122, sw123,
 		sw601, sw602, sw603, sw604, sw605, sw606, sw607,
+		sw701,
 	}
 }
 

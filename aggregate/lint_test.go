@@ -467,7 +467,7 @@ func TestChecks(t *testing.T) {
 			stateward.Unknown{Subject: "fileSystems", Kind: stateward.UnknownFunction},
 			stateward.Unknown{Subject: "warnings", Kind: stateward.UnknownDepth},
 			stateward.Unknown{Subject: `environment.persistence."/persist".directories[0].mode`, Kind: stateward.UnknownForm, Message: `mode "999" is not octal`})}, []string{
-			`warning environment.persistence."/persist".directories[0].mode [] environment.persistence."/persist".directories[0].mode is not understood: mode "999" is not octal; needed by SW101, SW102, SW103, SW104, SW105, SW106, SW108, SW109, SW110, SW111, SW112, SW113, SW114, SW115, SW118, SW119, SW120`,
+			`warning environment.persistence."/persist".directories[0].mode [] environment.persistence."/persist".directories[0].mode is not understood: mode "999" is not octal; needed by SW101, SW102, SW103, SW104, SW105, SW106, SW108, SW109, SW110, SW111, SW112, SW113, SW114, SW115, SW118, SW119, SW120, SW701`,
 			"warning fileSystems [] fileSystems is a function; needed by SW101, SW106, SW107, SW108, SW109, SW110, SW115, SW118, SW119",
 			"warning services.a.dataDir [] services.a.dataDir could not be evaluated: x y; needed by SW101, SW112, SW114, SW120",
 			"warning warnings [] warnings is nested too deeply to be read; needed by SW602"}},
@@ -478,7 +478,7 @@ func TestChecks(t *testing.T) {
 		{"N4 an option of another dialect", "SW603", []part{unknowns(thrown("servicesX"))},
 			[]string{"warning servicesX [] servicesX could not be evaluated: it throws; needed by every check"}},
 		{"N6 what lies above an option that nothing needs", "SW603", []part{unknowns(thrown("services.restic.backups"), thrown("users"))}, []string{
-			"warning services.restic.backups [] services.restic.backups and 1 more could not be evaluated: it throws; needed by SW101, SW103, SW104, SW106, SW110, SW111, SW112, SW114, SW119, SW604"}},
+			"warning services.restic.backups [] services.restic.backups and 1 more could not be evaluated: it throws; needed by SW101, SW103, SW104, SW106, SW110, SW111, SW112, SW114, SW119, SW604, SW701"}},
 		{"N6 one error takes many values away", "SW603", []part{unknowns(thrown("fileSystems"), thrown("warnings"), thrown("users.groups"), thrown("services.sanoid"), thrown("systemd.mounts[0].what"),
 			stateward.Unknown{Subject: "boot.zfs", Kind: stateward.UnknownThrow, Message: "another\n  error. Definition values:\n- In x"},
 			stateward.Unknown{Subject: "age", Kind: stateward.UnknownThrow}, stateward.Unknown{Subject: "sops", Kind: stateward.UnknownThrow},
@@ -502,6 +502,15 @@ func TestChecks(t *testing.T) {
 		})}, []string{"error env [/nix/store/x-env] env lies in the world-readable store",
 			"error pw [/etc/nixos/pw] pw is a Nix path: using it copies the secret into the world-readable store"}},
 		{"N1 text", "SW604", []part{job(func(j *stateward.Job) { j.PasswordFile = known(stateward.FileRef{Text: "/run/secrets/pw"}) })}, nil},
+
+		{"P10 in the store", "SW701", []part{persist("/persist", "/nix//store/x/y"), backsUp("/nix/store/00bgd045z0d4icpbc2yyz4gx48ak44la-source/data"),
+			service("a", "/nix/store/00bgd045z0d4icpbc2yyz4gx48ak44la-a-1.0/share"), dataset("tank/a", "/nix/store/a")}, []string{
+			`error disko.devices."tank/a" [/nix/store/a] dataset tank/a is to be mounted at /nix/store/a, inside of the nix store: it hides what nix put there`,
+			"error " + persistence + "[1] [/nix/store/x/y] /nix/store/x/y is persisted and lies inside of the nix store: at the next boot it hides what nix put there",
+			"error qgroget.serviceModules.a.dataDir [/nix/store/00bgd045z0d4icpbc2yyz4gx48ak44la-a-1.0/share] dataDir of a lies inside of the nix store (/nix/store/00bgd045z0d4icpbc2yyz4gx48ak44la-a-1.0/share): nothing can be written there",
+			"warning services.restic.backups.daily.paths[0] [/nix/store/00bgd045z0d4icpbc2yyz4gx48ak44la-source/data] restic job daily stores /nix/store/00bgd045z0d4icpbc2yyz4gx48ak44la-source/data, which lies inside of the nix store: that is a copy made when the configuration was built, and no data"}},
+		{"P10 the store as a whole", "SW701", []part{persist("/persist", "/nix", "/nix/store", "/nix/var"), backsUp("/nix/store/", "/nix/storage/x"), dataset("tank/nix", "/nix/store")}, nil},
+		{"P11 a service that is off", "SW701", []part{disabled("a", "/nix/store/x")}, nil},
 
 		{"N6 no dialect", "SW605", []part{func(h *stateward.Host) { h.Dialects = nil }},
 			[]string{"error config [] no known dialect applies to this host: nothing was checked"}},
