@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/stateward/stateward/internal/run"
@@ -219,11 +220,20 @@ func (e *EvalError) messageAndHint() string {
 	return e.Message + " (" + e.hint + ")"
 }
 
+// ExitStatus is how nix ended.
+type ExitStatus struct {
+	// Code is its exit status, -1 where a signal ended it.
+	Code int
+	// Signal is that signal, else 0.
+	Signal syscall.Signal
+}
+
 // MemoryError says that nix ran out of the memory it was allowed, which was all that one host may have.
 type MemoryError struct {
 	Host string
 	// Limit is that of the heap, in bytes.
 	Limit int64
+	Exit  ExitStatus
 }
 
 func (e *MemoryError) Error() string {
@@ -241,6 +251,7 @@ type StackError struct {
 	// File and Line are where nix noticed; older nix do not tell.
 	File string
 	Line int
+	Exit ExitStatus
 }
 
 func (e *StackError) Error() string {
@@ -269,9 +280,19 @@ func (e *TimeoutError) Error() string {
 // Hint says how to mend it.
 func (e *TimeoutError) Hint() string { return "allow more with --timeout" }
 
+// InterruptedError says that the caller gave the work up while hosts were evaluated.
+type InterruptedError struct {
+	// Err is the cause of the context.
+	Err error
+}
+
+func (e *InterruptedError) Error() string { return fmt.Sprintf("interrupted: %v", e.Err) }
+func (e *InterruptedError) Unwrap() error { return e.Err }
+
 // CrashError says that nix ended in a way that is none of the others, such as by a signal.
 type CrashError struct {
 	Host    string
+	Exit    ExitStatus
 	Err     error
 	Message string
 }

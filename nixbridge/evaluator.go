@@ -306,7 +306,7 @@ func (e *Evaluator) Evaluate(ctx context.Context, src Source) (*Evaluation, erro
 	}
 	err = g.Wait()
 	if ctx.Err() != nil {
-		return nil, fmt.Errorf("interrupted: %w", context.Cause(ctx))
+		return nil, &InterruptedError{context.Cause(ctx)}
 	}
 	if err != nil {
 		return nil, err

@@ -159,6 +159,9 @@ func (e *StackError) Is(target error) bool { return is(target, StackOverflow) }
 // Is tells whether target is [Timeout].
 func (e *TimeoutError) Is(target error) bool { return is(target, Timeout) }
 
+// Is tells whether target is [Canceled].
+func (e *InterruptedError) Is(target error) bool { return is(target, Canceled) }
+
 // Is tells whether target is [Crash].
 func (e *CrashError) Is(target error) bool { return is(target, Crash) }
 

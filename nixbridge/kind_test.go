@@ -47,6 +47,7 @@ func TestErrorsHaveKinds(t *testing.T) {
 			if errors.As(h.Err, &hint) && hint.Hint() != "" {
 				fmt.Fprintf(&b, "  hint: %s\n", hint.Hint())
 			}
+			fmt.Fprintf(&b, "  exit: %s\n", exitOf(t, h.Err))
 			require.NotContains(t, h.Err.Error(), e.CacheDir)
 			require.LessOrEqual(t, len(h.Err.Error()), 4096)
 		}

@@ -186,20 +186,21 @@ func (s *session) classify(ctx context.Context, host string, log *nixLog, err er
 		return &OwnershipError{Dir: m[1] + m[2]}
 	}
 	e := log.err()
+	status := ExitStatus{exit.Code, exit.Signal}
 	if e != nil && e.innerLine > 0 {
 		s.inWritten(log.expression, e)
 	}
 	switch {
 	case outOfMemory.MatchString(said) && (e == nil || outOfMemory.MatchString(e.Message)):
-		return &MemoryError{Host: host}
+		return &MemoryError{Host: host, Exit: status}
 	case deepStack.MatchString(said) && (e == nil || deepStack.MatchString(e.Message)) || e == nil && exit.Signal != 0 && exit.Signal.String() == "segmentation fault":
-		se := &StackError{Host: host}
+		se := &StackError{Host: host, Exit: status}
 		if e != nil {
 			se.File, se.Line = s.relative(e.File), e.Line
 		}
 		return se
 	case e == nil:
-		return &CrashError{Host: host, Err: err, Message: withoutSecrets(strings.TrimSpace(said))}
+		return &CrashError{Host: host, Exit: status, Err: err, Message: withoutSecrets(strings.TrimSpace(said))}
 	case s.src.Kind == FlakeSource && untracked.MatchString(e.Message) && strings.Contains(e.Message, "'flake.nix'"),
 		s.src.Kind == FlakeSource && noFlake.MatchString(e.Message):
 		return &NotFlakeError{Ref: s.src.Ref, Untracked: s.root != ""}

@@ -133,7 +133,7 @@ var places = map[string]place{
 	"git":                    {files: map[string]string{"flake.nix": withInputs(`dep.url = "git+https://example.org/dep.git";`, "inputs.dep.text"), "flake.lock": lockOf(7, gitLock, `{"type":"git","url":"https://example.org/dep.git"}`)}, machine: map[string]map[string]string{"dep": depTree}, arg: "DIR", want: "a: from the input"},
 	"the registry":           {files: map[string]string{"flake.nix": "{ outputs = { self, dep }: { nixosConfigurations.a.config.test.a.text = dep.text; }; }", "flake.lock": lockOf(7, githubLock, `{"id":"dep","type":"indirect"}`)}, machine: map[string]map[string]string{"dep": depTree}, arg: "DIR", want: "a: from the input"},
 	"the registry, unlocked": {files: map[string]string{"flake.nix": "{ outputs = { self, dep }: { nixosConfigurations.a.config.test.a.text = dep.text; }; }"}, arg: "DIR", want: "network"},
-	"unlocked":               {files: map[string]string{"flake.nix": withInputs(`dep.url = "github:o/r";`, "inputs.dep.text")}, arg: "DIR", want: "network"},
+	"unlocked":               {files: map[string]string{"flake.nix": withInputs(`dep.url = "https://stateward.invalid/dep.tar.gz";`, "inputs.dep.text")}, arg: "DIR", want: "network"},
 	"an input that is no flake": {files: map[string]string{"flake.nix": withInputs(`dep = { url = "github:o/r"; flake = false; };`, `builtins.readFile "${inputs.dep}/x"`),
 		"flake.lock": `{"nodes":{"dep":{"flake":false,"locked":` + githubLock + `,"original":{"owner":"o","repo":"r","type":"github"}},"root":{"inputs":{"dep":"dep"}}},"root":"root","version":7}`},
 		machine: map[string]map[string]string{"dep": {"x": "no flake"}}, arg: "DIR", want: "a: no flake"},
