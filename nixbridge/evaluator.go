@@ -1,6 +1,7 @@
 package nixbridge
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -234,7 +235,7 @@ func (e *Evaluator) Evaluate(ctx context.Context, src Source) (*Evaluation, erro
 	if src.Kind == SavedSource {
 		return nil, &SourceError{src.Arg, "is a saved evaluation, which is read and not evaluated", "", nil}
 	}
-	if err := namedOnce(e.dialects()); err != nil {
+	if err := cmp.Or(namedOnce(e.dialects()), fit(e.dialects())); err != nil {
 		return nil, err
 	}
 	s, done, err := e.open(ctx, src)

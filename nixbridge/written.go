@@ -65,6 +65,22 @@ func namedOnce(dialects []dialect.Dialect) error {
 	return nil
 }
 
+// fit refuses more text than nix can be given.
+func fit(dialects []dialect.Dialect) error {
+	i := slices.IndexFunc(dialects, func(d dialect.Dialect) bool { return d.Written != nil })
+	if i < 0 {
+		return nil
+	}
+	if _, err := readExpression(dialects, probeArgs{}); err != nil {
+		d := dialects[len(dialects)-1]
+		if d.Written == nil {
+			d = dialects[i]
+		}
+		return &DialectError{Dialect: d.Name, File: d.Written.File, Kind: Other, Message: err.Error(), hint: "shorten the files of your dialects, or name fewer"}
+	}
+	return nil
+}
+
 // checkWritten asks nix of each text that somebody wrote whether it is one whole expression, and a function that asks for
 // nothing but what it is given. Only then can it stand within ours: it cannot close what it did not open, and errors in
 // it cannot be taken for errors of the source. It is asked of a file of its own, which sees no other and no name of ours.

@@ -204,6 +204,24 @@ func TestOwnDialectNames(t *testing.T) {
 	}
 }
 
+func TestOwnTextsFit(t *testing.T) {
+	src := appsSource(t)
+	long := "_: { services.a.enable = true; } #" + strings.Repeat("x", own.MaxText-100)
+	e := &nixbridge.Evaluator{CacheDir: privateDir(t), Timeout: time.Minute}
+	_, err := withText(t, e, "mine", long).Evaluate(t.Context(), src)
+	require.NoError(t, err, "nix is needed: run `make deps`")
+	e = withText(t, e, "mine", long)
+	for _, name := range []string{"b", "c"} {
+		d, err := own.New(name, long)
+		require.NoError(t, err)
+		e.Dialects = append(e.Dialects, d)
+	}
+	_, err = e.Evaluate(t.Context(), src)
+	var de *nixbridge.DialectError
+	require.ErrorAs(t, err, &de)
+	require.ErrorContains(t, err, "dialect c.nix: the projections take ")
+}
+
 // The text is a part of what an evaluation is kept by, and of what a saved one was made with.
 func TestOwnDialectIsKept(t *testing.T) {
 	e := &nixbridge.Evaluator{CacheDir: privateDir(t), Timeout: time.Minute}

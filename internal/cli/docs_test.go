@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/stateward/stateward/internal/golden"
+	"github.com/stateward/stateward/nixbridge"
 )
 
 // runBlock is an HTML comment that names a command, and the block that shows what it prints.
@@ -54,6 +55,14 @@ func TestDocsShowWhatIsPrinted(t *testing.T) {
 		}
 	}
 	require.NotZero(t, shown, "nothing was run")
+}
+
+func TestDocsNameEveryDialect(t *testing.T) {
+	text, err := os.ReadFile(filepath.Join(repository, "docs/dialects.md"))
+	require.NoError(t, err)
+	for _, d := range nixbridge.BuiltinDialects() {
+		require.Contains(t, string(text), "\n| `"+d.Name+"` | ")
+	}
 }
 
 func TestDocsPrintTheLibraryExample(t *testing.T) {
