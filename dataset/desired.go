@@ -291,6 +291,9 @@ func settingProblems(w *Wanted) []problem {
 		list = append(list, problem{"utf8only", "utf8only=off contradicts normalization=" + n + ", which turns it on", "leave utf8only out"})
 	}
 	format, encryption := get("keyformat"), get("encryption")
+	if format == "none" {
+		list = append(list, problem{"keyformat", "keyformat=none is what zfs prints, and refuses", "leave it out"})
+	}
 	if format != "" && format != "none" && encryption == "off" {
 		list = append(list, problem{"keyformat", "keyformat=" + format + " contradicts encryption=off", "leave one of the two out"})
 	}

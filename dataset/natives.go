@@ -67,7 +67,7 @@ func natives() map[string]*Property {
 	words(inherit, all, "secondarycache", "all", "all", "none", "metadata")
 	words(inherit, all, "prefetch", "all", "all", "none", "metadata")
 	words(inherit, vol, "logbias", "latency", "latency", "throughput")
-	words(inherit, fsSnap, "xattr", "sa", "off", "on", "sa", "dir")
+	words(inherit, fsSnap, "xattr", "on", "off", "on", "dir")
 	words(inherit, fs, "dnodesize", "legacy", "legacy", "auto", "1k", "2k", "4k", "8k", "16k")
 	words(inherit, vol, "volmode", "default", "default", "full", "dev", "none")
 	words(inherit, fs, "direct", "standard", "disabled", "standard", "always")
@@ -77,14 +77,14 @@ func natives() map[string]*Property {
 	add(inherit, vol, Boolean, "off", onOff, "readonly")
 	add(inherit, fs, Boolean, "off", onOff, "zoned", "vscan", "longname")
 	add(inherit, fsSnap, Boolean, "off", onOff, "nbmand")
-	words(own, fsSnap, "version", "", "1", "2", "3", "4", "5", "current")
+	words(own, fsSnap, "version", "", "1", "2", "3", "4", "5")
 	words(own, fs, "canmount", "on", "on", "off", "noauto")
 	add(own, Volume, Boolean, "on", onOff, "volthreading")
 
 	words(onetime, fsSnap, "normalization", "none", "none", "formD", "formKC", "formC", "formKD")
 	words(onetime, fsSnap, "casesensitivity", "sensitive", "sensitive", "insensitive", "mixed")
 	words(onetimeOwn, vol, "keyformat", "none", "none", "raw", "hex", "passphrase")
-	words(onetime, all, "encryption", "off", "on", "off", "aes-128-ccm", "aes-192-ccm", "aes-256-ccm", "aes-128-gcm", "aes-192-gcm", "aes-256-gcm")
+	words(onetime, all, "encryption", "off", "off", "aes-128-ccm", "aes-192-ccm", "aes-256-ccm", "aes-128-gcm", "aes-192-gcm", "aes-256-gcm")
 	add(onetime, fsSnap, Boolean, "off", onOff, "utf8only")
 	add(onetime, Volume, Bytes, "16384", nil, "volblocksize")
 	add(onetimeOwn, vol, Number, "0", nil, "pbkdf2iters")
@@ -117,7 +117,13 @@ func natives() map[string]*Property {
 		case "special_small_blocks":
 			p.min, p.max, p.power = minBlock, 1<<20, true
 		case "compression":
-			p.aliases = map[string]string{"gzip-6": "gzip"}
+			p.aliases = map[string]string{"gzip-6": "gzip", "zstd-fast-1": "zstd-fast"}
+		case "encryption":
+			p.aliases = map[string]string{"on": "aes-256-gcm"}
+		case "version":
+			p.aliases = map[string]string{"current": "5"}
+		case "xattr":
+			p.aliases = map[string]string{"sa": "on"} // since 2.3; before, "on" was "dir"
 		case "acltype":
 			p.aliases = map[string]string{"disabled": "off", "noacl": "off", "posixacl": "posix"}
 		case "aclinherit":
@@ -140,7 +146,7 @@ func compressions() []string {
 		list = append(list, fmt.Sprintf("zstd-%d", i))
 	}
 	list = append(list, "zstd-fast")
-	for _, i := range []int{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 20, 30, 40, 50, 60, 70, 80, 90, 100, 500, 1000} {
+	for _, i := range []int{2, 3, 4, 5, 6, 7, 8, 9, 10, 20, 30, 40, 50, 60, 70, 80, 90, 100, 500, 1000} {
 		list = append(list, fmt.Sprintf("zstd-fast-%d", i))
 	}
 	return list

@@ -330,6 +330,8 @@ func (p *planner) refuseCreation(n *node, parent *State) (Conflict, bool) {
 	case known && above == "off" && encryption != "" && encryption != "off" && (format == "" || format == "none"):
 		return Conflict{Kind: Refused, Property: "keyformat", Wanted: encryption, Message: "is to be encrypted, and has neither a keyformat nor an encrypted parent",
 			Hint: "give it keyformat and keylocation"}, true
+	case format == "" && (get("pbkdf2iters") != "" || get("keylocation") != "" && get("keylocation") != "none"):
+		return Conflict{Kind: Refused, Property: "keyformat", Message: "says where its key is or how it is derived, and has no keyformat", Hint: "give it keyformat"}, true
 	case known && above == "off" && encryption == "" && format != "" && format != "none":
 		return Conflict{Kind: Refused, Property: "encryption", Wanted: format, Message: "has a keyformat, and is not to be encrypted", Hint: "give it encryption=on"}, true
 	}
@@ -483,9 +485,8 @@ func (p *planner) planSetting(n *node, s Setting) {
 		return
 	}
 	if c, refused := p.refuse(n, s); refused {
-		c = p.conflictOf(n, c)
-		if s.name == "mountpoint" || s.name == "canmount" {
-			n.unmounted = p.conflicts[len(p.conflicts)-1]
+		if noted := p.conflict(n, c); s.name == "mountpoint" || s.name == "canmount" {
+			n.unmounted = noted
 		}
 		return
 	}
@@ -501,8 +502,6 @@ func (p *planner) planSetting(n *node, s Setting) {
 	op.Step = p.step(n, "%s", p.difference(n, prop, s, now, seen))
 	n.ops = append(n.ops, op)
 }
-
-func (p *planner) conflictOf(n *node, c Conflict) Conflict { return *p.conflict(n, c) }
 
 // onlyNew are properties of which a change shows in what is written later only (zfsprops(7)).
 var onlyNew = []string{"recordsize", "compression", "checksum", "copies", "dedup", "dnodesize", "special_small_blocks", "xattr", "redundant_metadata"}

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 	"strconv"
@@ -123,6 +124,9 @@ func (s Setting) Value() string { return s.value }
 // Text is the value as people write it: "128K" for 131072.
 func (s Setting) Text() string {
 	p, _ := LookupProperty(s.name)
+	if s.name == "xattr" && s.value == "on" {
+		return "sa" // which means the same before 2.3 too
+	}
 	n, err := strconv.ParseUint(s.value, 10, 64)
 	if err != nil || p.Kind != Bytes && p.Kind != Number {
 		return s.value
@@ -241,6 +245,8 @@ func ParseSetting(name, value string, on Types) (Setting, error) {
 	switch {
 	case !ok:
 		return Setting{}, unknownProperty(name)
+	case p.Name == "mlslabel":
+		return Setting{}, &PropertyError{Property: name, Reason: "cannot be set on Linux", hint: "leave it out"}
 	case p.ReadOnly:
 		return Setting{}, &PropertyError{Property: name, Reason: "is read-only", hint: "leave it out: zfs itself keeps it"}
 	case p.Types&on == 0:
@@ -367,7 +373,7 @@ func pathProblem(s string) string {
 
 // accepts says what a property takes.
 func (p *Property) accepts() string {
-	list := strings.Join(p.Values, ", ")
+	list := strings.Join(slices.Concat(p.Values, slices.Sorted(maps.Keys(p.aliases))), ", ")
 	switch p.Kind {
 	case Words, Boolean:
 		return "write one of " + list

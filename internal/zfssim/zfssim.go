@@ -199,11 +199,6 @@ func (m *Machine) resolve(p string) (*fs, string) {
 	panic("no root")
 }
 
-func (m *Machine) look(p string) *dir {
-	f, rel := m.resolve(p)
-	return f.dirs[rel]
-}
-
 // Mkdir makes a directory and those above it.
 func (m *Machine) Mkdir(p string) error {
 	if p != "/" {
