@@ -697,9 +697,9 @@ func (p *planner) planMounts() {
 	}
 	slices.SortStableFunc(list, func(a, b mounting) int { return comparePaths(a.path, b.path) })
 	claims := p.claims(list)
-	fresh := map[stateward.AbsPath]bool{}
+	mounted := map[stateward.AbsPath]*node{} // by the steps so far
 	for _, m := range list {
-		if c := p.planMount(m, claims[m.path], blocked, fresh); c != nil {
+		if c := p.planMount(m, claims[m.path], blocked, mounted); c != nil {
 			blocked[m.path] = c
 		}
 	}
@@ -749,7 +749,7 @@ func (p *planner) claims(list []mounting) map[stateward.AbsPath][]Name {
 }
 
 // planMount plans one mount. What keeps it from being made is returned.
-func (p *planner) planMount(m mounting, claims []Name, blocked map[stateward.AbsPath]*Conflict, fresh map[stateward.AbsPath]bool) *Conflict {
+func (p *planner) planMount(m mounting, claims []Name, blocked map[stateward.AbsPath]*Conflict, mounted map[stateward.AbsPath]*node) *Conflict {
 	n, name, at := m.n, m.n.want.Name.s, m.path.String()
 	for a := range m.path.Ancestors() {
 		if c := blocked[a]; c != nil {
@@ -785,7 +785,7 @@ func (p *planner) planMount(m mounting, claims []Name, blocked map[stateward.Abs
 	case n.state != nil && n.state.Properties["keystatus"].Value == "unavailable":
 		return fail(Conflict{Kind: KeyNotLoaded, Property: "keystatus", Found: "unavailable", Message: "is encrypted, and its key is not loaded", Hint: "zfs load-key " + keyRoot(n.state)})
 	}
-	absent, c := p.place(m, fresh)
+	absent, c := p.place(m, mounted)
 	if c != nil {
 		return fail(*c)
 	}
@@ -796,30 +796,46 @@ func (p *planner) planMount(m mounting, claims []Name, blocked map[stateward.Abs
 		p.mountOps = append(p.mountOps, &MakeMountpoint{Step: p.step(n, "is to be mounted at %s, which is not there", at), Path: m.path})
 	}
 	p.mountOps = append(p.mountOps, &MountDataset{Step: p.step(n, "is not mounted, and belongs at %s", at), Path: m.path})
-	fresh[m.path] = n.create
+	mounted[m.path] = n
 	p.planOwner(m, true)
 	return nil
 }
 
 // place looks at the directory of a mountpoint.
-func (p *planner) place(m mounting, fresh map[stateward.AbsPath]bool) (absent bool, c *Conflict) {
+func (p *planner) place(m mounting, mounted map[stateward.AbsPath]*node) (absent bool, c *Conflict) {
 	if p.seen == nil {
 		return true, nil
 	}
+	in := Conflict{Kind: Refused, Property: "readonly", Found: "on", Hint: "set readonly=off there, or make the directory by other means"}
+	missing := func(within string, readOnly bool) (bool, *Conflict) {
+		if readOnly {
+			in.Message = fmt.Sprintf("is to be mounted at %s, which is not there and cannot be made: %s is read-only", m.path, within)
+			return false, &in
+		}
+		return true, nil
+	}
+	absent = false
 	for a := range m.path.Ancestors() {
 		if a == m.path {
 			continue
 		}
-		if _, mounts := fresh[a]; mounts {
+		if n := mounted[a]; n != nil {
 			// It lies in what is about to be mounted: nothing is there, or what is does not show yet.
-			return true, nil
+			return missing(n.want.Name.s, p.readOnly(n.want.Name))
 		}
-		if p.top[a.String()] != nil {
+		if top := p.top[a.String()]; top != nil {
+			if here := p.places[m.path.String()]; absent || here != nil && here.Kind == "absent" {
+				name, _ := ParseObservedName(top.Source)
+				return missing(top.Source, top.FSType == "zfs" && p.readOnly(name) || p.states[name] == nil && top.ReadOnly)
+			}
 			break
 		}
 		if seen := p.places[a.String()]; seen != nil && seen.Kind == "absent" {
-			return true, nil
+			absent = true
 		}
+	}
+	if absent {
+		return true, nil
 	}
 	seen := p.places[m.path.String()]
 	unseen := func(problem string) (bool, *Conflict) {
@@ -880,7 +896,7 @@ func (p *planner) planOwner(m mounting, mounting bool) {
 			Hint: "let the users be made first"})
 		return
 	}
-	if ro, _, ok := p.value(w.Name, native["readonly"]); ok && ro == "on" {
+	if p.readOnly(w.Name) {
 		p.conflict(n, Conflict{Kind: Refused, Path: at, Property: "readonly", Found: "on", Message: "is read-only, so that its owner cannot change", Hint: "set readonly=off, or leave owner, group and mode out"})
 		return
 	}
@@ -888,6 +904,11 @@ func (p *planner) planOwner(m mounting, mounting bool) {
 		return
 	}
 	p.mountOps = append(p.mountOps, &Own{Step: p.step(n, "%s", why), Path: m.path, Owner: w.Owner, Group: w.Group, Mode: w.Mode})
+}
+
+func (p *planner) readOnly(name Name) bool {
+	value, _, _ := p.value(name, native["readonly"])
+	return value == "on"
 }
 
 func numeric(o stateward.Owner) bool {

@@ -1,0 +1,301 @@
+package dataset_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+
+	"github.com/stateward/stateward/dataset"
+	"github.com/stateward/stateward/internal/zfssim"
+)
+
+var (
+	someNames = []string{"tank/a", "tank/a/x", "tank/a/x/y", "tank/b", "tank/b/z", "tank/c", "data/a", "data/a/x", "gone/a"}
+	someTexts = []string{
+		"recordsize=16K", "recordsize=1M", "compression=zstd", "compression=lz4", "atime=off", "quota=1G", "quota=none", "org.example:note=x",
+		"mountpoint=none", "mountpoint=legacy", "mountpoint=/srv/p", "mountpoint=/srv/p/q", "mountpoint=/srv/r", "mountpoint=/srv",
+		"canmount=off", "canmount=noauto", "canmount=on", "readonly=on", "casesensitivity=mixed", "xattr=sa",
+	}
+	somePlaces = []string{"/srv", "/srv/p", "/srv/p/q", "/srv/r", "/tank/a", "/tank/a/x"}
+	someOwners = []string{"", "owner=root", "owner=568", "group=media", "mode=0700", "mode=0755"}
+)
+
+func drawSettings(t *rapid.T, label string) []string {
+	return rapid.SliceOfNDistinct(rapid.SampledFrom(someTexts), 0, 4, func(s string) string { p, _, _ := strings.Cut(s, "="); return p }).Draw(t, label)
+}
+
+// drawMachine draws the same machine each time that it is asked to build one.
+func drawMachine(t *rapid.T, tb testing.TB) func() *zfssim.Machine {
+	type made struct {
+		name     string
+		settings []string
+		received []string
+		vol      bool
+		mounted  bool
+	}
+	var list []made
+	for _, n := range someNames {
+		if strings.HasPrefix(n, "gone/") || !rapid.Bool().Draw(t, "there "+n) {
+			continue
+		}
+		list = append(list, made{n, drawSettings(t, "settings of "+n), drawSettings(t, "received of "+n), rapid.IntRange(0, 9).Draw(t, "volume") == 0, rapid.Bool().Draw(t, "mounted")})
+	}
+	files := rapid.SliceOfN(rapid.SampledFrom(somePlaces), 0, 2).Draw(t, "files")
+	asDir := rapid.Bool().Draw(t, "as directories")
+	health := rapid.SampledFrom([]string{"ONLINE", "ONLINE", "DEGRADED", "SUSPENDED"}).Draw(t, "health of data")
+	return func() *zfssim.Machine {
+		m := zfssim.New("tank", "data")
+		for _, f := range files {
+			if asDir {
+				m.Mkdir(f)
+			} else {
+				m.Write(f + "/file")
+			}
+		}
+		for _, d := range list {
+			name := dataset.MustName(d.name)
+			var settings []dataset.Setting
+			for _, s := range d.settings {
+				settings = append(settings, setting(tb, s))
+			}
+			if d.vol {
+				m.CreateVolume(name)
+				continue
+			}
+			if m.Create(name, settings...) != nil {
+				continue
+			}
+			for _, s := range d.received {
+				if s := setting(tb, s); s.Name() != "casesensitivity" {
+					m.Receive(name, s)
+				}
+			}
+			if d.mounted {
+				m.Mount(name)
+			}
+		}
+		m.Pool("data").Health = health
+		return m
+	}
+}
+
+func drawDesired(t *rapid.T, tb testing.TB) dataset.Desired {
+	var list []dataset.Wanted
+	for _, n := range rapid.SliceOfNDistinct(rapid.SampledFrom(someNames), 1, 6, func(s string) string { return s }).Draw(t, "wanted") {
+		settings := drawSettings(t, "settings wanted of "+n)
+		if o := rapid.SampledFrom(someOwners).Draw(t, "owner"); o != "" {
+			settings = append(settings, o)
+		}
+		switch rapid.IntRange(0, 9).Draw(t, "kind") {
+		case 0:
+			settings = []string{"foreign=1"}
+		case 1:
+			settings = append(settings, "inherit=sync")
+		}
+		list = append(list, want(tb, n, settings...))
+	}
+	return dataset.WithContainers(list...)
+}
+
+// shuffled puts a list into another order.
+func shuffled[T any](t *rapid.T, list []T) []T {
+	list = slices.Clone(list)
+	r := rand.New(rand.NewPCG(uint64(rapid.IntRange(0, 1000).Draw(t, "order")), 0))
+	r.Shuffle(len(list), func(i, j int) { list[i], list[j] = list[j], list[i] })
+	return list
+}
+
+func encode(tb testing.TB, v any) string {
+	b, err := json.Marshal(v)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return string(b)
+}
+
+func carryOut(t *rapid.T, m *zfssim.Machine, ops []dataset.Op) {
+	for i, op := range ops {
+		if err := m.Apply(op); err != nil {
+			t.Fatalf("step %d, %s of %s: %v\n%s", i, dataset.OpKind(op), op.Target(), err, m.Dump())
+		}
+	}
+}
+
+// What must hold of every plan, whatever is declared and whatever is there.
+func TestEveryPlan(tt *testing.T) {
+	rapid.Check(tt, func(t *rapid.T) {
+		build, desired := drawMachine(t, tt), drawDesired(t, tt)
+		m := build()
+		plan := dataset.NewPlan(desired, observe(m, desired), dataset.Options{})
+
+		o := observe(build(), desired)
+		o.Datasets, o.Places, o.Pools = shuffled(t, o.Datasets), shuffled(t, o.Places), shuffled(t, o.Pools)
+		other := dataset.NewPlan(dataset.Desired{Datasets: shuffled(t, desired.Datasets)}, o, dataset.Options{})
+		if diff := cmp.Diff(encode(tt, plan), encode(tt, other)); diff != "" {
+			t.Fatalf("the plan depends on the order of its input:\n%s", diff)
+		}
+
+		ours := map[dataset.Name]bool{}
+		for _, w := range desired.Datasets {
+			ours[w.Name] = w.Role != dataset.Foreign
+		}
+		theirs := snapshot(m, ours)
+		made := map[dataset.Name]bool{}
+		for _, op := range plan.Ops {
+			if !ours[op.Target()] {
+				t.Fatalf("a step %s is about %s, which is not ours", dataset.OpKind(op), op.Target())
+			}
+			if op.Cause().Text == "" {
+				t.Fatalf("a step %s has no cause", dataset.OpKind(op))
+			}
+			if _, ok := op.(*dataset.Create); ok {
+				made[op.Target()] = true
+				if p := op.Target().Parent(); ours[p] && !made[p] {
+					if _, there := m.Get(p, "type"); !there {
+						t.Fatalf("%s is made before its parent", op.Target())
+					}
+				}
+			}
+		}
+		carryOut(t, m, plan.Ops)
+		if diff := cmp.Diff(theirs, snapshot(m, ours)); diff != "" {
+			t.Fatalf("what is not ours has changed:\n%s", diff)
+		}
+		again := dataset.NewPlan(desired, observe(m, desired), dataset.Options{})
+		if len(again.Ops) > 0 {
+			t.Fatalf("after %v\nit plans %v\n%s", text(plan), text(again), m.Dump())
+		}
+
+		// Interrupted after any step, once or by a reboot that mounts nothing, and planned again.
+		for k := range plan.Ops {
+			half := build()
+			carryOut(t, half, plan.Ops[:k])
+			rest := dataset.NewPlan(desired, observe(half, desired), dataset.Options{})
+			carryOut(t, half, rest.Ops)
+			if diff := cmp.Diff(m.Dump(), half.Dump()); diff != "" {
+				t.Fatalf("interrupted after %d of %v, then %v:\n%s", k, text(plan), text(rest), diff)
+			}
+		}
+	})
+}
+
+// snapshot are the own values of all datasets that are not ours.
+func snapshot(m *zfssim.Machine, ours map[dataset.Name]bool) map[string]string {
+	out := map[string]string{}
+	for _, n := range m.Names() {
+		if ours[n] {
+			continue
+		}
+		for _, p := range dataset.NativeProperties() {
+			if s, ok := m.Get(n, p.Name); ok && (s.Source == dataset.Local || s.Source == dataset.Received) {
+				out[n.String()+" "+p.Name] = s.Value
+			}
+		}
+	}
+	return out
+}
+
+func FuzzPlan(f *testing.F) {
+	m := machine{zfssim.New("tank"), f}
+	m.create("tank/a", "mountpoint=/srv/a", "recordsize=1M")
+	m.mount("tank/a")
+	desired := dataset.WithContainers(want(f, "tank/a", "recordsize=16K", "owner=a", "mode=0700", "mountpoint=/srv/a"), want(f, "tank/b/c", "mountpoint=/srv/a/b"))
+	f.Add([]byte(encode(f, desired)), []byte(encode(f, observe(m.Machine, desired))))
+	f.Add([]byte(`{"datasets":[{"name":"tank/a","role":"service","settings":[{"property":"mountpoint","value":"/"}]},{"name":"tank/a"}]}`), []byte(`{"pools":[{"name":"tank"}],"datasets":[{"name":"tank"}]}`))
+	f.Add([]byte(`{"datasets":[{"name":"tank","inherit":["mountpoint"],"role":"x"}]}`), []byte(`null`))
+	f.Fuzz(func(t *testing.T, d, o []byte) {
+		var desired dataset.Desired
+		var observed *dataset.Observed
+		if json.Unmarshal(d, &desired) != nil || json.Unmarshal(o, &observed) != nil {
+			return
+		}
+		plan := dataset.NewPlan(desired, observed, dataset.Options{})
+		b := encode(t, plan)
+		if b != encode(t, dataset.NewPlan(desired, observed, dataset.Options{})) {
+			t.Fatal("two plans differ")
+		}
+		var read dataset.Plan
+		if err := json.Unmarshal([]byte(b), &read); err != nil || encode(t, read) != b {
+			t.Fatalf("%v: read and written otherwise: %s", err, b)
+		}
+		dataset.Places(desired, observed)
+	})
+}
+
+// many makes a pool of n datasets and what is wanted of them; every tenth differs, every hundredth is missing.
+func many(tb testing.TB, n int) (dataset.Desired, *dataset.Observed) {
+	var list []dataset.Wanted
+	m := machine{zfssim.New("tank"), tb}
+	m.create("tank/services", "mountpoint=none", "canmount=off")
+	for i := range n {
+		group := fmt.Sprintf("tank/services/g%03d", i/100)
+		if i%100 == 0 {
+			m.create(group, "mountpoint=none", "canmount=off")
+		}
+		name, at := fmt.Sprintf("%s/s%02d", group, i%100), fmt.Sprintf("/var/lib/g%03d/s%02d", i/100, i%100)
+		list = append(list, want(tb, name, "mountpoint="+at, "recordsize=16K", "compression=zstd", "atime=off", "quota=10G", "owner=568", "mode=0700"))
+		if i%100 == 99 {
+			continue
+		}
+		size := "recordsize=16K"
+		if i%10 == 0 {
+			size = "recordsize=128K"
+		}
+		m.create(name, "mountpoint="+at, size, "compression=zstd", "atime=off", "quota=10G")
+	}
+	desired := dataset.WithContainers(list...)
+	o := m.Observe()
+	for i := range list {
+		at, _ := list[i].Setting("mountpoint")
+		p := dataset.Place{Path: at.Value(), Kind: "directory", Content: "empty", Mode: "0755"}
+		if _, there := o.Dataset(list[i].Name); there {
+			p.MountedFrom, p.UID, p.Mode = list[i].Name.String(), 568, "0700"
+			o.Mounts = append(o.Mounts, dataset.Mount{At: at.Value(), Source: p.MountedFrom, FSType: "zfs", Root: "/"})
+		}
+		o.Places = append(o.Places, p)
+	}
+	return desired, o
+}
+
+func BenchmarkPlan(b *testing.B) {
+	for _, n := range []int{1000, 10000} {
+		desired, observed := many(b, n)
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			for b.Loop() {
+				plan := dataset.NewPlan(desired, observed, dataset.Options{})
+				if len(plan.Conflicts) > 0 || len(plan.Ops) != n/10+3*(n/100) {
+					b.Fatal(len(plan.Ops), plan.Conflicts)
+				}
+			}
+		})
+	}
+}
+
+// Ten times as many datasets take about ten times as long.
+func TestPlanGrowsInStep(t *testing.T) {
+	took := func(n int) time.Duration {
+		desired, observed := many(t, n)
+		var best time.Duration
+		for range 5 {
+			began := time.Now()
+			dataset.NewPlan(desired, observed, dataset.Options{})
+			if d := time.Since(began); best == 0 || d < best {
+				best = d
+			}
+		}
+		return best
+	}
+	small, large := took(1000), took(10000)
+	ratio := float64(large) / float64(small)
+	t.Logf("1,000 datasets: %v, 10,000: %v, ratio %.1f", small, large, ratio)
+	if ratio > 60 || large > time.Second { // what is quadratic takes 100 times as long; the machine may be busy
+		t.Errorf("10,000 datasets take %v, %.1f times as long as 1,000", large, ratio)
+	}
+}
