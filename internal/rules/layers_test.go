@@ -75,6 +75,7 @@ var layers = []layer{
 	{dir: "internal/zfssim", ours: join(".", "dataset"), pure: true, tests: true},
 	{dir: "internal/nixtest", ours: join("internal/run"), third: []string{testify}, tests: true},
 	{dir: "internal/rules"},
+	{dir: "e2e/*", ours: join(public, syntax, "internal/run", "internal/capture", "internal/exec/*", "internal/zfssim"), starts: true},
 	{dir: "cmd/stateward", ours: join("internal/cli")},
 	{dir: "examples"},
 	{dir: "examples/*", ours: public},

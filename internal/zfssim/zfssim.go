@@ -343,6 +343,19 @@ func (m *Machine) Create(name dataset.Name, settings ...dataset.Setting) error {
 	return nil
 }
 
+// CreateReceived makes a dataset as `zfs receive -u` does of a stream with properties (`zfs send -p`).
+func (m *Machine) CreateReceived(name dataset.Name, settings ...dataset.Setting) error {
+	if err := m.Create(name); err != nil {
+		return err
+	}
+	f := m.datasets[name]
+	maps.Copy(f.fixed, fixedDefaults)
+	for _, s := range settings {
+		m.Receive(name, s)
+	}
+	return nil
+}
+
 // CreateVolume makes a volume.
 func (m *Machine) CreateVolume(name dataset.Name) error {
 	if err := m.Create(name); err != nil {
