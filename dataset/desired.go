@@ -272,6 +272,11 @@ func (d *declarations) add(ds *stateward.Dataset) {
 	}
 }
 
+// isMention tells whether a declaration says nothing but the name.
+func isMention(w *Wanted) bool {
+	return len(w.Settings) == 0 && len(w.Services) == 0 && w.Owner.IsZero() && w.Group.IsZero() && w.Mode.IsZero()
+}
+
 func isContainer(w *Wanted) bool {
 	m, _ := w.Setting("mountpoint")
 	c, _ := w.Setting("canmount")
@@ -361,6 +366,11 @@ func (d *declarations) merge() {
 			e.wanted = e.ours[0]
 			for _, w := range e.ours[1:] {
 				d.mergeInto(&e.wanted, w)
+			}
+			if isMention(&e.wanted) && len(e.mounted) > 0 {
+				// Some option names what fileSystems mounts, and asks for nothing.
+				e.wanted.Role, e.ours, e.foreign = Foreign, nil, e.ours
+				continue
 			}
 			d.checkManagers(e)
 		}

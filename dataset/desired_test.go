@@ -70,6 +70,10 @@ func TestDesired(t *testing.T) {
 			[]string{"tank/a: dataset has two managers: is declared here, and is made or mounted by disko.devices.zpool.tank.datasets.tank/a as well: they race", "tank/a/b: hangs on another fault: lies in tank/a, which cannot be planned"}},
 		{"D8 a dataset that fileSystems mounts", []stateward.Dataset{declare("tank/a", "/a"), declare("tank/b", "legacy", "atime", "off")}, []stateward.FileSystem{mountOf("/a", "tank/a", "zfs"), mountOf("/b", "tank/b", "zfs")},
 			[]string{"utility tank/b atime=off,mountpoint=legacy"}, []string{`tank/a: dataset has two managers: is declared here, and is made or mounted by fileSystems."/a" as well: they race`}},
+		{"a dataset that is only named, and that fileSystems mounts", []stateward.Dataset{declare("tank/persist", ""), declare("tank/persist/a", "none")}, []stateward.FileSystem{mountOf("/persist", "tank/persist", "zfs")},
+			[]string{"foreign tank/persist ", "utility tank/persist/a mountpoint=none"}, nil},
+		{"what only a volume has", []stateward.Dataset{declare("tank/a", "", "refreservation", "auto"), declare("tank/b", "", "volsize", "1G")}, nil, nil, []string{
+			`tank/a: property is refused: value "auto" of property "refreservation" is for volumes only`, `tank/b: property is refused: property "volsize" is none that a filesystem has`}},
 		{"settings that contradict one another", []stateward.Dataset{declare("tank/a", "", "normalization", "formD", "utf8only", "off"), declare("tank/b", "", "keyformat", "passphrase", "encryption", "on")}, nil, nil,
 			[]string{"tank/a: property is refused: utf8only=off contradicts normalization=formD, which turns it on", "tank/b: property is refused: a key would have to be typed in when the dataset is made"}},
 	}

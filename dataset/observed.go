@@ -32,6 +32,9 @@ type Pool struct {
 	Health string `json:"health"`
 	// ReadOnly tells that it was imported with readonly=on.
 	ReadOnly bool `json:"readOnly,omitempty"`
+	// AltRoot is the directory below which everything of the pool is mounted, and which zfs get puts before each mountpoint;
+	// empty where there is none.
+	AltRoot string `json:"altRoot,omitempty"`
 	// Ashift is the base-2 logarithm of the sector size: 12; 0 where it is not known.
 	Ashift int `json:"ashift,omitempty"`
 	// Features are those that are enabled or active, without "feature@".

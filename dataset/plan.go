@@ -113,6 +113,9 @@ const (
 	PoolAbsent ConflictKind = "pool is not imported"
 	// PoolUnwritable is a pool that is suspended, faulted, or imported read-only.
 	PoolUnwritable ConflictKind = "pool cannot be written to"
+	// PoolElsewhere is a pool that is imported below another root (altroot), as an installer does: its mountpoints are
+	// those of another system.
+	PoolElsewhere ConflictKind = "pool is imported for another system"
 	// KeyNotLoaded is an encrypted dataset whose key is not loaded.
 	KeyNotLoaded ConflictKind = "key is not loaded"
 	// MountBusy is a dataset that is mounted elsewhere and would have to move.

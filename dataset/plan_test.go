@@ -192,6 +192,8 @@ func TestPlan(t *testing.T) {
 		{name: "E8 degraded pool", pool: func(m machine) { m.Pool("tank").Health = "DEGRADED" }, want: one("tank/a", "mountpoint=none"), plan: []string{"create tank/a mountpoint=none"}},
 		{name: "suspended pool", pool: func(m machine) { m.Pool("tank").Health = "SUSPENDED" }, want: one("tank/a", "mountpoint=none"), stays: true, plan: []string{
 			"conflict tank: pool cannot be written to: pool tank is SUSPENDED [tank/a]"}},
+		{name: "pool of another system", pool: func(m machine) { m.Pool("tank").AltRoot = "/mnt" }, want: one("tank/a", "mountpoint=/a"), stays: true, plan: []string{
+			"conflict tank: pool is imported for another system: pool tank is imported below /mnt [tank/a]"}},
 		{name: "read-only pool on which nothing is to be done", pool: func(m machine) { m.create("tank/a", "mountpoint=none"); m.Pool("tank").ReadOnly = true }, want: one("tank/a", "mountpoint=none")},
 		{name: "parent that another makes, and did not", want: wants{want(t, "tank/safe", "foreign=1"), want(t, "tank/safe/a", "mountpoint=/a")}, stays: true, plan: []string{
 			"conflict tank/safe/a: parent is missing: lies in tank/safe, which is not there, and is another's to make [tank/safe/a]"}},

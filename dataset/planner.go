@@ -224,6 +224,9 @@ func (p *planner) judgePool(name string) *Conflict {
 	switch {
 	case !ok:
 		c.Kind, c.Message, c.Hint = PoolAbsent, "pool "+name+" is not imported", "import it: zpool import "+name
+	case pool.AltRoot != "":
+		c.Kind, c.Message, c.Hint = PoolElsewhere, "pool "+name+" is imported below "+pool.AltRoot, "plan from within that system, or import the pool without altroot"
+		c.Found = pool.AltRoot
 	case pool.ReadOnly:
 		c.Kind, c.Message, c.Hint = PoolUnwritable, "pool "+name+" is imported read-only", "export it, and import it without readonly=on"
 		c.Found = "readonly=on"
@@ -236,6 +239,15 @@ func (p *planner) judgePool(name string) *Conflict {
 	return &c
 }
 
+// elsewhere tells whether the pool of a dataset is imported for another system.
+func (p *planner) elsewhere(n *node) bool {
+	if p.seen == nil {
+		return false
+	}
+	pool, ok := p.seen.Pool(n.want.Name.Pool())
+	return ok && pool.AltRoot != "" && !p.writable(n)
+}
+
 func (p *planner) step(n *node, format string, args ...any) Step {
 	return Step{n.want.Name, Cause{fmt.Sprintf(format, args...), n.want.Origin}}
 }
@@ -244,6 +256,7 @@ func (p *planner) step(n *node, format string, args ...any) Step {
 func (p *planner) planPool(n *node) {
 	switch {
 	case n.out != nil || n.want.Role == Foreign:
+	case p.elsewhere(n):
 	case n.state == nil:
 		p.planCreate(n)
 	case n.state.Type == Volume:

@@ -252,6 +252,9 @@ func ParseSetting(name, value string, on Types) (Setting, error) {
 	case p.Types&on == 0:
 		return Setting{}, &PropertyError{Property: name, Reason: "is none that a " + on.String() + " has", hint: "only a " + p.Types.String() + " has it"}
 	}
+	if p.Name == "refreservation" && value == "auto" && on&Volume == 0 {
+		return Setting{}, &PropertyError{Property: name, Value: value, Reason: "is for volumes only", hint: "write a size, or none"}
+	}
 	canonical, err := p.Canonical(value)
 	return Setting{p.Name, canonical}, err
 }
