@@ -326,7 +326,9 @@ func (e *CacheError) Error() string {
 func (e *CacheError) Unwrap() error { return e.Err }
 
 // Hint says how to mend it.
-func (e *CacheError) Hint() string { return "name a folder of your own with --cache-dir" }
+func (e *CacheError) Hint() string {
+	return "make room there, or name a folder of your own with --cache-dir"
+}
 
 // RecordedError is the error of a host that a saved evaluation recorded.
 type RecordedError struct {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path"
 	"path/filepath"
@@ -159,6 +160,7 @@ var (
 	tooNew       = regexp.MustCompile(`unsupported .*(?:input|attribute|parameter)|contains mutable lock|has an unsupported version|experimental Nix feature .* is disabled|undefined variable 'builtins\.|attribute '(?:convertHash|parseFlakeRef|flakeRefToString|warn|fetchTree)' missing`)
 	failedBuild  = regexp.MustCompile(`^builder for '|^unexpected EOF reading a line|^(?i:cannot build ')|^build of '|is required to build '|dependencies of derivation '`)
 	lockMismatch = regexp.MustCompile(`^mismatch in field 'narHash'|^NAR hash mismatch`)
+	noRoom       = regexp.MustCompile(`No space left on device|failed to extract archive \(Write failed\)|disk I/O error|database or disk is full|Disk quota exceeded|Read-only file system|attempt to write a readonly database`)
 	noGit        = regexp.MustCompile(`executing 'git'|program 'git' .* not found`)
 )
 
@@ -201,6 +203,8 @@ func (s *session) classify(ctx context.Context, host string, log *nixLog, err er
 		return se
 	case e == nil:
 		return &CrashError{Host: host, Exit: status, Err: err, Message: withoutSecrets(strings.TrimSpace(said))}
+	case s.src.Kind == FlakeSource && host == "" && noRoom.MatchString(e.Message):
+		return &CacheError{s.dir, fmt.Errorf("the disk is full, or nothing can be written: %s", e.Message)}
 	case s.src.Kind == FlakeSource && untracked.MatchString(e.Message) && strings.Contains(e.Message, "'flake.nix'"),
 		s.src.Kind == FlakeSource && noFlake.MatchString(e.Message):
 		return &NotFlakeError{Ref: s.src.Ref, Untracked: s.root != ""}
