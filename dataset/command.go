@@ -1,0 +1,70 @@
+package dataset
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// Command is the command that carries a step out, as an argument vector that begins with "zfs"; nil for a step that is none
+// of zfs: [*MakeMountpoint] and [*Own]. No shell reads it: whoever writes it down for one quotes it. It holds for OpenZFS
+// 2.2 and newer, where `zfs set -u` came.
+func Command(op Op) []string {
+	name := op.Target().s
+	switch op := op.(type) {
+	case *Create:
+		args := []string{"zfs", "create", "-u"}
+		for _, s := range op.Settings {
+			args = append(args, "-o", s.String())
+		}
+		return append(args, "--", name)
+	case *Set:
+		args := []string{"zfs", "set"}
+		if slices.Contains(mountProperties, op.Setting.name) {
+			args = append(args, "-u")
+		}
+		return append(args, "--", op.Setting.String(), name)
+	case *Inherit:
+		return []string{"zfs", "inherit", "--", op.Property, name}
+	case *MountDataset:
+		return []string{"zfs", "mount", "--", name}
+	case *MakeMountpoint, *Own:
+		return nil
+	}
+	panic(fmt.Sprintf("unknown step %T", op))
+}
+
+// mountProperties are those that make zfs mount, move or share when they are set without -u (zfs_prop_set_list of
+// libzfs_dataset.c, changelist_postfix of libzfs_changelist.c).
+var mountProperties = []string{"mountpoint", "canmount", "sharenfs", "sharesmb"}
+
+// Describe says in one line, for people, what a step does. A property's value may be any text: whoever prints it looks to
+// control characters.
+func Describe(op Op) string {
+	name := op.Target().s
+	switch op := op.(type) {
+	case *Create:
+		text := "create " + name
+		for i, s := range op.Settings {
+			text += map[bool]string{true: " with ", false: ", "}[i == 0] + s.String()
+		}
+		return text
+	case *Set:
+		return fmt.Sprintf("set %s of %s", op.Setting, name)
+	case *Inherit:
+		return fmt.Sprintf("inherit %s of %s", op.Property, name)
+	case *MakeMountpoint:
+		return fmt.Sprintf("make the directory %s for %s", op.Path, name)
+	case *MountDataset:
+		return fmt.Sprintf("mount %s at %s", name, op.Path)
+	case *Own:
+		var what []string
+		for _, w := range []struct{ what, value string }{{"owner", op.Owner.String()}, {"group", op.Group.String()}, {"mode", op.Mode.String()}} {
+			if w.value != "" {
+				what = append(what, w.what+" "+w.value)
+			}
+		}
+		return fmt.Sprintf("give %s, where %s is mounted, %s", op.Path, name, strings.Join(what, ", "))
+	}
+	panic(fmt.Sprintf("unknown step %T", op))
+}
