@@ -28,7 +28,16 @@ var (
 )
 
 func drawSettings(t *rapid.T, label string) []string {
-	return rapid.SliceOfNDistinct(rapid.SampledFrom(someTexts), 0, 4, func(s string) string { p, _, _ := strings.Cut(s, "="); return p }).Draw(t, label)
+	list := rapid.SliceOfNDistinct(rapid.SampledFrom(someTexts), 0, 4, func(s string) string { p, _, _ := strings.Cut(s, "="); return p }).Draw(t, label)
+	switch rapid.IntRange(0, 11).Draw(t, "encryption") {
+	case 0:
+		list = append(list, "encryption=on", "keyformat=passphrase", "keylocation=file:///run/keys/k")
+	case 1:
+		list = append(list, "encryption=off")
+	case 2:
+		list = append(list, "encryption=on")
+	}
+	return list
 }
 
 // drawMachine draws the same machine each time that it is asked to build one.
@@ -49,6 +58,7 @@ func drawMachine(t *rapid.T, tb testing.TB) func() *zfssim.Machine {
 	}
 	files := rapid.SliceOfN(rapid.SampledFrom(somePlaces), 0, 2).Draw(t, "files")
 	asDir := rapid.Bool().Draw(t, "as directories")
+	unloaded := rapid.SliceOfN(rapid.SampledFrom(someNames), 0, 2).Draw(t, "keys that are not loaded")
 	health := rapid.SampledFrom([]string{"ONLINE", "ONLINE", "DEGRADED", "SUSPENDED"}).Draw(t, "health of data")
 	return func() *zfssim.Machine {
 		m := zfssim.New("tank", "data")
@@ -73,13 +83,16 @@ func drawMachine(t *rapid.T, tb testing.TB) func() *zfssim.Machine {
 				continue
 			}
 			for _, s := range d.received {
-				if s := setting(tb, s); s.Name() != "casesensitivity" {
+				if s := setting(tb, s); !slices.Contains([]string{"casesensitivity", "encryption", "keyformat", "keylocation"}, s.Name()) {
 					m.Receive(name, s)
 				}
 			}
 			if d.mounted {
 				m.Mount(name)
 			}
+		}
+		for _, n := range unloaded {
+			delete(m.Keys, dataset.MustName(n))
 		}
 		m.Pool("data").Health = health
 		return m
@@ -173,7 +186,7 @@ func TestEveryPlan(tt *testing.T) {
 			t.Fatalf("after %v\nit plans %v\n%s", text(plan), text(again), m.Dump())
 		}
 
-		// Interrupted after any step, once or by a reboot that mounts nothing, and planned again.
+		// Interrupted after any step, and planned again; or by a reboot after which nothing is mounted.
 		for k := range plan.Ops {
 			half := build()
 			carryOut(t, half, plan.Ops[:k])
@@ -181,6 +194,19 @@ func TestEveryPlan(tt *testing.T) {
 			carryOut(t, half, rest.Ops)
 			if diff := cmp.Diff(m.Dump(), half.Dump()); diff != "" {
 				t.Fatalf("interrupted after %d of %v, then %v:\n%s", k, text(plan), text(rest), diff)
+			}
+
+			booted := build()
+			carryOut(t, booted, plan.Ops[:k])
+			for _, n := range booted.Names() {
+				if !n.IsPool() {
+					booted.Unmount(n)
+				}
+			}
+			rest = dataset.NewPlan(desired, observe(booted, desired), dataset.Options{})
+			carryOut(t, booted, rest.Ops)
+			if again := dataset.NewPlan(desired, observe(booted, desired), dataset.Options{}); len(again.Ops) > 0 {
+				t.Fatalf("rebooted after %d of %v, then %v, it plans %v", k, text(plan), text(rest), text(again))
 			}
 		}
 	})
