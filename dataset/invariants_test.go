@@ -141,6 +141,20 @@ func carryOut(t *rapid.T, m *zfssim.Machine, ops []dataset.Op) {
 	}
 }
 
+// carryOutSome tells whether a mount was refused because of what is beneath.
+func carryOutSome(t *rapid.T, m *zfssim.Machine, ops []dataset.Op) bool {
+	for _, op := range ops {
+		err := m.Apply(op)
+		if _, mount := op.(*dataset.MountDataset); mount && err != nil && strings.Contains(err.Error(), "is not empty") {
+			return true
+		}
+		if err != nil {
+			t.Fatalf("%s of %s: %v\n%s", dataset.OpKind(op), op.Target(), err, m.Dump())
+		}
+	}
+	return false
+}
+
 // What must hold of every plan, whatever is declared and whatever is there.
 func TestEveryPlan(tt *testing.T) {
 	rapid.Check(tt, func(t *rapid.T) {
@@ -203,8 +217,13 @@ func TestEveryPlan(tt *testing.T) {
 					booted.Unmount(n)
 				}
 			}
-			rest = dataset.NewPlan(desired, observe(booted, desired), dataset.Options{})
-			carryOut(t, booted, rest.Ops)
+			// What lies in a dataset that is not mounted shows once it is: a step may be refused, and is a conflict then.
+			for range len(desired.Datasets) {
+				rest = dataset.NewPlan(desired, observe(booted, desired), dataset.Options{})
+				if !carryOutSome(t, booted, rest.Ops) {
+					break
+				}
+			}
 			if again := dataset.NewPlan(desired, observe(booted, desired), dataset.Options{}); len(again.Ops) > 0 {
 				t.Fatalf("rebooted after %d of %v, then %v, it plans %v", k, text(plan), text(rest), text(again))
 			}
