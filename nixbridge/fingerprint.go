@@ -100,20 +100,16 @@ func (s *session) treeKey(ctx context.Context) (key, why string) {
 // gitTree hashes the files of a repository that git knows of, with what they hold now: that is what nix copies.
 func (s *session) gitTree(ctx context.Context) (sum [sha256.Size]byte, version string, err error) {
 	var g errgroup.Group
-	var files, head, status []byte
+	var files, status []byte
 	git := func(out *[]byte, args ...string) error {
 		r, err := run.Run(ctx, run.Cmd{Path: "git", Args: append([]string{"-C", s.repo}, args...), Env: s.env, Dir: s.dir, MaxStdout: maxOutput})
 		*out = r.Stdout
 		return err
 	}
 	g.Go(func() error { return git(&files, "ls-files", "--stage", "-z") })
-	g.Go(func() error { return git(&status, "status", "--porcelain", "-z", "--untracked-files=no") })
+	// With its head and whether it is clean; "(initial)" where there is no commit yet.
 	g.Go(func() error {
-		err := git(&head, "rev-parse", "--verify", "--quiet", "--end-of-options", "HEAD")
-		if exit := (*run.ExitError)(nil); errors.As(err, &exit) && len(head) == 0 {
-			return nil // there is no commit yet
-		}
-		return err
+		return git(&status, "status", "--porcelain=v2", "--branch", "-z", "--untracked-files=no", "--no-ahead-behind")
 	})
 	if err := g.Wait(); err != nil {
 		return sum, "", fmt.Errorf("git cannot tell what the flake consists of: %w", err)
@@ -129,7 +125,15 @@ func (s *session) gitTree(ctx context.Context) (sum [sha256.Size]byte, version s
 		}
 	}
 	sum, err = nar.Hash(ctx, s.repo, func(name string, _ fs.DirEntry) bool { return known[name] })
-	return sum, strings.TrimSpace(string(head)) + fmt.Sprint(" dirty: ", len(status) > 0), err
+	head, dirty := "", false
+	for line := range strings.SplitSeq(string(status), "\x00") {
+		if oid, ok := strings.CutPrefix(line, "# branch.oid "); ok {
+			head = oid
+		} else if line != "" && !strings.HasPrefix(line, "# ") {
+			dirty = true
+		}
+	}
+	return sum, head + fmt.Sprint(" dirty: ", dirty), err
 }
 
 // knownVersion is what a nix program said of its version when it was asked last, as long as the file is the same. A script
