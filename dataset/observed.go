@@ -1,6 +1,9 @@
 package dataset
 
-import "slices"
+import (
+	"fmt"
+	"slices"
+)
 
 // Observed is what a machine has, as it was captured: nothing here is guessed. Planning without one, with nil, takes the
 // pools as there and empty.
@@ -16,7 +19,7 @@ type Observed struct {
 	Bookmarks []SnapshotState `json:"bookmarks"`
 	// Mounts are all that is mounted, in the order in which it was.
 	Mounts []Mount `json:"mounts"`
-	// Places are the mountpoints and directories that were asked for.
+	// Places are the mountpoints and directories that were asked for, and those of the datasets, in the order of their paths.
 	Places []Place `json:"places"`
 	// Users and Groups are the names that the machine knows; nil where they were not looked up.
 	Users  []string `json:"users,omitempty"`
@@ -42,6 +45,8 @@ type Pool struct {
 	// Size and Free in bytes.
 	Size Size `json:"size"`
 	Free Size `json:"free"`
+	// Unread says why nothing is known of its datasets: a pool that is suspended would make every process wait.
+	Unread string `json:"unread,omitempty"`
 }
 
 // State is a dataset that is there.
@@ -64,6 +69,26 @@ type PropertyState struct {
 	From Name `json:"from,omitzero"`
 	// Received is the value that `zfs receive` brought, even where a local one hides it; empty where none was.
 	Received string `json:"received,omitempty"`
+}
+
+// MarshalText writes a single type in the word of zfs: "filesystem", "volume", "snapshot".
+func (t Types) MarshalText() ([]byte, error) {
+	switch t {
+	case Filesystem, Volume, Snapshot:
+		return []byte(t.String()), nil
+	}
+	return nil, fmt.Errorf("type %d of a dataset is none", uint8(t))
+}
+
+// UnmarshalText reads what MarshalText writes.
+func (t *Types) UnmarshalText(b []byte) error {
+	for _, known := range []Types{Filesystem, Volume, Snapshot} {
+		if string(b) == known.String() {
+			*t = known
+			return nil
+		}
+	}
+	return fmt.Errorf("type %q of a dataset is none", b)
 }
 
 // Source is where a value is from, in the words of zfs get (zfs-get(8)).
@@ -90,7 +115,7 @@ type SnapshotState struct {
 	CreateTXG uint64 `json:"createtxg"`
 	// Creation in seconds since 1970.
 	Creation int64 `json:"creation"`
-	// Used, Referenced and Written in bytes; 0 for a bookmark.
+	// Used, Referenced and Written in bytes; 0 where zfs does not tell, as for most of a bookmark.
 	Used       Size `json:"used,omitempty"`
 	Referenced Size `json:"referenced,omitempty"`
 	Written    Size `json:"written,omitempty"`
@@ -109,17 +134,20 @@ type Mount struct {
 	// Root is the directory of the source that is mounted: "/" but for bind mounts.
 	Root     string `json:"root"`
 	ReadOnly bool   `json:"readOnly,omitempty"`
+	// Hidden tells that another mount lies over it, or over a directory above it, so that its path does not lead to it.
+	Hidden bool `json:"hidden,omitempty"`
 }
 
 // Place is a path that a dataset is to be mounted on, or lies there already.
 type Place struct {
 	Path string `json:"path"`
-	// Kind is "absent", "directory", "file", "link" or "other"; a link is not followed.
+	// Kind is "absent", "directory", "file", "link" or "other"; a link is not followed. It is "unknown" where Problem says why it
+	// could not be looked at.
 	Kind string `json:"kind"`
 	// MountedFrom is what is mounted exactly there; empty where nothing is.
 	MountedFrom string `json:"mountedFrom,omitempty"`
-	// Beneath tells whether the directory has entries: "empty", "populated", or "unknown" where it could not be looked at
-	// (what a mount hides, unless it was looked at from below).
+	// Content tells whether the directory has entries: "empty", "populated", or "unknown" where it could not be looked at. Where
+	// something is mounted exactly there it is about the directory beneath, which only root can look at.
 	Content string `json:"content,omitempty"`
 	// UID, GID and Mode (four octal digits) of what is seen there; User and Group their names, where they have any.
 	UID   int    `json:"uid"`
@@ -127,7 +155,7 @@ type Place struct {
 	User  string `json:"user,omitempty"`
 	Group string `json:"group,omitempty"`
 	Mode  string `json:"mode,omitempty"`
-	// Problem says why it could not be looked at.
+	// Problem says why something of it is unknown.
 	Problem string `json:"problem,omitempty"`
 }
 
