@@ -44,9 +44,11 @@ type Create struct {
 type Set struct {
 	Step
 	Setting Setting `json:"setting"`
-	// Was is the value that it had, and WasFrom where that was from; both are empty where it had none.
+	// Was is the value that it had, WasFrom where that was from, and WasIn the ancestor that it was inherited from; all are
+	// empty where it had none.
 	Was     string `json:"was,omitempty"`
 	WasFrom Source `json:"wasFrom,omitempty"`
+	WasIn   Name   `json:"wasIn,omitzero"`
 }
 
 // Inherit takes a dataset's own value back (`zfs inherit`).

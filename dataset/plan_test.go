@@ -169,6 +169,13 @@ func TestPlan(t *testing.T) {
 			"create tank/a mountpoint=/srv/a", "conflict tank/a: mountpoint is no directory: is to be mounted at /srv/a, which is no directory (file) [tank/a]"}},
 		{name: "P5 a mountpoint that another dataset claims", pool: func(m machine) { m.create("tank/old", "mountpoint=/srv/a") }, want: one("tank/a", "mountpoint=/srv/a"), stays: true, plan: []string{
 			"create tank/a mountpoint=/srv/a", "conflict tank/a: mountpoint is taken: is to be mounted at /srv/a, and so is dataset tank/old [tank/a]"}},
+		{name: "S4 one that is mounted, and that a replica claims as well", pool: func(m machine) {
+			m.create("tank/a", "mountpoint=/srv/a")
+			m.mount("tank/a")
+			m.create("tank/replica", "mountpoint=/srv/a")
+		}, want: wants{want(t, "tank/a", "mountpoint=/srv/a", "mode=0700"), want(t, "tank/a/b", "mountpoint=/srv/a/b")}, stays: true, plan: []string{
+			"create tank/a/b mountpoint=/srv/a/b", "own /srv/a : 0700", "mkdir /srv/a/b", "mount tank/a/b /srv/a/b",
+			"conflict tank/a: mountpoint is taken: is to be mounted at /srv/a, and so is dataset tank/replica []"}},
 		{name: "a mountpoint where another file system is mounted", pool: func(m machine) {
 			m.create("tank/old", "mountpoint=/srv/a", "canmount=noauto")
 			m.mount("tank/old")

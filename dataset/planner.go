@@ -510,7 +510,7 @@ func (p *planner) planSetting(n *node, s Setting) {
 	p.changed[prop.Name] = true
 	op := &Set{Setting: s}
 	if seen {
-		op.Was, op.WasFrom = now.Value, now.Source
+		op.Was, op.WasFrom, op.WasIn = now.Value, now.Source, now.From
 	}
 	op.Step = p.step(n, "%s", p.difference(n, prop, s, now, seen))
 	n.ops = append(n.ops, op)
@@ -774,15 +774,21 @@ func (p *planner) planMount(m mounting, claims []Name, blocked map[stateward.Abs
 		c.Path = at
 		return p.conflict(n, c)
 	}
-	for _, other := range claims {
-		if other != n.want.Name {
-			return fail(Conflict{Kind: MountpointTaken, Found: other.s, Message: fmt.Sprintf("is to be mounted at %s, and so is dataset %s", at, other),
-				Hint: "give one of them another mountpoint, or canmount=off"})
-		}
-	}
 	mounts := p.mountedAt(n.state)
 	top := p.top[at]
-	if slices.Contains(mounts, at) && (top == nil || top.Source == name) {
+	here := slices.Contains(mounts, at) && (top == nil || top.Source == name)
+	for _, other := range claims {
+		if other == n.want.Name {
+			continue
+		}
+		c := fail(Conflict{Kind: MountpointTaken, Found: other.s, Message: fmt.Sprintf("is to be mounted at %s, and so is dataset %s", at, other),
+			Hint: "give one of them another mountpoint, or canmount=off"})
+		if !here {
+			return c
+		}
+		c.Blocks = nil // it is there now, and the next boot decides
+	}
+	if here {
 		p.planOwner(m, false)
 		return nil
 	}
