@@ -340,7 +340,7 @@ func TestPlanGrowsInStep(t *testing.T) {
 	small, large := took(1000), took(10000)
 	ratio := float64(large) / float64(small)
 	t.Logf("1,000 datasets: %v, 10,000: %v, ratio %.1f", small, large, ratio)
-	if ratio > 60 || large > time.Second { // what is quadratic takes 100 times as long; the machine may be busy
+	if ratio > 60 || large > 3*time.Second { // some 0.25 s alone; what is quadratic takes 100 times as long; the machine may be busy
 		t.Errorf("10,000 datasets take %v, %.1f times as long as 1,000", large, ratio)
 	}
 }
