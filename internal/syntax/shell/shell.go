@@ -4,6 +4,8 @@ package shell
 import (
 	"fmt"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"mvdan.cc/sh/v3/syntax"
 )
@@ -15,7 +17,36 @@ func Quote(s string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("cannot write %q for a shell: %w", s, err)
 	}
+	if strings.HasPrefix(q, "$'") {
+		return escape(s), nil
+	}
 	return q, nil
+}
+
+// escape writes a word whose bytes are the same in every locale: what \u stands for differs in the C locale.
+func escape(s string) string {
+	var b strings.Builder
+	b.WriteString("$'")
+	for len(s) > 0 {
+		r, n := utf8.DecodeRuneInString(s)
+		switch {
+		case r == '\\' || r == '\'':
+			b.WriteString(`\` + s[:n])
+		case r == '\n':
+			b.WriteString(`\n`)
+		case r == '\t':
+			b.WriteString(`\t`)
+		case (r != utf8.RuneError || n > 1) && unicode.IsPrint(r):
+			b.WriteString(s[:n])
+		default:
+			for i := range n {
+				fmt.Fprintf(&b, `\%03o`, s[i])
+			}
+		}
+		s = s[n:]
+	}
+	b.WriteString("'")
+	return b.String()
 }
 
 const plain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-./:@%+,="

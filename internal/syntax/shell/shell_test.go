@@ -15,20 +15,22 @@ import (
 )
 
 // printed has a real bash print the words of a line, each ended by a NUL byte.
-func printed(t *testing.T, line string) []string {
+func printed(t *testing.T, locale, line string) []string {
 	t.Helper()
-	r, err := run.Run(context.Background(), run.Cmd{Path: "bash", Args: []string{"--norc", "-c", "printf '%s\\0' " + line}, Env: []string{"LC_ALL=C.UTF-8", "PATH=" + os.Getenv("PATH")}})
+	r, err := run.Run(context.Background(), run.Cmd{Path: "bash", Args: []string{"--norc", "-c", "printf '%s\\0' " + line}, Env: []string{"LC_ALL=" + locale, "PATH=" + os.Getenv("PATH")}})
 	require.NoError(t, err, "%s", r.Stderr)
 	return strings.Split(strings.TrimSuffix(string(r.Stdout), "\x00"), "\x00")
 }
 
 func TestQuoteIsReadBackByBash(t *testing.T) {
-	words := []string{"plain", "", "a b", "it's", `"x"`, "$HOME", "$(id)", "`id`", `\`, `a\'b`, "*", "?[x]", "~", "#c", "a;b", "a&b", "a\nb", "\t", "größe", "-n", "a=b", "!x", "{a,b}", "\xff", "\x1b[31m"}
+	words := []string{"plain", "", "a b", "it's", `"x"`, "$HOME", "$(id)", "`id`", `\`, `a\'b`, "*", "?[x]", "~", "#c", "a;b", "a&b", "a\nb", "\t", "größe", "-n", "a=b", "!x", "{a,b}", "\xff", "\xff1", "\u00a0", "\ufffd\x01", "\u2028\U000e0001x\n", "\x1b[31m"}
 	line, err := shell.Command(words...)
 	require.NoError(t, err)
 	require.NotContains(t, line, "\n", "one line")
 	require.NotContains(t, line, "\x1b")
-	require.Empty(t, cmp.Diff(words, printed(t, line)))
+	for _, locale := range []string{"C.UTF-8", "C"} {
+		require.Empty(t, cmp.Diff(words, printed(t, locale, line)), locale)
+	}
 
 	_, err = shell.Command("a\x00b")
 	require.Error(t, err)

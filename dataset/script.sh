@@ -1,0 +1,395 @@
+# shellcheck shell=bash disable=SC2034,SC2154
+set -euo pipefail -o noglob
+shopt -u nocasematch
+export LC_ALL=C
+umask 022
+cd /
+exec </dev/null
+
+say() { printf '%s\n' "$*"; }
+fail() {
+  printf 'stateward: %s\n' "$*" >&2
+  exit 1
+}
+
+# problem NAME TEXT: what keeps a dataset from being as it is declared. The rest is done all the same, and the script fails at its end.
+problems=()
+declare -A faulty
+problem() {
+  local text
+  printf -v text '%s: %s' "$1" "$2"
+  problems+=("$text")
+  faulty[$1]=1
+  printf 'stateward: %s\n' "$text" >&2
+}
+
+# lines TEXT: sets lines to those that are not empty; words TEXT to what lies between blanks. There may be no /dev/fd and no /tmp yet.
+lines() {
+  local IFS=$'\n'
+  # shellcheck disable=SC2206
+  lines=($1)
+}
+words() {
+  local IFS=' '
+  # shellcheck disable=SC2206
+  words=($1)
+}
+
+# Declarations: dataset KIND NAME [OWNER [GROUP [MODE]]], and of the dataset before them property NAME TEXT [VALUE], where TEXT is
+# what zfs takes and VALUE what `zfs get -Hp` prints of it, and inherits NAME.
+# KIND is own; container, which is only made; or foreign, which is another's to make and never touched.
+names=() kind=() owner=() group=() mode=() start=() path=()
+property=() text=() value=() created_only=()
+declare -A asked=([type]=1 [mountpoint]=1 [canmount]=1 [zoned]=1)
+dataset() {
+  kind+=("$1") names+=("$2") owner+=("${3-}") group+=("${4-}") mode+=("${5-}") start+=("${#property[@]}") path+=('')
+}
+property() { setting "$1" "$2" "${3-$2}" ''; }
+at_creation() { setting "$1" "$2" "${3-$2}" only; }
+inherits() { setting "$1" '' '' inherit; }
+setting() {
+  asked["$1"]=1
+  property+=("$1") text+=("$2") value+=("$3") created_only+=("$4")
+}
+
+# observe: reads which datasets are there. All that can be asked at once is.
+declare -A there have source
+observe() {
+  local listed line lines pool unread=''
+  listed=$(zfs list -H -o name -t filesystem,volume -r -- "${pools[@]}") || unread=1
+  lines "$listed"
+  for line in ${lines[@]+"${lines[@]}"}; do
+    there["$line"]=1
+  done
+  [ -n "$unread" ] || return 0
+  for pool in "${pools[@]}"; do
+    [ -z "${there["$pool"]+x}" ] || continue
+    unread=0
+  done
+  [ "$unread" = 0 ] || fail 'the datasets of the pools could not be listed'
+}
+
+# look: reads the properties of all declared datasets that are there, and where they are from.
+look() {
+  local name line lines rest key out columns='' known=()
+  for name in "${!asked[@]}"; do
+    columns+=${columns:+,}$name
+  done
+  for name in "${names[@]}"; do
+    [ -z "${there["$name"]+x}" ] || known+=("$name")
+  done
+  have=() source=()
+  [ ${#known[@]} -gt 0 ] || return 0
+  out=$(zfs get -Hp -o name,property,value,source -- "$columns" "${known[@]}") || fail 'the properties of the datasets could not be read'
+  lines "$out"
+  for line in "${lines[@]}"; do
+    name=${line%%$'\t'*} rest=${line#*$'\t'}
+    key=$name$'\t'${rest%%$'\t'*} rest=${rest#*$'\t'}
+    # What breaks over lines is a value that another wrote, and no value of ours: a line of its own would be the second.
+    [ -z "${have["$key"]+x}" ] || fail "property ${key#*$'\t'} of $name was printed twice"
+    have["$key"]=${rest%$'\t'*} source["$key"]=${rest##*$'\t'}
+  done
+}
+
+# get NAME PROPERTY: sets REPLY to what the dataset has; fails where zfs did not say.
+get() {
+  local key=$1$'\t'$2
+  [ -n "${have["$key"]+x}" ] || fail "property $2 of $1 was not printed"
+  REPLY=${have["$key"]}
+}
+
+# mounts: reads what is mounted where. Of those at one place the last counts.
+declare -A mounted_at mounted_device mounted_on mounted_zfs
+mounts() {
+  local lines line words at device from fields
+  mounted_at=() mounted_device=() mounted_on=() mounted_zfs=()
+  mapfile -t lines <"${STATEWARD_MOUNTINFO:-/proc/self/mountinfo}"
+  for line in "${lines[@]}"; do
+    words "${line%% - *}"
+    fields=("${words[@]}")
+    words "${line#* - }"
+    # A blank is \040 there.
+    printf -v at %b "${fields[4]//\\/\\0}"
+    printf -v from %b "${words[1]//\\/\\0}"
+    device=${fields[2]}
+    mounted_device["$at"]=$(((${device%:*} & 0xfff) << 8 | (${device#*:} & 0xff) | (${device#*:} & ~0xff) << 12))
+    mounted_on["$at"]=$from mounted_zfs["$at"]=''
+    if [ "${words[0]}" = zfs ] && [ "${fields[3]}" = / ]; then
+      mounted_zfs["$at"]=$from
+      [ -n "${mounted_at["$from"]+x}" ] || mounted_at["$from"]=$at
+    fi
+  done
+}
+
+# is_mounted NAME PATH: whether the dataset is what is mounted there.
+is_mounted() { [ "${mounted_zfs["$2"]-}" = "$1" ]; }
+
+# create I: makes a dataset with all its properties at once, and does not mount it.
+create() {
+  local i=$1 j name=${names[$1]} options=()
+  local above=${name%/*}
+  if [ -z "${there["${name%%/*}"]+x}" ]; then
+    problem "$name" "pool ${name%%/*} is not imported"
+    return
+  elif [ -z "${there["$above"]+x}" ]; then
+    problem "$name" "lies in $above, which is not there"
+    return
+  fi
+  for ((j = start[i]; j < start[i + 1]; j++)); do
+    [ "${created_only[j]}" = inherit ] || options+=(-o "${property[j]}=${text[j]}")
+  done
+  say "create $name"
+  if ! zfs create -u ${options[@]+"${options[@]}"} -- "$name"; then
+    problem "$name" 'could not be created'
+    return
+  fi
+  there["$name"]=1 changed=1
+}
+
+# busy NAME: whether another mountpoint would pull a directory from under what uses it: the dataset's own, or that of one that
+# inherits from it. Sets REPLY to which.
+busy() {
+  local name above
+  REPLY=${mounted_at["$1"]-}
+  [ -z "$REPLY" ] || return 0
+  get "$1" mountpoint
+  above=$REPLY
+  for name in "${!mounted_at[@]}"; do
+    REPLY=${mounted_at["$name"]}
+    [[ $name != "$1"/* || $REPLY != "${above%/}/${name#"$1"/}" ]] || return 0
+  done
+  return 1
+}
+
+# change I: sets what differs, in one go.
+change() {
+  local i=$1 j name=${names[$1]} now key from differ=() options=()
+  get "$name" type
+  if [ "$REPLY" != filesystem ]; then
+    problem "$name" "is a $REPLY, and a file system is wanted"
+    return
+  fi
+  [ "${kind[i]}" = own ] || return 0
+  for ((j = start[i]; j < start[i + 1]; j++)); do
+    key=${property[j]}
+    get "$name" "$key"
+    now=$REPLY from=${source["$name"$'\t'"$key"]}
+    if [ "${created_only[j]}" = inherit ]; then
+      [ "$from" = local ] || [ "$from" = received ] || continue
+      if [ "$key" = mountpoint ] && busy "$name"; then
+        problem "$name" "is mounted at $REPLY, and its mountpoint cannot change beneath what uses it"
+        continue
+      fi
+      say "inherit $key $name"
+      zfs inherit -- "$key" "$name" || problem "$name" "could not inherit $key"
+      changed=1
+      continue
+    fi
+    [ "$now" != "${value[j]}" ] || continue
+    printf -v now %q "$now"
+    if [ "${created_only[j]}" = only ]; then
+      problem "$name" "$key is $now and cannot become ${text[j]}: only a new dataset can have it"
+    elif [ "$from" = temporary ]; then
+      problem "$name" "$key is $now by a mount option, and what it is set to does not show"
+    elif [ "$key" = mountpoint ] && busy "$name"; then
+      problem "$name" "is mounted at $REPLY, and its mountpoint cannot change beneath what uses it"
+    elif [ "$key" = canmount ] && [ "${text[j]}" = off ] && [ -n "${mounted_at["$name"]-}" ]; then
+      problem "$name" "is mounted at ${mounted_at["$name"]}, and canmount cannot become off beneath what uses it"
+    else
+      case $key in mountpoint | sharenfs | sharesmb) options=(-u) ;; esac
+      differ+=("$key=${text[j]}")
+    fi
+  done
+  [ ${#differ[@]} -gt 0 ] || return 0
+  say "set $name ${differ[*]}"
+  zfs set ${options[@]+"${options[@]}"} -- "${differ[@]}" "$name" || problem "$name" 'could not be set as declared'
+  changed=1
+}
+
+# verify: whether all has become what is declared, once zfs did not complain.
+verify() {
+  local i j name
+  look
+  for ((i = 0; i < ${#names[@]}; i++)); do
+    name=${names[i]}
+    if [ "${kind[i]}" != own ] || [ -n "${faulty["$name"]+x}" ]; then
+      continue
+    fi
+    for ((j = start[i]; j < start[i + 1]; j++)); do
+      get "$name" "${property[j]}"
+      [ "${created_only[j]}" = inherit ] || [ "$REPLY" = "${value[j]}" ] || problem "$name" "${property[j]} was set to ${text[j]}, and zfs prints ${REPLY@Q}"
+    done
+  done
+}
+
+# places: finds where each dataset is to be mounted, if it is.
+places() {
+  local i name
+  for ((i = 0; i < ${#names[@]}; i++)); do
+    name=${names[i]}
+    if [ "${kind[i]}" = container ] || [ -z "${there["$name"]+x}" ]; then
+      continue
+    fi
+    get "$name" type
+    [ "$REPLY" = filesystem ] || continue
+    get "$name" canmount
+    [ "$REPLY" = on ] || continue
+    get "$name" zoned
+    [ "$REPLY" != on ] || continue
+    get "$name" mountpoint
+    if [[ $REPLY == *[[:cntrl:]]* ]]; then
+      problem "$name" "is to be mounted at ${REPLY@Q}, which has a control character"
+    elif [[ $REPLY == /* ]]; then
+      path[i]=$REPLY
+    fi
+  done
+}
+
+# straight PATH: whether it is a directory that no link leads to.
+straight() {
+  local real=''
+  ! CDPATH='' cd -P -- "$1" 2>/dev/null || real=$PWD
+  cd /
+  [ "$real" = "$1" ]
+}
+
+# ready NAME PATH: whether a dataset can be mounted there. A directory that is not there is made, root's and with mode 0000, so that
+# nobody writes beneath the mount; one that holds something is refused, since the mount would hide it.
+ready() {
+  local name=$1 at=$2 above found i
+  for ((i = 0; i < ${#names[@]}; i++)); do
+    if [ -n "${path[i]}" ] && [[ $at == "${path[i]%/}"/* ]] && ! is_mounted "${names[i]}" "${path[i]}"; then
+      problem "$name" "belongs in ${path[i]}, where ${names[i]} is not mounted"
+      return 1
+    fi
+  done
+  if [ -n "${mounted_on["$at"]+x}" ]; then
+    problem "$name" "is to be mounted at $at, where ${mounted_on["$at"]} is mounted"
+    return 1
+  fi
+  above=$at
+  while [ ! -e "$above" ] && [ ! -L "$above" ]; do
+    above=${above%/*}
+    above=${above:-/}
+  done
+  if ! straight "$above"; then
+    problem "$name" "is to be mounted at $at, and $above is no directory, or a link leads there"
+    return 1
+  fi
+  if [ "$above" != "$at" ]; then
+    found=${at%/*}
+    if ! mkdir -p -- "${found:-/}" || ! mkdir -m 0000 -- "$at"; then
+      problem "$name" "is to be mounted at $at, which could not be made"
+      return 1
+    fi
+  elif ! found=$(find "$at" -mindepth 1 -maxdepth 1 -print -quit); then
+    problem "$name" "is to be mounted at $at, which could not be looked into"
+    return 1
+  elif [ -n "$found" ]; then
+    problem "$name" "is to be mounted at $at, which holds files that the mount would hide"
+    return 1
+  fi
+}
+
+# mount_all: mounts what is not mounted, what lies above first.
+mount_all() {
+  local i name at lines order
+  order=$(
+    for ((i = 0; i < ${#names[@]}; i++)); do
+      if [ "${kind[i]}" = own ] && [ -n "${path[i]}" ] && ! is_mounted "${names[i]}" "${path[i]}"; then
+        printf '%s\t%s\n' "${path[i]}" "$i"
+      fi
+    done | sort
+  )
+  lines "$order"
+  for i in ${lines[@]+"${lines[@]}"}; do
+    i=${i##*$'\t'}
+    name=${names[i]} at=${path[i]}
+    if [ -n "${mounted_at["$name"]+x}" ]; then
+      problem "$name" "is mounted at ${mounted_at["$name"]}, and belongs at $at"
+      continue
+    fi
+    ready "$name" "$at" || continue
+    say "mount $name at $at"
+    zfs mount -- "$name" || problem "$name" 'could not be mounted'
+    mounts
+  done
+}
+
+# settle PATH DEVICE OWNER:GROUP MODE: gives the directory its owner and mode, once it is the dataset and nothing else. What is held
+# as the working directory is what is changed, even if the path leads elsewhere by then.
+settle() (
+  CDPATH='' cd -P -- "$1" && [ "$PWD" = "$1" ] && [ "$(stat -c %d .)" = "$2" ] || exit 1
+  [ -z "$3" ] || chown -h -- "$3" . || exit 1
+  [ -z "$4" ] || chmod -- "0$4" . # five digits: chmod would keep the setuid and setgid bits of a directory
+)
+
+# own_all: sees to it that all are mounted where they belong, and what their top directories are like. Asks stat once for all.
+own_all() {
+  local i n name at seen list=() paths=() lines words ids bits
+  for ((i = 0; i < ${#names[@]}; i++)); do
+    name=${names[i]} at=${path[i]}
+    if [ "${kind[i]}" != own ] || [ -z "$at" ]; then
+      continue
+    elif ! is_mounted "$name" "$at"; then
+      [ -n "${faulty["$name"]+x}" ] || problem "$name" "is not mounted at $at"
+    elif ! straight "$at"; then
+      problem "$name" "is mounted at $at, which another mount or a link hides"
+    else
+      list+=("$i") paths+=("$at")
+    fi
+  done
+  [ ${#list[@]} -gt 0 ] || return 0
+  seen=$(stat -c '%d %u %U %g %G %a' -- "${paths[@]}") || fail 'the directories of the datasets could not be looked at'
+  lines "$seen"
+  for ((n = 0; n < ${#list[@]}; n++)); do
+    i=${list[n]}
+    name=${names[i]} at=${path[i]}
+    words "${lines[n]}"
+    if [ "${words[0]}" != "${mounted_device["$at"]}" ]; then
+      problem "$name" "is mounted at $at, which another mount hides"
+      continue
+    fi
+    ids='' bits=''
+    if [ -n "${owner[i]}" ] && [ "${owner[i]}" != "${words[1]}" ] && [ "${owner[i]}" != "${words[2]}" ]; then
+      ids=${owner[i]}
+    fi
+    if [ -n "${group[i]}" ] && [ "${group[i]}" != "${words[3]}" ] && [ "${group[i]}" != "${words[4]}" ]; then
+      ids+=:${group[i]}
+    fi
+    if [ -n "${mode[i]}" ] && [ $((8#${mode[i]})) -ne $((8#${words[5]})) ]; then
+      bits=${mode[i]}
+    fi
+    [ -n "$ids$bits" ] || continue
+    say "own $at${ids:+ $ids}${bits:+ $bits}"
+    settle "$at" "${words[0]}" "$ids" "$bits" || problem "$name" "owner and mode of $at could not be set"
+  done
+}
+
+[ "$EUID" -eq 0 ] || [ -n "${STATEWARD_UNPRIVILEGED-}" ] || fail 'run this as root'
+for tool in zfs find mkdir sort stat chown chmod; do
+  type -P "$tool" >/dev/null || fail "there is no $tool in PATH"
+done
+declared
+start+=("${#property[@]}")
+[ ${#names[@]} -gt 0 ] || exit 0
+changed=''
+observe
+look
+mounts
+for ((i = 0; i < ${#names[@]}; i++)); do
+  if [ "${kind[i]}" = foreign ]; then
+    continue
+  elif [ -z "${there["${names[i]}"]+x}" ]; then
+    create "$i"
+  else
+    change "$i"
+  fi
+done
+[ -z "$changed" ] || verify
+places
+mount_all
+own_all
+if [ ${#problems[@]} -gt 0 ]; then
+  fail "${#problems[@]} of what is declared is not so, see above"
+fi
