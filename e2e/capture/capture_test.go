@@ -4,11 +4,17 @@
 package capture_test
 
 import (
+	"bytes"
 	"context"
+	"fmt"
+	"os"
 	"os/exec"
+	"strconv"
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 	"github.com/stretchr/testify/require"
 
 	"github.com/stateward/stateward/dataset"
@@ -63,6 +69,7 @@ mkdir -p /srv/later; touch /srv/later/file
 zfs create -u -o mountpoint=/srv/later tank/later; zfs mount -O tank/later 2>/dev/null || zfs mount tank/later
 mount -t tmpfs stacked /srv/data/child
 mount --bind /srv/populated /srv/over
+zfs create -u -o mountpoint=/srv/unmounted tank/unmounted; mkdir -p /srv/unmounted/x
 mkdir -p /srv/hid/den; mount -t tmpfs one /srv/hid/den; mount -t tmpfs two /srv/hid
 `)
 	for name, value := range odd {
@@ -100,10 +107,121 @@ func asText(s string) string {
 
 func TestPool(t *testing.T) {
 	setUp(t)
-	opts := capture.PoolOptions{Mountpoints: []string{"/srv/empty", "/srv/populated", "/srv/afile", "/srv/link", "/srv/missing/x", "/srv/afile/x", "/srv/over", "/srv/hid/den", "/srv/hid"}, Users: []string{"root", "nosuch"}}
+	opts := capture.PoolOptions{Mountpoints: []string{"/srv/empty", "/srv/populated", "/srv/afile", "/srv/link", "/srv/missing/x", "/srv/afile/x", "/srv/over", "/srv/hid/den", "/srv/hid"}}
 	got, err := capture.Pool(context.Background(), opts)
 	require.NoError(t, err)
-	t.Run("every property is as zfs get says", func(t *testing.T) { compare(t, got) })
+	t.Run("every property is as zfs get says", func(t *testing.T) { compare(t, got, true) })
+
+	t.Run("snapshots, bookmarks, holds and clones", func(t *testing.T) {
+		of := func(of, name string, list []dataset.SnapshotState) dataset.SnapshotState {
+			for _, s := range list {
+				if s.Dataset.String() == of && s.Name == name {
+					return s
+				}
+			}
+			t.Fatalf("no %s of %s", name, of)
+			panic(0)
+		}
+		require.Len(t, got.Snapshots, strings.Count(sh(t, "zfs list -H -t snapshot"), "\n"))
+		a := of("tank/data", "a", got.Snapshots)
+		for column, value := range map[string]string{"guid": a.GUID, "createtxg": strconv.FormatUint(a.CreateTXG, 10), "creation": strconv.FormatInt(a.Creation, 10),
+			"referenced": strconv.FormatUint(uint64(a.Referenced), 10), "userrefs": "1"} {
+			require.Equal(t, get(t, "value", column, "tank/data@a"), value, column)
+		}
+		require.Equal(t, []string{"keep"}, a.Holds)
+		require.Len(t, a.Clones, 2)
+		require.Equal(t, "tank/clone two", a.Clones[1].String())
+		require.Equal(t, []string{"two words\tand\nlines"}, of("tank/vol", "r", got.Snapshots).Holds)
+		require.Len(t, got.Bookmarks, 1)
+		require.Equal(t, a.GUID, of("tank/data", "b", got.Bookmarks).GUID)
+	})
+
+	t.Run("mountpoints", func(t *testing.T) {
+		at := map[string]dataset.Place{}
+		for _, p := range got.Places {
+			at[p.Path] = p
+		}
+		for path, want := range map[string]string{
+			"/srv/empty":      "directory empty  nobody 2750",
+			"/srv/populated":  "directory populated  root 0755",
+			"/srv/afile":      "file   root 0644",
+			"/srv/link":       "link   root 0777",
+			"/srv/missing/x":  "absent    ",
+			"/srv/afile/x":    "absent    ",
+			"/srv/enc":        "absent    ",
+			"/srv/data":       "directory empty tank/data root 0755",
+			"/srv/data/child": "directory unknown stacked root 1777",
+			"/srv/with blank": "directory empty tank/with blank root 0755",
+			"/srv/later":      "directory populated tank/later root 0755",
+			"/srv/over":       "directory populated /dev/root root 0755",
+			"/srv/hid":        "directory populated two root 1777",
+			"/srv/hid/den":    "absent    ",
+			"/srv/unmounted":  "directory populated  root 0755",
+		} {
+			p, ok := at[path]
+			require.True(t, ok, path)
+			require.Equal(t, want, strings.Join([]string{p.Kind, p.Content, p.MountedFrom, p.User, p.Mode}, " "), path)
+		}
+		var hidden []string
+		for _, m := range got.Mounts {
+			if m.Hidden && strings.HasPrefix(m.At, "/srv/") {
+				hidden = append(hidden, m.At+" "+m.Source)
+			}
+		}
+		require.ElementsMatch(t, []string{"/srv/data/child tank/data/child", "/srv/hid/den one"}, hidden)
+		require.Contains(t, got.Users, "root")
+		require.Contains(t, got.Groups, "root")
+	})
+
+	t.Run("nothing is mounted or unmounted by looking", func(t *testing.T) {
+		before := sh(t, "cat /proc/self/mountinfo")
+		_, err := capture.Pool(context.Background(), opts)
+		require.NoError(t, err)
+		require.Equal(t, before, sh(t, "cat /proc/self/mountinfo"))
+		sh(t, "zfs unmount '/srv/with blank'; zfs mount 'tank/with blank'")
+	})
+
+	t.Run("pools", func(t *testing.T) {
+		require.Len(t, got.Pools, 2)
+		p := got.Pools[1]
+		require.Equal(t, "tank ONLINE 12", fmt.Sprint(p.Name, " ", p.Health, " ", p.Ashift))
+		require.Equal(t, strings.TrimSpace(sh(t, "zpool get -Hp -o value guid tank")), p.GUID)
+		require.NotZero(t, got.Pools[0].Ashift, "one that was not given is that of the device")
+		features := strings.Fields(sh(t, `zpool get -Hp -o property,value all tank | awk '$1 ~ /^feature@/ && $2 != "disabled" { sub("feature@", "", $1); print $1 }' | sort`))
+		require.Equal(t, features, p.Features)
+	})
+
+	t.Run("the command, and its file read back", func(t *testing.T) {
+		sh(t, "stateward capture zfs --name guest --pool tank -o /tmp/pool.json")
+		f, err := os.Open("/tmp/pool.json")
+		require.NoError(t, err)
+		defer f.Close()
+		read, err := capture.ReadPool(f)
+		require.NoError(t, err)
+		require.Equal(t, "guest", read.Host)
+		live, err := capture.Pool(context.Background(), capture.PoolOptions{Pools: []string{"tank"}})
+		require.NoError(t, err)
+		require.Empty(t, cmp.Diff(live, read.Observed, cmpopts.EquateComparable(dataset.Name{}), cmpopts.EquateEmpty()))
+	})
+
+	t.Run("as nobody", func(t *testing.T) {
+		out, err := exec.Command("su", "nobody", "-s", "/bin/sh", "-c", "/mnt/bin/stateward capture zfs -o -").CombinedOutput()
+		require.Error(t, err)
+		require.Contains(t, string(out), "zfs may not be used: Permission denied")
+		// As udev has it.
+		sh(t, "chmod 666 /dev/zfs")
+		out, err = exec.Command("su", "nobody", "-s", "/bin/sh", "-c", "/mnt/bin/stateward capture zfs -o - 2>/dev/null").Output()
+		sh(t, "chmod 600 /dev/zfs")
+		require.NoError(t, err)
+		read, err := capture.ReadPool(bytes.NewReader(out))
+		require.NoError(t, err)
+		require.Empty(t, cmp.Diff(got.Snapshots, read.Observed.Snapshots, cmpopts.EquateComparable(dataset.Name{}), cmpopts.EquateEmpty()))
+		for _, p := range read.Observed.Places {
+			if p.Path == "/srv/data" {
+				require.Equal(t, "unknown", p.Content, "only root can look beneath")
+			}
+		}
+	})
 
 	t.Run("a value that looks like lines of zfs get", func(t *testing.T) {
 		for _, forged := range []string{"x\t-\tlocal\ntank/data\tquota\t5\t-\tlocal", "x\t-\tlocal\ntank/data\tcom.x:new\t5"} {
@@ -112,7 +230,7 @@ func TestPool(t *testing.T) {
 			sh(t, "zfs snapshot tank/odd@f; zfs send -p tank/odd@f | zfs receive -u other/recv/forged")
 			got, err := capture.Pool(context.Background(), opts)
 			require.NoError(t, err)
-			compare(t, got)
+			compare(t, got, false)
 			plain := opts
 			plain.NoJSON = true
 			_, err = capture.Pool(context.Background(), plain)
@@ -127,16 +245,19 @@ func TestPool(t *testing.T) {
 		require.NoError(t, err, "%s", out)
 		got, err := capture.Pool(context.Background(), opts)
 		require.NoError(t, err)
-		compare(t, got)
+		compare(t, got, false)
 	})
 }
 
-// compare asks zfs for every single property.
-func compare(t *testing.T, got *dataset.Observed) {
+// compare asks zfs for every single property; of pools that are not still only for what users set on the odd datasets.
+func compare(t *testing.T, got *dataset.Observed, still bool) {
 	t.Helper()
 	names := strings.Split(strings.TrimSpace(sh(t, "zfs list -H -o name -t filesystem,volume")), "\n")
 	require.Len(t, got.Datasets, len(names))
 	for _, name := range names {
+		if !still && !strings.Contains(name, "odd") && !strings.Contains(name, "forged") {
+			continue
+		}
 		n, err := dataset.ParseObservedName(name)
 		require.NoError(t, err)
 		d, ok := got.Dataset(n)
@@ -153,6 +274,9 @@ func compare(t *testing.T, got *dataset.Observed) {
 			}
 			want := []string{asText(get(t, "value", p, name)), asText(get(t, "received", p, name)), get(t, "source", p, name)}
 			require.Equal(t, want, row(d.Properties[p], want[1]), "%s %s", name, p)
+		}
+		if !still {
+			continue
 		}
 		// No value of zfs's own here has a tab or a line end in it: one process will do.
 		out, err := exec.Command("zfs", "get", "-Hp", "-o", "property,value,received,source", strings.Join(native, ","), name).CombinedOutput()

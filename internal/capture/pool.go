@@ -21,10 +21,11 @@ import (
 type PoolOptions struct {
 	// Pools are those to look at; nil means all that are imported.
 	Pools []string
-	// Mountpoints are further paths to look at, absolute: those of datasets that are not there yet, or are to move.
+	// Desired is what is to be planned with what is seen: its mountpoints and the directories above them are looked at, and
+	// its owners are looked up with getent(1) where /etc/passwd and /etc/group do not have them.
+	Desired dataset.Desired
+	// Mountpoints are further paths to look at, absolute.
 	Mountpoints []string
-	// Users and Groups are names to look for beyond /etc/passwd and /etc/group, with getent(1).
-	Users, Groups []string
 	// Timeout is how long one process of zfs may take; 0 means [DefaultTimeout].
 	Timeout time.Duration
 	// NoJSON does not ask zfs for JSON where what it prints as text is ambiguous.
@@ -302,6 +303,13 @@ func (r *poolReader) snapshots(ctx context.Context, o *dataset.Observed, pools [
 	if err != nil {
 		return err
 	}
+	for _, list := range [][]dataset.SnapshotState{snapshots, bookmarks} {
+		for i := range list {
+			if _, ok := o.Dataset(list[i].Dataset); !ok {
+				return &changedError{what: "dataset " + list[i].Dataset.String()}
+			}
+		}
+	}
 	tags := map[string][]string{}
 	for _, batch := range batches(held) {
 		out, err := r.run(ctx, "zfs", append([]string{"holds", "-H"}, batch...)...)
@@ -432,8 +440,16 @@ func (r *poolReader) places(ctx context.Context, o *dataset.Observed) error {
 		o.Mounts[i] = mounts[i].Mount
 	}
 	users, groups := readNames(r.o.Accounts), readNames(r.o.GroupFile)
-	o.Users, o.Groups = r.known(ctx, r.o.Accounts, "passwd", r.o.Users), r.known(ctx, r.o.GroupFile, "group", r.o.Groups)
+	var owners, owning []string
+	for i := range r.o.Desired.Datasets {
+		w := &r.o.Desired.Datasets[i]
+		owners, owning = append(owners, w.Owner.String()), append(owning, w.Group.String())
+	}
+	o.Users, o.Groups = r.known(ctx, r.o.Accounts, "passwd", owners), r.known(ctx, r.o.GroupFile, "group", owning)
 	var paths []string
+	for _, p := range dataset.Places(r.o.Desired, o) {
+		paths = append(paths, p.String())
+	}
 	for _, p := range r.o.Mountpoints {
 		paths = append(paths, path.Clean(p))
 	}
@@ -459,6 +475,7 @@ func (r *poolReader) places(ctx context.Context, o *dataset.Observed) error {
 }
 
 // known are the names in a file, and those of more that only getent knows.
+// One of digits alone may be an id, and is looked up all the same.
 func (r *poolReader) known(ctx context.Context, file, database string, more []string) []string {
 	out := map[string]bool{}
 	if data, err := os.ReadFile(file); err == nil {

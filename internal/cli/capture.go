@@ -28,7 +28,7 @@ func newCapture(env Env) *cobra.Command {
 			return &statusError{status: StatusUsage}
 		},
 	}
-	cmd.AddCommand(newCapturePersist(env))
+	cmd.AddCommand(newCapturePersist(env), newCaptureZFS(env))
 	return cmd
 }
 

@@ -21,6 +21,7 @@ import (
 
 	"github.com/stateward/stateward"
 	"github.com/stateward/stateward/docs/schema"
+	"github.com/stateward/stateward/internal/capture"
 	"github.com/stateward/stateward/internal/golden"
 )
 
@@ -35,6 +36,8 @@ var outputs = []struct {
 	{"capture", "What `stateward capture persist` writes and `stateward check --capture` reads: docs/capture.md.", reflect.TypeFor[stateward.Listing](),
 		map[string]any{"kind": stateward.ListingKind, "version": stateward.ListingVersion}},
 	{"check", "What `stateward check -o json` prints.", reflect.TypeFor[CheckOutput](), map[string]any{"protocolVersion": protocolVersion}},
+	{"pool", "What `stateward capture zfs` writes: docs/capture.md.", reflect.TypeFor[capture.PoolFile](),
+		map[string]any{"kind": capture.PoolKind, "version": capture.PoolVersion}},
 	{"plan", "What `stateward plan persistence -o json` prints.", reflect.TypeFor[PersistencePlan](), map[string]any{"protocolVersion": protocolVersion}},
 	{"units", "What `stateward eval --units -o json` prints.", reflect.TypeFor[UnitsOutput](), map[string]any{"protocolVersion": protocolVersion}},
 }
