@@ -149,15 +149,17 @@ func heapEnv(env []string, heap int64) []string {
 }
 
 var (
-	outOfMemory  = regexp.MustCompile(`(?i)out of memory|bad_alloc|cannot allocate memory|Failed to expand heap`)
-	deepStack    = regexp.MustCompile(`stack overflow`)
-	ownership    = regexp.MustCompile(`detected dubious ownership in repository at '([^']+)'|repository path '([^']+)' is not owned by current user`)
-	untracked    = regexp.MustCompile(`Path '([^']+)' in the repository .* is not tracked by Git`)
-	noFlake      = regexp.MustCompile(`could not find a flake\.nix file|-source/flake\.nix'?: No such file|-source/flake\.nix' does not exist|does not contain a 'flake\.nix'`)
-	notProvided  = regexp.MustCompile(`does not provide attribute`)
-	noFetch      = regexp.MustCompile(`(?i)unable to download|could not resolve host|couldn't resolve host|while fetching the input|cannot find flake|fetching .* is not allowed|failed to fetch|is not valid and cannot be|no internet|unable to connect`)
-	missingFile  = regexp.MustCompile(`(?:getting status of '?"?|opening file '?"?|path '?"?)(?:[^'"]*)/nix/store/[a-z0-9]{32}-source/([^'":]+)['"]?(?:: No such file or directory| does not exist)`)
-	tooNew       = regexp.MustCompile(`unsupported .*(?:input|attribute|parameter)|contains mutable lock|has an unsupported version|experimental Nix feature .* is disabled|undefined variable 'builtins\.|attribute '(?:convertHash|parseFlakeRef|flakeRefToString|warn|fetchTree)' missing`)
+	outOfMemory = regexp.MustCompile(`(?i)out of memory|bad_alloc|cannot allocate memory|Failed to expand heap`)
+	deepStack   = regexp.MustCompile(`stack overflow`)
+	ownership   = regexp.MustCompile(`detected dubious ownership in repository at '([^']+)'|repository path '([^']+)' is not owned by current user`)
+	untracked   = regexp.MustCompile(`Path '([^']+)' in the repository .* is not tracked by Git`)
+	noFlake     = regexp.MustCompile(`could not find a flake\.nix file|-source/flake\.nix'?: No such file|-source/flake\.nix' does not exist|does not contain a 'flake\.nix'`)
+	notProvided = regexp.MustCompile(`does not provide attribute`)
+	noFetch     = regexp.MustCompile(`(?i)unable to download|could not resolve host|couldn't resolve host|while fetching the input|cannot find flake|fetching .* is not allowed|failed to fetch|is not valid and cannot be|no internet|unable to connect`)
+	missingFile = regexp.MustCompile(`(?:getting status of '?"?|opening file '?"?|path '?"?)(?:[^'"]*)/nix/store/[a-z0-9]{32}-source/([^'":]+)['"]?(?:: No such file or directory| does not exist)`)
+	// The module system, too, calls an attribute unsupported, and quotes it in its own way: `name'.
+	tooNew       = regexp.MustCompile(`unsupported (?:[\w-]+ )*(?:input|attribute|parameter)s? '|contains mutable lock|has an unsupported version|experimental Nix feature .* is disabled|undefined variable 'builtins\.`)
+	newBuiltin   = regexp.MustCompile(`attribute '(?:convertHash|parseFlakeRef|flakeRefToString|warn|fetchTree)' missing`)
 	failedBuild  = regexp.MustCompile(`^builder for '|^unexpected EOF reading a line|^(?i:cannot build ')|^build of '|is required to build '|dependencies of derivation '`)
 	lockMismatch = regexp.MustCompile(`^mismatch in field 'narHash'|^NAR hash mismatch`)
 	noRoom       = regexp.MustCompile(`No space left on device|failed to extract archive \(Write failed\)|disk I/O error|database or disk is full|Disk quota exceeded|Read-only file system|attempt to write a readonly database`)
@@ -248,7 +250,7 @@ func (s *session) classify(ctx context.Context, host string, log *nixLog, err er
 		e.hint = "nix " + s.version + " clones submodules from where .gitmodules says: name a newer nix with --nix, or the folder with path:"
 	case noGit.MatchString(said):
 		e.hint = "install git"
-	case tooNew.MatchString(said):
+	case tooNew.MatchString(said), newBuiltin.MatchString(said) && !hasBuiltins(s.version):
 		e.hint = "the flake needs a nix newer than " + s.version + ": name one with --nix"
 		if !plainNix(s.version) {
 			e.hint = "the flake needs what nix " + s.version + " does not have: name another nix with --nix"

@@ -50,6 +50,14 @@ func parseVersion(output string) (version string, ok bool) {
 // plainNix tells whether a version is one of Nix itself.
 func plainNix(version string) bool { return !strings.HasSuffix(version, ")") }
 
+// hasBuiltins tells whether a version has all builtins that came since 2.8, of which `warn` (2.23) was the last.
+func hasBuiltins(version string) bool {
+	major, rest, _ := strings.Cut(version, ".")
+	minor, _, _ := strings.Cut(rest, ".")
+	n, err := strconv.Atoi(minor)
+	return plainNix(version) && err == nil && (major != "2" || n >= 23)
+}
+
 func (s *session) findNix(ctx context.Context) error {
 	path, err := run.LookPath(s.nixName(), s.env)
 	if err == nil {

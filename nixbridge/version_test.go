@@ -132,3 +132,28 @@ if [ "$1" = --version ]; then echo 'nix (Lix, like Nix) 2.93.3'; else exec `+nix
 		require.Equal(t, "the flake needs what nix 2.93.3 (Lix) does not have: name another nix with --nix", ee.Hint())
 	})
 }
+
+// What the module system calls unsupported, and what a set of the configuration lacks, is no reason to look for a newer nix.
+func TestNewerNixIsNotAskedForInVain(t *testing.T) {
+	eachNix(t, func(t *testing.T, e *nixbridge.Evaluator) {
+		for text, want := range map[string]string{
+			`throw "Module ` + "`:anon-1' has an unsupported attribute `programs'. This is caused by introducing a top-level `config' or `options' attribute" + `."`: "",
+			`throw "path URL 'path:/a?dir=b' has unsupported parameter 'dir'"`:                                                                                       "newer",
+			`throw "unsupported tarball input attribute 'lastModified'"`:                                                                                             "newer",
+			`throw "flake 'path:/a' has an unsupported attribute 'ins', at /a/flake.nix"`:                                                                            "newer",
+			`{ }.warn "text" 1`: "older",
+		} {
+			ev, err := e.Evaluate(t.Context(), source(t, filepath.Join(folder(t, map[string]string{"hosts.nix": `{ config = ` + text + `; }`}), "hosts.nix")))
+			require.NoError(t, err)
+			var ee *nixbridge.EvalError
+			require.ErrorAs(t, ev.Hosts[0].Err, &ee, text)
+			if want == "older" && !strings.HasPrefix(ev.Nix, "2.8.") {
+				want = ""
+			}
+			if want != "" {
+				want = "the flake needs a nix newer than " + ev.Nix + ": name one with --nix"
+			}
+			require.Equal(t, want, ee.Hint(), text)
+		}
+	})
+}

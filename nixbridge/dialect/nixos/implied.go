@@ -91,7 +91,8 @@ func writableOf(u *unit) (stateward.Service, bool) {
 			state, perhaps = true, true
 		}
 		// What is in /etc an administrator puts there, unless a daemon has a user of its own to write there.
-		if user, ok := u.User.Get(); !state || etc.Contains(e.Path) && (!ok || user.String() == "root") {
+		// What NixOS makes anew there, dhcpcd's /etc/resolv.conf for one, is nobody's state.
+		if user, ok := u.User.Get(); !state || slices.Contains(madeByNixOS, e.Path.String()) || etc.Contains(e.Path) && (!ok || user.String() == "root") {
 			continue
 		}
 		// What a program keeps for root beside its data is mostly settings of its own.

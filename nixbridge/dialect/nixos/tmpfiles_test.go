@@ -159,7 +159,7 @@ func TestImpliedState(t *testing.T) {
 		},
 		"ReadWritePaths outside the usual places": {
 			config: `{ systemd.services.a.serviceConfig.ReadWritePaths = [ "/data/a" "/opt/a" "/var/a" "/mnt/x/a" "/mnt/disk" "/srv" "/mnt" "/opt" "/var/cache/a" "/etc/a" "/proc/sys" "/var" "/home" "/nix/var" ];
-				systemd.services.b.serviceConfig = { User = "b"; ReadWritePaths = "/etc/b"; }; }`,
+				systemd.services.b.serviceConfig = { User = "b"; ReadWritePaths = "/etc/b /etc/resolv.conf /etc/hosts"; }; }`,
 			want: []string{"a a.service", `  "/data/a" ReadWritePaths perhaps`, `  "/opt/a" ReadWritePaths`, `  "/var/a" ReadWritePaths`, `  "/mnt/x/a" ReadWritePaths perhaps`, `  "/mnt/disk" ReadWritePaths perhaps`,
 				`  "/srv" ReadWritePaths perhaps`, "b b.service", `  "/etc/b" ReadWritePaths perhaps`},
 		},
