@@ -72,18 +72,20 @@ func (e *malformedError) Hint() string { return "zfs 2.1 and newer are known; re
 // readings are the properties of all datasets while they are put together from what several processes print.
 type readings struct {
 	names []string
-	// props tells where in values a property of a dataset is.
-	props  map[string]map[string]int32
+	// where tells which of values are of a dataset: from the first, up to before the second.
+	where  map[string][2]int32
 	values []dataset.PropertyState
 	// keys are the dataset and the property of each of values.
 	keys [][2]string
 	// texts are values that occur often, once.
 	texts map[string]string
+	// there are the properties of the last dataset.
+	there map[string]bool
 	froms map[string]dataset.Name
 }
 
 func newReadings() *readings {
-	return &readings{props: map[string]map[string]int32{}, texts: map[string]string{}, froms: map[string]dataset.Name{}}
+	return &readings{where: map[string][2]int32{}, texts: map[string]string{}, there: map[string]bool{}, froms: map[string]dataset.Name{}}
 }
 
 // text is a copy of b that keeps nothing else in memory.
@@ -98,21 +100,39 @@ func (r *readings) text(b []byte) string {
 	return s
 }
 
-// add makes room for a property; false where it is there already.
+// add makes room for a property, after those of the same dataset. It is false where that is there already, or another dataset
+// came between.
 func (r *readings) add(name, property string) bool {
-	of, ok := r.props[name]
-	if !ok {
-		of = make(map[string]int32, 80)
-		r.props[name] = of
+	at := int32(len(r.values))
+	of, ok := r.where[name]
+	switch {
+	case !ok:
 		r.names = append(r.names, name)
-	}
-	if _, ok := of[property]; ok {
+		of = [2]int32{at, at}
+		clear(r.there)
+	case of[1] != at || r.there[property]:
 		return false
 	}
-	of[property] = int32(len(r.values))
+	r.there[property] = true
+	of[1]++
+	r.where[name] = of
 	r.values = append(r.values, dataset.PropertyState{})
 	r.keys = append(r.keys, [2]string{name, property})
 	return true
+}
+
+// find tells where a property of a dataset is. It is most often the next after the last, in the order of headers.
+func (r *readings) find(name, property []byte, next int32) (int32, bool) {
+	if int(next) < len(r.keys) && r.keys[next][0] == string(name) && r.keys[next][1] == string(property) {
+		return next, true
+	}
+	of := r.where[string(name)]
+	for i := of[0]; i < of[1]; i++ {
+		if r.keys[i][1] == string(property) {
+			return i, true
+		}
+	}
+	return 0, false
 }
 
 // source reads what zfs get -H prints as the source.
@@ -142,13 +162,21 @@ func (r *readings) source(s string, to *dataset.PropertyState) bool {
 
 // headers reads `zfs get -H -o name,property all`. Neither column can hold a tab or a line end, so nothing is ambiguous.
 func (r *readings) headers(out []byte) error {
+	n := bytes.Count(out, []byte{'\n'})
+	r.values, r.keys = make([]dataset.PropertyState, 0, n), make([][2]string, 0, n)
 	for line := range bytes.Lines(out) {
 		line = bytes.TrimSuffix(line, []byte{'\n'})
 		name, property, ok := bytes.Cut(line, []byte{'\t'})
 		if !ok || len(name) == 0 || len(property) == 0 || bytes.IndexByte(property, '\t') >= 0 {
 			return &malformedError{"zfs get", string(line)}
 		}
-		if !r.add(r.text(name), r.text(property)) {
+		of := ""
+		if n := len(r.names); n > 0 && r.names[n-1] == string(name) {
+			of = r.names[n-1]
+		} else {
+			of = string(name)
+		}
+		if !r.add(of, r.text(property)) {
 			return &changedError{what: "dataset " + string(name)}
 		}
 	}
@@ -180,7 +208,7 @@ func (r *readings) records(out []byte, expect func(i int32) string, each func(i 
 		next += pos + 1
 		n, rest, ok := bytes.Cut(line, []byte{'\t'})
 		p, _, more := bytes.Cut(rest, []byte{'\t'})
-		if i, known := r.props[string(n)][string(p)]; ok && more && known {
+		if i, known := r.find(n, p, at+1); ok && more && known {
 			if seen[i] {
 				return &AmbiguousError{string(n), string(p), true}
 			}
@@ -221,7 +249,7 @@ func (r *readings) records(out []byte, expect func(i int32) string, each func(i 
 // looksLikeRecord tells whether a line may be of a dataset or property that was not there before.
 func (r *readings) looksLikeRecord(name, property []byte) bool {
 	pool, _, _ := bytes.Cut(name, []byte{'/'})
-	if r.props[string(pool)] == nil {
+	if _, ok := r.where[string(pool)]; !ok {
 		return false
 	}
 	if _, err := dataset.ParseObservedName(string(name)); err != nil || len(property) == 0 {
@@ -298,10 +326,10 @@ func (r *readings) states() ([]dataset.State, error) {
 		if err != nil {
 			return nil, err
 		}
-		of := r.props[name]
-		s := dataset.State{Name: n, Properties: make(map[string]dataset.PropertyState, len(of))}
-		for property, i := range of {
-			s.Properties[property] = r.values[i]
+		of := r.where[name]
+		s := dataset.State{Name: n, Properties: make(map[string]dataset.PropertyState, of[1]-of[0])}
+		for i := of[0]; i < of[1]; i++ {
+			s.Properties[r.keys[i][1]] = r.values[i]
 		}
 		switch t := s.Properties["type"].Value; t {
 		case "filesystem":
