@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/stateward/stateward"
+	"github.com/stateward/stateward/dataset"
 )
 
 // Input is what [Lint] looks at. Host is required.
@@ -61,13 +62,26 @@ func (c Check) findings(f *facts) []stateward.Diagnostic {
 
 // Catalog returns all checks, sorted by code.
 func Catalog() []Check {
-	return []Check{
-		sw101, sw102, sw103, sw104, sw105, sw106, sw107, sw108, sw109, sw110, sw111, sw112, sw113, sw114, sw115, sw116, sw117,
-		sw118, sw119, sw120,
-		sw121, sw122, sw123,
-		sw601, sw602, sw603, sw604, sw605, sw606, sw607,
-		sw701,
+	return slices.Concat(
+		[]Check{
+			sw101, sw102, sw103, sw104, sw105, sw106, sw107, sw108, sw109, sw110, sw111, sw112, sw113, sw114, sw115, sw116, sw117,
+			sw118, sw119, sw120, sw121, sw122, sw123,
+		},
+		ofDatasets(),
+		[]Check{
+			sw601, sw602, sw603, sw604, sw605, sw606, sw607,
+			sw701,
+		},
+	)
+}
+
+// ofDatasets are the checks of package dataset.
+func ofDatasets() []Check {
+	var out []Check
+	for _, c := range dataset.Checks() {
+		out = append(out, Check{CheckInfo: c.CheckInfo, run: func(f *facts) []stateward.Diagnostic { return c.Run(f.host, f.faults) }})
 	}
+	return out
 }
 
 // Lint runs every check over a host.
@@ -99,6 +113,9 @@ type facts struct {
 	now      time.Time
 	// entries are all entries of enabled persistence roots, by root and origin.
 	entries []rootEntry
+	// desired are the declared datasets that are sound, faults what is wrong with the others.
+	desired dataset.Desired
+	faults  []dataset.Fault
 	// acks are the acknowledgements, once it is known what they match.
 	acks []judgedAck
 }
@@ -111,6 +128,7 @@ type rootEntry struct {
 func newFacts(in Input) *facts {
 	s := newStorage(in.Host)
 	f := &facts{storage: s, host: in.Host, rows: stateRows(s), own: s.hostState(), observed: newObserved(in.Observed), now: in.Now}
+	f.desired, f.faults = dataset.NewDesired(in.Host)
 	for _, r := range s.roots {
 		for e := range r.entries() {
 			f.entries = append(f.entries, rootEntry{Entry: e, root: r})

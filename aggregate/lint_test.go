@@ -468,7 +468,7 @@ func TestChecks(t *testing.T) {
 			stateward.Unknown{Subject: "warnings", Kind: stateward.UnknownDepth},
 			stateward.Unknown{Subject: `environment.persistence."/persist".directories[0].mode`, Kind: stateward.UnknownForm, Message: `mode "999" is not octal`})}, []string{
 			`warning environment.persistence."/persist".directories[0].mode [] environment.persistence."/persist".directories[0].mode is not understood: mode "999" is not octal; needed by SW101, SW102, SW103, SW104, SW105, SW106, SW108, SW109, SW110, SW111, SW112, SW113, SW114, SW115, SW118, SW119, SW120, SW701`,
-			"warning fileSystems [] fileSystems is a function; needed by SW101, SW106, SW107, SW108, SW109, SW110, SW115, SW118, SW119",
+			"warning fileSystems [] fileSystems is a function; needed by SW101, SW106, SW107, SW108, SW109, SW110, SW115, SW118, SW119, SW201, SW202, SW203, SW204",
 			"warning services.a.dataDir [] services.a.dataDir could not be evaluated: x y; needed by SW101, SW112, SW114, SW120",
 			"warning warnings [] warnings is nested too deeply to be read; needed by SW602"}},
 		{"N6 what nothing needs", "SW603", []part{unknowns(thrown("systemd.services.a.after"), thrown("systemd.services.a.serviceConfig.Type"),
@@ -486,7 +486,7 @@ func TestChecks(t *testing.T) {
 			"warning age [] age could not be evaluated; needed by SW118",
 			"warning assertions [] assertions is not understood: it throws; needed by SW601",
 			"warning boot.zfs [] boot.zfs could not be evaluated: another error.; needed by SW101, SW110, SW118, SW119",
-			"warning fileSystems [] fileSystems and 3 more could not be evaluated: it throws; needed by SW101, SW106, SW107, SW108, SW109, SW110, SW115, SW118, SW119, SW602",
+			"warning fileSystems [] fileSystems and 3 more could not be evaluated: it throws; needed by SW101, SW106, SW107, SW108, SW109, SW110, SW115, SW118, SW119, SW201, SW202, SW203, SW204, SW602",
 			"warning sops [] sops could not be evaluated; needed by SW118"}},
 		{"N4 every check needs one of them", "SW603", []part{unknowns(thrown("fileSystems"), thrown("zzz"))},
 			[]string{"warning fileSystems [] fileSystems and 1 more could not be evaluated: it throws; needed by every check"}},

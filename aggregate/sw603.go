@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/stateward/stateward"
+	"github.com/stateward/stateward/dataset"
 )
 
 var sw603 = Check{
@@ -27,6 +28,9 @@ Mend the option so that it evaluates. ` + "`stateward eval`" + ` shows everythin
 		at := map[cause]int{}
 		var groups [][]stateward.Unknown
 		for _, u := range f.host.Unknown {
+			if f.refused(u.Subject) {
+				continue
+			}
 			if NeededBy(u.Subject) == "" && (f.observed == nil || len(observedReaders(u.Subject)) == 0) {
 				continue
 			}
@@ -64,6 +68,11 @@ Mend the option so that it evaluates. ` + "`stateward eval`" + ` shows everythin
 		}
 		return out
 	},
+}
+
+// refused tells whether SW201 speaks of a value: it could be had, and cannot be.
+func (f *facts) refused(subject string) bool {
+	return slices.ContainsFunc(f.faults, func(x dataset.Fault) bool { return x.Kind == dataset.NotUnderstood && x.Origin.Option == subject })
 }
 
 func whatOf(kind stateward.UnknownKind) string {
@@ -113,17 +122,27 @@ var needs = []struct {
 	{"boot.lanzaboote", []string{"SW101", "SW112", "SW114", "SW120"}},
 	{"boot.zfs", []string{"SW101", "SW110", "SW118", "SW119"}},
 	{"containers", []string{"SW101", "SW112", "SW120"}},
-	{"disko", []string{"SW101", "SW106", "SW107", "SW108", "SW110", "SW115", "SW118", "SW119", "SW701"}},
+	{"disko", []string{"SW101", "SW106", "SW107", "SW108", "SW110", "SW115", "SW118", "SW119", "SW204", "SW701"}},
 	{"environment.etc", []string{"SW101", "SW110", "SW115", "SW118", "SW119"}},
 	{"environment.persistence", []string{"SW101", "SW102", "SW103", "SW104", "SW105", "SW106", "SW108", "SW109", "SW110", "SW111", "SW112", "SW113", "SW114", "SW115", "SW118", "SW119", "SW120", "SW701"}},
-	{"fileSystems", []string{"SW101", "SW106", "SW107", "SW108", "SW109", "SW110", "SW115", "SW118", "SW119"}},
+	{"fileSystems", []string{"SW101", "SW106", "SW107", "SW108", "SW109", "SW110", "SW115", "SW118", "SW119", "SW201", "SW202", "SW203", "SW204"}},
 	{"hardware", []string{"SW101", "SW112", "SW114", "SW120"}},
 	{"home-manager", []string{"SW101", "SW102", "SW103", "SW104", "SW105", "SW106", "SW108", "SW109", "SW110", "SW111", "SW112", "SW113", "SW114", "SW115", "SW118", "SW119", "SW120", "SW701"}},
 	{"mailserver", []string{"SW101", "SW112", "SW114", "SW120"}},
 	{"modules", []string{"SW101", "SW112", "SW114", "SW120"}},
 	{"modules.services", []string{"SW101", "SW111", "SW112", "SW114", "SW120", "SW701"}},
 	{"modules.services.backup", []string{"SW104", "SW112", "SW114", "SW604", "SW701"}},
-	{"modules.storage.datasets", []string{"SW101", "SW106", "SW107", "SW108", "SW110", "SW115", "SW118", "SW119", "SW701"}},
+	{"modules.storage.datasets", []string{"SW101", "SW106", "SW107", "SW108", "SW110", "SW115", "SW118", "SW119", "SW201", "SW202", "SW203", "SW204", "SW701"}},
+	{"modules.storage.datasets.services.*.compression", []string{"SW201", "SW202"}},
+	{"modules.storage.datasets.services.*.group", []string{"SW201", "SW202"}},
+	{"modules.storage.datasets.services.*.mode", []string{"SW201", "SW202"}},
+	{"modules.storage.datasets.services.*.owner", []string{"SW201", "SW202"}},
+	{"modules.storage.datasets.services.*.recordsize", []string{"SW201", "SW202"}},
+	{"modules.storage.datasets.utility.*.compression", []string{"SW201", "SW202"}},
+	{"modules.storage.datasets.utility.*.group", []string{"SW201", "SW202"}},
+	{"modules.storage.datasets.utility.*.mode", []string{"SW201", "SW202"}},
+	{"modules.storage.datasets.utility.*.owner", []string{"SW201", "SW202"}},
+	{"modules.storage.datasets.utility.*.recordsize", []string{"SW201", "SW202"}},
 	{"networking", []string{"SW101", "SW112", "SW114", "SW120"}},
 	{"preservation", []string{"SW101", "SW102", "SW103", "SW104", "SW105", "SW106", "SW108", "SW109", "SW110", "SW111", "SW112", "SW113", "SW114", "SW115", "SW118", "SW119", "SW120", "SW701"}},
 	{"programs", []string{"SW101", "SW112", "SW114", "SW120"}},
@@ -138,7 +157,11 @@ var needs = []struct {
 	{"sops", []string{"SW118"}},
 	{"stateward", []string{"SW101", "SW112", "SW114", "SW120"}},
 	{"stateward.acknowledge", []string{"SW606", "SW607"}},
-	{"stateward.services", []string{"SW101", "SW104", "SW106", "SW107", "SW108", "SW110", "SW111", "SW112", "SW114", "SW115", "SW118", "SW119", "SW120", "SW604", "SW701"}},
+	{"stateward.services", []string{"SW101", "SW104", "SW106", "SW107", "SW108", "SW110", "SW111", "SW112", "SW114", "SW115", "SW118", "SW119", "SW120", "SW201", "SW202", "SW203", "SW204", "SW604", "SW701"}},
+	{"stateward.services.*.dataset.group", []string{"SW201", "SW202"}},
+	{"stateward.services.*.dataset.mode", []string{"SW201", "SW202"}},
+	{"stateward.services.*.dataset.owner", []string{"SW201", "SW202"}},
+	{"stateward.services.*.dataset.properties", []string{"SW201", "SW202"}},
 	{"system.stateVersion", []string{"SW101", "SW120"}},
 	{"systemd.mounts", []string{"SW101", "SW106", "SW107", "SW110", "SW118", "SW119"}},
 	{"systemd.services", []string{"SW101", "SW104", "SW105", "SW111", "SW112", "SW114", "SW120"}},
@@ -197,17 +220,10 @@ var unread = [][]string{
 	{"stateward", "services", "*", "backup", "persistent"}, {"stateward", "services", "*", "backup", "prune"},
 	{"stateward", "services", "*", "backup", "stopUnits"}, {"stateward", "services", "*", "backup", "priority"},
 	{"stateward", "services", "*", "backup", "requireNetwork"}, {"stateward", "services", "*", "backup", "preHook"},
-	{"stateward", "services", "*", "backup", "postHook"}, {"stateward", "services", "*", "dataset", "properties"},
-	{"stateward", "services", "*", "dataset", "owner"}, {"stateward", "services", "*", "dataset", "group"},
-	{"stateward", "services", "*", "dataset", "mode"},
+	{"stateward", "services", "*", "backup", "postHook"},
 
 	{"modules", "backup", "sanoid"}, {"modules", "filesystems", "zfs"}, {"modules", "storage", "protection"},
 	{"modules", "storage", "datasets", "services", "*", "protection"}, {"modules", "storage", "datasets", "utility", "*", "protection"},
-	{"modules", "storage", "datasets", "services", "*", "recordsize"}, {"modules", "storage", "datasets", "utility", "*", "recordsize"},
-	{"modules", "storage", "datasets", "services", "*", "compression"}, {"modules", "storage", "datasets", "utility", "*", "compression"},
-	{"modules", "storage", "datasets", "services", "*", "owner"}, {"modules", "storage", "datasets", "utility", "*", "owner"},
-	{"modules", "storage", "datasets", "services", "*", "group"}, {"modules", "storage", "datasets", "utility", "*", "group"},
-	{"modules", "storage", "datasets", "services", "*", "mode"}, {"modules", "storage", "datasets", "utility", "*", "mode"},
 	{"modules", "services", "backup", "globalSettings"}, {"modules", "services", "backup", "repositories", "*", "pruneSchedule"},
 	{"modules", "services", "backup", "repositories", "*", "url"},
 	{"modules", "services", "backup", "_internal", "allJobs", "*", "repository"}, {"modules", "services", "backup", "restic", "jobs", "*", "repository"},

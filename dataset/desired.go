@@ -188,6 +188,9 @@ func unknownFault(dataset, property string, why stateward.Unknown) Fault {
 	if f.Message == "" {
 		f.Message = "is unknown: " + string(why.Kind)
 	}
+	if dataset != "" && (why.Kind == stateward.UnknownForm || why.Kind == stateward.UnknownType) {
+		f.Kind = NotUnderstood
+	}
 	return f
 }
 

@@ -17,7 +17,9 @@ const (
 	BadName FaultKind = "name is refused"
 	// BadProperty is a property that zfs does not know, or a value that it refuses.
 	BadProperty FaultKind = "property is refused"
-	// NotEvaluated is something that could not be evaluated or understood: what it says is unknown.
+	// NotUnderstood is a value that was evaluated, and is of no type or form that it may have: a mode of 999.
+	NotUnderstood FaultKind = "is not understood"
+	// NotEvaluated is something that could not be evaluated: what it says is unknown.
 	NotEvaluated FaultKind = "could not be evaluated"
 	// Contradiction is one dataset that is declared twice, and not alike.
 	Contradiction FaultKind = "declarations contradict"
