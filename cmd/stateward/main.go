@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"sync"
 	"syscall"
 	"time"
 
@@ -19,12 +20,19 @@ const grace = 3 * time.Second
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	env := cli.System()
+	var busy sync.RWMutex
+	env.Hold = func() func() {
+		busy.RLock()
+		return busy.RUnlock
+	}
 	go func() {
 		<-ctx.Done()
 		stop() // a second interrupt ends it at once
 		time.Sleep(grace)
+		busy.Lock()
 		fmt.Fprintln(os.Stderr, "stateward: interrupted")
 		os.Exit(cli.StatusEvaluation)
 	}()
-	os.Exit(cli.Main(ctx, os.Args[1:], cli.System()))
+	os.Exit(cli.Main(ctx, os.Args[1:], env))
 }

@@ -49,6 +49,16 @@ type Env struct {
 	StdoutTerminal bool
 	// Now is the clock; nil means that of the system.
 	Now func() time.Time
+	// Hold, where it is given, is called before something that an interrupt must not cut off in the middle; what it
+	// returns is called after.
+	Hold func() (release func())
+}
+
+func (e Env) hold() (release func()) {
+	if e.Hold == nil {
+		return func() {}
+	}
+	return e.Hold()
 }
 
 func (e Env) now() time.Time {
@@ -181,7 +191,7 @@ saved evaluation ("hosts.json", or "-" for standard input). It defaults to ".".
 	}
 	cmd.SetVersionTemplate("stateward {{.Version}}\n")
 	cmd.CompletionOptions.DisableDefaultCmd = true
-	cmd.AddCommand(newCheck(env), newPlan(env), newEval(env), newCapture(env), newGolden(env), newExplain(env), newCache(env),
+	cmd.AddCommand(newCheck(env), newPlan(env), newDataset(env), newEval(env), newCapture(env), newGolden(env), newExplain(env), newCache(env),
 		newSchema(env), newCompletion(env), newMan(env), newVersion(env))
 	completeFlags(cmd)
 	return cmd

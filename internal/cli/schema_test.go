@@ -32,10 +32,12 @@ var outputs = []struct {
 	// consts are properties that have one value only.
 	consts map[string]any
 }{
+	{"apply", "What `stateward dataset apply -o json` prints.", reflect.TypeFor[ApplyOutput](), map[string]any{"protocolVersion": protocolVersion}},
 	{"cache", "What `stateward cache -o json` prints.", reflect.TypeFor[CacheOutput](), map[string]any{"protocolVersion": protocolVersion}},
 	{"capture", "What `stateward capture persist` writes and `stateward check --capture` reads: docs/capture.md.", reflect.TypeFor[stateward.Listing](),
 		map[string]any{"kind": stateward.ListingKind, "version": stateward.ListingVersion}},
 	{"check", "What `stateward check -o json` prints.", reflect.TypeFor[CheckOutput](), map[string]any{"protocolVersion": protocolVersion}},
+	{"drift", "What `stateward dataset drift -o json` prints.", reflect.TypeFor[DriftOutput](), map[string]any{"protocolVersion": protocolVersion}},
 	{"pool", "What `stateward capture zfs` writes: docs/capture.md.", reflect.TypeFor[capture.PoolFile](),
 		map[string]any{"kind": capture.PoolKind, "version": capture.PoolVersion}},
 	{"plan", "What `stateward plan persistence -o json` prints.", reflect.TypeFor[PersistencePlan](), map[string]any{"protocolVersion": protocolVersion}},
@@ -368,6 +370,6 @@ func TestSchemaCommand(t *testing.T) {
 	for _, bad := range []string{"nope", "../schema/check", "", "*"} {
 		r := run(t, nil, "schema", bad)
 		require.Equal(t, StatusUsage, r.status, bad)
-		require.Contains(t, r.stderr, "hint: there is cache, ")
+		require.Contains(t, r.stderr, "hint: there is apply, cache, ")
 	}
 }
