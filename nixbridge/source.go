@@ -85,6 +85,9 @@ func ParseSource(arg string) (Source, error) {
 		if ref == "" {
 			s.Ref = "."
 		}
+		if info, err := os.Stat(ref); err == nil && !info.IsDir() {
+			return s, &SourceError{arg, "is neither a folder nor a .nix or .json file", "give a saved evaluation another name, or pipe it in and write -", nil}
+		}
 	}
 	if fragment == "" {
 		return s, nil

@@ -85,7 +85,7 @@ func Main(ctx context.Context, args []string, env Env) int {
 	cmd.SetIn(env.Stdin)
 	cmd.SetOut(env.Stdout)
 	cmd.SetErr(env.Stderr)
-	err := cmd.ExecuteContext(ctx)
+	ran, err := cmd.ExecuteContextC(ctx)
 	var have *statusError
 	if out.err != nil && (err == nil || errors.As(err, &have) && have.status == StatusFindings) {
 		// What was found and could not be said is no result.
@@ -104,7 +104,7 @@ func Main(ctx context.Context, args []string, env Env) int {
 	}
 	printError(env.Stderr, err)
 	if status == StatusUsage && hintOf(err) == "" {
-		fmt.Fprintln(env.Stderr, "  hint: stateward --help")
+		fmt.Fprintf(env.Stderr, "  hint: %s --help\n", ran.CommandPath())
 	}
 	return status
 }

@@ -4,13 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
+	"io"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/stateward/stateward"
-	"github.com/stateward/stateward/dataset"
 	"github.com/stateward/stateward/nixbridge"
 )
 
@@ -20,7 +21,6 @@ type sourceFlags struct {
 	cacheDir string
 	online   bool
 	workers  int
-	memory   string
 	timeout  time.Duration
 	hosts    []string
 	quiet    bool
@@ -43,12 +43,13 @@ type sourceFlags struct {
 func (f *sourceFlags) register(cmd *cobra.Command) {
 	fs := cmd.Flags()
 	fs.StringArrayVar(&f.hosts, "host", nil, "only this `HOST`; may be repeated")
-	fs.StringVar(&f.nix, "nix", "nix", "the nix to run, a name on PATH or a `FILE`; 2.8 or newer")
-	fs.StringVar(&f.cacheDir, "cache-dir", "", "private folder that nix may write to (`DIR`; default $XDG_CACHE_HOME/stateward)")
+	f.nix = "nix"
+	fs.Var(wordFlag{&f.nix}, "nix", "the nix to run, a name on PATH or a `FILE`; 2.8 or newer")
+	fs.Var(wordFlag{&f.cacheDir}, "cache-dir", "private folder that nix may write to (`DIR`; default $XDG_CACHE_HOME/stateward)")
 	fs.BoolVar(&f.online, "online", false, "let nix fetch locked inputs from the network")
-	fs.IntVar(&f.workers, "workers", 0, "evaluate `N` hosts at once (default: as many as processors and memory allow)")
-	fs.StringVar(&f.memory, "max-memory", "", "let all nix together take this much memory (`SIZE`, such as 4G; default: three quarters of what is available)")
-	fs.DurationVar(&f.timeout, "timeout", 0, "give a host up after this `TIME`, such as 5m (default: never)")
+	fs.Var(countFlag{&f.workers}, "workers", "evaluate `N` hosts at once (default: as many as processors and memory allow)")
+	fs.Var(memoryFlag{&f.maxMemory}, "max-memory", "let all nix together take this much memory (`SIZE`, such as 4G; default: three quarters of what is available)")
+	fs.Var(timeFlag{&f.timeout}, "timeout", "give a host up after this `TIME`, such as 5m (default: never)")
 	fs.BoolVar(&f.noCache, "no-cache", false, "evaluate anew, and keep nothing for the next time")
 	fs.BoolVar(&f.noWhere, "no-locations", false, "do not look for the files in which options were defined; saves some of nix' time")
 	fs.BoolVarP(&f.quiet, "quiet", "q", false, "say nothing on standard error while nix works")
@@ -88,6 +89,9 @@ func (f *sourceFlags) prepare(env Env, args []string) error {
 	if f.conf != nil {
 		return nil
 	}
+	if slices.Contains(f.hosts, "") {
+		return errors.New("--host is empty")
+	}
 	src, err := nixbridge.ParseSource(sourceArg(args))
 	if err != nil {
 		return err
@@ -100,33 +104,8 @@ func (f *sourceFlags) prepare(env Env, args []string) error {
 	return nil
 }
 
-// valid checks the values of flags.
-func (f *sourceFlags) valid() error {
-	if f.workers < 0 {
-		return fmt.Errorf("--workers %d is less than one", f.workers)
-	}
-	if f.timeout < 0 {
-		return fmt.Errorf("--timeout %s is negative", f.timeout)
-	}
-	if f.memory != "" {
-		size, err := dataset.ParseSize(f.memory)
-		if err != nil {
-			return fmt.Errorf("--max-memory: %w", err)
-		}
-		// An evaluation of nothing takes some 40 MiB.
-		if size < 64<<20 || size > math.MaxInt64 {
-			return fmt.Errorf("--max-memory %s is less than 64M or more than any machine has", f.memory)
-		}
-		f.maxMemory = int64(size)
-	}
-	return nil
-}
-
 // evaluate runs nix, or reads a saved evaluation.
 func (f *sourceFlags) evaluate(ctx context.Context, env Env, args []string) (*nixbridge.Evaluation, error) {
-	if err := f.valid(); err != nil {
-		return nil, err
-	}
 	if err := f.prepare(env, args); err != nil {
 		return nil, err
 	}
@@ -181,7 +160,26 @@ func (f *sourceFlags) load(ctx context.Context, env Env, args []string) ([]loade
 		host, err := h.Decode()
 		out = append(out, loaded{name: h.Name, source: h.Source, host: host, err: err})
 	}
+	f.noteDialects(env.Stderr, out)
 	return out, nil
+}
+
+// noteDialects says which of the user's own dialects applies to no host: one wrong name in its `detected`, and nothing that it
+// was written for is looked at. Of a host that failed nothing is known.
+func (f *sourceFlags) noteDialects(w io.Writer, hosts []loaded) {
+	if slices.ContainsFunc(hosts, func(l loaded) bool { return l.err != nil }) {
+		return
+	}
+	for _, d := range f.conf.own {
+		if !slices.ContainsFunc(hosts, func(l loaded) bool { return slices.Contains(l.host.Dialects, d.Name) || undetected(l.host, d.Name) }) {
+			fmt.Fprintf(w, "stateward: note: dialect %s applies to no host of %s\n", inLine(d.Name), inLine(f.source.Arg))
+		}
+	}
+}
+
+// undetected tells whether it is not known if a dialect applies: a finding says so.
+func undetected(h *stateward.Host, name string) bool {
+	return slices.ContainsFunc(h.Unknown, func(u stateward.Unknown) bool { return strings.Contains(u.Subject, name) })
 }
 
 // notOneOf says that a flag has no such value.

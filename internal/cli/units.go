@@ -73,9 +73,6 @@ func (f *sourceFlags) units(ctx context.Context, env Env, args, only []string, o
 	if slices.Contains(only, "") {
 		return fmt.Errorf("--unit is empty")
 	}
-	if err := f.valid(); err != nil {
-		return err
-	}
 	if err := f.prepare(env, args); err != nil {
 		return err
 	}
