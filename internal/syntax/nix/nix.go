@@ -46,6 +46,12 @@ type Attr struct {
 // Set is an attribute set, written in the order given.
 type Set []Attr
 
+// Block is an attribute set with a line for each attribute. A name is written as it is, and may be a path such as systemd.services.
+type Block []Attr
+
+// Text is a text of several lines, which is written between two pairs of single quotes.
+type Text string
+
 // List is a list.
 type List []any
 
@@ -53,7 +59,7 @@ type List []any
 type Raw string
 
 // Write returns v as an expression, indented by depth levels of two spaces. It
-// takes string, bool, int, [Set], [List] and [Raw]; anything else is an error.
+// takes string, bool, int, [Set], [Block], [Text], [List] and [Raw]; anything else is an error.
 // NUL bytes, which no Nix string can hold, are an error too.
 func Write(v any, depth int) (string, error) {
 	var b strings.Builder
@@ -83,6 +89,21 @@ func write(b *strings.Builder, v any, depth int) error {
 		b.WriteString(strconv.Itoa(v))
 	case Raw:
 		b.WriteString(string(v))
+	case Text:
+		if err := checkText(string(v)); err != nil {
+			return err
+		}
+		writeText(b, string(v), in, out)
+	case Block:
+		b.WriteString("{\n")
+		for _, a := range v {
+			b.WriteString(in + a.Name + " = ")
+			if err := write(b, a.Value, depth+1); err != nil {
+				return err
+			}
+			b.WriteString(";\n")
+		}
+		b.WriteString(out + "}")
 	case List:
 		if len(v) == 0 {
 			b.WriteString("[ ]")
@@ -121,6 +142,47 @@ func write(b *strings.Builder, v any, depth int) error {
 		return fmt.Errorf("cannot write a %T as a nix expression", v)
 	}
 	return nil
+}
+
+// writeText writes an indented string, as nix's lexer reads it (src/libexpr/lexer.l, state IND_STRING): nix takes the indentation away that all
+// lines share. A text that would lose more than that, or a blank at the end of it all, is written on one line.
+func writeText(b *strings.Builder, s, in, out string) {
+	sound := strings.HasSuffix(s, "\n")
+	flush := false // a line without indentation of its own
+	for line := range strings.SplitSeq(strings.TrimSuffix(s, "\n"), "\n") {
+		sound = sound && (line == "" || strings.Trim(line, " ") != "")
+		flush = flush || line != "" && line[0] != ' '
+	}
+	if !sound || !flush {
+		b.WriteString(String(s))
+		return
+	}
+	b.WriteString("''\n")
+	for line := range strings.SplitSeq(strings.TrimSuffix(s, "\n"), "\n") {
+		if line != "" {
+			b.WriteString(in)
+		}
+		for i := 0; i < len(line); i++ {
+			rest := line[i+1:]
+			switch c := line[i]; {
+			case c == '\'' && (rest == "" || rest[0] == '\'' || rest[0] == '$' || rest[0] == '\t' || rest[0] == '\r' || i > 0 && line[i-1] == '\''):
+				// One that stood beside another, or before the escape of what follows, would be a part of it.
+				b.WriteString(`''\'`)
+			case c == '$' && strings.HasPrefix(rest, "{"):
+				b.WriteString("''$")
+			case c == '$' && strings.HasPrefix(rest, "$"):
+				b.WriteString("''$") // "$$" before "{" would shield it
+			case c == '\t':
+				b.WriteString(`''\t`)
+			case c == '\r':
+				b.WriteString(`''\r`)
+			default:
+				b.WriteByte(c)
+			}
+		}
+		b.WriteByte('\n')
+	}
+	b.WriteString(out + "''")
 }
 
 // writeElement puts what is more than one word in parentheses: a list would take

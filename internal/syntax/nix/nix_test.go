@@ -38,6 +38,8 @@ func TestWrite(t *testing.T) {
 		{"negative number in a list", nix.List{-1}, 0, "[\n  (-1)\n]"},
 		{"expression in a list", nix.List{nix.Raw("f x"), nix.Raw("x")}, 0, "[\n  (f x)\n  (x)\n]"},
 		{"list further in", nix.List{"a"}, 2, "[\n      \"a\"\n    ]"},
+		{"text", nix.Text("a 'b'\n  ${c}\n\nd\n"), 1, "''\n    a 'b''\\'\n      ''${c}\n\n    d\n  ''"},
+		{"block", nix.Block{{Name: "a.b", Value: nix.Block{{Name: "c", Value: true}}}}, 1, "{\n    a.b = {\n      c = true;\n    };\n  }"},
 		{"empty set", nix.Set{}, 0, "{ }"},
 		{"set", nix.Set{{Name: "b", Value: 1}, {Name: "a", Value: "x"}}, 0, `{ b = 1; a = "x"; }`},
 		{"set in a list", nix.List{nix.Set{{Name: "a", Value: nix.List{1}}}}, 0, "[\n  { a = [\n    1\n  ]; }\n]"},
@@ -102,6 +104,33 @@ func TestStringAsNix(t *testing.T) {
 			for i, s := range texts {
 				sum := sha256.Sum256([]byte(s))
 				require.Equal(t, hex.EncodeToString(sum[:]), got[i], "%q", s)
+			}
+		})
+	}
+}
+
+// A text of several lines means the bytes it was written from, on every nix, wherever it stands.
+func TestTextAsNix(t *testing.T) {
+	texts := []string{"a\n  b\n\n\tc\n", "''\n", "'\n", "'${x}\n", "''${x}''\n", "$${x}\n", "$$${x}'\n", "'\t'\r\n", "''\\n\n", "\\\n", "  a\n  b\n", "a\n \nb\n", "a", "", "\n", "\n\na\n"}
+	for i := range 600 {
+		texts = append(texts, bytesOf.Example(i)+"\n", "x\n"+strings.ReplaceAll(bytesOf.Example(i), "x", "\n  ")+"\n")
+	}
+	list := nix.List{}
+	for _, s := range texts {
+		text, err := nix.Write(nix.Text(s), 3)
+		require.NoError(t, err)
+		list = append(list, nix.Raw("builtins.hashString \"sha256\" "+text))
+	}
+	expr, err := nix.Write(list, 0)
+	require.NoError(t, err)
+	for _, n := range nixtest.All(t) {
+		t.Run(n.Name, func(t *testing.T) {
+			var got []string
+			n.JSON(t, expr, &got)
+			require.Len(t, got, len(texts))
+			for i, s := range texts {
+				sum := sha256.Sum256([]byte(s))
+				require.Equal(t, hex.EncodeToString(sum[:]), got[i], "%q as %s", s, list[i])
 			}
 		})
 	}
