@@ -196,7 +196,7 @@ change() {
     elif [ "$key" = canmount ] && [ "${text[j]}" = off ] && [ -n "${mounted_at["$name"]-}" ]; then
       problem "$name" "is mounted at ${mounted_at["$name"]}, and canmount cannot become off beneath what uses it"
     else
-      case $key in mountpoint | sharenfs | sharesmb) options=(-u) ;; esac
+      case $key in mountpoint | canmount | sharenfs | sharesmb) options=(-u) ;; esac
       differ+=("$key=${text[j]}")
     fi
   done

@@ -31,28 +31,21 @@ type Waiter struct {
 	FileSystems []stateward.AbsPath `json:"fileSystems,omitempty"`
 }
 
-// Waiters are the units of the services that have datasets, in the order of their names. Unwaited are the services of which no
-// unit is known, or not where their dataset is mounted.
+// Waiters are the units of the services that have datasets, and of those whose state lies on them, in the order of their names.
+// Unwaited are the services with a dataset of which no unit is known, or not where their dataset is mounted.
 func Waiters(h *stateward.Host, d Desired) (waiters []Waiter, unwaited []string) {
 	byUnit := map[string]*Waiter{}
-	units := map[string][]string{}
-	for _, s := range h.Services.Or(nil) {
-		for _, u := range s.Units {
-			if strings.HasSuffix(u, ".service") {
-				units[s.Name] = append(units[s.Name], u)
-			}
-		}
-	}
+	units := unitsOf(h)
+	keepers := keepersOf(h)
 	for i := range d.Datasets {
 		w := &d.Datasets[i]
+		if w.Role == Foreign {
+			continue
+		}
 		own, mounted := d.MountPoint(w.Name)
 		theirs := fileSystemsOf(h, w.Name)
-		for _, service := range w.Services {
-			if len(units[service]) == 0 || !mounted && len(theirs) == 0 {
-				unwaited = append(unwaited, service)
-				continue
-			}
-			for _, name := range units[service] {
+		wait := func(names []string) {
+			for _, name := range names {
 				if byUnit[name] == nil {
 					byUnit[name] = &Waiter{Unit: name}
 				}
@@ -61,6 +54,18 @@ func Waiters(h *stateward.Host, d Desired) (waiters []Waiter, unwaited []string)
 				}
 				byUnit[name].FileSystems = append(byUnit[name].FileSystems, theirs...)
 			}
+		}
+		var others []string
+		if mounted && own != stateward.Root {
+			others = keepers(own)
+			wait(others)
+		}
+		for _, service := range w.Services {
+			if len(units[service]) == 0 && len(others) == 0 || !mounted && len(theirs) == 0 {
+				unwaited = append(unwaited, service)
+				continue
+			}
+			wait(units[service])
 		}
 	}
 	for _, w := range byUnit {
@@ -73,6 +78,67 @@ func Waiters(h *stateward.Host, d Desired) (waiters []Waiter, unwaited []string)
 	slices.SortFunc(waiters, func(a, b Waiter) int { return strings.Compare(a.Unit, b.Unit) })
 	slices.Sort(unwaited)
 	return waiters, slices.Compact(unwaited)
+}
+
+// unitsOf are the units of services, by the names of the services. Where a declaration names none, it is the unit that is called as the
+// service is, or that of a container that is.
+func unitsOf(h *stateward.Host) map[string][]string {
+	units := map[string][]string{}
+	for _, s := range h.Services.Or(nil) {
+		for _, u := range s.Units {
+			if strings.HasSuffix(u, ".service") {
+				units[s.Name] = append(units[s.Name], u)
+			}
+		}
+	}
+	there := map[string]bool{}
+	for _, u := range h.Units.Or(nil) {
+		there[u.Name] = true
+	}
+	for _, s := range h.Services.Or(nil) {
+		for _, prefix := range []string{"", "podman-", "docker-"} {
+			if name := prefix + s.Name + ".service"; len(units[s.Name]) == 0 && there[name] {
+				units[s.Name] = append(units[s.Name], name)
+			}
+		}
+	}
+	return units
+}
+
+// keepersOf finds the units of services that write state at a path or below it.
+func keepersOf(h *stateward.Host) func(at stateward.AbsPath) []string {
+	type place struct {
+		path  stateward.AbsPath
+		units []string
+	}
+	var places []place
+	for _, s := range h.Services.Or(nil) {
+		var units []string
+		for _, u := range s.Units {
+			// What systemd itself brings starts before there is any pool, and must not wait for one.
+			if strings.HasSuffix(u, ".service") && !strings.HasPrefix(u, "systemd-") {
+				units = append(units, u)
+			}
+		}
+		if on, known := s.Enable.Get(); known && !on || len(units) == 0 {
+			continue
+		}
+		paths, _ := s.StatePaths()
+		for _, p := range paths {
+			if p.Problem == nil && !p.ReadOnly && !p.Perhaps && !p.Path.IsZero() {
+				places = append(places, place{p.Path, units})
+			}
+		}
+	}
+	return func(at stateward.AbsPath) []string {
+		var units []string
+		for _, p := range places {
+			if p.path == at || p.path.Below(at) {
+				units = append(units, p.units...)
+			}
+		}
+		return units
+	}
 }
 
 // fileSystemsOf are the places where `fileSystems` mounts a dataset.

@@ -15,6 +15,6 @@ func newDataset(env Env) *cobra.Command {
 			return &statusError{status: StatusUsage}
 		},
 	}
-	cmd.AddCommand(newDatasetApply(env), newDatasetDrift(env))
+	cmd.AddCommand(newDatasetPlan(env), newDatasetApply(env), newDatasetDrift(env))
 	return cmd
 }
