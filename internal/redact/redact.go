@@ -170,6 +170,15 @@ func value(text string, start int, sep string, at int) (from, to int) {
 	}
 	for _, quote := range []string{`\"`, `\'`, `"`, `'`} {
 		if strings.HasPrefix(text[at:], quote) {
+			// "NAME=" is empty, and its second quote opens nothing, unless more follows at once.
+			if rest := text[at+len(quote):]; strings.HasSuffix(text[:start], quote) && !strings.ContainsAny(sep, `"'`) {
+				if rest == "" || strings.IndexByte(" \t\n;&|)", rest[0]) >= 0 {
+					return at, at
+				}
+				if strings.HasPrefix(rest, quote) {
+					at += len(quote)
+				}
+			}
 			return end(at+len(quote), quote)
 		}
 	}

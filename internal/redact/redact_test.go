@@ -31,6 +31,7 @@ func TestScriptHides(t *testing.T) {
 		`[ "$TOKEN" = "` + canary + `" ]`:                                        `[ "$TOKEN" = "‹hidden›" ]`,
 		"-----BEGIN PRIVATE KEY-----\n" + canary + "\n-----END PRIVATE KEY-----": "-----BEGIN PRIVATE KEY-----‹hidden›-----END PRIVATE KEY-----",
 		"AGE-SECRET-KEY-1QQQ":                                                    "‹hidden›",
+		`"TOKEN=""` + canary + `" x`:                                             `"TOKEN=""‹hidden›" x`,
 		"TOKEN+=" + canary:                                                       "TOKEN+=‹hidden›",
 		"TOKEN=" + canary:                                                        "TOKEN=‹hidden›",
 		"TOKEN=$(echo " + canary + ")":                                           "TOKEN=‹hidden›",
@@ -48,6 +49,7 @@ func TestScriptKeeps(t *testing.T) {
 	for _, s := range []string{
 		"PASSWORD_FILE=/run/secrets/x", "TOKEN=/run/secrets/token", "PASSWORD=$(cat /run/x)", `PASSWORD="$(</run/x)"`, "TOKEN=$OTHER", `TOKEN="${OTHER}"`,
 		"run --password-file x", "run --token %d/token", "KEY=%d/key", "a keyboard: de", "run --password --verbose", "USE_TOKEN=true", "PASSWORD=", "PASSWORD=''",
+		"Environment=\"DB_PASSWORD=\"\nEnvironment=\"DB_PATH=/x\"", `run "--password=" "b"; c`, `run '--password=' 'b'`, `"sh -c \"TOKEN=\" \"b\""`,
 		"mkdir -p /var/lib/x\nrm -rf /var/lib/sonarr/*\n", "token and key are words", "key", "--token", "", "url=http://a:$P@b/",
 	} {
 		require.Empty(t, cmp.Diff(s, Script(s)))
