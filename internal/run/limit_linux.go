@@ -14,6 +14,9 @@ import (
 // maxrssUnit is that of ru_maxrss, in bytes (getrusage(2)).
 const maxrssUnit = 1 << 10
 
+// dieWithParent has the kernel kill a process when the thread that started it ends (prctl(2), PR_SET_PDEATHSIG).
+func dieWithParent(attr *syscall.SysProcAttr) { attr.Pdeathsig = syscall.SIGKILL }
+
 // limitMemory bounds the address space of a process that has just been started.
 func limitMemory(pid int, bytes int64) error {
 	l := unix.Rlimit{Cur: uint64(bytes), Max: uint64(bytes)}

@@ -2,7 +2,10 @@
 
 package run
 
-import "runtime"
+import (
+	"runtime"
+	"syscall"
+)
 
 // maxrssUnit is that of ru_maxrss, in bytes: Darwin alone counts bytes (getrusage(2)).
 var maxrssUnit = func() int64 {
@@ -11,6 +14,9 @@ var maxrssUnit = func() int64 {
 	}
 	return 1 << 10
 }()
+
+// dieWithParent does nothing: only the watchdog ends what we leave behind.
+func dieWithParent(*syscall.SysProcAttr) {}
 
 // limitMemory does nothing: these systems have no bound that can be set from outside.
 func limitMemory(int, int64) error { return nil }

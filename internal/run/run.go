@@ -104,7 +104,8 @@ func (e *OutputTooLargeError) Error() string {
 
 // Run starts a process in a group of its own and waits for it. When ctx ends,
 // the whole group is killed with SIGKILL, and on Linux whatever below it has left the group: nix ignores softer
-// signals while it computes. The Result is filled as far as it goes, also beside an error, which is a
+// signals while it computes. The same befalls the group when the caller itself is killed, whatever by: see [watch].
+// The Result is filled as far as it goes, also beside an error, which is a
 // *[NotFoundError], *[ExitError], *[OutputTooLargeError], wraps the cause of ctx, or comes from the system.
 func Run(ctx context.Context, c Cmd) (Result, error) {
 	path, err := LookPath(c.Path, c.Env)
@@ -125,6 +126,10 @@ func Run(ctx context.Context, c Cmd) (Result, error) {
 		cmd.Stdin = strings.NewReader(string(c.Stdin))
 	}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	dieWithParent(cmd.SysProcAttr)
+	// To Linux, the parent is the thread that started the process: it must not end before.
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
 	cmd.Cancel = func() error {
 		// Read by Wait, which is told of the end of ctx only after this returns.
 		cmd.WaitDelay = cancelDelay
@@ -162,7 +167,9 @@ func Run(ctx context.Context, c Cmd) (Result, error) {
 			cancel(fmt.Errorf("limit memory: %w", err))
 		}
 	}
+	w := watch(cmd.Process.Pid)
 	err = cmd.Wait()
+	w.stop()
 	if errors.Is(err, exec.ErrWaitDelay) {
 		// The process is gone; what held its pipes open goes too.
 		_ = killGroup(cmd.Process.Pid)

@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"runtime"
 	"strconv"
@@ -161,6 +162,70 @@ func TestCancellingKillsWhatLeftTheGroupAndHoldsTheOutput(t *testing.T) {
 	for _, pid := range pids {
 		require.Eventually(t, func() bool { return !alive(pid) }, 5*time.Second, 5*time.Millisecond)
 	}
+}
+
+// parentEnv tells the test program to be a caller of Run that somebody kills.
+const parentEnv = "STATEWARD_TEST_PARENT"
+
+func TestMain(m *testing.M) {
+	if dir := os.Getenv(parentEnv); dir != "" {
+		c := sh(`sh -c 'echo $$ >child; while :; do sleep 1; done' & echo $$ >parent; wait`)
+		c.Dir = dir
+		_, _ = run.Run(context.Background(), c)
+		os.Exit(0)
+	}
+	os.Exit(m.Run())
+}
+
+func TestKilledCallerLeavesNothing(t *testing.T) {
+	self, err := os.Executable()
+	require.NoError(t, err)
+	for name, wait := range map[string]time.Duration{"once watched": 500 * time.Millisecond, "soon": 0} {
+		t.Run(name, func(t *testing.T) {
+			if wait == 0 && runtime.GOOS != "linux" {
+				return // what is young is not watched yet
+			}
+			dir := t.TempDir()
+			caller := exec.Command(self)
+			caller.Env = append(os.Environ(), parentEnv+"="+dir)
+			require.NoError(t, caller.Start())
+			defer func() {
+				_ = caller.Process.Kill()
+				_ = caller.Wait()
+			}()
+			var pids []int
+			for _, name := range []string{"parent", "child"} {
+				require.Eventually(t, func() bool {
+					b, _ := os.ReadFile(filepath.Join(dir, name))
+					n, _ := strconv.Atoi(strings.TrimSpace(string(b)))
+					if n > 0 {
+						pids = append(pids, n)
+					}
+					return n > 0
+				}, 10*time.Second, 5*time.Millisecond)
+			}
+			time.Sleep(wait)
+			require.NoError(t, caller.Process.Kill())
+			if wait == 0 {
+				// Of these the kernel ends but the one that was started.
+				defer func() { _ = syscall.Kill(-pids[0], syscall.SIGKILL) }()
+				pids = pids[:1]
+			}
+			for _, pid := range pids {
+				require.Eventually(t, func() bool { return !alive(pid) }, 5*time.Second, 5*time.Millisecond)
+			}
+		})
+	}
+}
+
+func TestWatchingLeavesNothing(t *testing.T) {
+	for range 3 {
+		_, err := run.Run(t.Context(), sh("sleep 0.3"))
+		require.NoError(t, err)
+	}
+	var status syscall.WaitStatus
+	_, err := syscall.Wait4(-1, &status, syscall.WNOHANG, nil)
+	require.Equal(t, syscall.ECHILD, err, "no child is left")
 }
 
 func TestUsageIsTold(t *testing.T) {
