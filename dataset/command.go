@@ -36,7 +36,7 @@ func Command(op Op) []string {
 
 // mountProperties are those that make zfs mount, move or share when they are set without -u (zfs_prop_set_list of
 // libzfs_dataset.c, changelist_postfix of libzfs_changelist.c).
-var mountProperties = []string{"mountpoint", "canmount", "sharenfs", "sharesmb"}
+var mountProperties = []string{"mountpoint", "canmount", "sharenfs", "sharesmb", "zoned"}
 
 // Describe says in one line, for people, what a step does. A property's value may be any text: whoever prints it looks to
 // control characters.

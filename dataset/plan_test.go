@@ -167,6 +167,8 @@ func TestPlan(t *testing.T) {
 				"conflict tank/a: mountpoint holds data: is to be mounted at /srv/a, which holds files that the mount would hide [tank/a tank/b]"}},
 		{name: "a mountpoint that is a file", pool: func(m machine) { m.must(m.Write("/srv/a")) }, want: one("tank/a", "mountpoint=/srv/a"), stays: true, plan: []string{
 			"create tank/a mountpoint=/srv/a", "conflict tank/a: mountpoint is no directory: is to be mounted at /srv/a, which is no directory (file) [tank/a]"}},
+		{name: "a mountpoint below a file", pool: func(m machine) { m.must(m.Write("/srv/a")) }, want: one("tank/a", "mountpoint=/srv/a/b/c"), stays: true, plan: []string{
+			"create tank/a mountpoint=/srv/a/b/c", "conflict tank/a: mountpoint is no directory: is to be mounted at /srv/a/b/c, and /srv/a is no directory (file) [tank/a]"}},
 		{name: "P5 a mountpoint that another dataset claims", pool: func(m machine) { m.create("tank/old", "mountpoint=/srv/a") }, want: one("tank/a", "mountpoint=/srv/a"), stays: true, plan: []string{
 			"create tank/a mountpoint=/srv/a", "conflict tank/a: mountpoint is taken: is to be mounted at /srv/a, and so is dataset tank/old [tank/a]"}},
 		{name: "S4 one that is mounted, and that a replica claims as well", pool: func(m machine) {
@@ -273,5 +275,21 @@ func TestPlanOnly(t *testing.T) {
 	got := text(dataset.NewPlan(desired, m.Observe(), dataset.Options{Only: []dataset.Name{dataset.MustName("tank/b/d"), dataset.MustName("tank/x")}}))
 	if diff := cmp.Diff([]string{"create tank/b canmount=off,mountpoint=none", "create tank/b/d mountpoint=none", "conflict tank/x: is not declared: is not declared []"}, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+// What is mounted below a link is seen where the link leads, and never at the mountpoint.
+func TestNoMountBelowALink(t *testing.T) {
+	desired := dataset.WithContainers(want(t, "tank/a", "mountpoint=/srv/a/b"))
+	m := zfssim.New("tank")
+	seen := m.Observe(dataset.Places(desired, m.Observe())...)
+	for i := range seen.Places {
+		if seen.Places[i].Path == "/srv" {
+			seen.Places[i] = dataset.Place{Path: "/srv", Kind: "link"}
+		}
+	}
+	plan := dataset.NewPlan(desired, seen, dataset.Options{})
+	if len(plan.Ops) != 1 || len(plan.Conflicts) != 1 || plan.Conflicts[0].Message != "is to be mounted at /srv/a/b, and /srv is a symbolic link" {
+		t.Errorf("%+v", plan)
 	}
 }

@@ -849,8 +849,20 @@ func (p *planner) place(m mounting, mounted map[stateward.AbsPath]*node) (absent
 			}
 			break
 		}
-		if seen := p.places[a.String()]; seen != nil && seen.Kind == "absent" {
+		seen := p.places[a.String()]
+		if seen == nil {
+			continue
+		}
+		switch seen.Kind {
+		case "absent":
 			absent = true
+		case "link":
+			// It would be mounted where the link leads, and never be seen at this path.
+			return false, &Conflict{Kind: NotADirectory, Found: seen.Kind, Message: fmt.Sprintf("is to be mounted at %s, and %s is a symbolic link", m.path, a),
+				Hint: "declare the mountpoint without links"}
+		case "file", "other":
+			return false, &Conflict{Kind: NotADirectory, Found: seen.Kind, Message: fmt.Sprintf("is to be mounted at %s, and %s is no directory (%s)", m.path, a, seen.Kind),
+				Hint: "move it away"}
 		}
 	}
 	if absent {

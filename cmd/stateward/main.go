@@ -15,7 +15,8 @@ import (
 )
 
 // grace is how long the command may take to end after an interrupt: nix is killed, and files are
-// written as a whole or not at all. It is not waited for what can only be waited for, as a pipe that nobody writes to.
+// written as a whole or not at all. It is not waited for what can only be waited for, as a pipe that nobody writes to;
+// what says that it must not be cut off is waited for all the same, until a second interrupt.
 const grace = 3 * time.Second
 
 func main() {

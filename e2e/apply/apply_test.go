@@ -387,6 +387,17 @@ func TestMountpointWithFiles(t *testing.T) {
 	clean(t, "few")
 }
 
+// What would be mounted below a link would be seen elsewhere, and is not mounted at all.
+func TestMountpointBelowALink(t *testing.T) {
+	fresh(t)
+	command(t, "mkdir", "-p", "/srv/real")
+	if err := os.Symlink("/srv/real", "/srv/media"); err != nil {
+		t.Fatal(err)
+	}
+	a := applyHost(t, 1, "few")
+	equal(t, dataset.NotADirectory, a.Conflicts[0].Kind)
+}
+
 func TestOnlyWhatIsNamed(t *testing.T) {
 	fresh(t)
 	applyHost(t, 0, "few", "--only", "tank/media")
