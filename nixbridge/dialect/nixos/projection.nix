@@ -223,8 +223,20 @@ let
       dull = file: match ".*/nixos/modules/(config/ldso|hardware/graphics|hardware/opengl)[.]nix" file != null;
       ofFile = d:
         let file = toString d.file;
-        in if dull file then { skipped = length d.value; } else { inherit file; rules = d.value; };
-    in if defs.success && isList defs.value then map ofFile defs.value else config.systemd.tmpfiles.rules or null;
+        in if dull file then { skipped = length d.value; } else { inherit file; rules = contentless d.value; };
+    in if defs.success && isList defs.value then map ofFile defs.value else contentless (config.systemd.tmpfiles.rules or null);
+
+  # What such a rule writes into a file may be a secret; that it does is all that counts. A line with quotes or escapes is left as it is.
+  writes = type: match "[fFw].*" type != null;
+  withoutContent = line:
+    let
+      field = "[^[:space:]\"'\\]+";
+      head6 = if isString line && match "[[:space:]]*[fFw].*" line != null then match "([[:space:]]*(${field}[[:space:]]+){5}${field})[[:space:]].*" line else null;
+    in if head6 == null then line else "${head head6} (left out)";
+  contentless = lines: if isList lines then map withoutContent lines else lines;
+  fileless = rules:
+    if !(isAttrs rules) then rules
+    else mapAttrs (type: rule: if holds (isAttrs rule && writes (rule.type or type) && rule.argument or "" != "") then rule // { argument = "(left out)"; } else rule) rules;
 
   # Nothing below these outlives a boot, and what the rules there link to may be large to evaluate.
   inMemory = path: match "/(run|dev|proc|sys|tmp)/.*" path != null;
@@ -374,9 +386,9 @@ in
     "users.groups" = attrsOf (fields { gid = leaf; });
 
     "systemd.tmpfiles.rules" = valueAs (listOf (fields { file = leaf; skipped = leaf; rules = listOf leaf; })) tmpfilesRules;
-    "systemd.tmpfiles.settings" = part outsideMemory (attrsOf (attrsOf (attrsOf (fields {
+    "systemd.tmpfiles.settings" = part outsideMemory (attrsOf (attrsOf (part fileless (attrsOf (fields {
       type = leaf; mode = leaf; user = leaf; group = leaf; age = leaf; argument = leaf;
-    }))));
+    })))));
     "environment.etc" = etc;
 
     # A key that nothing uses is nobody's identity.

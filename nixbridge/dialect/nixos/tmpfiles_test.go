@@ -60,6 +60,16 @@ func TestTmpfiles(t *testing.T) {
 				`L+ "/b c" file = "/p q" systemd.tmpfiles.settings."10-x"."/b c"."L+"`, `"/b c" file -> /p q`,
 			},
 		},
+		"what is written into a file may be a secret": {
+			config: `{ systemd.tmpfiles.rules = [ "f+ /a 0600 root root - hunter2" " F /b - - - -  hunter2 x" "f /c 0600 root root -" "d /d - - - - -" ];
+				systemd.tmpfiles.settings.x = { "/e".f.argument = "hunter2"; "/f".z = { type = "w+"; argument = "hunter2"; }; "/g".L.argument = "/h"; }; }`,
+			want: []string{
+				`f+ "/a" file root:root 0600 = "(left out)" systemd.tmpfiles.rules[0]`, `F "/b" file = "(left out)" systemd.tmpfiles.rules[1]`,
+				`f "/c" file root:root 0600 systemd.tmpfiles.rules[2]`, `d "/d" systemd.tmpfiles.rules[3]`,
+				`f "/e" file = "(left out)" systemd.tmpfiles.settings.x."/e".f`, `w+ "/f" file = "(left out)" systemd.tmpfiles.settings.x."/f".z`,
+				`L "/g" file = "/h" systemd.tmpfiles.settings.x."/g".L`, `"/g" file -> /h`,
+			},
+		},
 		"links": {
 			config: `{ systemd.tmpfiles.rules = [ "L+ /var/lib/x - - - - /persist/x" "L /y - - - - ../z" "L /etc/f" ]; }`,
 			want: []string{
