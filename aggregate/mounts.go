@@ -26,6 +26,8 @@ type mount struct {
 	doubt string
 	// asked tells that a service asks for the dataset, and nothing that is read makes or mounts it.
 	asked bool
+	// elsewhere tells that another declaration of the dataset has a mount point, and this one would inherit its own.
+	elsewhere bool
 }
 
 func (s *storage) addFileSystems(v stateward.Value[[]stateward.FileSystem], option string) {
@@ -81,21 +83,7 @@ func compareMounts(a, b mount) int {
 func (s *storage) addDatasets(v stateward.Value[[]stateward.Dataset]) {
 	s.noteUnknown(v.Why())
 	datasets := v.Or(nil)
-	// What is asked for is not there by being asked for (D1).
-	byName := make(map[string]*stateward.Dataset, len(datasets))
-	contested := map[string]string{}
-	for i := range datasets {
-		d := &datasets[i]
-		first := byName[d.Name]
-		if first == nil || first.Asked && !d.Asked {
-			byName[d.Name] = d
-			continue
-		}
-		a, b := first.MountPoint.Or(""), d.MountPoint.Or("")
-		if !d.Asked && a != b && a != "" && b != "" {
-			contested[d.Name] = fmt.Sprintf("dataset %s is to be mounted at %s and at %s", d.Name, a, b)
-		}
-	}
+	byName, canMounts, doubts := declared(datasets)
 	named := map[string][]stateward.AbsPath{}
 	for at, ms := range s.mounts {
 		for _, m := range ms {
@@ -110,10 +98,16 @@ func (s *storage) addDatasets(v stateward.Value[[]stateward.Dataset]) {
 		if d.MountPoint.IsAbsent() && len(places) > 0 {
 			continue // fileSystems says where
 		}
-		at, ok, why := mountPointOf(d.Name, byName)
-		if byName[d.Name] != d && (d.Asked || contested[d.Name] != "") {
-			made := at
-			if at, ok, why = mountPointOf(d.Name, map[string]*stateward.Dataset{d.Name: d}); d.Asked && ok && at == made {
+		at, from, ok, why := mountPointOf(d.Name, byName)
+		first, made, placed := byName[d.Name], at, ok
+		if first != d && (d.Asked || doubts[d.Name] != "" || d.MountPoint.IsAbsent()) {
+			if d.Asked && d.MountPoint.IsAbsent() {
+				continue // where it is mounted what makes it says
+			}
+			byName[d.Name] = d
+			at, from, ok, why = mountPointOf(d.Name, byName)
+			byName[d.Name] = first
+			if d.Asked && ok && placed && at == made {
 				continue // it is made, and mounted there
 			}
 		}
@@ -123,12 +117,19 @@ func (s *storage) addDatasets(v stateward.Value[[]stateward.Dataset]) {
 		if d.Asked && slices.Contains(places, at) {
 			continue
 		}
-		canMount, doubt := d.CanMount.Or("on"), contested[d.Name]
-		if why, unknown := d.CanMount.Why(); unknown {
+		canMount, doubt := d.CanMount, firstText(doubts[d.Name], doubts[from])
+		if !d.Asked {
+			canMount = canMounts[d.Name]
+		}
+		if why, unknown := canMount.Why(); unknown {
 			doubt = why.String()
 		}
 		if why, unknown := s.host.FileSystems.Why(); unknown && d.MountPoint.IsAbsent() {
 			doubt = why.String() // it might say where
+		}
+		elsewhere := doubt == "" && first != d && !d.Asked && at != made
+		if elsewhere {
+			doubt = fmt.Sprintf("dataset %s is declared with the mount point %s, and once with none: whether it is at %s is not known", d.Name, first.MountPoint.Or(""), at)
 		}
 		switch {
 		case doubt != "":
@@ -140,8 +141,8 @@ func (s *storage) addDatasets(v stateward.Value[[]stateward.Dataset]) {
 			// What is mounted already is not mounted again.
 			doubt = fmt.Sprintf("dataset %s is mounted at %s, and whether it is at %s too is not known", d.Name, slices.MinFunc(places, compareText), at)
 		}
-		if ok && canMount == "on" {
-			s.mounts[at] = append(s.mounts[at], mount{by: "dataset " + d.Name, zfs: d, origin: d.Origin, doubt: doubt, asked: d.Asked})
+		if on := canMount.Or("on"); ok && on == "on" {
+			s.mounts[at] = append(s.mounts[at], mount{by: "dataset " + d.Name, zfs: d, origin: d.Origin, doubt: doubt, asked: d.Asked, elsewhere: elsewhere})
 		}
 	}
 }
@@ -180,10 +181,62 @@ func (s *storage) unmounted(name string) string {
 	return fmt.Sprintf("dataset %s mounts itself, and nothing that is read imports pool %s at boot", name, pool)
 }
 
+// declared tells which of the declarations of each dataset counts: one that makes it before one that only asks for it (D1),
+// one with a mount point of its own before one without. canMounts has what those that make it say of canmount together;
+// doubts says where they differ.
+func declared(datasets []stateward.Dataset) (byName map[string]*stateward.Dataset, canMounts map[string]stateward.Value[string], doubts map[string]string) {
+	byName, canMounts, doubts = make(map[string]*stateward.Dataset, len(datasets)), map[string]stateward.Value[string]{}, map[string]string{}
+	rank := func(d *stateward.Dataset) int {
+		switch {
+		case d.Asked:
+			return 0
+		case d.MountPoint.Or("") != "":
+			return 3
+		case d.MountPoint.IsUnknown():
+			return 2
+		}
+		return 1
+	}
+	for i := range datasets {
+		d := &datasets[i]
+		if first := byName[d.Name]; first == nil || rank(d) > rank(first) {
+			byName[d.Name] = d
+		}
+	}
+	for i := range datasets {
+		d := &datasets[i]
+		if d.Asked {
+			continue
+		}
+		a, known := canMounts[d.Name].Get()
+		b, also := d.CanMount.Get()
+		if known && also && a != b {
+			doubts[d.Name] = fmt.Sprintf("dataset %s is to have canmount=%s and canmount=%s", d.Name, a, b)
+		}
+		// A property that one of them sets is set.
+		if canMounts[d.Name].IsAbsent() || d.CanMount.IsUnknown() || known && also && b == "on" {
+			canMounts[d.Name] = d.CanMount
+		}
+		first := byName[d.Name]
+		if d == first {
+			continue
+		}
+		for _, v := range []stateward.Value[string]{first.MountPoint, d.MountPoint} {
+			if why, unknown := v.Why(); unknown {
+				doubts[d.Name] = why.String()
+			}
+		}
+		if a, b := first.MountPoint.Or(""), d.MountPoint.Or(""); a != b && a != "" && b != "" {
+			doubts[d.Name] = fmt.Sprintf("dataset %s is to be mounted at %s and at %s", d.Name, a, b)
+		}
+	}
+	return byName, canMounts, doubts
+}
+
 // mountPointOf returns where a declared dataset mounts itself: at its own mount
-// point, or below that of the nearest dataset above which has one. A pool that
+// point, or below that of the nearest dataset above which has one, which is from. A pool that
 // is declared without one is mounted at /POOL (zfsprops(7)).
-func mountPointOf(name string, datasets map[string]*stateward.Dataset) (at stateward.AbsPath, ok bool, why *stateward.Unknown) {
+func mountPointOf(name string, datasets map[string]*stateward.Dataset) (at stateward.AbsPath, from string, ok bool, why *stateward.Unknown) {
 	above, below := name, ""
 	// Where a dataset above is mounted that is only asked for is not known.
 	made := func(n string) *stateward.Dataset {
@@ -195,24 +248,24 @@ func mountPointOf(name string, datasets map[string]*stateward.Dataset) (at state
 	for {
 		if d := made(above); d != nil {
 			if u, unknown := d.MountPoint.Why(); unknown {
-				return stateward.AbsPath{}, false, &u
+				return stateward.AbsPath{}, above, false, &u
 			}
 			if text, known := d.MountPoint.Get(); known {
 				p, err := stateward.ParsePath(text)
 				if err != nil {
-					return stateward.AbsPath{}, false, nil // none, legacy
+					return stateward.AbsPath{}, above, false, nil // none, legacy
 				}
 				at, ok = p.Join(strings.TrimPrefix(below, "/"))
-				return at, ok, nil
+				return at, above, ok, nil
 			}
 		}
 		i := strings.LastIndexByte(above, '/')
 		if i < 0 {
 			if made(above) == nil {
-				return stateward.AbsPath{}, false, nil
+				return stateward.AbsPath{}, above, false, nil
 			}
 			at, ok = stateward.Root.Join(name)
-			return at, ok, nil
+			return at, above, ok, nil
 		}
 		above, below = above[:i], above[i:]+below
 	}

@@ -207,38 +207,58 @@ func TestDatasetsThatMountThemselves(t *testing.T) {
 	inherits := func(h *stateward.Host) {
 		push(&h.Datasets, stateward.Dataset{Name: "tank/services/app", Origin: at("disko", "devices", "app")})
 	}
+	unknownPlace := func(h *stateward.Host) {
+		push(&h.Datasets, stateward.Dataset{Name: "tank/services/app", MountPoint: unknown[string]("m"), Origin: at("disko", "devices", "app")})
+	}
+	changedCanMount := func(to string) part {
+		return func(h *stateward.Host) { ds := h.Datasets.Or(nil); ds[len(ds)-1].CanMount = known(to) }
+	}
+	above := func(h *stateward.Host) {
+		push(&h.Datasets, stateward.Dataset{Name: "tank/services", MountPoint: known("/var/lib"), CanMount: known("off"), Origin: at("disko", "devices", "services")})
+	}
+	const inherited = "dataset tank/services/app is declared with the mount point /srv/app, and once with none: whether it is at /var/lib/app is not known"
 	const path = "/var/lib/app/db"
 	for name, tc := range map[string]struct {
 		parts []part
 		want  stateward.TierState
 		by    string
 	}{
-		"N9 its pool may mount anything elsewhere":     {[]part{pools("rpool", "tank"), data}, yes, "dataset tank/services/app"},
-		"beside it nothing is known":                   {[]part{pools("rpool", "tank"), dataset("tank/services/b", "/var/lib/b")}, unsure, "pool rpool of boot.zfs.extraPools mounts its datasets where their own mountpoint property says"},
-		"a sibling's name does not cover":              {[]part{pools("tank"), dataset("tank/services/ap", "/var/lib/ap")}, unsure, ""},
-		"fileSystems imports the pool":                 {[]part{pools(), data, fileSystem("/tank", "tank/other", "zfs")}, yes, ""},
-		"a unit imports the pool":                      {[]part{pools(), data, hostUnit("zfs-import-tank.service", known(true))}, yes, ""},
-		"nothing imports the pool":                     {[]part{pools("rpool"), data}, unsure, "dataset tank/services/app mounts itself, and nothing that is read imports pool tank at boot"},
-		"the unit that would import it is off":         {[]part{pools(), data, hostUnit("zfs-import-tank.service", known(false))}, unsure, ""},
-		"another's device is no pool":                  {[]part{pools(), data, fileSystem("/tank", "tank/other", "ext4")}, unsure, ""},
-		"what imports it could not be had":             {[]part{unknownPools, data}, unsure, "boot.zfs.extraPools: it throws"},
-		"nothing mounts at boot":                       {[]part{pools("tank"), data, hostUnit("zfs-mount.service", known(false))}, unsure, "dataset tank/services/app mounts itself, and zfs-mount.service, which does that at boot, is off"},
-		"the unit that mounts at boot is there":        {[]part{pools("tank"), data, hostUnit("zfs-mount.service", known(true))}, yes, ""},
-		"N8 it is rolled back":                         {[]part{data, initrdHook("postDeviceCommands", "zfs rollback -r tank/services/app@blank")}, no, "boot.initrd.postDeviceCommands rolls tank/services/app back"},
-		"a tmpfs hides a part of it":                   {[]part{data, fileSystem("/var/lib/app/db", "none", "tmpfs")}, no, ""},
-		"it is not mounted by itself":                  {[]part{pools("tank"), changedLast(func(d *stateward.Dataset) { d.CanMount = known("noauto") })}, unsure, ""},
-		"whether it is mounted could not be had":       {[]part{pools("tank"), changedLast(func(d *stateward.Dataset) { d.CanMount = unknown[string]("c") })}, unsure, "c: it throws"},
-		"where it is mounted could not be had":         {[]part{changedLast(func(d *stateward.Dataset) { d.MountPoint = unknown[string]("m") })}, unsure, "m: it throws"},
-		"D1 nothing makes it":                          {[]part{pools("tank"), changedLast(func(d *stateward.Dataset) { d.Asked = true })}, unsure, "dataset tank/services/app is declared by the contract, and nothing that is read makes or mounts it at /var/lib/app"},
-		"declared twice alike":                         {[]part{pools("tank"), data, data}, yes, ""},
-		"declared twice, mounted at two places":        {[]part{pools("tank"), dataset("tank/services/app", "/srv"), data}, unsure, "dataset tank/services/app is to be mounted at /srv and at /var/lib/app"},
-		"the other of two places":                      {[]part{pools("tank"), data, dataset("tank/services/app", "/srv")}, unsure, ""},
-		"fileSystems mounts it there too":              {[]part{pools("tank"), data, fileSystem("/var/lib/app", "tank/services/app", "zfs", "zfsutil")}, yes, ""},
-		"fileSystems mounts it elsewhere":              {[]part{pools("tank"), data, fileSystem("/srv", "tank/services/app", "zfs", "zfsutil")}, unsure, "dataset tank/services/app is mounted at /srv, and whether it is at /var/lib/app too is not known"},
-		"inherited from what is made":                  {[]part{dataset("tank/services", "/var/lib"), inherits}, yes, ""},
-		"inherited from what is only asked for":        {[]part{dataset("tank/services", "/var/lib"), asked, inherits}, unsure, ""},
-		"inherited from a pool that is only asked for": {[]part{dataset("tank", ""), asked, inherits}, no, ""},
-		"what is made elsewhere and asked for":         {[]part{pools("tank"), changedLast(func(d *stateward.Dataset) { d.Asked = true }), data}, yes, ""},
+		"N9 its pool may mount anything elsewhere":          {[]part{pools("rpool", "tank"), data}, yes, "dataset tank/services/app"},
+		"beside it nothing is known":                        {[]part{pools("rpool", "tank"), dataset("tank/services/b", "/var/lib/b")}, unsure, "pool rpool of boot.zfs.extraPools mounts its datasets where their own mountpoint property says"},
+		"a sibling's name does not cover":                   {[]part{pools("tank"), dataset("tank/services/ap", "/var/lib/ap")}, unsure, ""},
+		"fileSystems imports the pool":                      {[]part{pools(), data, fileSystem("/tank", "tank/other", "zfs")}, yes, ""},
+		"a unit imports the pool":                           {[]part{pools(), data, hostUnit("zfs-import-tank.service", known(true))}, yes, ""},
+		"nothing imports the pool":                          {[]part{pools("rpool"), data}, unsure, "dataset tank/services/app mounts itself, and nothing that is read imports pool tank at boot"},
+		"the unit that would import it is off":              {[]part{pools(), data, hostUnit("zfs-import-tank.service", known(false))}, unsure, ""},
+		"another's device is no pool":                       {[]part{pools(), data, fileSystem("/tank", "tank/other", "ext4")}, unsure, ""},
+		"what imports it could not be had":                  {[]part{unknownPools, data}, unsure, "boot.zfs.extraPools: it throws"},
+		"nothing mounts at boot":                            {[]part{pools("tank"), data, hostUnit("zfs-mount.service", known(false))}, unsure, "dataset tank/services/app mounts itself, and zfs-mount.service, which does that at boot, is off"},
+		"the unit that mounts at boot is there":             {[]part{pools("tank"), data, hostUnit("zfs-mount.service", known(true))}, yes, ""},
+		"N8 it is rolled back":                              {[]part{data, initrdHook("postDeviceCommands", "zfs rollback -r tank/services/app@blank")}, no, "boot.initrd.postDeviceCommands rolls tank/services/app back"},
+		"a tmpfs hides a part of it":                        {[]part{data, fileSystem("/var/lib/app/db", "none", "tmpfs")}, no, ""},
+		"it is not mounted by itself":                       {[]part{pools("tank"), changedLast(func(d *stateward.Dataset) { d.CanMount = known("noauto") })}, unsure, ""},
+		"whether it is mounted could not be had":            {[]part{pools("tank"), changedLast(func(d *stateward.Dataset) { d.CanMount = unknown[string]("c") })}, unsure, "c: it throws"},
+		"where it is mounted could not be had":              {[]part{changedLast(func(d *stateward.Dataset) { d.MountPoint = unknown[string]("m") })}, unsure, "m: it throws"},
+		"D1 nothing makes it":                               {[]part{pools("tank"), changedLast(func(d *stateward.Dataset) { d.Asked = true })}, unsure, "dataset tank/services/app is declared by the contract, and nothing that is read makes or mounts it at /var/lib/app"},
+		"declared twice alike":                              {[]part{pools("tank"), data, data}, yes, ""},
+		"declared twice, mounted at two places":             {[]part{pools("tank"), dataset("tank/services/app", "/srv"), data}, unsure, "dataset tank/services/app is to be mounted at /srv and at /var/lib/app"},
+		"the other of two places":                           {[]part{pools("tank"), data, dataset("tank/services/app", "/srv")}, unsure, ""},
+		"N4 a mount point beside one that is not known":     {[]part{pools("tank"), unknownPlace, data}, unsure, "m: it throws"},
+		"N4 one that is not known beside a mount point":     {[]part{pools("tank"), data, unknownPlace}, unsure, "m: it throws"},
+		"declared without a mount point, then with":         {[]part{pools("tank"), dataset("tank/services", "/srv"), inherits, data}, yes, "dataset tank/services/app"},
+		"declared with a mount point, then without":         {[]part{pools("tank"), dataset("tank/services", "/srv"), data, inherits}, yes, "dataset tank/services/app"},
+		"where it was inherited from, then set elsewhere":   {[]part{pools("tank"), above, inherits, dataset("tank/services/app", "/srv/app")}, unsure, inherited},
+		"where it was inherited from, set elsewhere before": {[]part{pools("tank"), above, dataset("tank/services/app", "/srv/app"), inherits}, unsure, inherited},
+		"inherited from one with two places":                {[]part{pools("tank"), dataset("tank/services", "/var/lib"), dataset("tank/services", "/srv"), inherits}, unsure, "dataset tank/services is to be mounted at /var/lib and at /srv"},
+		"declared again, and never mounted":                 {[]part{changedLast(func(d *stateward.Dataset) { d.CanMount = known("off") }), data}, no, ""},
+		"declared again, never mounted the second time":     {[]part{data, changedLast(func(d *stateward.Dataset) { d.CanMount = known("off") })}, no, ""},
+		"mounted by one of two":                             {[]part{data, changedCanMount("off"), data, changedCanMount("on")}, unsure, "dataset tank/services/app is to have canmount=off and canmount=on"},
+		"fileSystems mounts it there too":                   {[]part{pools("tank"), data, fileSystem("/var/lib/app", "tank/services/app", "zfs", "zfsutil")}, yes, ""},
+		"fileSystems mounts it elsewhere":                   {[]part{pools("tank"), data, fileSystem("/srv", "tank/services/app", "zfs", "zfsutil")}, unsure, "dataset tank/services/app is mounted at /srv, and whether it is at /var/lib/app too is not known"},
+		"inherited from what is made":                       {[]part{dataset("tank/services", "/var/lib"), inherits}, yes, ""},
+		"inherited from what is only asked for":             {[]part{dataset("tank/services", "/var/lib"), asked, inherits}, unsure, ""},
+		"inherited from a pool that is only asked for":      {[]part{dataset("tank", ""), asked, inherits}, no, ""},
+		"what is made elsewhere and asked for":              {[]part{pools("tank"), changedLast(func(d *stateward.Dataset) { d.Asked = true }), data}, yes, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			h := with(wiped, tc.parts...)
@@ -248,6 +268,7 @@ func TestDatasetsThatMountThemselves(t *testing.T) {
 			if tc.by != "" {
 				require.Equal(t, tc.by, got.By)
 			}
+			require.Empty(t, findings(h, "SW107"), "a dataset is no other one than itself")
 		})
 	}
 }

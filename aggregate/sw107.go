@@ -26,7 +26,8 @@ fileSystems."/srv/media/" = { device = "tank/films"; fsType = "zfs"; }; # the sa
 	run: func(f *facts) []stateward.Diagnostic {
 		var out []stateward.Diagnostic
 		for at, ms := range f.mounts {
-			for i, m := range ms[1:] {
+			ms = slices.DeleteFunc(slices.Clone(ms), func(m mount) bool { return m.elsewhere })
+			for i, m := range ms[min(1, len(ms)):] {
 				if slices.ContainsFunc(ms[:i+1], func(o mount) bool { return sameMount(o, m) }) {
 					continue
 				}
@@ -46,7 +47,7 @@ fileSystems."/srv/media/" = { device = "tank/films"; fsType = "zfs"; }; # the sa
 }
 
 // sameMount tells whether two declarations are one mount: a mount unit beside
-// the fileSystems entry it was made from, a dataset beside its legacy mount.
+// the fileSystems entry it was made from, a dataset that is declared twice or beside its entry.
 func sameMount(a, b mount) bool {
 	name := func(m mount) string {
 		if m.zfs != nil {
@@ -55,7 +56,10 @@ func sameMount(a, b mount) bool {
 		d, _ := m.fs.Device.Get()
 		return d
 	}
-	return name(a) != "" && name(a) == name(b) && (a.zfs == nil) == (b.zfs == nil) && a.by != b.by &&
+	if a.zfs != nil || b.zfs != nil {
+		return name(a) == name(b) // one dataset hides nothing of its own
+	}
+	return name(a) != "" && name(a) == name(b) && a.by != b.by &&
 		(a.origin.Option != b.origin.Option)
 }
 

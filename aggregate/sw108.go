@@ -42,6 +42,8 @@ Mend it by mounting both in the same way: ` + "`mountpoint=legacy`" + ` and an e
 				d := finding(m.origin)
 				d.Path = at.String()
 				switch {
+				case m.elsewhere:
+					continue
 				case (m.zfs == nil) != (outer.zfs == nil):
 					d.Message = fmt.Sprintf("%s is mounted at %s below %s, and nothing orders the two at the next boot", m.by, at, outer.by)
 					d.Hint = "mount both by fileSystems, the dataset with mountpoint=legacy"
