@@ -510,6 +510,11 @@ func TestChecks(t *testing.T) {
 			"error qgroget.serviceModules.a.dataDir [/nix/store/00bgd045z0d4icpbc2yyz4gx48ak44la-a-1.0/share] dataDir of a lies inside of the nix store (/nix/store/00bgd045z0d4icpbc2yyz4gx48ak44la-a-1.0/share): nothing can be written there",
 			"warning services.restic.backups.daily.paths[0] [/nix/store/00bgd045z0d4icpbc2yyz4gx48ak44la-source/data] restic job daily stores /nix/store/00bgd045z0d4icpbc2yyz4gx48ak44la-source/data, which lies inside of the nix store: that is a copy made when the configuration was built, and no data"}},
 		{"P10 the store as a whole", "SW701", []part{persist("/persist", "/nix", "/nix/store", "/nix/var"), backsUp("/nix/store/", "/nix/storage/x"), dataset("tank/nix", "/nix/store")}, nil},
+		{"P10 a dataset that a service asks for", "SW701", []part{func(h *stateward.Host) {
+			asked := stateward.Dataset{Name: "tank/a", MountPoint: known("/nix/store/a"), Asked: true, Origin: at("stateward", "services", "a", "dataset")}
+			push(&h.Datasets, asked)
+			changed(contract("a", "/var/lib/a"), func(s *stateward.Service) { s.Dataset = &asked })(h)
+		}}, []string{"error stateward.services.a.dataset [/nix/store/a] dataset tank/a is to be mounted at /nix/store/a, inside of the nix store: it hides what nix put there"}},
 		{"P11 a service that is off", "SW701", []part{disabled("a", "/nix/store/x")}, nil},
 
 		{"N6 no dialect", "SW605", []part{func(h *stateward.Host) { h.Dialects = nil }},

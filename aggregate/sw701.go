@@ -59,16 +59,20 @@ services.restic.backups.daily.paths = [ "/srv/data" ];  # the data
 				}
 			}
 		}
+		// What a service asks for is in both lists.
+		type declaration struct {
+			name   string
+			origin stateward.Origin
+		}
+		told := map[declaration]bool{}
 		dataset := func(d *stateward.Dataset, service string) {
-			if d == nil {
+			if d == nil || told[declaration{d.Name, d.Origin}] {
 				return
 			}
+			told[declaration{d.Name, d.Origin}] = true
 			if at, err := stateward.ParsePath(d.MountPoint.Or("")); err == nil {
 				report(cmp.Or(d.MountPoint.Origin(), d.Origin), at, stateward.SeverityError, service, "dataset %s is to be mounted at %s, inside of the nix store: it hides what nix put there", d.Name, at)
 			}
-		}
-		for _, d := range f.host.Datasets.Or(nil) {
-			dataset(&d, "")
 		}
 		for _, s := range f.host.Services.Or(nil) {
 			if on, known := s.Enable.Get(); known && !on {
@@ -81,6 +85,9 @@ services.restic.backups.daily.paths = [ "/srv/data" ];  # the data
 				}
 			}
 			dataset(s.Dataset, s.Name)
+		}
+		for _, d := range f.host.Datasets.Or(nil) {
+			dataset(&d, "")
 		}
 		return out
 	},
