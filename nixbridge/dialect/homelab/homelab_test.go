@@ -73,6 +73,9 @@ func lines(h stateward.Host) []string {
 			add("  protection %s", protectionLine(s.Protection))
 		}
 	}
+	if h.Services.IsUnknown() {
+		add("services %s", h.Services)
+	}
 	policies := func(kind string, v stateward.Value[[]stateward.SnapshotPolicy]) {
 		if v.IsUnknown() {
 			add("%s %s", kind, v)
@@ -235,12 +238,12 @@ func TestDatasets(t *testing.T) {
 		},
 		"N6 all services throw": {
 			config:  storage(`services = throw "no"; utility."tank/x".mountpoint = "/x";`),
-			want:    []string{"datasets unknown (modules.storage.datasets.services: throw)"},
+			want:    []string{"datasets unknown (modules.storage.datasets.services: throw)", "services unknown (modules.storage.datasets.services: throw)"},
 			unknown: []string{"modules.storage.datasets.services [throw] "},
 		},
 		"all of it throws": {
 			config:  `{ modules.storage.datasets = throw "no"; }`,
-			want:    []string{"datasets unknown (modules.storage.datasets: throw)"},
+			want:    []string{"datasets unknown (modules.storage.datasets: throw)", "services unknown (modules.storage.datasets: throw)"},
 			unknown: []string{"modules.storage.datasets [throw] "},
 		},
 		"whether it is on is thrown": {
@@ -256,6 +259,20 @@ func TestDatasets(t *testing.T) {
 		"the parent throws": {
 			config:  `{ ` + made + `modules.storage.datasets = { enable = true; parentDataset = throw "no"; services.a.mountpoint = "/a"; }; }`,
 			want:    []string{"datasets unknown (modules.storage.datasets.parentDataset: throw)"},
+			unknown: []string{"modules.storage.datasets.parentDataset [throw] "},
+		},
+		"N4 what services say does not hang on the names of their datasets": {
+			config: `{ ` + made + `modules = { storage.datasets = { enable = true; services = { a = { mountpoint = "/a"; protection.class = "critical"; }; b = { }; }; };
+				services = { a = { enable = true; dataDir = "/var/lib/a"; }; b = { enable = true; dataDir = "/var/lib/b"; }; }; }; }`,
+			want: []string{"datasets unknown (modules.storage.datasets.parentDataset: has no value: the datasets of services have no names)",
+				"service a true absent:absent dataDir /var/lib/a", "  state dataDir /var/lib/a", "  protection [] rpo [] map[class:critical]",
+				"service b true absent:absent dataDir /var/lib/b", "  state dataDir /var/lib/b"},
+			unknown: []string{"modules.storage.datasets.parentDataset [form] has no value: the datasets of services have no names"},
+		},
+		"N4 the names could not be had": {
+			config: `{ ` + made + `modules = { storage.datasets = { enable = true; parentDataset = throw "no"; services.a = { }; }; services.a = { enable = true; dataDir = "/var/lib/a"; }; }; }`,
+			want: []string{"datasets unknown (modules.storage.datasets.parentDataset: throw)",
+				"service a true absent:absent dataDir /var/lib/a", "  state dataDir /var/lib/a"},
 			unknown: []string{"modules.storage.datasets.parentDataset [throw] "},
 		},
 		"no parentMount, and none is needed": {
@@ -283,7 +300,7 @@ func TestDatasets(t *testing.T) {
 		},
 		"wrong type of all": {
 			config:  `{ modules.storage.datasets = 5; }`,
-			want:    []string{"datasets unknown (modules.storage.datasets: expected an attribute set, found an integer)"},
+			want:    []string{"datasets unknown (modules.storage.datasets: expected an attribute set, found an integer)", "services unknown (modules.storage.datasets: expected an attribute set, found an integer)"},
 			unknown: []string{"modules.storage.datasets [type] expected an attribute set, found an integer"},
 		},
 		"the services' own facts": {
@@ -329,6 +346,54 @@ func TestDatasets(t *testing.T) {
 				"dataset tank absent canmount absent map[] absent:absent absent asked"},
 		},
 	}, alone(t))
+}
+
+// Whether the dialect applies is not known where what it looks for could not be had: never that it does not.
+func TestDetected(t *testing.T) {
+	cases := map[string]struct{ config, want string }{
+		"nothing":                            {`{ }`, "false"},
+		"another's modules":                  {`{ modules = { storage = { }; backup = null; services.backup.enable = true; x = throw "no"; }; }`, "false"},
+		"datasets":                           {`{ modules.storage.datasets = throw "no"; }`, "true"},
+		"sanoid":                             {`{ modules.backup.sanoid = throw "no"; }`, "true"},
+		"repositories":                       {`{ modules.services.backup.repositories = throw "no"; }`, "true"},
+		"N4 all modules throw":               {`{ modules = throw "no"; }`, "unknown"},
+		"N4 storage throws":                  {`{ modules = { storage = throw "no"; services.a.enable = true; }; }`, "unknown"},
+		"N4 backup throws":                   {`{ modules.backup = throw "no"; }`, "unknown"},
+		"N4 services throw":                  {`{ modules.services = throw "no"; }`, "unknown"},
+		"N4 the module of backups throws":    {`{ modules.services.backup = throw "no"; }`, "unknown"},
+		"another that is there is enough":    {`{ modules = { storage = throw "no"; backup.sanoid = { }; }; }`, "true"},
+		"one before what throws is there":    {`{ modules = { storage.datasets = { }; backup = throw "no"; }; }`, "true"},
+		"one that is not there, and a throw": {`{ modules = { storage = { }; backup = throw "no"; }; }`, "unknown"},
+	}
+	names := slices.Sorted(maps.Keys(cases))
+	var texts []string
+	for _, name := range names {
+		texts = append(texts, "{ config = "+cases[name].config+"; }")
+	}
+	for i, tree := range evaltest.Read(t, homelab.Dialect(), texts...) {
+		got := "unknown"
+		if on, known := tree.Detected().Get(); known {
+			got = fmt.Sprint(on)
+		}
+		if got != cases[names[i]].want {
+			t.Errorf("%s: want %s, got %s", names[i], cases[names[i]].want, got)
+		}
+	}
+}
+
+// What may apply leaves nothing absent.
+func TestWholeIsUnknown(t *testing.T) {
+	var h stateward.Host
+	tree := evaltest.Read(t, homelab.Dialect(), `{ config.modules.storage = throw "no"; }`)[0]
+	homelab.Dialect().Decode(tree.Root(), &h)
+	for name, unknown := range map[string]bool{
+		"datasets": h.Datasets.IsUnknown(), "services": h.Services.IsUnknown(), "jobs": h.Jobs.IsUnknown(),
+		"snapshots": h.Snapshots.IsUnknown(), "replications": h.Replications.IsUnknown(),
+	} {
+		if !unknown {
+			t.Errorf("%s are not unknown", name)
+		}
+	}
 }
 
 func TestBackups(t *testing.T) {

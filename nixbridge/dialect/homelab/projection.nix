@@ -4,7 +4,7 @@
 { probe }:
 { config, options }:
 let
-  inherit (builtins) attrNames filter head isAttrs listToAttrs stringLength substring tail tryEval;
+  inherit (builtins) any attrNames filter head isAttrs listToAttrs stringLength substring tail tryEval;
   inherit (probe) anyTo attrsOf fields lines present via;
   leaf = anyTo 2;
 
@@ -52,11 +52,14 @@ let
     repositories = attrsOf (fields { url = leaf; passwordFile = leaf; environmentFile = leaf; pruneSchedule = leaf; });
     globalSettings = fields { retention = leaf; };
   };
-  # Whether there is a place, be it one that throws.
-  has = above: name: let v = get ([ "modules" ] ++ above) config; in isAttrs v && v ? ${name};
+  # Whether there is a place, be it one that throws. What throws above it throws here: then it is not known.
+  has = path: v: isAttrs v && v ? ${head path} && (tail path == [ ] || has (tail path) v.${head path});
+  there = path: has ([ "modules" ] ++ path) config;
 in
 {
-  detected = has [ "storage" ] "datasets" || has [ "backup" ] "sanoid" || has [ "services" "backup" ] "repositories";
+  # One that is there is enough, whatever throws beside it.
+  detected = let places = [ [ "storage" "datasets" ] [ "backup" "sanoid" ] [ "services" "backup" "repositories" ] ]; in
+    any (path: attempt (there path) == true) places || any there places;
 
   sections = {
     "modules.storage.datasets" = whileOn (fields {

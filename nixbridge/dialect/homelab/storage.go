@@ -41,26 +41,36 @@ func readStorage(n *dialect.Node, h *stateward.Host) {
 	for _, a := range utility.Attrs() {
 		add(dataset(a.Name, a.Node, a.Node.At("mountpoint").Text()))
 	}
-	parent := storage.At("parentDataset").Filled()
+	parent := storage.At("parentDataset")
+	above := parent.Filled()
+	if len(services.Attrs()) > 0 && !above.IsKnown() {
+		why, unknown := above.Why()
+		if !unknown {
+			why = parent.Wrong(stateward.UnknownForm, "has no value: the datasets of services have no names")
+		}
+		lost(why)
+	}
 	var contracts []stateward.Service
 	for _, a := range services.Attrs() {
-		above, ok := parent.Get()
-		if !ok {
-			why, unknown := parent.Why()
-			if !unknown {
-				why = storage.At("parentDataset").Wrong(stateward.UnknownForm, "has no value: the datasets of services have no names")
-			}
-			lost(why)
-			break
+		// What the service says besides does not hang on the name of its dataset.
+		var own *stateward.Dataset
+		var p *stateward.Protection
+		if dir, named := above.Get(); named {
+			d := add(dataset(dir+"/"+a.Name, a.Node, serviceMount(storage, a)))
+			own, p = &d, d.Protection
+		} else {
+			p = protection(a.Node.At("protection"))
 		}
-		d := add(dataset(above+"/"+a.Name, a.Node, serviceMount(storage, a)))
-		if s, ok := service(a.Name, n.At("modules", "services", a.Name), d); ok {
+		if s, ok := service(a.Name, n.At("modules", "services", a.Name), own, p); ok {
 			contracts = append(contracts, s)
 		}
 	}
 	for _, part := range []*dialect.Node{storage, utility, services} {
 		if why := unread(part); why != nil {
 			lost(*why)
+			if part != utility {
+				dialect.Merge(&h.Services, stateward.NotKnown[[]stateward.Service](*why))
+			}
 		}
 	}
 	external(n.At("modules", "storage", "protection", "externalDatasets"), h, &list)
@@ -135,13 +145,13 @@ func dataset(name string, n *dialect.Node, mountPoint stateward.Value[string]) s
 	return d
 }
 
-// service reads the service of the module tree that has the name of a dataset.
-func service(name string, n *dialect.Node, d stateward.Dataset) (stateward.Service, bool) {
+// service reads the service of the module tree that has the name of a dataset, which is nil where it has no known name itself.
+func service(name string, n *dialect.Node, d *stateward.Dataset, p *stateward.Protection) (stateward.Service, bool) {
 	enable := n.At("enable").Bool()
 	if enable.IsAbsent() || name == "backup" {
 		return stateward.Service{}, false // something else of that name, or nothing
 	}
-	s := stateward.Service{Name: name, Dialect: Name, Origin: n.Origin(), Enable: enable, Dataset: &d, Protection: d.Protection}
+	s := stateward.Service{Name: name, Dialect: Name, Origin: n.Origin(), Enable: enable, Dataset: d, Protection: p}
 	if off(n) {
 		s.State = stateward.Known([]stateward.StatePath{}, s.Origin)
 		return s, true
