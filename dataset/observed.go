@@ -67,7 +67,8 @@ type PropertyState struct {
 	Source Source `json:"source"`
 	// From is the ancestor that an inherited value is from.
 	From Name `json:"from,omitzero"`
-	// Received is the value that `zfs receive` brought, even where a local one hides it; empty where none was.
+	// Received is the value that `zfs receive` brought, even where a local one hides it; empty where none was, or where `zfs
+	// inherit` hides it.
 	Received string `json:"received,omitempty"`
 }
 

@@ -292,7 +292,8 @@ func compare(t *testing.T, got *dataset.Observed, only string) {
 	}
 }
 
-// row is a property as zfs get prints it. zfs prints the same of none received and of a received "-".
+// row is a property as zfs get prints it. zfs prints the same of none received and of a received "-"; and what zfs inherit hides is
+// not asked for.
 func row(s dataset.PropertyState, received string) []string {
 	source := string(s.Source)
 	switch s.Source {
@@ -301,8 +302,8 @@ func row(s dataset.PropertyState, received string) []string {
 	case dataset.Inherited:
 		source = "inherited from " + s.From.String()
 	}
-	if received == "-" && s.Received == "" {
-		return []string{s.Value, "-", source}
+	if s.Received == "" && (received == "-" || s.Source != dataset.Local && s.Source != dataset.Received) {
+		return []string{s.Value, received, source}
 	}
 	return []string{s.Value, s.Received, source}
 }

@@ -239,51 +239,38 @@ func (r *poolReader) pools(ctx context.Context, o *dataset.Observed) ([]string, 
 }
 
 func (r *poolReader) datasets(ctx context.Context, o *dataset.Observed, pools []string, json bool) error {
-	get := func(more ...string) ([]byte, error) {
+	get := func(properties string, more ...string) ([]byte, error) {
 		args := append([]string{"get", "-p", "-r", "-t", "filesystem,volume"}, more...)
-		return r.run(ctx, "zfs", append(append(args, "all"), pools...)...)
+		return r.run(ctx, "zfs", append(append(args, properties), pools...)...)
 	}
 	got := newReadings()
-	out, err := get("-H", "-o", "name,property")
+	out, err := get("all", "-H", "-o", "name,property")
 	if err != nil {
 		return err
 	}
 	if err := got.headers(out); err != nil {
 		return err
 	}
-	if out, err = get("-H", "-o", readingColumns); err != nil {
+	if out, err = get("all", "-H", "-o", readingColumns); err != nil {
 		return err
 	}
-	var hints jsonHints
-	left, err := got.all(out, nil)
-	// hint asks for JSON, once, where text alone is ambiguous.
-	hint := func(err error) bool {
-		var ambiguous *AmbiguousError
-		var changed *changedError
-		if !json || hints != nil || !errors.As(err, &ambiguous) && (!errors.As(err, &changed) || changed.or == nil) {
-			return false
+	err = got.all(out, nil)
+	var ambiguous *AmbiguousError
+	var changed *changedError
+	if json && (errors.As(err, &ambiguous) || errors.As(err, &changed) && changed.or != nil) {
+		said, failed := get("all", "-j")
+		if hints := parseJSON(said); failed == nil && hints != nil {
+			err = got.all(out, hints)
 		}
-		out, err := get("-j")
-		if err != nil {
-			return false
-		}
-		hints = parseJSON(out)
-		return hints != nil
-	}
-	if hint(err) {
-		left, err = got.all(out, hints)
 	}
 	if err != nil {
 		return err
 	}
-	if len(left) > 0 {
-		if out, err = get("-H", "-o", "name,property,received"); err != nil {
+	if local := got.local(); len(local) > 0 {
+		if out, err = get(strings.Join(local, ","), "-H", "-o", "name,property,received"); err != nil {
 			return err
 		}
-		if err = got.received(out, hints, left); hint(err) {
-			err = got.received(out, hints, left)
-		}
-		if err != nil {
+		if err := got.received(out, local); err != nil {
 			return err
 		}
 	}

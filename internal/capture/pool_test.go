@@ -56,7 +56,7 @@ func standIn(t *testing.T, more map[string]string) PoolOptions {
 	fmt.Fprintf(b, "#!/bin/sh\necho \"$@\" >>'%s/log'\n", dir)
 	b.WriteString("case \"${0##*/} $*\" in\n")
 	for _, c := range [][2]string{{"zfs version", "version"}, {"zpool list *", "zpool-list"}, {"zpool get *all-vdevs", "zpool-get-ashift"}, {"zpool get *", "zpool-get"},
-		{"zfs get * -j all *", "get-json"}, {"zfs get *name,property,value,received,source all *", "get-all"}, {"zfs get *name,property,received all *", "get-received"},
+		{"zfs get * -j all *", "get-json"}, {"zfs get *name,property,value,source all *", "get-all"}, {"zfs get *name,property,received *", "get-received"},
 		{"zfs get *name,property all *", "get-headers"}, {"zfs list *", "list"}, {"zfs holds *", "holds"}} {
 		fmt.Fprintf(b, "%s)\n%s\n;;\n", strings.ReplaceAll(c[0], " ", `\ `), does[c[1]])
 	}
@@ -85,7 +85,7 @@ func TestPool(t *testing.T) {
 	require.Len(t, got.Pools, 1)
 	require.Contains(t, got.Pools[0].Features, "encryption")
 	got.Pools[0].Features = nil
-	require.Equal(t, dataset.Pool{Name: "tank", GUID: "3710881261857412579", Health: "ONLINE", Ashift: 9, Size: 503316480, Free: 502833664}, got.Pools[0])
+	require.Equal(t, dataset.Pool{Name: "tank", GUID: "11495444434602432970", Health: "ONLINE", Ashift: 9, Size: 503316480, Free: 502833664}, got.Pools[0])
 
 	var names []string
 	for _, d := range got.Datasets {
@@ -118,12 +118,12 @@ func TestPool(t *testing.T) {
 		require.Equal(t, p.want, of(p.dataset, p.property), "%s %s", p.dataset, p.property)
 	}
 	require.Empty(t, cmp.Diff([]dataset.SnapshotState{
-		{Dataset: name("tank/data"), Name: "a", GUID: "2269331166126127206", CreateTXG: 17, Creation: 1795346458, Referenced: 24576, Written: 24576, Holds: []string{"keep", "two words\tand\nlines"},
+		{Dataset: name("tank/data"), Name: "a", GUID: "11370614896447013271", CreateTXG: 17, Creation: 1795347615, Referenced: 24576, Written: 24576, Holds: []string{"keep", "two words\tand\nlines"},
 			Clones: []dataset.Name{name("tank/clone"), name("tank/clone two")}},
-		{Dataset: name("tank/data"), Name: "s", GUID: "15883535581403227088", CreateTXG: 26, Creation: 1795346459, Referenced: 24576},
-		{Dataset: name("tank/recv"), Name: "s", GUID: "15883535581403227088", CreateTXG: 43, Creation: 1795346459, Referenced: 24576, Written: 24576},
+		{Dataset: name("tank/data"), Name: "s", GUID: "6626917930420564602", CreateTXG: 26, Creation: 1795347615, Referenced: 24576},
+		{Dataset: name("tank/recv"), Name: "s", GUID: "6626917930420564602", CreateTXG: 43, Creation: 1795347615, Referenced: 24576, Written: 24576},
 	}, got.Snapshots, sameNames))
-	require.Empty(t, cmp.Diff([]dataset.SnapshotState{{Dataset: name("tank/data"), Name: "b", GUID: "2269331166126127206", CreateTXG: 17, Creation: 1795346458, Referenced: 24576}}, got.Bookmarks, sameNames))
+	require.Empty(t, cmp.Diff([]dataset.SnapshotState{{Dataset: name("tank/data"), Name: "b", GUID: "11370614896447013271", CreateTXG: 17, Creation: 1795347615, Referenced: 24576}}, got.Bookmarks, sameNames))
 	var paths []string
 	for _, p := range got.Places {
 		paths = append(paths, p.Path+" "+p.Kind)
@@ -135,10 +135,10 @@ func TestPool(t *testing.T) {
 	require.Empty(t, cmp.Diff(got.Datasets, again.Datasets, sameNames))
 }
 
-// Where no value has a tab in it one process less is asked.
-func TestPoolAsksForReceivedValuesOnlyWhereTheyAreUnclear(t *testing.T) {
+// Where no dataset has a value of its own one process less is asked.
+func TestPoolAsksForReceivedValuesOnlyWhereTheyMayBeHidden(t *testing.T) {
 	opts := standIn(t, map[string]string{
-		"get-headers": `printf 'tank\ttype\ntank\tguid\n'`, "get-all": `printf 'tank\ttype\tfilesystem\t-\t-\ntank\tguid\t7\t-\t-\n'`,
+		"get-headers": `printf 'tank\ttype\ntank\tguid\n'`, "get-all": `printf 'tank\ttype\tfilesystem\t-\ntank\tguid\t7\t-\n'`,
 		"list": "true", "get-received": "exit 9",
 	})
 	got, err := Pool(t.Context(), opts)
@@ -238,7 +238,7 @@ func TestPoolReadsAnewWhatChanged(t *testing.T) {
 		require.Len(t, got.Datasets, 8)
 	})
 	for what, does := range map[string]map[string]string{
-		"a dataset that went":      {"get-headers": `printf 'tank\ttype\ntank/x\ttype\n'`, "get-all": `printf 'tank\ttype\tfilesystem\t-\t-\n'`},
+		"a dataset that went":      {"get-headers": `printf 'tank\ttype\ntank/x\ttype\n'`, "get-all": `printf 'tank\ttype\tfilesystem\t-\n'`},
 		"a snapshot of none":       {"list": `printf 'tank/new@a\t1\t1\t1\t0\t0\t0\t0\t-\n'`},
 		"a snapshot that went":     {"holds": `echo "cannot open 'tank/data@a': dataset does not exist" >&2; exit 1`},
 		"a pool that was exported": {"get-all": `echo "cannot open 'tank': no such pool" >&2; exit 1`},
@@ -306,46 +306,50 @@ func TestReadingsOfOddValues(t *testing.T) {
 		err                       string
 	}{
 		{
-			name: "plain", all: "t\tquota\t0\t-\tdefault\nt\tu:a\tx\t-\tlocal\nt/b\tquota\t5\t6\tinherited from t\n",
-			want: []string{`t quota="0" default  ""`, `t u:a="x" local  ""`, `t/b quota="5" inherited t "6"`},
+			name: "plain", all: "t\tquota\t0\tdefault\nt\tu:a\tx\treceived\nt/b\tquota\t5\tinherited from t\n",
+			want: []string{`t quota="0" default  ""`, `t u:a="x" received  "x"`, `t/b quota="5" inherited t ""`},
 		},
 		{
-			name: "empty", all: "t\tquota\t0\t-\tdefault\nt\tu:a\t\t-\tlocal\nt/b\tquota\t5\t-\ttemporary\n",
-			want: []string{`t quota="0" default  ""`, `t u:a="" local  ""`, `t/b quota="5" temporary  ""`},
+			name: "hidden", all: "t\tquota\t0\tdefault\nt\tu:a\tx\tlocal\nt/b\tquota\t5\tlocal\n", received: "t\tquota\t6\nt\tu:a\ty\t-\nz\nt/b\tquota\t7\nt/b\tu:a\t-\n",
+			want: []string{`t quota="0" default  ""`, `t u:a="x" local  "y\t-\nz"`, `t/b quota="5" local  "7"`},
 		},
 		{
-			name: "lines", all: "t\tquota\t0\t-\tdefault\nt\tu:a\tx\n\ny\n\t-\tlocal\nt/b\tquota\t5\t-\tlocal\n",
-			want: []string{`t quota="0" default  ""`, `t u:a="x\n\ny\n" local  ""`, `t/b quota="5" local  ""`},
-		},
-		{
-			name: "tabs", all: "t\tquota\t0\t-\tdefault\nt\tu:a\tx\t-\tlocal\t-\tlocal\nt/b\tquota\t5\t-\tlocal\n", received: "t\tquota\t-\nt\tu:a\t-\nt/b\tquota\t-\n",
-			want: []string{`t quota="0" default  ""`, `t u:a="x\t-\tlocal" local  ""`, `t/b quota="5" local  ""`},
-		},
-		{
-			name: "tabs in what was received", all: "t\tquota\t0\t-\tdefault\nt\tu:a\tx\ty\t-\tlocal\nt/b\tquota\t5\t-\tlocal\n", received: "t\tquota\t-\nt\tu:a\ty\t-\nt/b\tquota\t-\n",
-			want: []string{`t quota="0" default  ""`, `t u:a="x" local  "y\t-"`, `t/b quota="5" local  ""`},
-		},
-		{
-			name: "a line of another", all: "t\tquota\t0\t-\tdefault\nt\tu:a\tx\t-\tlocal\nt/b\tquota\t9\t-\tlocal\nt/b\tquota\t5\t-\tlocal\n",
+			name: "hidden, and like a line of another", all: "t\tquota\t0\tdefault\nt\tu:a\tx\tlocal\nt/b\tquota\t5\tlocal\n", received: "t\tquota\t6\nt\tu:a\ty\nt/b\tquota\t9\nt/b\tquota\t7\nt/b\tu:a\t-\n",
 			err: `zfs prints "quota" of dataset "t/b" twice: another property has a value that looks like it`,
 		},
 		{
-			name: "a line of another, with JSON", all: "t\tquota\t0\t-\tdefault\nt\tu:a\tx\t-\tlocal\nt/b\tquota\t9\t-\tlocal\nt/b\tquota\t5\t-\tlocal\n",
-			json: `"x\t-\tlocal\nt/b\tquota\t9"`, received: "t\tquota\t-\nt\tu:a\t-\nt/b\tquota\t-\n",
-			want: []string{`t quota="0" default  ""`, `t u:a="x\t-\tlocal\nt/b\tquota\t9" local  ""`, `t/b quota="5" local  ""`},
+			name: "empty", all: "t\tquota\t0\tdefault\nt\tu:a\t\tlocal\nt/b\tquota\t5\ttemporary\n",
+			want: []string{`t quota="0" default  ""`, `t u:a="" local  ""`, `t/b quota="5" temporary  ""`},
 		},
 		{
-			name: "a line of another, with JSON that lost a letter", all: "t\tquota\t0\t-\tdefault\nt\tu:a\tx😀\t-\tlocal\nt/b\tquota\t9\t-\tlocal\nt/b\tquota\t5\t-\tlocal\n",
-			json: `"x\t-\tlocal\nt/b\tquota\t9"`,
+			name: "lines", all: "t\tquota\t0\tdefault\nt\tu:a\tx\n\ny\n\tlocal\nt/b\tquota\t5\tlocal\n",
+			want: []string{`t quota="0" default  ""`, `t u:a="x\n\ny\n" local  ""`, `t/b quota="5" local  ""`},
+		},
+		{
+			name: "tabs", all: "t\tquota\t0\tdefault\nt\tu:a\tx\tlocal\tlocal\nt/b\tquota\t5\tlocal\n",
+			want: []string{`t quota="0" default  ""`, `t u:a="x\tlocal" local  ""`, `t/b quota="5" local  ""`},
+		},
+		{
+			name: "a line of another", all: "t\tquota\t0\tdefault\nt\tu:a\tx\tlocal\nt/b\tquota\t9\tlocal\nt/b\tquota\t5\tlocal\n",
+			err: `zfs prints "quota" of dataset "t/b" twice: another property has a value that looks like it`,
+		},
+		{
+			name: "a line of another, with JSON", all: "t\tquota\t0\tdefault\nt\tu:a\tx\tlocal\nt/b\tquota\t9\tlocal\nt/b\tquota\t5\tlocal\n",
+			json: `"x\tlocal\nt/b\tquota\t9"`,
+			want: []string{`t quota="0" default  ""`, `t u:a="x\tlocal\nt/b\tquota\t9" local  ""`, `t/b quota="5" local  ""`},
+		},
+		{
+			name: "a line of another, with JSON that lost a letter", all: "t\tquota\t0\tdefault\nt\tu:a\tx😀\tlocal\nt/b\tquota\t9\tlocal\nt/b\tquota\t5\tlocal\n",
+			json: `"x\tlocal\nt/b\tquota\t9"`,
 			err:  `zfs prints "quota" of dataset "t/b" twice: another property has a value that looks like it`,
 		},
 		{
-			name: "a line of nobody", all: "t\tquota\t0\t-\tdefault\nt\tu:a\tx\t-\tlocal\nt/c\tquota\t9\t-\tlocal\nt/b\tquota\t5\t-\tlocal\n",
+			name: "a line of nobody", all: "t\tquota\t0\tdefault\nt\tu:a\tx\tlocal\nt/c\tquota\t9\tlocal\nt/b\tquota\t5\tlocal\n",
 			err: "dataset t/c changed while the pools were read, three times in a row",
 		},
-		{name: "cut off", all: "t\tquota\t0\t-\tdefault\nt\tu:a\tx", err: `zfs get printed a line that is not understood: "t\tu:a\tx"`},
-		{name: "cut short", all: "t\tquota\t0\t-\tdefault\n", err: "a dataset changed while the pools were read, three times in a row"},
-		{name: "unknown source", all: "t\tquota\t0\t-\tnowhere\n", err: `zfs get printed a line that is not understood: "t\tquota\t0\t-\tnowhere"`},
+		{name: "cut off", all: "t\tquota\t0\tdefault\nt\tu:a\tx", err: `zfs get printed a line that is not understood: "t\tu:a\tx"`},
+		{name: "cut short", all: "t\tquota\t0\tdefault\n", err: "a dataset changed while the pools were read, three times in a row"},
+		{name: "unknown source", all: "t\tquota\t0\tnowhere\n", err: `zfs get printed a line that is not understood: "t\tquota\t0\tnowhere"`},
 		{name: "another program's", all: "hello\n", err: `zfs get printed a line that is not understood: "hello"`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -356,10 +360,10 @@ func TestReadingsOfOddValues(t *testing.T) {
 				hints = parseJSON([]byte(`{"output_version":{"command":"zfs get","vers_major":0},"datasets":{"t":{"properties":{"u:a":{"value":` + tt.json + `,"source":{"type":"LOCAL"}}}}}}`))
 				require.NotNil(t, hints)
 			}
-			left, err := r.all([]byte(tt.all), hints)
+			err := r.all([]byte(tt.all), hints)
 			if err == nil && tt.received != "" {
-				require.NotEmpty(t, left)
-				err = r.received([]byte(tt.received), hints, left)
+				require.Equal(t, []string{"quota", "u:a"}, r.local())
+				err = r.received([]byte(tt.received), r.local())
 			}
 			if tt.err != "" {
 				require.EqualError(t, err, tt.err)
@@ -375,9 +379,7 @@ func TestReadingsOfOddValues(t *testing.T) {
 func TestJSONAndTextAgree(t *testing.T) {
 	r := newReadings()
 	require.NoError(t, r.headers(recorded(t, "get-headers")))
-	left, err := r.all(recorded(t, "get-all"), nil)
-	require.NoError(t, err)
-	require.NoError(t, r.received(recorded(t, "get-received"), nil, left))
+	require.NoError(t, r.all(recorded(t, "get-all"), nil))
 	hints := parseJSON(recorded(t, "get-json"))
 	n := 0
 	for dataset, d := range hints {
@@ -410,14 +412,14 @@ func TestReadingsNeverMisread(t *testing.T) {
 				p.received = value.Draw(t, "received")
 			}
 			fmt.Fprintf(&headers, "%s\t%s\n", p.dataset, p.name)
-			fmt.Fprintf(&all, "%s\t%s\t%s\t%s\tlocal\n", p.dataset, p.name, p.value, p.received)
+			fmt.Fprintf(&all, "%s\t%s\t%s\tlocal\n", p.dataset, p.name, p.value)
 			fmt.Fprintf(&received, "%s\t%s\t%s\n", p.dataset, p.name, p.received)
 		}
 		r := newReadings()
 		require.NoError(t, r.headers([]byte(headers.String())))
-		left, err := r.all([]byte(all.String()), nil)
-		if err == nil && len(left) > 0 {
-			err = r.received([]byte(received.String()), nil, left)
+		err := r.all([]byte(all.String()), nil)
+		if err == nil {
+			err = r.received([]byte(received.String()), r.local())
 		}
 		if err != nil {
 			return
@@ -523,11 +525,12 @@ func FuzzMountinfo(f *testing.F) {
 
 func FuzzText(f *testing.F) {
 	f.Add(recorded(f, "get-headers"), recorded(f, "get-all"), recorded(f, "get-received"), recorded(f, "list"), recorded(f, "holds"))
-	f.Add([]byte("t\ta\n"), []byte("t\ta\tb\tc\td\tlocal\n"), []byte("t\ta\td\n"), []byte("t#a\t1\t1\t1\t-\t-\t-\t-\t-\n"), []byte("t@a\tx\ty\n"))
+	f.Add([]byte("t\ta\n"), []byte("t\ta\tb\tc\tlocal\n"), []byte("t\ta\td\n"), []byte("t#a\t1\t1\t1\t-\t-\t-\t-\t-\n"), []byte("t@a\tx\ty\n"))
 	f.Fuzz(func(t *testing.T, headers, all, received, list, holds []byte) {
 		r := newReadings()
 		if r.headers(headers) == nil {
-			if left, err := r.all(all, nil); err == nil && r.received(received, nil, left) == nil {
+			if r.all(all, nil) == nil {
+				_ = r.received(received, r.local())
 				// Printed again it is the same.
 				var b bytes.Buffer
 				for i, p := range r.values {
@@ -538,7 +541,7 @@ func FuzzText(f *testing.F) {
 					case dataset.Inherited:
 						source = "inherited from " + p.From.String()
 					}
-					fmt.Fprintf(&b, "%s\t%s\t%s\t%s\t%s\n", r.keys[i][0], r.keys[i][1], p.Value, p.Received, source)
+					fmt.Fprintf(&b, "%s\t%s\t%s\t%s\n", r.keys[i][0], r.keys[i][1], p.Value, source)
 				}
 				if a, b := b.Len(), len(all); a > b {
 					t.Fatalf("%d bytes came of %d", a, b)
@@ -559,9 +562,7 @@ func FuzzJSON(f *testing.F) {
 	f.Add(recorded(f, "get-json"))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		if h := parseJSON(data); h != nil {
-			r := newReadings()
-			r.add("t", "a")
-			_ = h.begins(r, 0, true)
+			_ = h.begins([2]string{"t", "a"})
 		}
 	})
 }
@@ -581,7 +582,7 @@ func manyDatasets(n int) (headers, all []byte) {
 				v = fmt.Sprint(i * j * 4096)
 			}
 			fmt.Fprintf(&h, "tank/services/d%05d\t%s\n", i, p)
-			fmt.Fprintf(&a, "tank/services/d%05d\t%s\t%s\t-\tinherited from tank/services\n", i, p, v)
+			fmt.Fprintf(&a, "tank/services/d%05d\t%s\t%s\tinherited from tank/services\n", i, p, v)
 		}
 	}
 	return h.Bytes(), a.Bytes()
@@ -609,7 +610,7 @@ func BenchmarkReadings(b *testing.B) {
 			if err := r.headers(headers); err != nil {
 				b.Fatal(err)
 			}
-			if _, err := r.all(all, nil); err != nil {
+			if err := r.all(all, nil); err != nil {
 				b.Fatal(err)
 			}
 			if s, err := r.states(); err != nil || len(s) != 10000 {

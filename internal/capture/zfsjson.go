@@ -11,10 +11,7 @@ import (
 // its value is there to the byte.
 type jsonHints map[string]struct {
 	Properties map[string]struct {
-		Value  string `json:"value"`
-		Source struct {
-			Type string `json:"type"`
-		} `json:"source"`
+		Value string `json:"value"`
 	} `json:"properties"`
 }
 
@@ -33,22 +30,10 @@ func parseJSON(out []byte) jsonHints {
 	return got.Datasets
 }
 
-// begins is what the text of a property begins with after its name: its value and what was received, as far as they are known.
-// Without value it is what was received alone.
-func (h jsonHints) begins(r *readings, i int32, value bool) string {
-	if h == nil {
-		return ""
-	}
-	p, ok := h[r.keys[i][0]].Properties[r.keys[i][1]]
-	received := p.Source.Type == "RECEIVED" // then it is the value
-	switch {
-	case !ok, !value && !received:
-		return ""
-	case !value:
-		return p.Value
-	case received:
-		return p.Value + "\t" + p.Value + "\t"
-	default:
+// begins is what the text of a property begins with after its name: its value. It is empty where that is not known.
+func (h jsonHints) begins(key [2]string) string {
+	if p, ok := h[key[0]].Properties[key[1]]; ok {
 		return p.Value + "\t"
 	}
+	return ""
 }

@@ -2,8 +2,9 @@ package capture
 
 import (
 	"bytes"
-	"cmp"
 	"fmt"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -123,7 +124,7 @@ func (r *readings) add(name, property string) bool {
 
 // find tells where a property of a dataset is. It is most often the next after the last, in the order of headers.
 func (r *readings) find(name, property []byte, next int32) (int32, bool) {
-	if int(next) < len(r.keys) && r.keys[next][0] == string(name) && r.keys[next][1] == string(property) {
+	if next >= 0 && int(next) < len(r.keys) && r.keys[next][0] == string(name) && r.keys[next][1] == string(property) {
 		return next, true
 	}
 	of := r.where[string(name)]
@@ -263,59 +264,53 @@ func (r *readings) looksLikeRecord(name, property []byte) bool {
 	return true
 }
 
-// readingColumns are the columns of [readings.all]. Only the value and the received one may hold tabs and line ends.
-const readingColumns = "name,property,value,received,source"
+// readingColumns are the columns of [readings.all]. Only the value may hold tabs and line ends. With the received value among them, zfs asks
+// the kernel once for each property, and takes ten times as long.
+const readingColumns = "name,property,value,source"
 
-// all reads `zfs get -Hp -o` [readingColumns] `all` into what headers found. hints is what JSON says of values that make the text ambiguous; nil
-// for nothing. left are the properties whose value cannot be told from the received one, because they have tabs in them:
-// to each belong both, with a tab between.
-func (r *readings) all(out []byte, hints jsonHints) (left map[int32]string, err error) {
-	left = map[int32]string{}
-	err = r.records(out, func(i int32) string { return hints.begins(r, i, true) }, func(i int32, rest []byte) bool {
+// all reads `zfs get -Hp -o` [readingColumns] `all` into what headers found. hints is what JSON says of values that make the text
+// ambiguous; nil for nothing.
+func (r *readings) all(out []byte, hints jsonHints) error {
+	return r.records(out, func(i int32) string { return hints.begins(r.keys[i]) }, func(i int32, rest []byte) bool {
 		p := &r.values[i]
 		end := bytes.LastIndexByte(rest, '\t')
 		if end < 0 || !r.source(string(rest[end+1:]), p) {
 			return false
 		}
-		rest = rest[:end]
-		value, received, ok := bytes.Cut(rest, []byte{'\t'})
-		switch {
-		case !ok:
-			return false
-		case bytes.IndexByte(received, '\t') >= 0:
-			left[i] = string(rest)
-		default:
-			p.Value = r.text(value)
-			r.setReceived(p, received)
+		if p.Value, p.Received = r.text(rest[:end]), ""; p.Source == dataset.Received {
+			p.Received = p.Value
 		}
 		return true
 	})
-	return left, err
 }
 
-func (r *readings) setReceived(p *dataset.PropertyState, received []byte) {
-	if p.Received = ""; string(received) != "-" {
-		p.Received = r.text(received)
+// local are the properties that any dataset has of its own, in order: what was received may be hidden there.
+func (r *readings) local() []string {
+	set := map[string]bool{}
+	for i := range r.values {
+		if r.values[i].Source == dataset.Local {
+			set[r.keys[i][1]] = true
+		}
 	}
+	return slices.Sorted(maps.Keys(set))
 }
 
-// received reads `zfs get -Hp -o name,property,received all`, which tells what all left.
-func (r *readings) received(out []byte, hints jsonHints, left map[int32]string) error {
-	var changed error
-	err := r.records(out, func(i int32) string { return hints.begins(r, i, false) }, func(i int32, received []byte) bool {
-		both, ok := left[i]
-		if !ok {
-			return true
+// received reads `zfs get -Hp -o name,property,received` of some properties of all datasets, and keeps what a local value hides. A property
+// that is asked for by its name is printed of every dataset, whether it has it or not.
+func (r *readings) received(out []byte, properties []string) error {
+	asked := newReadings()
+	for _, name := range r.names {
+		for _, p := range properties {
+			asked.add(name, p)
 		}
-		value, ok := strings.CutSuffix(both, "\t"+string(received))
-		if !ok {
-			changed = &changedError{what: "a property"}
+	}
+	return asked.records(out, func(int32) string { return "" }, func(i int32, received []byte) bool {
+		key := asked.keys[i]
+		if at, ok := r.find([]byte(key[0]), []byte(key[1]), -1); ok && r.values[at].Source == dataset.Local && string(received) != "-" {
+			r.values[at].Received = r.text(received)
 		}
-		r.values[i].Value = strings.Clone(value)
-		r.setReceived(&r.values[i], received)
 		return true
 	})
-	return cmp.Or(err, changed)
 }
 
 // states are the datasets that were read, in no order.
