@@ -304,7 +304,14 @@ func (r *readings) received(out []byte, properties []string) error {
 			asked.add(name, p)
 		}
 	}
-	return asked.records(out, func(int32) string { return "" }, func(i int32, received []byte) bool {
+	known := func(i int32) string {
+		key := asked.keys[i]
+		if at, ok := r.find([]byte(key[0]), []byte(key[1]), -1); ok && r.values[at].Source == dataset.Received {
+			return r.values[at].Value
+		}
+		return ""
+	}
+	return asked.records(out, known, func(i int32, received []byte) bool {
 		key := asked.keys[i]
 		if at, ok := r.find([]byte(key[0]), []byte(key[1]), -1); ok && r.values[at].Source == dataset.Local && string(received) != "-" {
 			r.values[at].Received = r.text(received)
