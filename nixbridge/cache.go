@@ -216,7 +216,7 @@ func (s *session) keep(ctx context.Context, key string, h cacheHeader, body []by
 		s.progress(Event{Kind: EventUncached, Host: h.Host, Reason: "the flake changed meanwhile"})
 		return
 	}
-	h.Source, h.Nix = s.src.Arg, s.version
+	h.Source, h.Nix = s.src.shown(), s.version
 	if err := s.cache.write(key, h, body); err != nil {
 		s.progress(Event{Kind: EventUncached, Host: h.Host, Reason: fmt.Sprintf("it cannot be written: %v", err)})
 	}
@@ -294,7 +294,7 @@ func (s *session) keepHost(ctx context.Context, h hostPlace, he *HostEvaluation)
 		return
 	}
 	var b bytes.Buffer
-	ev := &Evaluation{Nix: s.version, Source: s.src.Arg, Hosts: []*HostEvaluation{he}}
+	ev := &Evaluation{Nix: s.version, Source: s.src.shown(), Hosts: []*HostEvaluation{he}}
 	if ev.Write(&b) == nil {
 		s.keep(ctx, s.entryKey("host", h.path), cacheHeader{Host: h.name}, b.Bytes())
 	}

@@ -7,6 +7,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/stateward/stateward/internal/redact"
 	"github.com/stateward/stateward/internal/run"
 )
 
@@ -77,11 +78,11 @@ type NotFlakeError struct {
 func (e *NotFlakeError) Error() string {
 	switch {
 	case e.Untracked:
-		return fmt.Sprintf("%s is no flake: git does not track its flake.nix", e.Ref)
+		return fmt.Sprintf("%s is no flake: git does not track its flake.nix", redact.Address(e.Ref))
 	case e.Missing:
-		return fmt.Sprintf("%s is no flake: there is no such folder", e.Ref)
+		return fmt.Sprintf("%s is no flake: there is no such folder", redact.Address(e.Ref))
 	}
-	return fmt.Sprintf("%s is no flake: there is no flake.nix in it or above it", e.Ref)
+	return fmt.Sprintf("%s is no flake: there is no flake.nix in it or above it", redact.Address(e.Ref))
 }
 
 // Hint says how to mend it.
@@ -142,7 +143,7 @@ type MissingAttributeError struct {
 }
 
 func (e *MissingAttributeError) Error() string {
-	return fmt.Sprintf("%s has no %s", e.Source, e.Attribute)
+	return fmt.Sprintf("%s has no %s", redact.Address(e.Source), e.Attribute)
 }
 
 // Hint names what there is.
@@ -156,7 +157,7 @@ func (e *MissingAttributeError) Hint() string {
 // NoHostsError says that the source has a place for hosts and none in it.
 type NoHostsError struct{ Source string }
 
-func (e *NoHostsError) Error() string { return e.Source + " has no hosts" }
+func (e *NoHostsError) Error() string { return redact.Address(e.Source) + " has no hosts" }
 
 // Hint says how to mend it.
 func (e *NoHostsError) Hint() string {

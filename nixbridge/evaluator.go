@@ -263,7 +263,7 @@ func (e *Evaluator) Evaluate(ctx context.Context, src Source) (*Evaluation, erro
 	s.slots.among(len(hosts))
 	defer s.keepPeaks()
 
-	ev := &Evaluation{Nix: s.version, Source: src.Arg, Limited: s.limited, Hosts: make([]*HostEvaluation, len(hosts))}
+	ev := &Evaluation{Nix: s.version, Source: src.shown(), Limited: s.limited, Hosts: make([]*HostEvaluation, len(hosts))}
 	if src.Kind == FileSource {
 		ev.Folder = s.root
 	}

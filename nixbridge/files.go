@@ -5,6 +5,8 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+
+	"github.com/stateward/stateward/internal/redact"
 )
 
 var sourcePath = regexp.MustCompile(`^(/nix/store/([a-z0-9]{32})-source)(?:/(.*))?$`)
@@ -63,7 +65,7 @@ var sourceInText = regexp.MustCompile(`/nix/store/[a-z0-9]{32}-source(?:/[A-Za-z
 
 // relativeText does the same with the files that a message names, and leaves out what looks like a secret.
 func (s *session) relativeText(text string) string {
-	text = withoutSecrets(text)
+	text = redact.Message(text)
 	text = strings.ReplaceAll(text, s.store()+"/nix/store/", "/nix/store/")
 	return sourceInText.ReplaceAllStringFunc(text, s.relative)
 }

@@ -128,7 +128,7 @@ func (r *hostRun) evaluate(ctx context.Context) (*dialect.Value, error) {
 			}
 			r.located(v)
 			r.besideWritten(v)
-			v.EachText(withoutPasswords)
+			withoutSecretValues(v)
 			return v, nil
 		}
 		if isBadText(err) && !r.utf8 {

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/stateward/stateward/internal/redact"
 	"github.com/stateward/stateward/internal/run"
 	"github.com/stateward/stateward/nixbridge/dialect"
 )
@@ -24,8 +25,10 @@ type InputOverride struct {
 	Ref string
 }
 
-// String is the flag, as nix spells it.
-func (o InputOverride) String() string { return "--override-input " + o.Name + " " + o.Ref }
+// String is the flag, as nix spells it, without a secret.
+func (o InputOverride) String() string {
+	return "--override-input " + o.Name + " " + redact.Address(o.Ref)
+}
 
 // NixOption sets one of nix' own settings, as nix' --option does. Those that would undo what an [Evaluator] promises are refused.
 type NixOption struct {
@@ -33,8 +36,10 @@ type NixOption struct {
 	Name, Value string
 }
 
-// String is the flag, as nix spells it.
-func (o NixOption) String() string { return "--option " + o.Name + " " + o.Value }
+// String is the flag, as nix spells it, without a secret.
+func (o NixOption) String() string { return "--option " + o.Name + " " + o.shown() }
+
+func (o NixOption) shown() string { return redact.Option(o.Name, o.Value) }
 
 // RefusedError says that something was asked of nix that it is not given.
 type RefusedError struct {
@@ -126,7 +131,7 @@ func (e *Evaluator) accept(src Source) error {
 		case !inputName.MatchString(o.Name):
 			return &RefusedError{f, fmt.Sprintf("%q is no name of an input", o.Name), "write --override-input nixpkgs path:../nixpkgs"}
 		case o.Ref == "" || strings.ContainsAny(o.Ref, "\x00\n"):
-			return &RefusedError{f, fmt.Sprintf("%q is no flake reference", o.Ref), "write --override-input nixpkgs path:../nixpkgs"}
+			return &RefusedError{f, fmt.Sprintf("%q is no flake reference", redact.Address(o.Ref)), "write --override-input nixpkgs path:../nixpkgs"}
 		case seen[o.Name]:
 			return &RefusedError{f, "it is given twice", ""}
 		}
@@ -186,7 +191,7 @@ func (s *session) settings(ctx context.Context) error {
 		}
 		for _, m := range wrongSetting.FindAllStringSubmatch(log.text(), -1) {
 			if m[1] == o.Name || strings.HasSuffix(o.Name, "experimental-features") && m[2] != "" {
-				return &RefusedError{"--option " + o.Name, "nix " + s.version + " does not take " + fmt.Sprintf("%q", o.Value), ""}
+				return &RefusedError{"--option " + o.Name, "nix " + s.version + " does not take " + fmt.Sprintf("%q", o.shown()), ""}
 			}
 		}
 	}
@@ -245,13 +250,13 @@ func (s *session) findOverrides(ctx context.Context) error {
 			scheme, _, _ := strings.Cut(o.Ref, ":")
 			here := slices.Contains([]string{"file", "file+file", "tarball+file", "hg+file"}, scheme)
 			if !here && !s.Online {
-				return &RefusedError{flag, o.Ref + " is not on this machine", "name a folder (path:../nixpkgs), or let nix fetch it with --online"}
+				return &RefusedError{flag, redact.Address(o.Ref) + " is not on this machine", "name a folder (path:../nixpkgs), or let nix fetch it with --online"}
 			}
 			s.overrides = append(s.overrides, o)
 			continue
 		}
 		if _, err := os.Stat(dir); err != nil {
-			return &RefusedError{flag, o.Ref + " is not there", "check the spelling; it is looked for from the current folder"}
+			return &RefusedError{flag, redact.Address(o.Ref) + " is not there", "check the spelling; it is looked for from the current folder"}
 		}
 		values, _ := url.ParseQuery(query)
 		root, repo, found := flakeRoot(dir, values.Get("dir"))
@@ -290,13 +295,13 @@ func (s *session) overridden(log *nixLog) error {
 
 // passed notes in an evaluation what was asked of nix.
 func (s *session) passed(ev *Evaluation) {
-	ev.Impure, ev.NixOptions = s.Impure, slices.Clone(s.NixOptions)
+	ev.Impure = s.Impure
+	// What to fetch from may hold a password.
+	for _, o := range s.NixOptions {
+		ev.NixOptions = append(ev.NixOptions, NixOption{o.Name, o.shown()})
+	}
 	for _, o := range s.OverrideInputs {
-		// A reference to fetch from may hold a password.
-		if u, err := url.Parse(o.Ref); err == nil && u.User != nil {
-			o.Ref = u.Redacted()
-		}
-		ev.Overrides = append(ev.Overrides, o)
+		ev.Overrides = append(ev.Overrides, InputOverride{o.Name, redact.Address(o.Ref)})
 	}
 }
 
@@ -349,8 +354,8 @@ func (ev *Evaluation) appendPassed(b []byte) []byte {
 			b = append(b, ']')
 		}
 	}
-	list("overrides", "input", "ref", len(ev.Overrides), func(i int) (string, string) { return ev.Overrides[i].Name, ev.Overrides[i].Ref })
-	list("options", "name", "value", len(ev.NixOptions), func(i int) (string, string) { return ev.NixOptions[i].Name, ev.NixOptions[i].Value })
+	list("overrides", "input", "ref", len(ev.Overrides), func(i int) (string, string) { return ev.Overrides[i].Name, redact.Address(ev.Overrides[i].Ref) })
+	list("options", "name", "value", len(ev.NixOptions), func(i int) (string, string) { return ev.NixOptions[i].Name, ev.NixOptions[i].shown() })
 	return b
 }
 

@@ -1,33 +1,72 @@
 package nixbridge
 
 import (
-	"regexp"
 	"strings"
+
+	"github.com/stateward/stateward/internal/redact"
+	"github.com/stateward/stateward/nixbridge/dialect"
 )
 
+// What the last name before a value says of it: only there a secret is looked for by names, since elsewhere "token=b" is a
+// place, and what is not the same would seem so. docs/secrets.md.
 var (
-	// userInfo is the password in a URL (RFC 3986, 3.2.1), such as that of restic's REST server. A user without one stays.
-	userInfo = regexp.MustCompile(`([A-Za-z][A-Za-z0-9+.-]*://[^\s/?#@:'"]*):[^\s/?#'"]+@`)
-	// option is a secret among options, such as that of a mount (mount.cifs(8)) or of a program. A path to one is none.
-	option = regexp.MustCompile(`(?i)((?:^|[^a-z0-9_.-]|--?)(?:pass|[a-z0-9_.-]*(?:password2?|passwd|passphrase|token|secret|api[_-]?key|access[_-]?key|private[_-]?key))=)[^\s,;"'/$%][^\s,;"']*`)
-	// assignment is a secret that a message quotes.
-	assignment = regexp.MustCompile(`(?i)\b([a-z0-9_.-]*(?:password|passwd|passphrase|token|secret|api[_-]?key|access[_-]?key|private[_-]?key))(\s*=\s*|:\s*["'])(?:"[^"\n]*"|'[^'\n]*'|[^\s"',;]+)`)
+	mountPlaces = set("options", "Options", "o", "mountOptions", "commonMountOptions", "rawConfig")
+	// A place that a backup goes to, or that is mounted.
+	addressPlaces = set("repository", "repo", "repositories", "url", "device", "what", "What")
+	commandPlaces = set("script", "preStart", "postStart", "ExecCondition", "ExecStartPre", "ExecStart", "ExecStartPost", "ExecStop", "text",
+		"preDeviceCommands", "preLVMCommands", "postDeviceCommands", "postResumeCommands", "postMountCommands", "kernelParams",
+		"extraOptions", "podmanArgs", "extraFlags", "extraArgs", "commonArgs", "sendOptions", "recvOptions", "pruneOpts")
+	messagePlaces = set("message", "warnings")
 )
 
-// withoutPasswords takes out of a value the passwords of URLs and what is assigned to a name that sounds like a secret's.
-// Who is addressed stays: it tells one repository from another.
-func withoutPasswords(s string) string {
-	if strings.Contains(s, "://") && strings.Contains(s, "@") {
-		s = userInfo.ReplaceAllString(s, "$1:xxxxx@")
+func set(names ...string) map[string]bool {
+	m := map[string]bool{}
+	for _, n := range names {
+		m[n] = true
 	}
-	if strings.Contains(s, "=") {
-		s = option.ReplaceAllString(s, "${1}xxxxx")
-	}
-	return s
+	return m
 }
 
-// withoutSecrets does the same with what nix says, where more blanks and quotes are. A message is the configuration's own text: a
-// secret that it holds in any other way is not known for one.
-func withoutSecrets(s string) string {
-	return assignment.ReplaceAllString(withoutPasswords(s), "${1}${2}xxxxx")
+// withoutSecretValues takes secrets out of what was read of a host. Which state there is, and where it lies, stays as it was.
+func withoutSecretValues(v *dialect.Value) {
+	for i := range v.Len() {
+		_, d := v.Index(i)
+		d.Get("sections").EachString(withoutSecret)
+		// The elements of a list are named by their texts.
+		d.Get("where").Get("warnings").Get("items").RenameAll(redact.Message)
+	}
+}
+
+// writes tells of a line of tmpfiles.d, or of its type alone, whether its argument is what a file will hold.
+func writes(line string) bool {
+	return strings.HasPrefix(line, "f") || strings.HasPrefix(line, "F") || strings.HasPrefix(line, "w")
+}
+
+func withoutSecret(path []string, before, s string) string {
+	if len(path) == 0 {
+		return s
+	}
+	name := path[len(path)-1]
+	name = name[strings.LastIndexByte(name, '.')+1:] // a section is called by its whole path
+	switch {
+	case name == "rules" && !writes(s), name == "argument" && len(path) > 1 && !writes(path[len(path)-2]):
+		return s // such as the target of a link
+	case name == "rules" || name == "argument":
+		return redact.Command(s)
+	}
+	switch {
+	case messagePlaces[name]:
+		return redact.Message(s)
+	case mountPlaces[name]:
+		return redact.Mount(s)
+	case commandPlaces[name] && redact.Flag(before) && !strings.HasPrefix(s, "-"):
+		return redact.Hidden
+	case commandPlaces[name]:
+		return redact.Command(s)
+	case strings.HasPrefix(s, "/"):
+		return s
+	case addressPlaces[name]:
+		return redact.Repository(s)
+	}
+	return redact.Address(s)
 }

@@ -14,6 +14,7 @@ import (
 	"sync"
 	"unsafe"
 
+	"github.com/stateward/stateward/internal/redact"
 	"github.com/stateward/stateward/internal/run"
 )
 
@@ -204,18 +205,18 @@ func (s *session) classify(ctx context.Context, host string, log *nixLog, err er
 		}
 		return se
 	case e == nil:
-		return &CrashError{Host: host, Exit: status, Err: err, Message: withoutSecrets(strings.TrimSpace(said))}
+		return &CrashError{Host: host, Exit: status, Err: err, Message: redact.Message(strings.TrimSpace(said))}
 	case s.src.Kind == FlakeSource && host == "" && noRoom.MatchString(e.Message):
-		return &CacheError{s.dir, fmt.Errorf("the disk is full, or nothing can be written: %s", e.Message)}
+		return &CacheError{s.dir, fmt.Errorf("the disk is full, or nothing can be written: %s", redact.Message(e.Message))}
 	case s.src.Kind == FlakeSource && untracked.MatchString(e.Message) && strings.Contains(e.Message, "'flake.nix'"),
 		s.src.Kind == FlakeSource && noFlake.MatchString(e.Message):
 		return &NotFlakeError{Ref: s.src.Ref, Untracked: s.root != ""}
 	case s.src.Kind == FlakeSource && notProvided.MatchString(e.Message):
 		return &MissingAttributeError{Source: s.src.Ref, Attribute: "nixosConfigurations"}
 	case host == "" && len(s.overrides) > 0 && !s.Online && noFetch.MatchString(said) && len(s.missingInputs(said)) == 0:
-		return &InputError{Message: e.Message, hint: "the inputs of an overriding flake are looked for anew, by older nix even those that its own flake.lock pins: name a newer nix with --nix, or let nix fetch them with --online"}
+		return &InputError{Message: redact.Message(e.Message), hint: "the inputs of an overriding flake are looked for anew, by older nix even those that its own flake.lock pins: name a newer nix with --nix, or let nix fetch them with --online"}
 	case s.src.Kind == FlakeSource && !s.Online && noFetch.MatchString(said) && (s.root == "" || len(s.missingInputs(said)) > 0):
-		return &InputError{Inputs: s.missingInputs(said), Message: withoutSecrets(e.Message)}
+		return &InputError{Inputs: s.missingInputs(said), Message: redact.Message(e.Message)}
 	}
 	e.Host, e.ExitCode = host, exit.Code
 	e.Kind = caughtKind(thrownOrNot(e.Trace), e.Message)

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/stateward/stateward"
+	"github.com/stateward/stateward/internal/redact"
 	"github.com/stateward/stateward/nixbridge/dialect"
 )
 
@@ -44,7 +45,9 @@ type SourceError struct {
 	err               error
 }
 
-func (e *SourceError) Error() string { return fmt.Sprintf("source %q %s", e.Arg, e.Reason) }
+func (e *SourceError) Error() string {
+	return fmt.Sprintf("source %q %s", redact.Address(e.Arg), e.Reason)
+}
 
 // Unwrap is what the system said, where it was asked.
 func (e *SourceError) Unwrap() error { return e.err }
@@ -135,17 +138,21 @@ func splitFragment(arg string) (ref, fragment string, found bool) {
 
 // Host is the source of one host: ".#forge".
 func (s Source) Host(name string) string {
+	ref := redact.Address(s.Ref)
 	switch s.Kind {
 	case FlakeSource:
-		return s.Ref + "#" + stateward.OptionPath(name)
+		return ref + "#" + stateward.OptionPath(name)
 	case FileSource:
 		if len(s.Attr) > 0 && s.Attr[len(s.Attr)-1] == name {
-			return s.Ref + "#" + stateward.OptionPath(s.Attr...)
+			return ref + "#" + stateward.OptionPath(s.Attr...)
 		}
-		return s.Ref + "#" + stateward.OptionPath(append(slices.Clone(s.Attr), name)...)
+		return ref + "#" + stateward.OptionPath(append(slices.Clone(s.Attr), name)...)
 	}
-	return s.Ref
+	return ref
 }
+
+// shown is the source as it was written, without a secret.
+func (s Source) shown() string { return redact.Address(s.Arg) }
 
 // Local is what of this machine the source is read from: the repository or folder that a flake or a .nix file lies in, or the file
 // of a saved evaluation. ok is false for what has to be fetched, for what is not there, and for standard input.

@@ -16,6 +16,7 @@ const canaryHost = `{ config = builtins.trace "CANARY-trace password=CANARY-trac
   fileSystems."/" = { fsType = "tmpfs"; device = "tmpfs"; };
   environment.persistence."/persist" = { enable = true; directories = [ "/var/lib/app" ]; files = [ ]; };
   fileSystems."/share" = { fsType = "cifs"; device = "//nas/share"; options = [ "username=u" "password=CANARY-mount" ]; };
+  fileSystems."/share2" = { fsType = "cifs"; device = "https://u:pa/CANARY-device@nas/share"; options = [ "password=/CANARY-slash" "username=u,password=%CANARY-percent" "pass=ab,cdCANARY-comma" "password=$CANARY-dollar" "pass=\"CANARY-quote" "nofail" ]; };
   users.users.root = { hashedPassword = "CANARY-hashed"; initialPassword = "CANARY-initial"; password = "CANARY-password"; };
   users.users.app = { name = "app"; hashedPasswordFile = "/run/secrets/app"; };
   services.app = { enable = true; token = "CANARY-token"; dataDir = "/var/lib/app"; environment.SECRET = "CANARY-service"; settings.password = "CANARY-settings"; };
@@ -23,7 +24,15 @@ const canaryHost = `{ config = builtins.trace "CANARY-trace password=CANARY-trac
     repository = "rest:https://me:CANARY-url@backup.example/repo"; paths = [ "/var/lib/app" ]; passwordFile = "/run/secrets/restic";
     environmentFile = "/run/secrets/env"; extraOptions = [ "s3.secret=CANARY-extra" ];
   };
-  services.restic.backups.broken = { repository = throw "cannot log in with password=CANARY-thrown at https://me:CANARY-thrownurl@x/"; paths = [ "/a" ]; };
+  services.restic.backups.c = { repository = "rest:https://u:pa/CANARY-repo@h/r"; paths = [ "/a" ]; pruneOpts = [ "--token=CANARY-prune" ]; };
+  services.restic.backups.d = { repository = "https://ghp_CANARY@h/r"; paths = [ "/a" ]; };
+  services.restic.backups.e = { repository = "s3:https://h/b?X-Amz-Signature=CANARY-amz&repo=1"; paths = [ "/a" ]; };
+  services.restic.backups.f = { repository = "rclone::s3,secret_access_key=CANARY-rclone:bucket1/repo"; paths = [ "/a" ]; };
+  services.borgbackup.jobs.g = { repo = "ssh://u:CANARY-borg@h/r"; paths = [ "/a" ]; };
+  services.syncoid = { enable = true; commands.h = { source = "a/b"; target = "c/d"; extraArgs = [ "--password" "CANARY-apart" "--password=CANARY-arg" ]; }; };
+  boot.initrd.postDeviceCommands = "export MYSQL_PWD='pa'\\''CANARY-initrd'; true";
+  systemd.tmpfiles.rules = [ "f /etc/x 0600 - - - password=CANARY-tmpfiles" ];
+  services.restic.backups.broken = { repository = throw "cannot log in with password=CANARY-thrown, MYSQL_PWD=CANARY-pwd, Authorization: Bearer CANARY-bearer at https://me:CANARY-thrownurl@x/"; paths = [ "/a" ]; };
   systemd.services.app = {
     enable = true; environment.PASSWORD = "CANARY-unit"; script = "login CANARY-script"; preStart = "CANARY-prestart";
     serviceConfig = { StateDirectory = "app"; User = "app"; Environment = "X=CANARY-environment"; ExecStart = "/bin/app --password CANARY-exec"; LoadCredential = "a:/run/secrets/a"; SetCredential = "a:CANARY-credential"; };
@@ -33,7 +42,7 @@ const canaryHost = `{ config = builtins.trace "CANARY-trace password=CANARY-trac
   sops.secrets.app = { sopsFile = "/etc/secrets.yaml"; key = "CANARY-sopskey"; };
   age.secrets.app = { file = "/etc/app.age"; content = "CANARY-age"; };
   assertions = [ { assertion = true; message = "CANARY-passing"; } ];
-  warnings = [ ];
+  warnings = [ "the password=CANARY-warning is weak" ];
 }; }
 `
 
@@ -71,8 +80,8 @@ func TestSecretsAppearNowhere(t *testing.T) {
 	}
 	text, err := os.ReadFile(savedFile)
 	require.NoError(t, err)
-	require.Contains(t, string(text), "rest:https://me:xxxxx@backup.example/repo", "who is addressed is kept")
-	require.Contains(t, string(text), "cannot log in with password=xxxxx at https://me:xxxxx@x/")
+	require.Contains(t, string(text), "rest:https://me:‹hidden›@backup.example/repo", "who is addressed is kept")
+	require.Contains(t, string(text), "cannot log in with password=‹hidden›, MYSQL_PWD=‹hidden›, Authorization: ‹hidden›")
 	look("the saved evaluation", string(text))
 	require.NoError(t, filepath.WalkDir(cache, func(path string, d fs.DirEntry, err error) error {
 		if err == nil && d.Type().IsRegular() {

@@ -39,6 +39,22 @@ func TestScriptHides(t *testing.T) {
 		"TOKEN=a\"b " + canary + "\"c x":                                         "TOKEN=‹hidden› x",
 		"sh -c \"A=1 TOKEN=" + canary + "\"; rm -rf /x \"y\"":                    "sh -c \"A=1 TOKEN=‹hidden›\"; rm -rf /x \"y\"",
 		"${TOKEN:-\"a " + canary + "\"}":                                         "${TOKEN:-\"‹hidden›\"}",
+		`export PASS='pa'\''` + canary + `'; next`:                               `export PASS=‹hidden›; next`,
+		`PASS="a"'` + canary + `' x`:                                             `PASS=‹hidden› x`,
+		`PASS=a" ` + canary + `" x`:                                              `PASS=‹hidden› x`,
+		"PASS=a}b" + canary + " x":                                               "PASS=‹hidden› x",
+		"MYSQL_PWD=" + canary + " mysql":                                         "MYSQL_PWD=‹hidden› mysql",
+		"u=http://u:p@" + canary + "@host/":                                      "u=http://u:‹hidden›@host/",
+		"a: 1\npassword: |\n  " + canary + "\n\n  b\nc: 2":                       "a: 1\npassword: |\n  ‹hidden›\nc: 2",
+		"- token: >-\n    a\n    " + canary + "\n  c: 2":                         "- token: >-\n    ‹hidden›\n  c: 2",
+		"secrets:\n  - " + canary + "\nc: 2":                                     "secrets:\n  ‹hidden›\nc: 2",
+		"tokens:\n- a\n- " + canary + "\nc: 2":                                   "tokens:\n‹hidden›\nc: 2",
+		`{"auths":{"h":{"auth":"` + canary + `"}}}`:                              `{"auths":{"h":{"auth":"‹hidden›"}}}`,
+		"read PASSWORD <<<" + canary + "; x":                                     "read PASSWORD <<<‹hidden›; x",
+		"read PASSWORD <<< \"a " + canary + "\"; x":                              "read PASSWORD <<< \"‹hidden›\"; x",
+		"PASSWORD=$(cat /dev/null; echo " + canary + ") x":                       "PASSWORD=‹hidden› x",
+		"PASSWORD=$(cat <<EOF\n" + canary + "\nEOF\n) x":                         "PASSWORD=‹hidden› x",
+		"PASSWORD=/" + canary + " x":                                             "PASSWORD=‹hidden› x",
 	} {
 		got := Script(in)
 		require.Empty(t, cmp.Diff(want, got), in)
@@ -61,6 +77,10 @@ func TestUnit(t *testing.T) {
 Environment="DB_PASSWORD=a ` + canary + `" "OTHER=b c"
 Environment=A_TOKEN=` + canary + ` LANG=C
 LoadCredential=token:/run/x
+Environment=TOKEN=ab;` + canary + ` "LANG=C" 'PASSWORD=a&|<>)` + canary + `'
+Environment=A=1 \
+  TOKEN="a"'` + canary + `'
+ExecStart=/bin/x --token ab;` + canary + ` -c "TOKEN=` + canary + `; y"
 SetCredential=token:` + canary + `
 SetCredential=more:a\
 ` + canary + `
@@ -71,6 +91,10 @@ StateDirectory=x
 Environment="DB_PASSWORD=‹hidden›" "OTHER=b c"
 Environment=A_TOKEN=‹hidden› LANG=C
 LoadCredential=token:/run/x
+Environment=TOKEN=‹hidden› "LANG=C" 'PASSWORD=‹hidden›'
+Environment=A=1 \
+  TOKEN=‹hidden›
+ExecStart=/bin/x --token ‹hidden› -c "TOKEN=‹hidden›"
 SetCredential=token:‹hidden›
 SetCredential=more:‹hidden›
 ExecStart=/bin/x --token=‹hidden›
@@ -84,6 +108,7 @@ func TestSecret(t *testing.T) {
 	for name, want := range map[string]bool{
 		"PASSWORD": true, "dbPass": true, "DB_PASS": true, "apiKey": true, "API_KEY": true, "APIKEY": true, "AWS_SECRET_ACCESS_KEY": true, "GITHUB_TOKEN": true, "credentials": true,
 		"PASSWORD_FILE": false, "passwordFile": false, "KEY_PATH": false, "PATH": false, "keyboard": false, "HOME": false, "": false, "bypass": false, "compass": false,
+		"MYSQL_PWD": true, "PWD": false, "OLDPWD": false, "auth": true, "_auth": true, "author": false, "secretfile": false, "trusted-public-keys": false, "AWS_ACCESS_KEY_ID": false, "secret_id": true,
 	} {
 		require.Equal(t, want, Secret(name), name)
 	}

@@ -50,7 +50,7 @@ const (
 )
 
 // Value is one evaluated value with everything below it. It is never changed
-// once it is shared, except by [Value.Explain] and [Value.EachText].
+// once it is shared, except by [Value.Explain], [Value.EachText], [Value.EachString] and [Value.RenameAll].
 type Value struct {
 	kind Kind
 	// text is the string, path, number, Boolean or derivation name, or why the value is unknown.
@@ -199,6 +199,42 @@ func (v *Value) EachText(f func(string) string) {
 			v.kids[i].value.EachText(f)
 		}
 	}
+}
+
+// EachString replaces every string of the configuration at or below the value; f gets the names of the attributes that lead to
+// it, which are only valid during the call, and the string before it in a list, as it is by then. Paths, packages and what markers say are no such strings, and names stay.
+func (v *Value) EachString(f func(path []string, before, s string) string) { v.eachString(nil, "", f) }
+
+func (v *Value) eachString(path []string, before string, f func([]string, string, string) string) {
+	switch v.Kind() {
+	case String:
+		v.text = f(path, before, v.text)
+	case List:
+		before := ""
+		for i := range v.kids {
+			e := &v.kids[i].value
+			e.eachString(path, before, f)
+			if before = ""; e.kind == String {
+				before = e.text
+			}
+		}
+	case Attrs:
+		for i := range v.kids {
+			v.kids[i].value.eachString(append(path, v.kids[i].name), "", f)
+		}
+	}
+}
+
+// RenameAll replaces the names of a set's attributes. Of those that get one name the first is kept.
+func (v *Value) RenameAll(f func(string) string) {
+	if v.Kind() != Attrs {
+		return
+	}
+	for i := range v.kids {
+		v.kids[i].name = f(v.kids[i].name)
+	}
+	slices.SortStableFunc(v.kids, func(a, b member) int { return strings.Compare(a.name, b.name) })
+	v.kids = slices.CompactFunc(v.kids, func(a, b member) bool { return a.name == b.name })
 }
 
 // Texts calls f for every string at or below the value, those of markers included, until it returns false.
