@@ -223,6 +223,13 @@ func (d *declarations) add(ds *stateward.Dataset) {
 			return
 		}
 		o := cmp.Or(v.Origin(), ds.Origin)
+		// What stands there is not what is declared: it must reach no pool, where it would take a key's location away.
+		if secretTaken(text) {
+			refuse(Fault{Kind: NotEvaluated, Dataset: ds.Name, Property: property, Origin: o,
+				Message: "property " + property + " holds a secret, which was taken out when the configuration was read",
+				Hint:    "keep it out of the configuration, which anybody can read in the store: name a file that holds it"})
+			return
+		}
 		if property == "mountpoint" && strings.HasPrefix(text, "/") {
 			if p, err := stateward.ParsePath(text); err == nil {
 				text = p.String() // "/srv//a/" is a path too, which zfs would not take
@@ -278,6 +285,12 @@ func (d *declarations) add(ds *stateward.Dataset) {
 // isMention tells whether a declaration says nothing but the name.
 func isMention(w *Wanted) bool {
 	return len(w.Settings) == 0 && len(w.Services) == 0 && w.Owner.IsZero() && w.Group.IsZero() && w.Mode.IsZero()
+}
+
+// secretTaken tells whether a secret was taken out of a value, as package nixbridge does with the passwords of URLs and with what
+// is assigned to a name that sounds like a secret's.
+func secretTaken(s string) bool {
+	return strings.Contains(s, "://") && strings.Contains(s, ":xxxxx@") || strings.Contains(s, "=xxxxx")
 }
 
 func isContainer(w *Wanted) bool {

@@ -72,6 +72,9 @@ func TestDesired(t *testing.T) {
 			[]string{"utility tank/b atime=off,mountpoint=legacy"}, []string{`tank/a: dataset has two managers: is declared here, and is made or mounted by fileSystems."/a" as well: they race`}},
 		{"a dataset that is only named, and that fileSystems mounts", []stateward.Dataset{declare("tank/persist", ""), declare("tank/persist/a", "none")}, []stateward.FileSystem{mountOf("/persist", "tank/persist", "zfs")},
 			[]string{"foreign tank/persist ", "utility tank/persist/a mountpoint=none"}, nil},
+		{"what a secret was taken out of", []stateward.Dataset{declare("tank/a", "", "keylocation", "https://root:xxxxx@keys.example/a"), declare("tank/b", "", "org.example:note", "token=xxxxx"), declare("tank/c", "", "org.example:note", "xxxxx")}, nil,
+			[]string{"utility tank/c org.example:note=xxxxx"}, []string{"tank/a: could not be evaluated: property keylocation holds a secret, which was taken out when the configuration was read",
+				"tank/b: could not be evaluated: property org.example:note holds a secret, which was taken out when the configuration was read"}},
 		{"what only a volume has", []stateward.Dataset{declare("tank/a", "", "refreservation", "auto"), declare("tank/b", "", "volsize", "1G")}, nil, nil, []string{
 			`tank/a: property is refused: value "auto" of property "refreservation" is for volumes only`, `tank/b: property is refused: property "volsize" is none that a filesystem has`}},
 		{"settings that contradict one another", []stateward.Dataset{declare("tank/a", "", "normalization", "formD", "utf8only", "off"), declare("tank/b", "", "keyformat", "passphrase", "encryption", "on")}, nil, nil,

@@ -67,10 +67,10 @@ EXIT STATUS
 }
 
 func (f *driftFlags) run(ctx context.Context, env Env, args []string) error {
-	var seen *dataset.Observed
+	var file *capture.PoolFile
 	var err error
 	if f.observed != "" {
-		if seen, err = readObserved(f.observed); err != nil {
+		if file, err = readObserved(f.observed); err != nil {
 			return err
 		}
 	}
@@ -78,7 +78,13 @@ func (f *driftFlags) run(ctx context.Context, env Env, args []string) error {
 	if err != nil {
 		return err
 	}
-	if seen == nil {
+	var seen *dataset.Observed
+	if file != nil {
+		seen = file.Observed
+		if on := file.Host; on != "" && on != d.name && on != d.host.HostName.Or("") {
+			fmt.Fprintf(env.Stderr, "stateward: %s was written on %s, and is compared with what %s declares\n", inLine(f.observed), inLine(on), inLine(d.name))
+		}
+	} else {
 		if seen, err = machine(env).Observe(ctx, d.desired); err != nil {
 			return withStatus(StatusStep, err)
 		}
@@ -189,7 +195,7 @@ func printDrift(env Env, d *declared, out DriftOutput) {
 }
 
 // readObserved reads what was captured.
-func readObserved(name string) (*dataset.Observed, error) {
+func readObserved(name string) (*capture.PoolFile, error) {
 	f, err := os.Open(name)
 	if err != nil {
 		return nil, fmt.Errorf("--observed: %w", err)
@@ -199,5 +205,5 @@ func readObserved(name string) (*dataset.Observed, error) {
 	if err != nil {
 		return nil, fmt.Errorf("--observed: %s: %w", name, err)
 	}
-	return p.Observed, nil
+	return p, nil
 }
