@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stateward/stateward"
 	"github.com/stateward/stateward/dataset"
@@ -230,5 +231,41 @@ func TestHiddenIsNotOwned(t *testing.T) {
 	refused(t, list, "tank/hidden: is mounted at /srv/h/in, which another mount hides")
 	if got := must(t, "stat", "-c", "%U", "/srv/h/in"); got != "root" {
 		t.Errorf("what hides it belongs to %s now", got)
+	}
+}
+
+// What a script costs that asks and sets each property by itself, as people write it, against ours.
+func TestCost(t *testing.T) {
+	settings := []string{"recordsize=16K", "compression=zstd", "atime=off", "xattr=sa", "logbias=throughput", "com.sun:auto-snapshot=false"}
+	var by strings.Builder
+	var list []dataset.Wanted
+	fmt.Fprintln(&by, `set -e
+ensure() { zfs list "$1" >/dev/null 2>&1 || zfs create -u -o mountpoint=none "$1"; }
+property() { [ "$(zfs get -H -o value "$2" "$1")" = "$3" ] || zfs set "$2=$3" "$1"; }
+ensure tank/hand`)
+	for i := range 20 {
+		fmt.Fprintf(&by, "ensure tank/hand/x%d\n", i)
+		for _, s := range settings {
+			property, value, _ := strings.Cut(s, "=")
+			fmt.Fprintf(&by, "property tank/hand/x%d %s %s\n", i, property, value)
+		}
+		list = append(list, wanted(t, fmt.Sprintf("tank/ours/x%d", i), "none", settings...))
+	}
+	theirs := func() time.Duration {
+		began := time.Now()
+		must(t, "bash", "-c", by.String())
+		return time.Since(began)
+	}
+	ours := func() time.Duration {
+		began := time.Now()
+		apply(t, list...)
+		return time.Since(began)
+	}
+	made, madeOurs := theirs(), ours()
+	best, bestOurs := theirs(), min(ours(), ours())
+	t.Logf("20 datasets with %d properties each: from nothing %v by hand, %v ours: %.0f times; with nothing to do %v and %v: %.0f times",
+		len(settings), made, madeOurs, float64(made)/float64(madeOurs), best, bestOurs, float64(best)/float64(bestOurs))
+	if best < 3*bestOurs {
+		t.Error("ours is hardly faster")
 	}
 }

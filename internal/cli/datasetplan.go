@@ -3,14 +3,12 @@ package cli
 import (
 	"context"
 	"fmt"
-	"os"
 	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/stateward/stateward"
 	"github.com/stateward/stateward/dataset"
-	"github.com/stateward/stateward/internal/capture"
 )
 
 // DatasetPlan is what `stateward dataset plan -o json` prints.
@@ -104,16 +102,10 @@ func (e *oneHostError) Hint() string { return "name the host, as in .#forge, or 
 func (f *datasetPlanFlags) run(ctx context.Context, env Env, args []string) error {
 	var seen *dataset.Observed
 	if f.observed != "" {
-		file, err := os.Open(f.observed)
-		if err != nil {
-			return fmt.Errorf("--observed: %w", err)
+		var err error
+		if seen, err = readObserved(f.observed); err != nil {
+			return err
 		}
-		defer file.Close()
-		p, err := capture.ReadPool(file)
-		if err != nil {
-			return fmt.Errorf("--observed: %s: %w", f.observed, err)
-		}
-		seen = p.Observed
 	}
 	hosts, err := f.load(ctx, env, args)
 	if err != nil {

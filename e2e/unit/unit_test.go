@@ -1,0 +1,151 @@
+//go:build e2e
+
+// Package unit_test runs the units of package dataset, and a service behind them, under the real systemd: run it with scripts/e2e.
+package unit_test
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stateward/stateward"
+	"github.com/stateward/stateward/dataset"
+)
+
+func try(args ...string) (string, error) {
+	out, err := exec.Command(args[0], args[1:]...).CombinedOutput()
+	return strings.TrimRight(string(out), "\n"), err
+}
+
+func must(t *testing.T, args ...string) string {
+	t.Helper()
+	out, err := try(args...)
+	if err != nil {
+		journal, _ := try("journalctl", "-b", "--no-pager", "-n", "40", "-u", "app", "-u", dataset.UnitName)
+		t.Fatalf("%s: %v\n%s\n%s", strings.Join(args, " "), err, out, journal)
+	}
+	return out
+}
+
+func write(t *testing.T, file, text string, mode os.FileMode) {
+	t.Helper()
+	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(file, []byte(text), mode); err != nil {
+		t.Fatal(err)
+	}
+	os.Chmod(file, mode)
+}
+
+const odd = "/srv/100% of a b;#$x"
+
+// install writes the script and the units, as a new configuration does.
+func install(t *testing.T, recordsize string) {
+	t.Helper()
+	setting := func(property, value string) dataset.Setting {
+		s, err := dataset.ParseSetting(property, value, dataset.Filesystem)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s
+	}
+	mode, _ := stateward.ParseMode("0700")
+	d := dataset.WithContainers(
+		dataset.Wanted{Name: dataset.MustName("tank/services/app"), Role: dataset.Service, Services: []string{"app"}, Owner: stateward.MustOwner("daemon"), Mode: mode,
+			Settings: []dataset.Setting{setting("mountpoint", "/var/lib/app"), setting("recordsize", recordsize)}},
+		dataset.Wanted{Name: dataset.MustName("tank/services/odd"), Role: dataset.Service, Services: []string{"app"}, Settings: []dataset.Setting{setting("mountpoint", odd)}},
+	)
+	script, err := dataset.Script(d, "forge")
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, dataset.DefaultScript, script, 0o755)
+	h := &stateward.Host{Services: stateward.Known([]stateward.Service{{Name: "app", Units: []string{"app.service"}}}, stateward.Origin{})}
+	waiters, _ := dataset.Waiters(h, d)
+	files, err := dataset.Units(d, "forge", waiters, dataset.DefaultScript)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range files {
+		write(t, f.Path, f.Text, 0o644)
+	}
+	must(t, "systemctl", "daemon-reload")
+}
+
+func active(unit string) string {
+	out, _ := try("systemctl", "is-active", unit)
+	return out
+}
+
+// D2: a service runs on its dataset, or not at all.
+func TestServiceBehindItsDatasets(t *testing.T) {
+	must(t, "zpool", "create", "-f", "-m", "none", "tank", "/dev/ubdb")
+	write(t, "/etc/systemd/system/app.service", `[Service]
+User=daemon
+ExecStartPre=/bin/sh -c 'echo run >>/var/lib/app/started'
+ExecStart=/bin/sleep infinity
+[Install]
+WantedBy=multi-user.target
+`, 0o644)
+	install(t, "16K")
+	must(t, "systemctl", "enable", "app.service", dataset.UnitName)
+	if out := must(t, "systemd-analyze", "verify", "--man=no", "app.service", dataset.UnitName); strings.Contains(out, "stateward") {
+		t.Errorf("systemd-analyze says %s", out)
+	}
+
+	// From nothing: the service pulls its datasets in.
+	must(t, "systemctl", "start", "app.service")
+	must(t, "mountpoint", "-q", "/var/lib/app")
+	must(t, "mountpoint", "-q", odd)
+	if got := must(t, "stat", "-c", "%U %a", "/var/lib/app"); got != "daemon 700" {
+		t.Errorf("it is of %s", got)
+	}
+
+	// A change is carried out by a reload, which disturbs nobody.
+	pid := must(t, "systemctl", "show", "-P", "MainPID", "app.service")
+	install(t, "32K")
+	must(t, "systemctl", "reload", dataset.UnitName)
+	if got := must(t, "zfs", "get", "-Hp", "-o", "value", "recordsize", "tank/services/app"); got != "32768" {
+		t.Errorf("recordsize is %s after a reload", got)
+	}
+	if now := must(t, "systemctl", "show", "-P", "MainPID", "app.service"); now != pid || pid == "0" {
+		t.Errorf("the service ran as %s, and runs as %s", pid, now)
+	}
+
+	// The unit is done, and the dataset is not mounted any more: the assertion holds the service back.
+	must(t, "systemctl", "stop", "app.service")
+	must(t, "zfs", "unmount", "tank/services/odd")
+	if out, err := try("systemctl", "start", "app.service"); err == nil || active("app.service") == "active" {
+		t.Errorf("the service was started without a dataset: %s", out)
+	}
+	if got := must(t, "systemctl", "show", "-P", "AssertResult", "app.service"); got != "no" {
+		t.Errorf("AssertResult is %s", got)
+	}
+
+	// The dataset cannot be mounted, since something lies beneath: the unit fails, and with it what requires it.
+	must(t, "systemctl", "stop", dataset.UnitName)
+	must(t, "zfs", "unmount", "tank/services/app")
+	write(t, "/var/lib/app/stray", "", 0o644)
+	if out, err := try("systemctl", "start", "app.service"); err == nil || active("app.service") == "active" {
+		t.Errorf("the service was started beneath its dataset: %s", out)
+	}
+	if got := active(dataset.UnitName); got != "failed" {
+		t.Errorf("the unit is %s", got)
+	}
+	if _, err := os.Stat("/var/lib/app/started"); err == nil {
+		t.Error("the service wrote beneath its mountpoint")
+	}
+	if out := must(t, "journalctl", "-b", "--no-pager", "-u", dataset.UnitName); !strings.Contains(out, "tank/services/app: is to be mounted at /var/lib/app, which holds files") {
+		t.Errorf("the journal does not say why:\n%s", out)
+	}
+
+	// Once that is away, all is well again.
+	os.Remove("/var/lib/app/stray")
+	must(t, "systemctl", "start", "app.service")
+	if got, _ := os.ReadFile("/var/lib/app/started"); string(got) != "run\nrun\n" {
+		t.Errorf("the service left %q", got)
+	}
+}
