@@ -109,3 +109,161 @@ func TestWhatIsRefusedIsNotUnknown(t *testing.T) {
 	}
 	require.Equal(t, []string{"SW201"}, codes)
 }
+
+// forService is a dataset of the homelab dialect that has the name of a service, and that service.
+func forService(name, mountPoint, dataDir string, change func(*stateward.Dataset, *stateward.Service)) part {
+	return func(h *stateward.Host) {
+		d := stateward.Dataset{Name: "tank/services/" + name, MountPoint: known(mountPoint), Origin: at("modules", "storage", "datasets", "services", name), Properties: map[string]stateward.Value[string]{}}
+		dir := asEntry(dataDir, stateward.Directory, at("modules", "services", name, "dataDir"))
+		s := stateward.Service{Name: name, Dialect: "homelab", Enable: known(true), Origin: at("modules", "services", name), DataDir: known(dir),
+			State: known([]stateward.StatePath{{Entry: dir, Source: stateward.SourceDataDir}})}
+		if change != nil {
+			change(&d, &s)
+		}
+		if !d.CanMount.IsAbsent() {
+			d.Properties["canmount"] = d.CanMount
+		}
+		s.Dataset = &d
+		push(&h.Datasets, d)
+		push(&h.Services, s)
+	}
+}
+
+// ownedBy gives a dataset owner, group and mode.
+func ownedBy(d *stateward.Dataset, user, group, mode string) {
+	e := owned("/x", user, group, mode)
+	d.Owner, d.Group, d.Mode = e.User, e.Group, e.Mode
+}
+
+func users(names ...string) part {
+	return func(h *stateward.Host) {
+		for i, n := range names {
+			push(&h.Users, stateward.User{Name: n, UID: known(1000 + i), Group: known(n)})
+			push(&h.Groups, stateward.Group{Name: n, GID: known(1000 + i)})
+		}
+	}
+}
+
+func tmpfiles(kind, path, user, group, mode string) part {
+	return func(h *stateward.Host) {
+		e := owned(path, user, group, mode)
+		push(&h.Tmpfiles, stateward.TmpfilesRule{Type: kind, At: e, Origin: index(at("systemd", "tmpfiles", "rules"), len(h.Tmpfiles.Or(nil)))})
+	}
+}
+
+// bootUnit is a unit that is started at boot.
+func bootUnit(name string, change func(*stateward.Unit)) part {
+	return func(h *stateward.Host) {
+		u := stateward.Unit{Name: name + ".service", Enable: known(true), WantedBy: known([]string{"multi-user.target"}), Origin: at("systemd", "services", name)}
+		if change != nil {
+			change(&u)
+		}
+		push(&h.Units, u)
+	}
+}
+
+func after(names ...string) func(*stateward.Unit) {
+	return func(u *stateward.Unit) { u.After = known(names) }
+}
+
+func TestDatasetsOfServices(t *testing.T) {
+	const (
+		at     = "modules.storage.datasets.services."
+		maker  = "zfs-service-datasets"
+		waited = maker + ".service"
+	)
+	as := func(user, group string) func(*stateward.Dataset, *stateward.Service) {
+		return func(d *stateward.Dataset, s *stateward.Service) {
+			ownedBy(d, "root", "root", "0700")
+			s.User = known(stateward.MustOwner(user))
+			if group != "" {
+				s.Group = known(stateward.MustOwner(group))
+			}
+		}
+	}
+	makes := bootUnit(maker, nil)
+	for _, tc := range []struct {
+		name  string
+		code  string
+		parts []part
+		want  []string
+	}{
+		{"D9 nobody defines the owner", "SW205", []part{forService("a", "/a", "/a", func(d *stateward.Dataset, s *stateward.Service) { ownedBy(d, "ada", "ada", "0700") })},
+			[]string{`error ` + at + `a [/a] dataset tank/services/a is given the owner and group ada, and no entry of users.users or users.groups defines that: chown fails where the dataset is made`}},
+		{"D9 nobody defines the group", "SW205", []part{users("ada"), forService("a", "/a", "/a", func(d *stateward.Dataset, s *stateward.Service) { ownedBy(d, "ada", "media", "0700") })},
+			[]string{`error ` + at + `a [/a] dataset tank/services/a is given the group media, and no entry of users.groups defines that: chown fails where the dataset is made`}},
+		{"D9 the user of a unit with DynamicUser", "SW205", []part{stateUnit("a", known(true)), forService("a", "/a", "/a", func(d *stateward.Dataset, s *stateward.Service) { ownedBy(d, "a", "root", "0700") })},
+			[]string{`error ` + at + `a [/a] dataset tank/services/a is given the owner a, which a.service has only while it runs (DynamicUser): chown fails where the dataset is made`}},
+		{"D9 numbers", "SW205", []part{forService("a", "/a", "/a", func(d *stateward.Dataset, s *stateward.Service) { ownedBy(d, "568", "568", "0700") })}, nil},
+		{"D9 users that are not known", "SW205", []part{func(h *stateward.Host) { h.Users = unknown[[]stateward.User]("users.users") },
+			forService("a", "/a", "/a", func(d *stateward.Dataset, s *stateward.Service) { ownedBy(d, "ada", "root", "0700") })}, nil},
+		{"D7 root has it, and the service runs as another", "SW205", []part{users("ada"), forService("a", "/a", "/a", as("ada", ""))},
+			[]string{`warning ` + at + `a [/a] dataset tank/services/a at /a belongs to root:root with mode 0700, and a runs as ada (modules.services.a) and cannot write there`}},
+		{"D9 a number that is the user's", "SW205", []part{users("ada"), forService("a", "/a", "/a", func(d *stateward.Dataset, s *stateward.Service) {
+			ownedBy(d, "1000", "ada", "0700")
+			s.User = known(stateward.MustOwner("ada"))
+		})}, nil},
+		{"D7 the unit says as whom it runs", "SW205", []part{users("ada"), bootUnit("a", func(u *stateward.Unit) { u.User = known(stateward.MustOwner("ada")) }),
+			forService("a", "/a", "/a", func(d *stateward.Dataset, s *stateward.Service) { ownedBy(d, "root", "root", "0755") })},
+			[]string{`warning ` + at + `a [/a] dataset tank/services/a at /a belongs to root:root with mode 0755, and a runs as ada (a.service) and cannot write there`}},
+		{"D7 systemd gives it to the service", "SW205", []part{users("ada"), stateUnit("b", known(false), "a"), forService("a", "/var/lib/a", "/var/lib/a", as("ada", ""))}, nil},
+		{"D7 tmpfiles gives it to the service", "SW205", []part{users("ada"), tmpfiles("d", "/a", "ada", "", ""), forService("a", "/a", "/a", as("ada", ""))}, nil},
+		{"D7 the group may write", "SW205", []part{users("ada", "media"), forService("a", "/a", "/a", func(d *stateward.Dataset, s *stateward.Service) {
+			ownedBy(d, "root", "media", "0770")
+			s.User = known(stateward.MustOwner("ada"))
+		})}, nil},
+		{"D7 the data lies further down", "SW205", []part{users("ada"), forService("a", "/a", "/a/b", as("ada", ""))}, nil},
+		{"D7 a service that is root's", "SW205", []part{forService("a", "/a", "/a", as("root", ""))}, nil},
+
+		{"D2 nothing orders them", "SW206", []part{makes, bootUnit("a", nil), forService("a", "/a", "/a", nil)},
+			[]string{`warning systemd.services.a [/a] a.service is not ordered after ` + waited + `, which makes its dataset: what starts before the dataset is there writes beneath it, and the dataset hides that`}},
+		{"D2 zfs-mount and RequiresMountsFor do not help", "SW206", []part{makes, bootUnit("a", func(u *stateward.Unit) {
+			u.After, u.RequiresMountsFor = known([]string{"zfs-mount.service"}), known([]string{"/a"})
+		}),
+			bootUnit("b", after("local-fs.target")), forService("b", "/b", "/b/c", nil), forService("a", "/a", "/a", nil)},
+			[]string{`warning systemd.services.a [] a.service, b.service are not ordered after ` + waited + `, which makes their datasets: what starts before the dataset is there writes beneath it, and the dataset hides that`}},
+		{"D2 a unit of a container", "SW206", []part{makes, bootUnit("podman-a", nil), forService("a", "/a", "/a", nil), changed(contract("a"), func(s *stateward.Service) {
+			s.Units = []string{"podman-a.service"}
+			s.State = known([]stateward.StatePath{{Entry: owned("/a/config", "", "", ""), Source: stateward.SourceVolume}})
+		})}, []string{`warning systemd.services.podman-a [/a/config] podman-a.service is not ordered after ` + waited + `, which makes its dataset: what starts before the dataset is there writes beneath it, and the dataset hides that`}},
+		{"D2 it waits", "SW206", []part{makes, bootUnit("a", after(waited)), forService("a", "/a", "/a", nil)}, nil},
+		{"D2 it waits for what waits", "SW206", []part{makes, bootUnit("preseed-a", func(u *stateward.Unit) { u.After, u.Before = known([]string{waited}), known([]string{"a.service"}) }), bootUnit("a", nil), forService("a", "/a", "/a", nil)}, nil},
+		{"D2 what it waits for is not known", "SW206", []part{makes, bootUnit("a", func(u *stateward.Unit) { u.After = unknown[[]string]("x") }), forService("a", "/a", "/a", nil)}, nil},
+		{"D2 nothing starts it at boot", "SW206", []part{makes, bootUnit("a", func(u *stateward.Unit) { u.WantedBy = known([]string{}) }), forService("a", "/a", "/a", nil)}, nil},
+		{"D2 no unit makes it", "SW206", []part{bootUnit("a", nil), forService("a", "/a", "/a", nil)}, nil},
+		{"D2 its data lies elsewhere", "SW206", []part{makes, bootUnit("a", nil), forService("a", "/a", "/b", nil)}, nil},
+
+		{"D3 never mounted", "SW207", []part{forService("a", "none", "/a", nil)},
+			[]string{`warning ` + at + `a [/a] dataset tank/services/a is never mounted (mountpoint=none): the data of a in /a is not on it`}},
+		{"D3 legacy, and nothing mounts it", "SW207", []part{forService("a", "legacy", "/a", nil)},
+			[]string{`warning ` + at + `a [/a] dataset tank/services/a has mountpoint=legacy and fileSystems does not mount it: the data of a in /a is not on it`}},
+		{"D8 legacy, and fileSystems mounts it", "SW207", []part{forService("a", "legacy", "/a", nil), fileSystem("/a", "tank/services/a", "zfs")}, nil},
+		{"D2 canmount=noauto", "SW207", []part{forService("a", "/a", "/a", func(d *stateward.Dataset, _ *stateward.Service) { d.CanMount = known("noauto") })},
+			[]string{`warning ` + at + `a [/a] dataset tank/services/a is not mounted at boot (canmount=noauto), and a keeps its data in /a, which is not on it`}},
+		{"D3 a container, and the data on a child", "SW207", []part{forService("a", "none", "/a", nil), utility("tank/services/a/data", "/a", nil)}, nil},
+		{"D2 mounted elsewhere", "SW207", []part{forService("a", "/b", "/a", nil)},
+			[]string{`warning ` + at + `a [/a] dataset tank/services/a is mounted at /b, and a keeps its data in /a: nothing that is known is on the dataset`}},
+		{"D2 mounted elsewhere, and used there", "SW207", []part{forService("a", "/b", "/a", nil), service("c", "/b/c")}, nil},
+		{"D2 the data lies further down", "SW207", []part{forService("a", "/a", "/a/data", nil)}, nil},
+		{"D2 mounted within the data", "SW207", []part{forService("a", "/a/data", "/a", nil)}, nil},
+		{"a service that is off", "SW207", []part{forService("a", "none", "/a", func(_ *stateward.Dataset, s *stateward.Service) { s.Enable = known(false) })}, nil},
+
+		{"P3 a dataset in the place of the link", "SW208", []part{stateUnit("a", known(true), "a"), utility("tank/a", "/var/lib/a", nil)},
+			[]string{`error modules.storage.datasets.utility."tank/a" [/var/lib/a] dataset tank/a is mounted at /var/lib/a, where a.service, which runs with DynamicUser, needs a symbolic link to /var/lib/private/a: the unit does not start`}},
+		{"P3 a file system in the place of the link", "SW208", []part{stateUnit("a", known(true), "a"), fileSystem("/var/lib/a", "/dev/b", "ext4")},
+			[]string{`error fileSystems."/var/lib/a" [/var/lib/a] fileSystems."/var/lib/a" (ext4 on /dev/b) is mounted at /var/lib/a, where a.service, which runs with DynamicUser, needs a symbolic link to /var/lib/private/a: the unit does not start`}},
+		{"P3 a dataset at the real place", "SW208", []part{stateUnit("a", known(true), "a"), utility("tank/a", "/var/lib/private/a", nil)}, nil},
+		{"P3 a static user", "SW208", []part{stateUnit("a", known(false), "a"), utility("tank/a", "/var/lib/a", nil)}, nil},
+
+		{"D9 another owner", "SW209", []part{utility("tank/a", "/a", func(d *stateward.Dataset) { ownedBy(d, "568", "media", "0750") }), tmpfiles("d", "/a", "root", "root", "0755")},
+			[]string{`warning systemd.tmpfiles.rules[0] [/a] a rule of tmpfiles (d) gives /a user root and not 568, group root and not media, mode 0755 and not 0750, as modules.storage.datasets.utility."tank/a" has it: the two undo one another`}},
+		{"D9 only others' rights differ", "SW209", []part{utility("tank/a", "/a", func(d *stateward.Dataset) { ownedBy(d, "568", "media", "0750") }), tmpfiles("z", "/a", "568", "media", "0755")},
+			[]string{`info systemd.tmpfiles.rules[0] [/a] a rule of tmpfiles (z) gives /a mode 0755 and not 0750, as modules.storage.datasets.utility."tank/a" has it: the two undo one another`}},
+		{"D9 the same", "SW209", []part{users("ada"), utility("tank/a", "/a", func(d *stateward.Dataset) { ownedBy(d, "ada", "ada", "0750") }), tmpfiles("z", "/a/", "1000", "ada", "u=rwx,g=rx,o=")}, nil},
+		{"D9 another place", "SW209", []part{utility("tank/a", "/a", func(d *stateward.Dataset) { ownedBy(d, "568", "media", "0750") }), tmpfiles("d", "/a/b", "root", "root", "0755")}, nil},
+	} {
+		t.Run(tc.code+" "+tc.name, func(t *testing.T) {
+			require.Empty(t, cmp.Diff(tc.want, findings(with(kept, tc.parts...), tc.code)))
+		})
+	}
+}
