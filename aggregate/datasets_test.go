@@ -230,6 +230,9 @@ func TestDatasetsOfServices(t *testing.T) {
 		{"D2 it waits for what waits", "SW206", []part{makes, bootUnit("preseed-a", func(u *stateward.Unit) { u.After, u.Before = known([]string{waited}), known([]string{"a.service"}) }), bootUnit("a", nil), forService("a", "/a", "/a", nil)}, nil},
 		{"D2 what it waits for is not known", "SW206", []part{makes, bootUnit("a", func(u *stateward.Unit) { u.After = unknown[[]string]("x") }), forService("a", "/a", "/a", nil)}, nil},
 		{"D2 nothing starts it at boot", "SW206", []part{makes, bootUnit("a", func(u *stateward.Unit) { u.WantedBy = known([]string{}) }), forService("a", "/a", "/a", nil)}, nil},
+		{"D2 our unit makes all", "SW206", []part{bootUnit("stateward-datasets", nil), bootUnit("a", nil), bootUnit("b", after("stateward-datasets.service")), forService("b", "/b", "/b", nil),
+			changed(contract("a", "/a"), func(s *stateward.Service) {}), utility("tank/a", "/a", nil)}, []string{
+			`warning systemd.services.a [/a] a.service is not ordered after stateward-datasets.service, which makes its dataset: what starts before the dataset is there writes beneath it, and the dataset hides that`}},
 		{"D2 no unit makes it", "SW206", []part{bootUnit("a", nil), forService("a", "/a", "/a", nil)}, nil},
 		{"D2 its data lies elsewhere", "SW206", []part{makes, bootUnit("a", nil), forService("a", "/a", "/b", nil)}, nil},
 

@@ -13,7 +13,7 @@ var sw206 = Check{
 	CheckInfo: stateward.CheckInfo{
 		Code: "SW206", Title: "service does not wait for what makes its dataset", Severity: stateward.SeverityWarning, Since: "0.1", Traps: []string{"D2", "E9"},
 		Doc: doc(`
-A unit makes the declared datasets (` + "`zfs-service-datasets.service`" + `), and a service whose data lies on one is not ordered after
+A unit makes the declared datasets (` + "`stateward-datasets.service`, `zfs-service-datasets.service`" + `), and a service whose data lies on one is not ordered after
 it. When the dataset is new – the service has just been added, or the machine was set up again – both start at once. The service
 makes its directory and writes to the file system beneath; then the dataset is mounted over that. What was written is hidden, on a
 wiped root it is gone at the next boot, and the service goes on with an empty dataset.
@@ -45,8 +45,9 @@ systemd.services.sonarr = {
 	},
 }
 
-// datasetMakers are the units that make what the options below a path declare.
+// datasetMakers are the units that make what the options below a path declare; ours makes all.
 var datasetMakers = []struct{ option, unit string }{
+	{"", dataset.UnitName},
 	{"modules.storage.datasets.", "zfs-service-datasets.service"},
 }
 
