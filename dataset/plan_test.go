@@ -260,6 +260,24 @@ func TestPlan(t *testing.T) {
 	}
 }
 
+func TestD2NothingIsOwnedThatAnotherMountHides(t *testing.T) {
+	for _, over := range []dataset.Mount{{At: "/srv", Source: "tmpfs", FSType: "tmpfs", Root: "/"}, {At: "/srv/a", Source: "tmpfs", FSType: "tmpfs", Root: "/"}} {
+		m := machine{zfssim.New("tank"), t}
+		m.create("tank/a", "mountpoint=/srv/a")
+		m.mount("tank/a")
+		desired := dataset.WithContainers(want(t, "tank/a", "mountpoint=/srv/a", "mode=0700"))
+		seen := observe(m.Machine, desired)
+		for i := range seen.Mounts {
+			seen.Mounts[i].Hidden = seen.Mounts[i].At == "/srv/a"
+		}
+		seen.Mounts = append(seen.Mounts, over)
+		got := text(dataset.NewPlan(desired, seen, dataset.Options{}))
+		if diff := cmp.Diff([]string{"conflict tank/a: mountpoint is taken: is mounted at /srv/a, where another mount hides it [tank/a]"}, got); diff != "" {
+			t.Errorf("below %s (-want +got):\n%s", over.At, diff)
+		}
+	}
+}
+
 func TestPlanWithoutObservation(t *testing.T) {
 	desired := dataset.WithContainers(want(t, "tank/safe", "foreign=1"), want(t, "tank/safe/a", "mountpoint=/a"), want(t, "tank/b/c", "mountpoint=/c", "mode=0700"))
 	got := text(dataset.NewPlan(desired, nil, dataset.Options{}))

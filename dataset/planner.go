@@ -63,6 +63,8 @@ type planner struct {
 	// top is what is mounted at a path, above all else there; mountsOf where a dataset is mounted.
 	top      map[string]*Mount
 	mountsOf map[string][]string
+	// buried are datasets and the places where they are mounted, and hidden by another mount.
+	buried map[[2]string]bool
 	// changed are the properties that a step changes for a dataset that is there, and thus perhaps for those in it.
 	changed map[string]bool
 	pools   map[string]*Conflict
@@ -77,7 +79,7 @@ type planner struct {
 func newPlanner(desired Desired, observed *Observed, opts Options) *planner {
 	p := &planner{
 		seen: observed, byName: map[Name]*node{}, states: map[Name]*State{}, places: map[string]*Place{},
-		top: map[string]*Mount{}, mountsOf: map[string][]string{}, changed: map[string]bool{}, pools: map[string]*Conflict{},
+		top: map[string]*Mount{}, mountsOf: map[string][]string{}, buried: map[[2]string]bool{}, changed: map[string]bool{}, pools: map[string]*Conflict{},
 	}
 	p.observe()
 	p.want(desired.Datasets)
@@ -104,9 +106,14 @@ func (p *planner) observe() {
 	}
 	for i := range p.seen.Mounts {
 		m := &p.seen.Mounts[i]
-		p.top[m.At] = m
+		if !m.Hidden {
+			p.top[m.At] = m
+		}
 		if m.FSType == "zfs" && (m.Root == "/" || m.Root == "") {
 			p.mountsOf[m.Source] = append(p.mountsOf[m.Source], m.At)
+			if m.Hidden {
+				p.buried[[2]string{m.Source, m.At}] = true
+			}
 		}
 	}
 	names := func(list []string) map[string]bool {
@@ -776,7 +783,8 @@ func (p *planner) planMount(m mounting, claims []Name, blocked map[stateward.Abs
 	}
 	mounts := p.mountedAt(n.state)
 	top := p.top[at]
-	here := slices.Contains(mounts, at) && (top == nil || top.Source == name)
+	buried := p.buried[[2]string{name, at}]
+	here := slices.Contains(mounts, at) && !buried && (top == nil || top.Source == name)
 	for _, other := range claims {
 		if other == n.want.Name {
 			continue
@@ -793,6 +801,9 @@ func (p *planner) planMount(m mounting, claims []Name, blocked map[stateward.Abs
 		return nil
 	}
 	switch {
+	case buried:
+		return fail(Conflict{Kind: MountpointTaken, Message: fmt.Sprintf("is mounted at %s, where another mount hides it", at),
+			Hint: "unmount what lies over it; findmnt lists what is mounted where"})
 	case top != nil:
 		return fail(Conflict{Kind: MountpointTaken, Found: top.Source, Message: fmt.Sprintf("is to be mounted at %s, where %s is mounted", at, top.Source),
 			Hint: "unmount that, or choose another mountpoint"})
