@@ -232,17 +232,23 @@ type ExitStatus struct {
 // MemoryError says that nix ran out of the memory it was allowed, which was all that one host may have.
 type MemoryError struct {
 	Host string
-	// Limit is that of the heap, in bytes.
+	// Limit is that of the heap, in bytes; 0 where none was set, and the machine itself had no more.
 	Limit int64
 	Exit  ExitStatus
 }
 
 func (e *MemoryError) Error() string {
+	if e.Limit == 0 {
+		return "nix ran out of memory"
+	}
 	return fmt.Sprintf("nix ran out of memory (%d MiB)", e.Limit>>20)
 }
 
 // Hint says how to mend it.
 func (e *MemoryError) Hint() string {
+	if e.Limit == 0 {
+		return "the machine has too little memory left: end what needs it, or evaluate fewer hosts at once with --workers 1"
+	}
 	return "look for an endless list or set; if there is none, allow more with --max-memory"
 }
 

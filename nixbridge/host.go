@@ -77,10 +77,15 @@ func (s *session) evaluateHost(ctx context.Context, h hostPlace, slot *slot) *Ho
 		}()
 	}
 	he := &HostEvaluation{Name: h.name, Source: s.src.Host(h.name)}
+	late := ""
 	v, err := r.evaluate(ctx)
 	if err == nil {
 		slot.shrink()
 		err = r.explain(ctx, v)
+		// What was read is there, be it without its messages; with more time they may be had.
+		if te := (*TimeoutError)(nil); errors.As(err, &te) {
+			late, err = "there was no time to ask why values throw: "+te.Error(), nil
+		}
 	}
 	if err == nil {
 		err = wholeFailure(h.name, v)
@@ -89,7 +94,7 @@ func (s *session) evaluateHost(ctx context.Context, h hostPlace, slot *slot) *Ho
 		he.Status, he.Err = stateward.StatusFailed, err
 		return he
 	}
-	he.tree = v
+	he.tree, he.transient = v, late
 	for _, b := range r.blamed {
 		if k := KindOf(b.err); k == Network || k == OutOfMemory || k == StackOverflow || k == Crash {
 			he.transient = fmt.Sprintf("of %s, %v", placeName(b.path), b.err)
@@ -292,6 +297,12 @@ func (r *hostRun) located(v *dialect.Value) {
 	}
 }
 
+// What is said of values that throw where nix did not tell the message.
+const (
+	notAsked    = "it throws; the message was not asked for, since many values do"
+	notAnswered = "it throws; there was no time to ask for the message"
+)
+
 // explain says of each unknown value why it is. Values that throw are evaluated
 // once more, each alone and without tryEval, which loses the message.
 func (r *hostRun) explain(ctx context.Context, v *dialect.Value) error {
@@ -328,12 +339,15 @@ func (r *hostRun) explain(ctx context.Context, v *dialect.Value) error {
 			section := strings.Join(path[:min(len(path), 3)], "\x00")
 			throws = append(throws, thrown{path, ranks[section]})
 			ranks[section]++
-			v.Explain(path, "it throws; the message was not asked for, since many values do", "", 0)
+			v.Explain(path, notAsked, "", 0)
 		}
 	})
 	// One of each section before the second of any.
 	slices.SortStableFunc(throws, func(a, b thrown) int { return cmp.Compare(a.rank, b.rank) })
 	throws = throws[:min(len(throws), maxMessages)]
+	for _, t := range throws {
+		v.Explain(t.path, notAnswered, "", 0)
+	}
 
 	// This host has a slot of its own; others help while they are free.
 	var wg sync.WaitGroup
@@ -349,12 +363,19 @@ func (r *hostRun) explain(ctx context.Context, v *dialect.Value) error {
 				return
 			}
 			path := throws[i].path
-			_, err := r.read(ctx, slot, &nixLog{}, probeArgs{skip: &r.skip, only: path, raw: true, utf8: r.utf8})
-			if ee := (*EvalError)(nil); errors.As(err, &ee) {
-				mu.Lock()
-				v.Explain(path, ee.messageAndHint(), ee.File, ee.Line)
-				mu.Unlock()
+			_, err := r.read(ctx, slot, &nixLog{thrown: true}, probeArgs{skip: &r.skip, only: path, raw: true, utf8: r.utf8})
+			if ctx.Err() != nil {
+				return
 			}
+			message, file, line := "it throws, and evaluated alone it does not", "", 0
+			if ee := (*EvalError)(nil); errors.As(err, &ee) {
+				message, file, line = ee.messageAndHint(), ee.File, ee.Line
+			} else if err != nil {
+				message = "it throws; nix was asked for the message, and failed: " + err.Error()
+			}
+			mu.Lock()
+			v.Explain(path, message, file, line)
+			mu.Unlock()
 		}
 	}
 	for range min(len(throws), 8) - 1 {
@@ -421,7 +442,9 @@ func wholeFailure(host string, v *dialect.Value) error {
 				return nil
 			}
 			n++
-			if e := reason(s); first == nil {
+			if e := reason(s); e.Message == notAnswered {
+				return nil // whether it is the same error is not known
+			} else if first == nil {
 				first = e
 			} else if first.Message != e.Message || first.File != e.File || first.Line != e.Line {
 				return nil

@@ -17,6 +17,8 @@ type nixLog struct {
 	unlocked bool
 	// unmatched is nix' warning of an override of what is no input.
 	unmatched string
+	// thrown tells that nix evaluates what is known to throw: whatever it reports was worded by the configuration.
+	thrown bool
 	// full tells that nix runs with --show-trace.
 	full bool
 	// expression is what nix was given; a place in it may lie in what somebody wrote.
@@ -170,6 +172,15 @@ func (l *nixLog) err() *EvalError {
 		}
 	}
 	return e
+}
+
+// worded tells that the configuration itself worded an error, by abort or throw: its words say nothing of nix or of the
+// machine. Of a throw nix 2.8 does not tell.
+func (l *nixLog) worded(e *EvalError) bool {
+	if l.thrown {
+		return e.Message != "out of memory" && e.Message != "stack overflow; max-call-depth exceeded" && e.Message != "stack overflow (possible infinite recursion)"
+	}
+	return strings.HasPrefix(e.Message, "evaluation aborted with") || thrownOrNot(e.Trace) != ""
 }
 
 // text is all that was said, for what is only found in it.

@@ -187,15 +187,18 @@ func (s *session) classify(ctx context.Context, host string, log *nixLog, err er
 		return err
 	}
 	said := log.text()
-	if m := ownership.FindStringSubmatch(said); m != nil {
+	e := log.err()
+	worded := e != nil && log.worded(e)
+	// nix looks at the repository before it evaluates any host.
+	if m := ownership.FindStringSubmatch(said); m != nil && host == "" && !worded {
 		return &OwnershipError{Dir: m[1] + m[2]}
 	}
-	e := log.err()
 	status := ExitStatus{exit.Code, exit.Signal}
 	if e != nil && e.innerLine > 0 {
 		s.inWritten(log.expression, e)
 	}
 	switch {
+	case worded:
 	case outOfMemory.MatchString(said) && (e == nil || outOfMemory.MatchString(e.Message)):
 		return &MemoryError{Host: host, Exit: status}
 	case deepStack.MatchString(said) && (e == nil || deepStack.MatchString(e.Message)) || e == nil && exit.Signal != 0 && exit.Signal.String() == "segmentation fault":
@@ -243,6 +246,7 @@ func (s *session) classify(ctx context.Context, host string, log *nixLog, err er
 		e.hint = "the evaluation would have to build this (import from derivation), and nothing is built here: commit what the build makes, or keep it out of the options"
 	}
 	switch m := missingFile.FindStringSubmatch(said); {
+	case worded:
 	case s.readsBeside(e.Message):
 		e.Message, e.hint = pureMode.ReplaceAllString(strings.ReplaceAll(e.Message, s.dir+"/", "./"), ""), standsAlone
 	case lockMismatch.MatchString(e.Message):

@@ -1,6 +1,7 @@
 package nixbridge
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -157,7 +158,7 @@ func (s *session) checkText(ctx context.Context, d dialect.Dialect) error {
 	}
 	fault.Kind, fault.hint = Type, wantedShape
 	if is.Type != "lambda" {
-		fault.Message = fmt.Sprintf("it is no function but a %s", is.Type)
+		fault.Message = "it is no function but " + cmp.Or(typeNames[is.Type], is.Type)
 		return fault
 	}
 	for name, optional := range is.Wants {
@@ -201,6 +202,11 @@ func (r *hostRun) besideWritten(v *dialect.Value) {
 			})
 		}
 	}
+}
+
+// typeNames are what nix' own names of types are in messages.
+var typeNames = map[string]string{
+	"set": "a set", "list": "a list", "string": "a text", "int": "a number", "float": "a number", "bool": "a Boolean", "path": "a path", "null": "null",
 }
 
 var pureMode = regexp.MustCompile(` in pure eval(uation)? mode \(use '--impure' to override\)`)

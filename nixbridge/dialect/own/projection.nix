@@ -12,9 +12,9 @@ let
   # One that names its arguments gets those, be there an ellipsis or not.
   said = own (if wants == { } then given else intersectAttrs wants given);
   is = { set = "a set"; list = "a list"; lambda = "a function"; string = "a text"; int = "a number"; float = "a number"; bool = "a Boolean"; path = "a path"; null = "null"; };
-  result = if !(isFunction own) then throw "dialect @NAME@: the file holds ${is.${typeOf own}}, not a function { config, options, lib, ... }: { services = …; }"
+  result = if !(isFunction own) then throw "the file holds ${is.${typeOf own}}, not a function { config, options, lib, ... }: { services = …; }"
     else if isAttrs said then said
-    else throw "dialect @NAME@: the function returns ${is.${typeOf said}}, not a set with services";
+    else throw "the function returns ${is.${typeOf said}}, not a set with services";
 
   fields = [ "services" "acknowledge" "detected" ];
   others = removeAttrs result fields;
@@ -32,7 +32,7 @@ in
   # A field that is not known is told, whatever else is said.
   detected = if others != { } then true
     else if isBool detected then detected
-    else throw "dialect @NAME@: detected is ${is.${typeOf detected}}, not true or false";
+    else throw "detected is ${is.${typeOf detected}}, not true or false";
 
   sections = {
     "@NAME@" = valueAs (contract.closed { }) others;
