@@ -102,10 +102,11 @@ func (e *oneHostError) Hint() string { return "name the host, as in .#forge, or 
 func (f *datasetPlanFlags) run(ctx context.Context, env Env, args []string) error {
 	var seen *dataset.Observed
 	if f.observed != "" {
-		var err error
-		if seen, err = readObserved(f.observed); err != nil {
+		file, err := readObserved(f.observed)
+		if err != nil {
 			return err
 		}
+		seen = file.Observed
 	}
 	hosts, err := f.load(ctx, env, args)
 	if err != nil {
