@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -37,6 +38,7 @@ const canaryHost = `{ config = builtins.trace "CANARY-trace password=CANARY-trac
     enable = true; environment.PASSWORD = "CANARY-unit"; script = "login CANARY-script"; preStart = "CANARY-prestart";
     serviceConfig = { StateDirectory = "app"; User = "app"; Environment = "X=CANARY-environment"; ExecStart = "/bin/app --password CANARY-exec"; LoadCredential = "a:/run/secrets/a"; SetCredential = "a:CANARY-credential"; };
   };
+  systemd.units."app.service" = { enable = true; text = "[Service]\nEnvironment=TOKEN=ab;CANARY-unitword\nExecStart=/bin/app --password CANARY-unitexec\nSetCredential=a:CANARY-set\n"; };
   environment.etc."app.conf".text = "password = CANARY-etc";
   environment.variables.TOKEN = "CANARY-variable";
   sops.secrets.app = { sopsFile = "/etc/secrets.yaml"; key = "CANARY-sopskey"; };
@@ -47,6 +49,12 @@ const canaryHost = `{ config = builtins.trace "CANARY-trace password=CANARY-trac
 `
 
 func TestSecretsAppearNowhere(t *testing.T) {
+	for _, nix := range strings.Split(os.Getenv("STATEWARD_TEST_NIX"), ":") {
+		t.Run(filepath.Base(nix), func(t *testing.T) { secretsAppearNowhere(t, cmp.Or(nix, "nix")) })
+	}
+}
+
+func secretsAppearNowhere(t *testing.T, nix string) {
 	t.Setenv("STATEWARD_TOKEN", "CANARY-ours")
 	t.Setenv("AWS_SECRET_ACCESS_KEY", "CANARY-aws")
 	// A flake, since what a file evaluates to is never kept.
@@ -72,11 +80,25 @@ func TestSecretsAppearNowhere(t *testing.T) {
 	for _, args := range [][]string{
 		{"eval", file, "-o", savedFile}, {"check", file}, {"check", file, "-o", "json", "--survival"}, {"check", file, "-o", "sarif"}, {"check", file, "-o", "github"},
 		{"check", savedFile, "--survival"}, {"plan", "persistence", file}, {"plan", "persistence", file, "-o", "json"}, {"plan", "persistence", file, "-o", "nix"}, {"eval", file},
+		{"eval", "--units", file}, {"eval", "--units", file, "-o", "json"},
+		{"check", file, "--option", "extra-substituters", "https://u:CANARY-option@c.example"},
+		{"check", file, "--option", "extra-substituters", "https://u:CANARY-option@c.example", "-o", "json"},
+		{"check", file, "--option", "extra-substituters", "https://u:CANARY-option@c.example", "-o", "sarif"},
+		{"eval", file, "--option", "extra-substituters", "https://u:CANARY-option@c.example"},
+		{"eval", "--units", file, "--option", "extra-substituters", "https://u:CANARY-option@c.example", "-o", "json"},
+		{"eval", "path:" + file + "?token=CANARY-source"},
 	} {
-		r := run(t, nil, append(args, "--cache-dir", cache)...)
+		r := run(t, nil, append(args, "--cache-dir", cache, "--nix", nix)...)
 		require.NotEqual(t, 2, r.status, "%v: %s", args, r.stderr)
 		look(strings.Join(args[:1], " ")+" "+strings.Join(args[2:], " "), r.stdout)
 		look(args[0]+", standard error,", r.stderr)
+	}
+	for _, ref := range []string{"git+https://u:CANARY-ref@h.example/r", "github:o/r?access_token=CANARY-query", "https://ghp_CANARY@h.example/r"} {
+		for _, args := range [][]string{{"check", file, "--override-input", "i", ref}, {"eval", "--units", file, "--override-input", "i", ref}, {"check", ref}, {"eval", "--units", ref}} {
+			r := run(t, nil, append(args, "--cache-dir", cache, "--nix", nix)...)
+			require.NotZero(t, r.status, "%v", args)
+			look(strings.Join(args[:1], " ")+" "+ref, r.stdout+r.stderr)
+		}
 	}
 	text, err := os.ReadFile(savedFile)
 	require.NoError(t, err)

@@ -26,6 +26,7 @@ Only what a dialect names is in it; of secrets at most the paths of their files.
 With --units it prints instead what the systemd units of each host will say, and the scripts that they start:
 what a service really runs, such as a preStart that empties a directory. Nothing is built: nix writes
 derivations, to a folder of its own that is removed afterwards, and the texts are read from these.
+Nothing of it is kept for the next time, and dialects have no part in it.
 Values with names like those of secrets are left out. A unit that cannot be had in full is listed
 as unknown, and the exit status is then 1. Units that packages bring (systemd.packages) are only named.
 

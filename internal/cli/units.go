@@ -13,8 +13,11 @@ import (
 
 // UnitsOutput is what `stateward eval --units -o json` prints.
 type UnitsOutput struct {
-	ProtocolVersion string            `json:"protocolVersion"`
-	Hosts           []HostUnitsOutput `json:"hosts"`
+	ProtocolVersion string `json:"protocolVersion"`
+	// EvaluatedWith is what was asked of nix beyond the source (--impure, --override-input, --option): where there is any,
+	// the source by itself may say something else.
+	EvaluatedWith []string          `json:"evaluatedWith,omitempty"`
+	Hosts         []HostUnitsOutput `json:"hosts"`
 }
 
 // HostUnitsOutput is one host of [UnitsOutput].
@@ -73,17 +76,25 @@ func (f *sourceFlags) units(ctx context.Context, env Env, args, only []string, o
 	if slices.Contains(only, "") {
 		return fmt.Errorf("--unit is empty")
 	}
+	if len(f.dialects) > 0 {
+		return fmt.Errorf("--dialect has no part in --units: the units of a host are the same with every dialect")
+	}
 	if err := f.prepare(env, args); err != nil {
 		return err
 	}
-	hosts, err := f.evaluator(env, f.source.Kind).Units(ctx, f.source, only...)
+	e := f.evaluator(env, f.source.Kind)
+	hosts, err := e.Units(ctx, f.source, only...)
 	if refused := (*nixbridge.RefusedError)(nil); errors.As(err, &refused) {
 		return err // wrong usage
 	}
 	if err != nil {
 		return withStatus(StatusEvaluation, err)
 	}
-	out := UnitsOutput{ProtocolVersion: protocolVersion}
+	with := &nixbridge.Evaluation{Impure: e.Impure, Overrides: e.OverrideInputs, NixOptions: e.NixOptions}
+	out := UnitsOutput{ProtocolVersion: protocolVersion, EvaluatedWith: with.Flags()}
+	if !f.quiet {
+		noteFlags(env.Stderr, out.EvaluatedWith)
+	}
 	status, any, sure := StatusOK, false, true
 	for _, h := range hosts {
 		o := hostUnitsOutput(h)
@@ -189,6 +200,9 @@ func unitsText(out UnitsOutput) string {
 				body(s.Text)
 			}
 		}
+	}
+	if s := evaluatedWith(out.EvaluatedWith); s != "" {
+		line("# %s", inLine(s))
 	}
 	for _, h := range out.Hosts {
 		host := inLine(h.Name)
