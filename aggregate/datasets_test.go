@@ -27,7 +27,7 @@ func utility(name, mountPoint string, change func(*stateward.Dataset)) part {
 // property gives a dataset a property.
 func property(name, value string) func(*stateward.Dataset) {
 	return func(d *stateward.Dataset) {
-		d.Properties[name] = stateward.Known(value, stateward.Origin{Option: d.Origin.Option + "." + name})
+		d.Properties[name] = stateward.Known(value, stateward.Origin{Option: d.Origin.Option + "." + stateward.OptionPath(name)})
 	}
 }
 
@@ -88,6 +88,12 @@ func TestDatasetChecks(t *testing.T) {
 		{"D8 a child of another's", "SW204", []part{func(h *stateward.Host) {
 			push(&h.Datasets, stateward.Dataset{Name: "tank/a", MountPoint: known("none"), Origin: stateward.Origin{Option: "disko.devices.zpool.tank.datasets.a"}})
 		}, utility("tank/a/b", "/b", nil)}, nil},
+		{"D6 a value that a script expands", "SW210", []part{utility("tank/a", "/a", property("my:note", "$(reboot)"))},
+			[]string{`error ` + at + `"tank/a"."my:note" [] dataset tank/a: the value "$(reboot)" of my:note holds "$", and a script has it between double quotes: the shell expands it`}},
+		{"D6 a mountpoint that a script expands", "SW210", []part{utility("tank/a", "/srv/`id`", nil)},
+			[]string{`error ` + at + `"tank/a" [] dataset tank/a: the value "/srv/` + "`id`" + `" of mountpoint holds "` + "`" + `", and a script has it between double quotes: the shell expands it`}},
+		{"D6 blanks and single quotes are safe there", "SW210", []part{utility("tank/a", "/srv/it's a", property("my:note", "a  b;c"))}, nil},
+		{"D6 what no script makes", "SW210", []part{utility("tank/a", "/srv/$x", func(d *stateward.Dataset) { d.Asked = true })}, nil},
 		{"P5 a place is shared: another check says so", "SW204", []part{fileSystem("/a", "/dev/b", "ext4"), utility("tank/a", "/a", nil)}, nil},
 		{"P5 a place is shared", "SW107", []part{fileSystem("/a", "/dev/b", "ext4"), utility("tank/a", "/a", nil)},
 			[]string{`error ` + at + `"tank/a" [/a] fileSystems."/a" (ext4 on /dev/b) and dataset tank/a are both mounted at /a: the one mounted last at the next boot hides the other`}},

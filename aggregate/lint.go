@@ -62,7 +62,7 @@ func (c Check) findings(f *facts) []stateward.Diagnostic {
 
 // Catalog returns all checks, sorted by code.
 func Catalog() []Check {
-	return slices.Concat(
+	all := slices.Concat(
 		[]Check{
 			sw101, sw102, sw103, sw104, sw105, sw106, sw107, sw108, sw109, sw110, sw111, sw112, sw113, sw114, sw115, sw116, sw117,
 			sw118, sw119, sw120, sw121, sw122, sw123,
@@ -74,6 +74,8 @@ func Catalog() []Check {
 			sw701,
 		},
 	)
+	slices.SortFunc(all, func(a, b Check) int { return strings.Compare(a.Code, b.Code) })
+	return all
 }
 
 // ofDatasets are the checks of package dataset.

@@ -18,7 +18,7 @@ type Check struct {
 func (c Check) Run(h *stateward.Host, faults []Fault) []stateward.Diagnostic { return c.run(h, faults) }
 
 // Checks are the checks that need no more than the declarations themselves, in the order of their codes.
-func Checks() []Check { return []Check{sw201, sw202, sw203, sw204} }
+func Checks() []Check { return []Check{sw201, sw202, sw203, sw204, sw210} }
 
 // diagnostic starts the finding of a fault.
 func diagnostic(h *stateward.Host, f *Fault) stateward.Diagnostic {

@@ -1,0 +1,7 @@
+{
+  config = {
+    fileSystems."/" = { device = "/dev/disk/by-label/root"; fsType = "ext4"; };
+    modules.storage.datasets.utility."tank/media".mountpoint = "/srv/$HOSTNAME";
+    systemd.services.zfs-service-datasets.wantedBy = [ "multi-user.target" ];
+  };
+}
