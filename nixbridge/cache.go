@@ -15,6 +15,8 @@ import (
 	"regexp"
 	"slices"
 	"time"
+
+	"github.com/stateward/stateward"
 )
 
 // Cache is the folder in which evaluations are kept, so that what has not changed is not evaluated again. Its entries
@@ -33,7 +35,7 @@ type CacheEntry struct {
 	Key string `json:"key"`
 	// Host is empty for the list of a source's hosts.
 	Host string `json:"host,omitempty"`
-	// Source is the source as it was written when the entry was made.
+	// Source is the source, with the folder that it was in when the entry was made.
 	Source string `json:"source"`
 	// Nix is the version that evaluated it.
 	Nix string `json:"nix"`
@@ -185,8 +187,78 @@ func (c *Cache) Entries() ([]CacheEntry, error) {
 	return entries, nil
 }
 
-// Clear removes all entries and returns how many there were. Nothing else in the folder is touched: the copies of
-// flakes and inputs stay.
+// copies are what nix puts into the private folder: copies of flakes and of their inputs, and what it knows of them. Whole
+// folders with common names are never removed: somebody may have named a folder that holds other things.
+var copies = []string{"store/nix", "home/.cache", "home/.config", "home/.local", "home/.gitconfig"}
+
+// Copies is the size in bytes of what lies in the folder beside the entries: copies of flakes and their inputs. A file that
+// has several names is counted once.
+func (c *Cache) Copies() (total int64, err error) {
+	seen := map[string]bool{}
+	for _, sub := range copies {
+		err := filepath.WalkDir(filepath.Join(c.Dir, sub), func(path string, d fs.DirEntry, err error) error {
+			if err != nil || !d.Type().IsRegular() {
+				return ignoreMissing(err)
+			}
+			info, err := d.Info()
+			if err != nil {
+				return ignoreMissing(err)
+			}
+			if id := inode(info); id == "" || !seen[id] {
+				seen[id] = true
+				total += info.Size()
+			}
+			return nil
+		})
+		if err != nil {
+			return 0, &CacheError{c.Dir, err}
+		}
+	}
+	return total, nil
+}
+
+func ignoreMissing(err error) error {
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
+}
+
+// ErrInUse says that another process, or another goroutine, uses the private folder.
+var ErrInUse = errors.New("another stateward is using it")
+
+// ClearCopies removes the copies of flakes and their inputs, with all that they hold, and returns how many bytes these were. The
+// error is [ErrInUse] where an evaluation is going on, or a *[CacheError].
+func (c *Cache) ClearCopies() (freed int64, err error) {
+	if !exists(filepath.Join(c.Dir, useName)) && !exists(filepath.Join(c.Dir, "evaluations")) && !exists(filepath.Join(c.Dir, "nix.json")) {
+		return 0, nil // no Evaluator ever used it
+	}
+	alone, err := useAlone(c.Dir, func() error {
+		if freed, err = c.Copies(); err != nil {
+			return err
+		}
+		sweep(c.Dir)
+		for _, sub := range copies {
+			removeAll(filepath.Join(c.Dir, sub))
+			if _, err := os.Lstat(filepath.Join(c.Dir, sub)); err == nil {
+				return &CacheError{c.Dir, fmt.Errorf("%s cannot be removed", sub)}
+			}
+		}
+		return nil
+	})
+	switch ce := (*CacheError)(nil); {
+	case errors.As(err, &ce):
+		return 0, err
+	case err != nil:
+		return 0, &CacheError{c.Dir, err}
+	case !alone:
+		return 0, ErrInUse
+	}
+	return freed, nil
+}
+
+// Clear removes all entries and returns how many there were. Nothing else in the folder is touched: for the copies of
+// flakes and inputs there is [Cache.ClearCopies].
 func (c *Cache) Clear() (n int, err error) {
 	files, _, err := c.files()
 	if err != nil {
@@ -216,10 +288,21 @@ func (s *session) keep(ctx context.Context, key string, h cacheHeader, body []by
 		s.progress(Event{Kind: EventUncached, Host: h.Host, Reason: "the flake changed meanwhile"})
 		return
 	}
-	h.Source, h.Nix = s.src.shown(), s.version
+	h.Source, h.Nix = s.place(), s.version
 	if err := s.cache.write(key, h, body); err != nil {
 		s.progress(Event{Kind: EventUncached, Host: h.Host, Reason: fmt.Sprintf("it cannot be written: %v", err)})
 	}
+}
+
+// place is the source as anybody finds it, wherever they stand.
+func (s *session) place() string {
+	if s.root == "" {
+		return s.src.shown()
+	}
+	if len(s.src.Attr) > 0 {
+		return s.root + "#" + stateward.OptionPath(s.src.Attr...)
+	}
+	return s.root
 }
 
 // cachedHosts are the names of the hosts, from the cache.

@@ -170,6 +170,7 @@ func (d *derivations) scripts(f *drvFile, unit string) ([]Script, error) {
 	seen := map[string]bool{}
 	var out []Script
 	var errs []error
+	over := false
 	for len(todo) > 0 {
 		at := todo[0]
 		todo = todo[1:]
@@ -177,15 +178,21 @@ func (d *derivations) scripts(f *drvFile, unit string) ([]Script, error) {
 		if seen[name] {
 			continue
 		}
-		if len(out) >= maxScripts || at.depth > maxScriptDepth {
-			errs = append(errs, fmt.Errorf("it starts more scripts than are followed, such as %s", name))
-			break
-		}
 		text, drv, ok, err := d.script(at.from, at.path)
 		if err != nil {
 			errs = append(errs, err)
 		}
 		if !ok || !at.program && !strings.HasPrefix(text, "#!") {
+			continue
+		}
+		if len(out) >= maxScripts || at.depth > maxScriptDepth {
+			if !over {
+				errs = append(errs, fmt.Errorf("it starts more scripts than are followed, such as %s", name))
+			}
+			if over = true; len(out) >= maxScripts {
+				break
+			}
+			// What else it starts may lie less deep.
 			continue
 		}
 		seen[name] = true

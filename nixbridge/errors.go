@@ -1,7 +1,9 @@
 package nixbridge
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -274,13 +276,18 @@ func (e *StackError) Hint() string {
 	return "look for a function that calls itself without end, or a list or set that contains itself"
 }
 
-// TimeoutError says that a host took longer than it was allowed.
+// TimeoutError says that a host took longer than it was allowed, or what has to be done before any is evaluated.
 type TimeoutError struct {
-	Host  string
+	Host string
+	// What took so long where it was no host, such as "the list of hosts".
+	What  string
 	After time.Duration
 }
 
 func (e *TimeoutError) Error() string {
+	if e.What != "" {
+		return fmt.Sprintf("%s took longer than %s", e.What, e.After)
+	}
 	return fmt.Sprintf("evaluation took longer than %s", e.After)
 }
 
@@ -334,6 +341,15 @@ func (e *CacheError) Unwrap() error { return e.Err }
 
 // Hint says how to mend it.
 func (e *CacheError) Hint() string {
+	var shared *sharedError
+	switch {
+	case errors.As(e.Err, &shared):
+		return shared.hint
+	case errors.Is(e.Err, syscall.ENOTDIR), errors.Is(e.Err, syscall.EEXIST):
+		return "name a folder with --cache-dir"
+	case errors.Is(e.Err, fs.ErrPermission), errors.Is(e.Err, syscall.EROFS), errors.Is(e.Err, syscall.ENOENT):
+		return "name a folder of your own that can be written to with --cache-dir"
+	}
 	return "make room there, or name a folder of your own with --cache-dir"
 }
 

@@ -46,18 +46,19 @@ type Evaluator struct {
 	// program, that nothing is kept of a secret) is refused with a *[RefusedError]. With allow-import-from-derivation
 	// a flake may build while it is evaluated; there is little to build it with in the private store, so that mostly needs Online.
 	NixOptions []NixOption
-	// Workers is how many nix run at once at most; 0 means as many as there are processors. Memory may leave
+	// Workers is how many nix of this Evaluator run at once at most, whatever goroutines asked for them; 0 means as many as there are processors. Memory may leave
 	// room for fewer: each host is counted as what it took when it was evaluated last, with some to spare.
 	Workers int
-	// MaxMemory is what all nix together may take, in bytes; 0 means three quarters of what the machine, or the
+	// MaxMemory is what all nix of this Evaluator together may take, in bytes; 0 means three quarters of what the machine, or the
 	// container, has available. The heap of each is bounded by its part of it.
 	MaxMemory int64
 	// MaxHeap bounds the heap of one nix in bytes, within MaxMemory; 0 means MaxMemory, or else 8 GiB. A host that runs out of its part
 	// of the memory beside others is evaluated again with this much, alone if it must be.
 	MaxHeap int64
-	// Timeout is how long one host may take; 0 means for ever.
+	// Timeout is how long one host may take, and the list of all; 0 means for ever.
 	Timeout time.Duration
-	// NoCache evaluates anew, and keeps nothing.
+	// NoCache evaluates anew, and keeps no evaluation. How much memory a host took, and which version of nix there is, is
+	// written down all the same (memory.json and nix.json in the private folder), and so are copies of flakes.
 	NoCache bool
 	// NoLocations leaves out in which file what is read was defined: some of nix' time is saved.
 	NoLocations bool
@@ -75,7 +76,11 @@ type Evaluator struct {
 	instantiate string
 	// patience is how long a program may take to say its version; 0 means [versionPatience].
 	patience time.Duration
-	mu       sync.Mutex
+	// above is the evaluator that this one works for, and whose processors, memory and voice it shares.
+	above *Evaluator
+	// mu is held while Progress is called.
+	mu     sync.Mutex
+	shared sharedSlots
 	// flights are the hosts that are being evaluated: who asks for the same meanwhile waits.
 	flights sync.Map
 }
@@ -87,6 +92,10 @@ type EventKind string
 const (
 	// EventInput is a flake input that is copied into the private folder.
 	EventInput EventKind = "input"
+	// EventList is the source whose hosts nix begins to list.
+	EventList EventKind = "list"
+	// EventWait is a wait for another process that uses the private folder.
+	EventWait EventKind = "wait"
 	// EventHosts tells how many hosts there are.
 	EventHosts EventKind = "hosts"
 	// EventStart is a host whose evaluation begins.
@@ -110,6 +119,8 @@ type Event struct {
 	Kind  EventKind
 	Host  string
 	Input string
+	// Source is what is listed, for EventList.
+	Source string
 	// Place is what failed, for EventAgain.
 	Place string
 	// Reason is why, for EventUncached.
@@ -128,6 +139,10 @@ func (e Event) String() string {
 	switch e.Kind {
 	case EventInput:
 		return "copying flake input " + e.Input
+	case EventList:
+		return "listing hosts of " + e.Source
+	case EventWait:
+		return "waiting for another stateward that uses the private folder"
 	case EventHosts:
 		if e.Total == 1 {
 			return "evaluating 1 host"
@@ -171,12 +186,21 @@ func (e *Evaluator) dialects() []dialect.Dialect {
 	return BuiltinDialects()
 }
 
+// top is the evaluator that the caller has.
+func (e *Evaluator) top() *Evaluator {
+	for e.above != nil {
+		e = e.above
+	}
+	return e
+}
+
 func (e *Evaluator) progress(ev Event) {
 	if e.Progress == nil {
 		return
 	}
-	e.mu.Lock()
-	defer e.mu.Unlock()
+	top := e.top()
+	top.mu.Lock()
+	defer top.mu.Unlock()
 	e.Progress(ev)
 }
 
@@ -249,7 +273,8 @@ func (e *Evaluator) Evaluate(ctx context.Context, src Source) (*Evaluation, erro
 	}
 	hosts, cached := s.cachedHosts()
 	if !cached {
-		if hosts, err = s.list(ctx); err == nil {
+		s.progress(Event{Kind: EventList, Source: src.Arg})
+		if hosts, err = s.listInTime(ctx); err == nil {
 			s.keepHosts(ctx, hosts)
 		}
 	}
@@ -260,7 +285,7 @@ func (e *Evaluator) Evaluate(ctx context.Context, src Source) (*Evaluation, erro
 		return nil, err
 	}
 	s.progress(Event{Kind: EventHosts, Total: len(hosts)})
-	s.slots.among(len(hosts))
+	defer s.slots.among(len(hosts))()
 	defer s.keepPeaks()
 
 	ev := &Evaluation{Nix: s.version, Source: src.shown(), Limited: s.limited, Hosts: make([]*HostEvaluation, len(hosts))}
@@ -377,6 +402,21 @@ var undecoded = regexp.MustCompile(`getting status of '[^']*%[0-9A-F]{2}|program
 func notEvaluated(src Source) error {
 	return &SourceError{src.Arg, "is a module, not an evaluated configuration",
 		"name a flake, or a file that calls lib.nixosSystem or nixpkgs' nixos/lib/eval-config.nix with it", nil}
+}
+
+// listInTime is [session.list] within the time that a host may take.
+func (s *session) listInTime(ctx context.Context) ([]hostPlace, error) {
+	ctx, cancel := s.within(ctx, "the list of hosts")
+	defer cancel()
+	return s.list(ctx)
+}
+
+// within bounds what has to be done before hosts are evaluated.
+func (e *Evaluator) within(ctx context.Context, what string) (context.Context, context.CancelFunc) {
+	if e.Timeout <= 0 {
+		return ctx, func() {}
+	}
+	return context.WithTimeoutCause(ctx, e.Timeout, &TimeoutError{What: what, After: e.Timeout})
 }
 
 // list finds the hosts of the source.

@@ -11,7 +11,9 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
+	"time"
 
 	"github.com/nix-community/go-nix/pkg/nar"
 	"github.com/stretchr/testify/require"
@@ -428,6 +430,41 @@ func TestTimeoutAndMemoryAreTyped(t *testing.T) {
 		require.Equal(t, "test.a.value", us[0].Subject)
 		require.Equal(t, "nix ran out of memory (64 MiB)", us[0].Message)
 		require.Equal(t, "sound", root(t, h).Root().At("test", "b", "text").Text().Or(""))
+	})
+}
+
+// What comes before any host is bounded too.
+func TestTheListOfHostsHasItsTime(t *testing.T) {
+	const endless = `let g = builtins.genList (x: x) 100000; in builtins.seq (builtins.foldl' (a: b: builtins.foldl' (c: d: c + d) a g) 0 g) { }`
+	flake := folder(t, map[string]string{"flake.nix": `{ outputs = _: { nixosConfigurations = ` + endless + `; }; }`})
+	fifo := filepath.Join(t.TempDir(), "x.nix")
+	require.NoError(t, syscall.Mkfifo(fifo, 0o600))
+	eachNix(t, func(t *testing.T, e *nixbridge.Evaluator) {
+		var said []string
+		e.Progress = func(ev nixbridge.Event) { said = append(said, ev.String()) }
+		e.Timeout = 2 * time.Second
+		_, err := e.Evaluate(t.Context(), source(t, "path:"+flake))
+		require.ErrorIs(t, err, nixbridge.Timeout)
+		require.EqualError(t, err, "the list of hosts took longer than 2s")
+		require.Contains(t, said, "listing hosts of path:"+flake)
+		require.Empty(t, processes(t, e.CacheDir), "no nix is left")
+
+		_, err = e.Evaluate(t.Context(), source(t, fifo))
+		var se *nixbridge.SourceError
+		require.ErrorAs(t, err, &se)
+		require.ErrorContains(t, err, "is no regular file")
+	})
+}
+
+// Newer nix end in a long back trace where memory fails outside of the evaluator.
+func TestMemoryOfACrash(t *testing.T) {
+	file := filepath.Join(folder(t, map[string]string{"h.nix": `{ config.test = { a.value = 1; b.text = "b"; }; }`}), "h.nix")
+	trace := strings.Repeat("echo '  1# 0x00000000008E17D9 in nix' >&2\n", 40)
+	eachNix(t, func(t *testing.T, e *nixbridge.Evaluator) {
+		e.Nix = wrapped(t, e.Nix, "case \"$*\" in --version | *'hosts = '*) ;; *) echo 'Nix crashed. This is a bug.' >&2; echo 'Exception: std::bad_alloc: std::bad_alloc' >&2\n"+trace+"kill -ABRT $$;; esac\nexec '%s' \"$@\"\n")
+		ev, err := e.Evaluate(t.Context(), source(t, file))
+		require.NoError(t, err)
+		require.ErrorIs(t, ev.Hosts[0].Err, nixbridge.OutOfMemory)
 	})
 }
 

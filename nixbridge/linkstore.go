@@ -8,14 +8,21 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
+
+	"github.com/stateward/stateward/internal/storepath"
 )
 
 // linkStore makes a second store of what is in a first one, without copying: files are linked, since nobody ever writes to
 // them; folders and nix' own database are made anew. What is still being written by another nix is left out, as
 // is all that nix only wrote on the way (.drv).
-func linkStore(ctx context.Context, from, to string) error {
+func (e *Evaluator) linkStore(ctx context.Context, from, to string) error {
 	db := filepath.Join(from, "nix/var/nix/db")
-	unlock, err := lockDatabase(ctx, filepath.Join(db, "big-lock"))
+	wait, cancel := e.within(ctx, "waiting for another stateward")
+	defer cancel()
+	said := time.AfterFunc(waitNote, func() { e.progress(Event{Kind: EventWait}) })
+	unlock, err := lockDatabase(wait, filepath.Join(db, "big-lock"))
+	said.Stop()
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil // nothing was ever put there
 	}
@@ -32,7 +39,7 @@ func linkStore(ctx context.Context, from, to string) error {
 		return err
 	}
 	for _, e := range entries {
-		if strings.HasSuffix(e.Name(), ".drv") || strings.HasPrefix(e.Name(), ".") {
+		if !storeObject(e) {
 			continue
 		}
 		if err := linkTree(ctx, filepath.Join(src, e.Name()), filepath.Join(dst, e.Name())); err != nil {
@@ -40,6 +47,22 @@ func linkStore(ctx context.Context, from, to string) error {
 		}
 	}
 	return nil
+}
+
+// waitNote is how long another process is waited for without a word.
+const waitNote = time.Second
+
+// storeObject tells whether an entry of a store's folder is what nix has put there, and no derivation.
+func storeObject(e fs.DirEntry) bool {
+	if _, err := storepath.Parse(storepath.Store + "/" + e.Name()); err != nil || strings.HasSuffix(e.Name(), ".drv") {
+		return false
+	}
+	if strings.HasSuffix(e.Name(), ".lock") && e.Type().IsRegular() {
+		// nix' own lock of an object is called like it, and is empty or, once it is let go, a byte long.
+		info, err := e.Info()
+		return err == nil && info.Size() > 1
+	}
+	return true
 }
 
 // copyFiles copies those files of a folder that are there.
@@ -75,11 +98,14 @@ func copyFiles(from, to string, names ...string) error {
 // linkTree makes a folder like another one, with links to its files.
 func linkTree(ctx context.Context, from, to string) error {
 	return filepath.WalkDir(from, func(path string, d fs.DirEntry, err error) error {
-		if err != nil {
-			return err
-		}
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
+		}
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil // another nix has renamed or removed it
+		}
+		if err != nil {
+			return err
 		}
 		target := to + strings.TrimPrefix(path, from)
 		switch {
@@ -87,6 +113,9 @@ func linkTree(ctx context.Context, from, to string) error {
 			return os.MkdirAll(target, 0o700)
 		case d.Type()&fs.ModeSymlink != 0:
 			text, err := os.Readlink(path)
+			if errors.Is(err, fs.ErrNotExist) {
+				return nil
+			}
 			if err != nil {
 				return err
 			}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -27,6 +28,8 @@ type nixLog struct {
 	errs []logMessage
 	// plain are the last lines that nix, git or a library printed past the log.
 	plain []string
+	// starved is the first line past the log that tells of no memory left: newer nix print a long back trace behind it.
+	starved string
 }
 
 type logMessage struct {
@@ -54,6 +57,9 @@ func (l *nixLog) add(line []byte) {
 		}
 		if s := strings.TrimSpace(stripANSI(string(line[:min(len(line), 1024)]))); s != "" {
 			l.plain = keepLast(append(l.plain, s), 20)
+			if l.starved == "" && outOfMemory.MatchString(s) {
+				l.starved = s
+			}
 		}
 		return
 	}
@@ -185,7 +191,11 @@ func (l *nixLog) worded(e *EvalError) bool {
 
 // text is all that was said, for what is only found in it.
 func (l *nixLog) text() string {
-	parts := append([]string(nil), l.plain...)
+	var parts []string
+	if l.starved != "" && !slices.Contains(l.plain, l.starved) {
+		parts = append(parts, l.starved)
+	}
+	parts = append(parts, l.plain...)
 	for _, m := range l.errs {
 		if m.RawMsg != nil {
 			parts = append(parts, stripANSI(*m.RawMsg))

@@ -20,14 +20,9 @@ func (e *Evaluator) open(ctx context.Context, src Source) (*session, func(), err
 	if err := e.accept(src); err != nil {
 		return nil, nil, err
 	}
-	dir, temporary, err := e.folder()
+	dir, leave, err := e.folder()
 	if err != nil {
 		return nil, nil, err
-	}
-	done := func() {
-		if temporary {
-			removeAll(dir)
-		}
 	}
 	s := &session{Evaluator: e, dir: dir, src: src, cache: Cache{Dir: dir}}
 	s.env = s.baseEnv()
@@ -38,41 +33,62 @@ func (e *Evaluator) open(ctx context.Context, src Source) (*session, func(), err
 		err = s.findSource(ctx)
 	}
 	if err != nil {
-		done()
+		leave()
 		return nil, nil, err
 	}
-	s.slots = newSlots(memoryToShare(e.MaxMemory), cmp.Or(e.MaxHeap, e.MaxMemory), e.Workers, s.readPeaks())
-	return s, done, nil
+	slots, leaveSlots := e.top().shared.join(func() *slots {
+		return newSlots(memoryToShare(e.MaxMemory), cmp.Or(e.MaxHeap, e.MaxMemory), e.Workers, nil)
+	}, s.readPeaks())
+	s.slots = slots
+	return s, func() {
+		leaveSlots()
+		leave()
+	}, nil
 }
 
 // folder makes the private folder: for the user alone, since it holds copies of whole configurations.
-func (e *Evaluator) folder() (dir string, temporary bool, err error) {
+// It is in use until leave is called; whatever earlier runs left there when they were killed is removed first, unless
+// somebody else uses it.
+func (e *Evaluator) folder() (dir string, leave func(), err error) {
+	temporary := false
 	dir = e.CacheDir
 	if dir == "" {
 		dir = CacheDir()
 	}
 	if dir == "" {
 		if dir, err = os.MkdirTemp("", "stateward-"); err != nil {
-			return "", false, &CacheError{os.TempDir(), err}
+			return "", nil, &CacheError{os.TempDir(), err}
 		}
 		temporary = true
 	}
 	if dir, err = filepath.Abs(dir); err != nil {
-		return "", false, &CacheError{dir, err}
+		return "", nil, &CacheError{dir, err}
 	}
 	// nix resolves symbolic links in the name of its store, and refuses some.
 	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return "", false, &CacheError{dir, err}
+		return "", nil, &CacheError{dir, err}
 	}
 	if dir, err = filepath.EvalSymlinks(dir); err != nil {
-		return "", false, &CacheError{dir, err}
+		return "", nil, &CacheError{dir, err}
+	}
+	if err := ownFolder(dir); err != nil {
+		return "", nil, &CacheError{dir, err}
 	}
 	for _, sub := range []string{"home/.config", "tmp", "store"} {
 		if err := os.MkdirAll(filepath.Join(dir, sub), 0o700); err != nil {
-			return "", false, &CacheError{dir, err}
+			return "", nil, &CacheError{dir, err}
 		}
 	}
-	return dir, temporary, nil
+	unlock, err := useFolder(dir)
+	if err != nil {
+		return "", nil, &CacheError{dir, err}
+	}
+	return dir, func() {
+		unlock()
+		if temporary {
+			removeAll(dir)
+		}
+	}, nil
 }
 
 // removeAll removes a folder with a nix store in it, whose own folders are read-only.
@@ -99,6 +115,9 @@ func (s *session) findSource(ctx context.Context) error {
 		}
 		if st.IsDir() {
 			return &SourceError{s.src.Arg, "is a folder", "name the .nix file in it", nil}
+		}
+		if !st.Mode().IsRegular() {
+			return &SourceError{s.src.Arg, "is no regular file", "write what it holds to a file, and name that", nil}
 		}
 		s.ref = file
 		// Files are named relative to the repository, as a reader of the message stands in it.

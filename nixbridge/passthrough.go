@@ -83,6 +83,9 @@ var refusedOptions = map[string][2]string{
 	"eval-profile-file":     {"nix would write outside of the private folder", "nix eval"},
 	"eval-profiler":         {"nix would write outside of the private folder", "nix eval"},
 	"trace-function-calls":  {"its output hides the messages of errors", "nix eval --trace-function-calls"},
+	"build-dir":             {"nix would write outside of the private folder", ""},
+	"temp-dir":              {"nix would write outside of the private folder", ""},
+	"keep-failed":           {"what a build left would stay behind, with what it read", ""},
 	"min-free":              {"it may delete from the store while it is read", ""},
 	"max-free":              {"it may delete from the store while it is read", ""},
 	"auto-optimise-store":   {"it changes the store, not what is evaluated", ""},
@@ -90,6 +93,9 @@ var refusedOptions = map[string][2]string{
 
 	"allow-unsafe-native-code-during-evaluation": {"it would run a program", ""},
 }
+
+// onlineOptions are the settings that let nix fetch in spite of its --offline, which is no more than another value of these.
+var onlineOptions = []string{"substitute", "use-substitutes", "build-use-substitutes", "download-attempts"}
 
 var (
 	optionName = regexp.MustCompile(`^[a-z][a-z0-9-]*$`)
@@ -146,6 +152,8 @@ func (e *Evaluator) accept(src Source) error {
 			return &RefusedError{f, fmt.Sprintf("%q is no name of an option of nix", o.Name), "write --option NAME VALUE; `nix show-config` lists them"}
 		case refused:
 			return &RefusedError{f, why[0], why[1]}
+		case !e.Online && slices.Contains(onlineOptions, name):
+			return &RefusedError{f, "it lets nix fetch, and without --online nothing is fetched", "--online"}
 		case seen[o.Name]:
 			return &RefusedError{f, "it is given twice", ""}
 		case name == "allow-import-from-derivation" && o.Value != "true" && o.Value != "false":
@@ -186,8 +194,20 @@ func (s *session) settings(ctx context.Context) error {
 		return &CrashError{Err: fmt.Errorf("nix printed no list of its settings: %w", err)}
 	}
 	for _, o := range s.NixOptions {
-		if _, ok := known[strings.TrimPrefix(o.Name, "extra-")]; !ok {
-			return &RefusedError{"--option " + o.Name, "nix " + s.version + " has no such setting", "`nix show-config` lists them"}
+		setting, extra := known[o.Name], false
+		if _, ok := known[o.Name]; !ok {
+			if setting, ok = known[strings.TrimPrefix(o.Name, "extra-")]; !ok {
+				return &RefusedError{"--option " + o.Name, "nix " + s.version + " has no such setting", "`nix show-config` lists them"}
+			}
+			extra = true
+		}
+		switch setting.Value.(type) {
+		case []any, map[string]any:
+		default:
+			if extra {
+				name := strings.TrimPrefix(o.Name, "extra-")
+				return &RefusedError{"--option " + o.Name, name + " is no list that could be added to", "--option " + name}
+			}
 		}
 		for _, m := range wrongSetting.FindAllStringSubmatch(log.text(), -1) {
 			if m[1] == o.Name || strings.HasSuffix(o.Name, "experimental-features") && m[2] != "" {

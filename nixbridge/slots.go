@@ -33,6 +33,8 @@ type slots struct {
 	workers            int
 
 	mu sync.Mutex
+	// hosts is how many are to be evaluated.
+	hosts int
 	// peaks are what each host took, in an earlier run or, when fresh, in this one.
 	peaks map[string]int64
 	fresh map[string]int64
@@ -53,6 +55,9 @@ func newSlots(total, most int64, workers int, peaks map[string]int64) *slots {
 		workers = runtime.GOMAXPROCS(0)
 	}
 	total = max(total, 1)
+	if peaks == nil {
+		peaks = map[string]int64{}
+	}
 	most = min(cmp.Or(max(most, 0), mostHeap), total)
 	return &slots{
 		procs: semaphore.NewWeighted(int64(workers)), memory: semaphore.NewWeighted(total),
@@ -60,8 +65,47 @@ func newSlots(total, most int64, workers int, peaks map[string]int64) *slots {
 	}
 }
 
-// among tells how many hosts there are to share.
-func (s *slots) among(hosts int) { s.share = s.total / int64(max(min(s.workers, hosts), 1)) }
+// among tells how many more hosts there are to share, until done is called.
+func (s *slots) among(hosts int) (done func()) {
+	add := func(n int) {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.hosts += n
+		s.share = s.total / int64(max(min(s.workers, s.hosts), 1))
+	}
+	add(hosts)
+	return func() { add(-hosts) }
+}
+
+// sharedSlots are those of all evaluations of one [Evaluator] that go on at once.
+type sharedSlots struct {
+	mu    sync.Mutex
+	slots *slots
+	users int
+}
+
+// join gives the slots to one more evaluation, until leave is called. Nobody being there, they are made anew: what the
+// machine has available changes. peaks are what is known of earlier runs.
+func (e *sharedSlots) join(anew func() *slots, peaks map[string]int64) (s *slots, leave func()) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.users == 0 {
+		e.slots = anew()
+	}
+	e.users++
+	e.slots.mu.Lock()
+	defer e.slots.mu.Unlock()
+	for k, n := range peaks {
+		e.slots.peaks[k] = n
+	}
+	return e.slots, func() {
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		if e.users--; e.users == 0 {
+			e.slots = nil
+		}
+	}
+}
 
 // memoryToShare leaves a quarter of what is available to others.
 func memoryToShare(wanted int64) int64 {
@@ -173,7 +217,12 @@ func (s *session) peakFile() string { return filepath.Join(s.dir, "memory.json")
 
 // peakKey names a host in the file of peaks, which tells nobody what it is of.
 func (s *session) peakKey(path []string) string {
-	return hashTexts(append([]string{s.ref}, path...)...)[:24]
+	mode := ""
+	if s.instantiate != "" {
+		// Writing derivations takes other amounts than reading values.
+		mode = "units\x00"
+	}
+	return hashTexts(append([]string{mode + s.ref}, path...)...)[:24]
 }
 
 func (s *session) readPeaks() map[string]int64 {

@@ -3,12 +3,13 @@ package nixbridge
 import (
 	"context"
 	_ "embed"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/stateward/stateward"
 	"github.com/stateward/stateward/internal/redact"
@@ -74,6 +75,9 @@ func unitsDialect(patterns []string) dialect.Dialect {
 // unitSuffixes are the types of units (systemd.unit(5)).
 var unitSuffixes = []string{".service", ".socket", ".device", ".mount", ".automount", ".swap", ".target", ".path", ".timer", ".slice", ".scope"}
 
+// unitName is what is asked for: the characters of systemd.unit(5), those that NixOS takes besides, and patterns.
+var unitName = regexp.MustCompile(`^[A-Za-z0-9:_.\\@%*?-]+$`)
+
 // unitPattern turns the name of a unit into a regular expression of nix. As for systemctl, "*" is any text, "?" any
 // character, and a name without a suffix is that of a service.
 func unitPattern(name string) string {
@@ -107,23 +111,28 @@ func (e *Evaluator) Units(ctx context.Context, src Source, names ...string) ([]*
 	if src.Kind == SavedSource {
 		return nil, &SourceError{src.Arg, "is a saved evaluation, and the units' derivations are not in it", "name the flake or the .nix file", nil}
 	}
-	dir, temporary, err := e.folder()
+	patterns := make([]string, len(names))
+	for i, n := range names {
+		if !unitName.MatchString(n) {
+			return nil, &RefusedError{fmt.Sprintf("--unit %q", n), "no unit has such a name", "a name is letters, digits and :-_.\\@%; \"*\" stands for any text, \"?\" for any character"}
+		}
+		patterns[i] = unitPattern(n)
+	}
+	dir, leave, err := e.folder()
 	if err != nil {
 		return nil, err
 	}
-	if temporary {
-		defer removeAll(dir)
-	}
-	dropStale(filepath.Join(dir, "tmp"))
-	store, err := os.MkdirTemp(filepath.Join(dir, "tmp"), unitStorePrefix)
+	defer leave()
+	store, err := os.MkdirTemp(filepath.Join(dir, "tmp"), "units-")
 	if err != nil {
 		return nil, &CacheError{dir, err}
 	}
-	defer removeAll(store)
-	patterns := make([]string, len(names))
-	for i, n := range names {
-		patterns[i] = unitPattern(n)
-	}
+	defer func() {
+		// Tens of thousands of files take a while: whoever gave up does not wait for it, and the next run removes them.
+		if ctx.Err() == nil {
+			removeAll(store)
+		}
+	}()
 	if src.Kind == FlakeSource {
 		// The inputs are copied into the store that is kept, once, and linked from there.
 		_, done, err := e.forUnits(dir, "", nil).open(ctx, src)
@@ -131,10 +140,14 @@ func (e *Evaluator) Units(ctx context.Context, src Source, names ...string) ([]*
 			return nil, err
 		}
 		done()
-		if err := linkStore(ctx, filepath.Join(dir, "store"), store); err != nil {
-			if ctx.Err() != nil {
-				return nil, fmt.Errorf("interrupted: %w", context.Cause(ctx))
-			}
+		err = e.linkStore(ctx, filepath.Join(dir, "store"), store)
+		late := (*TimeoutError)(nil)
+		switch {
+		case ctx.Err() != nil:
+			return nil, &InterruptedError{context.Cause(ctx)}
+		case errors.As(err, &late):
+			return nil, late
+		case err != nil:
 			return nil, &CacheError{dir, err}
 		}
 	}
@@ -146,6 +159,9 @@ func (e *Evaluator) Units(ctx context.Context, src Source, names ...string) ([]*
 	defer drvs.close()
 	hosts := make([]*HostUnits, len(ev.Hosts))
 	for i, h := range ev.Hosts {
+		if ctx.Err() != nil {
+			return nil, &InterruptedError{context.Cause(ctx)}
+		}
 		hosts[i] = h.units(drvs)
 	}
 	return hosts, nil
@@ -156,19 +172,7 @@ func (e *Evaluator) forUnits(dir, store string, patterns []string) *Evaluator {
 	return &Evaluator{
 		Nix: e.Nix, CacheDir: dir, Online: e.Online, Impure: e.Impure, OverrideInputs: e.OverrideInputs, NixOptions: e.NixOptions,
 		Workers: e.Workers, MaxMemory: e.MaxMemory, MaxHeap: e.MaxHeap, Timeout: e.Timeout, Hosts: e.Hosts, NoCache: true, NoLocations: true, Dialects: []dialect.Dialect{unitsDialect(patterns)}, Progress: e.Progress,
-		machine: e.machine, patience: e.patience, instantiate: store,
-	}
-}
-
-const unitStorePrefix = "units-"
-
-// dropStale removes the stores of runs that were killed: what is in them is nobody's business.
-func dropStale(tmp string) {
-	old, _ := filepath.Glob(filepath.Join(tmp, unitStorePrefix+"*"))
-	for _, dir := range old {
-		if info, err := os.Stat(dir); err == nil && time.Since(info.ModTime()) > 24*time.Hour {
-			removeAll(dir)
-		}
+		machine: e.machine, patience: e.patience, instantiate: store, above: e,
 	}
 }
 

@@ -143,7 +143,6 @@ func TestUnitsByName(t *testing.T) {
 			{[]string{"sonarr.*", "masked"}, []string{"masked.service", "sonarr.service", "sonarr.timer"}},
 			{[]string{`var-lib-x\x2dy.mount`}, []string{`var-lib-x\x2dy.mount`}},
 			{[]string{"sonarr?timer"}, []string{"sonarr.timer"}},
-			{[]string{"s(onarr"}, nil},
 		} {
 			hosts, err := e.Units(t.Context(), source(t, "testdata/units/hosts.nix"), c.ask...)
 			require.NoError(t, err)
@@ -154,6 +153,11 @@ func TestUnitsByName(t *testing.T) {
 			}
 			require.Equal(t, c.want, names, "%v", c.ask)
 			require.Equal(t, stateward.StatusOK, hosts[0].Status, "what was not asked for is not evaluated")
+		}
+		for _, name := range []string{"s(onarr", "a}", "a]", "", "a b", "a\n"} {
+			_, err := e.Units(t.Context(), source(t, "testdata/units/hosts.nix"), name)
+			var re *nixbridge.RefusedError
+			require.ErrorAs(t, err, &re, name)
 		}
 	})
 }

@@ -118,12 +118,12 @@ func (s *session) checkText(ctx context.Context, d dialect.Dialect) error {
 	log := &nixLog{}
 	r, err := run.Run(ctx, run.Cmd{
 		Path: s.nix, Env: heapEnv(s.env, textHeap), Dir: s.dir, OnStderrLine: log.add, MemoryLimit: 2*textHeap + 4<<30,
-		Args: []string{
-			"eval", "--extra-experimental-features", "nix-command", "--json", "--log-format", "internal-json", "--offline",
+		Args: slices.Concat([]string{"eval"}, s.optionArgs(), []string{
+			"--extra-experimental-features", "nix-command", "--json", "--log-format", "internal-json", "--offline",
 			"--store", "dummy://", "--read-only", "--impure", "--option", "restrict-eval", "true",
 			"-I", "dialect=" + file,
 			"--expr", "let f = import <dialect>; in { type = builtins.typeOf f; wants = if builtins.isFunction f then builtins.functionArgs f else { }; }",
-		},
+		}),
 	})
 	fault := &DialectError{Dialect: d.Name, File: d.Written.File, Kind: Other}
 	if err != nil {

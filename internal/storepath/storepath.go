@@ -80,9 +80,6 @@ func (p Path) Object() Path {
 	return p
 }
 
-// Base is the name of the object in the folder of its store.
-func (p Path) Base() string { return p.Hash + "-" + p.Name }
-
 // CheckName tells why a text cannot be the name of a store object; nil where it can. The rules are those of nix 2.20 and
 // newer (src/libstore/path.cc); before, nix also took ".", ".." and names that begin with these and a dash.
 func CheckName(name string) error {
