@@ -160,3 +160,51 @@ esac
 		check(t, e, 20, func(i int) time.Duration { return time.Duration(i) * 10 * time.Millisecond })
 	})
 }
+
+// The store of a flake's inputs may hold tens of thousands of files: who gives up does not wait for their removal.
+func TestCancellingUnitsEndsAtOnce(t *testing.T) {
+	script := filepath.Join(t.TempDir(), "nix")
+	require.NoError(t, os.WriteFile(script, []byte(`#!/bin/sh
+case "$*" in
+--version) echo 'nix (Nix) 2.34.0' ;;
+*'hosts = '*) echo '{"hosts":["a"]}' ;;
+*) sleep 60 ;;
+esac
+`), 0o755))
+	e := &nixbridge.Evaluator{Nix: script, CacheDir: privateDir(t), MaxMemory: 3 << 30}
+	store := filepath.Join(e.CacheDir, "store/nix")
+	for i := range 20_000 {
+		dir := filepath.Join(store, "store/00000000000000000000000000000000-source", fmt.Sprint(i/200))
+		if i%200 == 0 {
+			require.NoError(t, os.MkdirAll(dir, 0o700))
+		}
+		require.NoError(t, os.WriteFile(filepath.Join(dir, fmt.Sprint(i)), nil, 0o600))
+	}
+	require.NoError(t, os.MkdirAll(filepath.Join(store, "var/nix/db"), 0o700))
+	require.NoError(t, os.WriteFile(filepath.Join(store, "var/nix/db/big-lock"), nil, 0o600))
+	flake := folder(t, map[string]string{"flake.nix": "{ outputs = _: { }; }"})
+	attempt := func() time.Duration {
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		var began time.Time
+		e.Progress = func(ev nixbridge.Event) {
+			if ev.Kind == nixbridge.EventStart {
+				began = time.Now()
+				cancel()
+			}
+		}
+		_, err := e.Units(ctx, source(t, "path:"+flake))
+		require.ErrorIs(t, err, context.Canceled)
+		return time.Since(began)
+	}
+	took := attempt()
+	for range 2 {
+		if took >= cancelBudget {
+			took = min(took, attempt())
+		}
+	}
+	require.Less(t, took, cancelBudget)
+	left, err := filepath.Glob(filepath.Join(e.CacheDir, "tmp/units-*"))
+	require.NoError(t, err)
+	require.Len(t, left, 1, "that of the last one; the next run removes it")
+}

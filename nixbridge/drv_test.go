@@ -1,6 +1,7 @@
 package nixbridge
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -43,4 +44,38 @@ func TestCommandProgram(t *testing.T) {
 		require.Equal(t, want, commandProgram(in), in)
 	}
 	require.Equal(t, []string{"/bin/a   b", "/bin/c"}, commandLines("[Service]\nExecStart=/bin/a \\\n b\nType=exec\n ExecStop = /bin/c\nEnvironment=Exec=x\n"))
+}
+
+// A chain of scripts is followed so far only, and what else is started stands all the same.
+func TestScriptsBeyondTheDepth(t *testing.T) {
+	object := func(i int, name string) string {
+		return fmt.Sprintf("/nix/store/%032d-%s", i, name)
+	}
+	d := &derivations{read: map[string]*drvFile{}}
+	const long = maxScriptDepth + 4
+	for i := range long {
+		text := "#!/bin/sh\n"
+		if i == maxScriptDepth+1 {
+			text = "" // what lies too deep is no script
+		}
+		if i+1 < long {
+			text += object(i+1, "s") + "\n"
+		}
+		path := object(100+i, "s.drv")
+		d.read[path] = &drvFile{path: path, env: map[string]string{"text": text}, inputs: []string{object(101+i, "s.drv")}, outputs: []string{object(i, "s")}}
+	}
+	d.read[object(90, "last.drv")] = &drvFile{path: object(90, "last.drv"), env: map[string]string{"text": "#!/bin/sh\n"}, outputs: []string{object(91, "last")}}
+	unit := &drvFile{inputs: []string{object(100, "s.drv"), object(90, "last.drv")}}
+	text := "[Service]\nExecStart=" + object(0, "s") + "\nExecStop=" + object(91, "last") + "\n"
+	found, err := d.scripts(unit, text)
+	require.NoError(t, err, "it is no script that is left out")
+	require.Len(t, found, maxScriptDepth+2)
+	require.Equal(t, object(91, "last"), found[len(found)-1].Path)
+
+	deep := d.read[object(100+maxScriptDepth+1, "s.drv")]
+	deep.env["text"] = "#!/bin/sh\n"
+	found, err = d.scripts(unit, text)
+	require.EqualError(t, err, "it starts more scripts than are followed, such as "+object(maxScriptDepth+1, "s"))
+	require.Len(t, found, maxScriptDepth+2)
+	require.Equal(t, object(91, "last"), found[len(found)-1].Path)
 }

@@ -142,6 +142,22 @@ func TestOwnDialectFaults(t *testing.T) {
 	})
 }
 
+// A dialect's text is read with the settings that the configuration is read with.
+func TestOwnDialectHasTheSettingsOfNix(t *testing.T) {
+	const text = "{ config, ... }: { services = { } |> (x: x); }"
+	eachNix(t, func(t *testing.T, e *nixbridge.Evaluator) {
+		e = withText(t, e, "mine", text)
+		_, err := e.Evaluate(t.Context(), appsSource(t))
+		require.Error(t, err)
+		e.NixOptions = []nixbridge.NixOption{{Name: "extra-experimental-features", Value: "pipe-operators"}}
+		_, err = e.Evaluate(t.Context(), appsSource(t))
+		if re := (*nixbridge.RefusedError)(nil); errors.As(err, &re) {
+			return // this nix has no such feature
+		}
+		require.NoError(t, err)
+	})
+}
+
 // What goes wrong while a host is evaluated costs that host that value; all that other dialects read is the same.
 func TestOwnDialectLosesOnlyItsOwn(t *testing.T) {
 	cases := map[string]struct {
