@@ -311,20 +311,27 @@ func (e *Evaluator) Evaluate(ctx context.Context, src Source) (*Evaluation, erro
 				finish(i, EventCached, he, 0)
 				return nil
 			}
-			slot, err := s.slots.acquire(ctx, s.peakKey(h.path))
+			began := time.Now()
+			he, err := s.evaluateOnce(ctx, h, func() (*HostEvaluation, error) {
+				slot, err := s.slots.acquire(ctx, s.peakKey(h.path))
+				if err != nil {
+					return nil, err
+				}
+				defer slot.release()
+				if err := check(); err != nil {
+					return nil, err
+				}
+				s.progress(Event{Kind: EventStart, Host: h.name, Total: len(hosts)})
+				began = time.Now()
+				he := s.evaluateHost(ctx, h, slot)
+				if ctx.Err() != nil && he.Err != nil {
+					s.progress(Event{Kind: EventInterrupted, Host: h.name, Total: len(hosts), Duration: time.Since(began)})
+					return nil, context.Cause(ctx)
+				}
+				return he, nil
+			})
 			if err != nil {
 				return err
-			}
-			defer slot.release()
-			if err := check(); err != nil {
-				return err
-			}
-			s.progress(Event{Kind: EventStart, Host: h.name, Total: len(hosts)})
-			began := time.Now()
-			he := s.evaluateOnce(ctx, h, slot)
-			if ctx.Err() != nil && he.Err != nil {
-				s.progress(Event{Kind: EventInterrupted, Host: h.name, Total: len(hosts), Duration: time.Since(began)})
-				return context.Cause(ctx)
 			}
 			finish(i, EventDone, he, time.Since(began))
 			return nil
@@ -351,10 +358,10 @@ type flight struct {
 }
 
 // evaluateOnce evaluates a host and keeps the result. Who asks for the same host of the same source
-// meanwhile gets the same.
-func (s *session) evaluateOnce(ctx context.Context, h hostPlace, slot *slot) *HostEvaluation {
+// meanwhile gets the same, and waits for it without a slot: who evaluates may need all the memory that there is.
+func (s *session) evaluateOnce(ctx context.Context, h hostPlace, evaluate func() (*HostEvaluation, error)) (*HostEvaluation, error) {
 	if s.key == "" {
-		return s.evaluateHost(ctx, h, slot)
+		return evaluate()
 	}
 	// Not singleflight: who is cancelled must wait for a nix of its own to be gone, and for nobody else's.
 	key := s.entryKey("host", h.path)
@@ -366,25 +373,35 @@ func (s *session) evaluateOnce(ctx context.Context, h hostPlace, slot *slot) *Ho
 			s.flights.Delete(key)
 			close(f.done)
 		}()
-		f.he = s.evaluateHost(ctx, h, slot)
-		if ctx.Err() == nil {
-			s.keepHost(ctx, h, f.he)
+		if he, ok := s.cachedHost(h); ok {
+			// Somebody has just been done with it.
+			f.he = he
+		} else {
+			he, err := evaluate()
+			if err != nil {
+				return nil, err
+			}
+			f.he = he
+			if ctx.Err() == nil {
+				s.keepHost(ctx, h, he)
+			}
 		}
 	} else {
 		select {
 		case <-f.done:
 		case <-ctx.Done():
+			return nil, context.Cause(ctx)
 		}
-		if ctx.Err() != nil || f.he == nil || f.he.Err != nil {
+		if f.he == nil || f.he.Err != nil {
 			// What the other met may have been of its own: a time-out, an interrupt.
-			return s.evaluateHost(ctx, h, slot)
+			return evaluate()
 		}
 	}
 	he := f.he
 	// Each gets one of its own: the next may still be reading it.
 	c := *he
 	c.Source = s.src.Host(h.name)
-	return &c
+	return &c, nil
 }
 
 // hostPlace is a host and where it is found below what nix is told to evaluate.

@@ -153,7 +153,7 @@ func (e *Evaluator) accept(src Source) error {
 		case refused:
 			return &RefusedError{f, why[0], why[1]}
 		case !e.Online && slices.Contains(onlineOptions, name):
-			return &RefusedError{f, "it lets nix fetch, and without --online nothing is fetched", "--online"}
+			return &RefusedError{f, "it lets nix fetch, and without --online nothing is fetched", "allow it with --online"}
 		case seen[o.Name]:
 			return &RefusedError{f, "it is given twice", ""}
 		case name == "allow-import-from-derivation" && o.Value != "true" && o.Value != "false":

@@ -331,7 +331,7 @@ func TestSchemasRefuse(t *testing.T) {
 		{"golden", golden, `"path":"./x"`, `"path":1`},
 		{"golden", golden, `"comment":"written by stateward golden",`, ``},
 		{"plan", `{"protocolVersion":"1","hosts":[]}`, `"hosts":[]`, `"hosts":[{}]`},
-		{"cache", `{"protocolVersion":"1","folder":"/x","entries":[]}`, `"entries":[]`, `"entries":[{"key":1}]`},
+		{"cache", `{"protocolVersion":"1","folder":"/x","entries":[],"copies":0}`, `"entries":[]`, `"entries":[{"key":1}]`},
 		{"capture", fmt.Sprintf(`{"kind":%q,"version":%d,"host":"a","taken":"2026-01-01T00:00:00Z","roots":[]}`, stateward.ListingKind, stateward.ListingVersion), `"host":"a"`, `"host":1`},
 	} {
 		r := resolved(t, tc.schema)
