@@ -81,9 +81,7 @@ func (f *driftFlags) run(ctx context.Context, env Env, args []string) error {
 	var seen *dataset.Observed
 	if file != nil {
 		seen = file.Observed
-		if on := file.Host; on != "" && on != d.name && on != d.host.HostName.Or("") {
-			fmt.Fprintf(env.Stderr, "stateward: %s was written on %s, and is compared with what %s declares\n", inLine(f.observed), inLine(on), inLine(d.name))
-		}
+		noteOtherHost(env, f.observed, file, loaded{name: d.name, host: d.host})
 	} else {
 		if seen, err = machine(env).Observe(ctx, d.desired); err != nil {
 			return withStatus(StatusStep, err)
@@ -191,6 +189,13 @@ func printDrift(env Env, d *declared, out DriftOutput) {
 	}
 	if d.host.Status == stateward.StatusPartial {
 		fmt.Fprintln(w, "  partial: some values of the host could not be evaluated; stateward check lists them")
+	}
+}
+
+// noteOtherHost says that a capture is of another machine than the host that it is compared with.
+func noteOtherHost(env Env, name string, file *capture.PoolFile, l loaded) {
+	if on := file.Host; on != "" && on != l.name && (l.host == nil || on != l.host.HostName.Or("")) {
+		fmt.Fprintf(env.Stderr, "stateward: %s was written on %s, and is compared with what %s declares\n", inLine(name), inLine(on), inLine(l.name))
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 
 	"github.com/stateward/stateward"
 	"github.com/stateward/stateward/dataset"
+	"github.com/stateward/stateward/internal/capture"
 )
 
 // DatasetPlan is what `stateward dataset plan -o json` prints.
@@ -100,10 +101,11 @@ func (e *oneHostError) Error() string {
 func (e *oneHostError) Hint() string { return "name the host, as in .#forge, or use --host" }
 
 func (f *datasetPlanFlags) run(ctx context.Context, env Env, args []string) error {
+	var file *capture.PoolFile
 	var seen *dataset.Observed
 	if f.observed != "" {
-		file, err := readObserved(f.observed)
-		if err != nil {
+		var err error
+		if file, err = readObserved(f.observed); err != nil {
 			return err
 		}
 		seen = file.Observed
@@ -118,6 +120,8 @@ func (f *datasetPlanFlags) run(ctx context.Context, env Env, args []string) erro
 		return &oneHostError{len(hosts), rendered}
 	case len(hosts) != 1 && seen != nil:
 		return &oneHostError{len(hosts), "a capture of pools"}
+	case seen != nil:
+		noteOtherHost(env, f.observed, file, hosts[0])
 	}
 	plan := DatasetPlan{ProtocolVersion: protocolVersion, Hosts: []HostDatasets{}}
 	failed, sound := false, true
