@@ -26,9 +26,8 @@ func Address(text string) string {
 	if strings.Contains(text, "=") {
 		text = parameter.ReplaceAllStringFunc(text, func(s string) string {
 			m := parameter.FindStringSubmatch(s)
-			ws := words(m[2])
-			last := ws[len(ws)-1]
-			if !Secret(m[2]) && last != "signature" && last != "sig" || harmless(m[3]) {
+			name := strings.ToLower(m[2])
+			if !Secret(name) && !strings.HasSuffix(name, "signature") && name != "sig" || harmless(m[3]) {
 				return s
 			}
 			return m[1] + m[2] + "=" + Hidden

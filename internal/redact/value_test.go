@@ -42,6 +42,7 @@ func TestAddress(t *testing.T) {
 		"http://a:$P@b/":                              "http://a:$P@b/",
 		"s3:https://h/b?X-Amz-Signature=SEKRIT&x=1":   "s3:https://h/b?X-Amz-Signature=‹hidden›&x=1",
 		"https://h/?token=a&repo=1":                   "https://h/?token=‹hidden›&repo=1",
+		"https://h/?_=1&__=2":                         "https://h/?_=1&__=2",
 		"github:o/r?access_token=SEKRIT":              "github:o/r?access_token=‹hidden›",
 		"git+https://u:SEKRIT@h/r?ref=main&shallow=1": "git+https://u:‹hidden›@h/r?ref=main&shallow=1",
 	})
@@ -134,4 +135,13 @@ func TestMessage(t *testing.T) {
 	require.Equal(t, "https://u:‹hidden›@c.example https://d", Option("extra-substituters", "https://u:SEKRIT@c.example https://d"))
 	require.Equal(t, "cache.nixos.org-1:6NCH=", Option("trusted-public-keys", "cache.nixos.org-1:6NCH="))
 	require.Equal(t, Hidden, Option("access-tokens", "x"))
+}
+
+func FuzzValues(f *testing.F) {
+	f.Add("https://u:p@h/?_=1")
+	f.Fuzz(func(t *testing.T, s string) {
+		for _, g := range []func(string) string{Address, Mount, Repository, Command, Message, Script, Unit} {
+			g(s)
+		}
+	})
 }
