@@ -47,7 +47,7 @@ type CacheEntry struct {
 
 const (
 	cacheFormat  = "stateward-cache"
-	cacheVersion = 2
+	cacheVersion = 3
 	cacheLimit   = 256 << 20
 )
 

@@ -19,6 +19,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/stateward/stateward"
+	"github.com/stateward/stateward/internal/redact"
 	"github.com/stateward/stateward/nixbridge/dialect"
 )
 
@@ -140,7 +141,7 @@ func (e Event) String() string {
 	case EventInput:
 		return "copying flake input " + e.Input
 	case EventList:
-		return "listing hosts of " + e.Source
+		return "listing hosts of " + redact.Address(e.Source)
 	case EventWait:
 		return "waiting for another stateward that uses the private folder"
 	case EventHosts:

@@ -105,7 +105,7 @@ func TestOnlyTheWantedHostsAreEvaluated(t *testing.T) {
 		ev, err := e.Evaluate(t.Context(), src)
 		require.NoError(t, err)
 		require.Len(t, ev.Hosts, 1)
-		require.Equal(t, []string{"hosts ", "start forge", "done forge"}, events)
+		require.Equal(t, []string{"list ", "hosts ", "start forge", "done forge"}, events)
 		e.Hosts = []string{"nope"}
 		_, err = e.Evaluate(t.Context(), src)
 		var ma *nixbridge.MissingAttributeError

@@ -251,7 +251,9 @@ func TestTheLockOfTheStoreIsNotWaitedForWithoutEnd(t *testing.T) {
 	var te *TimeoutError
 	require.ErrorAs(t, err, &te)
 	require.EqualError(t, err, "waiting for another stateward took longer than 1.5s")
+	mu.Lock()
 	require.Equal(t, []string{"waiting for another stateward that uses the private folder"}, said)
+	mu.Unlock()
 
 	ctx, cancel := context.WithCancelCause(t.Context())
 	time.AfterFunc(50*time.Millisecond, func() { cancel(errGivenUp) })
