@@ -282,17 +282,37 @@ type TimeoutError struct {
 	// What took so long where it was no host, such as "the list of hosts".
 	What  string
 	After time.Duration
+	// whole tells that it is why nothing of the host is known.
+	whole bool
 }
 
 func (e *TimeoutError) Error() string {
 	if e.What != "" {
 		return fmt.Sprintf("%s took longer than %s", e.What, e.After)
 	}
-	return fmt.Sprintf("evaluation took longer than %s", e.After)
+	known := ""
+	if e.whole {
+		known = ", so that no value of the host is known"
+	}
+	return fmt.Sprintf("evaluation took longer than %s%s", e.After, known)
 }
 
 // Hint says how to mend it.
-func (e *TimeoutError) Hint() string { return "allow more with --timeout" }
+func (e *TimeoutError) Hint() string {
+	return fmt.Sprintf("allow more with --timeout, such as --timeout %s", shortDuration(2*e.After))
+}
+
+// shortDuration is a duration as a flag takes it, without the units that are zero.
+func shortDuration(d time.Duration) string {
+	s := d.String()
+	if strings.HasSuffix(s, "m0s") {
+		s = s[:len(s)-2]
+	}
+	if strings.HasSuffix(s, "h0m") {
+		s = s[:len(s)-2]
+	}
+	return s
+}
 
 // InterruptedError says that the caller gave the work up while hosts were evaluated.
 type InterruptedError struct {
@@ -356,15 +376,16 @@ func (e *CacheError) Hint() string {
 // RecordedError is the error of a host that a saved evaluation recorded.
 type RecordedError struct {
 	Host, Message, File string
-	Line                int
-	Kind                Kind
-	hint                string
+	// Line and Column count from 1; 0 where that was not recorded.
+	Line, Column int
+	Kind         Kind
+	hint         string
 }
 
 func (e *RecordedError) Error() string {
 	msg := e.Message
-	if e.File != "" {
-		msg += fmt.Sprintf(" (%s:%d)", e.File, e.Line)
+	if p := (&EvalError{File: e.File, Line: e.Line, Column: e.Column}).Position(); p != "" {
+		msg += " (" + p + ")"
 	}
 	return msg
 }
@@ -382,9 +403,18 @@ type FormatError struct {
 	Path   string
 	Reason string
 	hint   string
+	// lacks tells that it is one, and lacks what is now asked of it.
+	lacks bool
 }
 
 func (e *FormatError) Error() string {
+	if e.lacks {
+		name := e.Name
+		if name == "" {
+			name = "the saved evaluation"
+		}
+		return name + " does not hold all that is asked of it: " + e.Reason
+	}
 	msg := "no saved evaluation"
 	if e.Name != "" {
 		msg = e.Name + " is no saved evaluation"

@@ -67,7 +67,7 @@ func TestN4N5FleetOfTwenty(t *testing.T) {
 		"aborts":    "partial sound: test.bad.text evaluation aborted with the following error message: 'enough'",
 		"recurses":  "partial sound: test.bad.text infinite recursion encountered",
 		"overflows": "partial sound: test.bad.text nix recursed too deeply",
-		"hangs":     "failed: evaluation took longer than 15s",
+		"hangs":     "failed: evaluation took longer than 15s, so that no value of the host is known",
 		"eats":      "partial sound: test.bad.value nix ran out of memory (1100 MiB)",
 		"eatsText":  "partial sound: test.bad.value nix ran out of memory (1100 MiB)",
 	}

@@ -91,6 +91,9 @@ func (s *session) evaluateHost(ctx context.Context, h hostPlace, slot *slot) *Ho
 		err = wholeFailure(h.name, v)
 	}
 	if err != nil {
+		if te := (*TimeoutError)(nil); errors.As(err, &te) && te.Host != "" {
+			err = &TimeoutError{Host: te.Host, After: te.After, whole: true}
+		}
 		he.Status, he.Err = stateward.StatusFailed, err
 		return he
 	}

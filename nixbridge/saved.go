@@ -110,20 +110,26 @@ func (ev *Evaluation) complete(dialects []dialect.Dialect) error {
 			path := "tree." + d.Name
 			reason := ""
 			if !h.tree.Has(d.Name) {
-				reason = fmt.Sprintf("dialect %q is missing", d.Name)
+				reason = fmt.Sprintf("of host %s dialect %q was not read", h.Name, d.Name)
 			} else if missing := missingSections(h.Tree(d.Name), d); len(missing) > 0 {
 				path += ".sections"
-				reason = fmt.Sprintf("section %q is missing", missing[0])
+				reason = fmt.Sprintf("of host %s section %q of dialect %q was not read", h.Name, missing[0], d.Name)
 			}
 			if reason != "" {
 				hint := "it was changed by hand, or written by another version of stateward: evaluate again"
 				if !slices.Contains(builtin, d.Name) {
 					hint = "it was evaluated without, or with other rows of [[state]]: evaluate again with the same ones"
+					if h.tree.Has(d.Name) && d.Written == nil {
+						reason = fmt.Sprintf("host %s was evaluated with other rows of [[state]]", h.Name)
+					}
 				}
 				if d.Written != nil {
+					if h.tree.Has(d.Name) {
+						reason = fmt.Sprintf("host %s was evaluated with another text of %s", h.Name, d.Written.File)
+					}
 					hint = "it was evaluated without, or with another text of " + d.Written.File + ": evaluate again with it"
 				}
-				return &FormatError{Offset: -1, Path: "host " + h.Name + ", " + path, Reason: reason, hint: hint}
+				return &FormatError{Offset: -1, Path: "host " + h.Name + ", " + path, Reason: reason, hint: hint, lacks: true}
 			}
 		}
 	}
@@ -182,14 +188,14 @@ func (ev *Evaluation) Write(w io.Writer) error {
 }
 
 func appendError(b []byte, err error) []byte {
-	message, file, line, hint := err.Error(), "", 0, ""
+	message, file, line, column, hint := err.Error(), "", 0, 0, ""
 	var ee *EvalError
 	var re *RecordedError
 	switch {
 	case errors.As(err, &ee):
-		message, file, line = ee.Message, ee.File, ee.Line
+		message, file, line, column = ee.Message, ee.File, ee.Line, ee.Column
 	case errors.As(err, &re):
-		message, file, line = re.Message, re.File, re.Line
+		message, file, line, column = re.Message, re.File, re.Line, re.Column
 	}
 	if h := Hinter(nil); errors.As(err, &h) {
 		hint = h.Hint()
@@ -205,6 +211,10 @@ func appendError(b []byte, err error) []byte {
 	if line > 0 {
 		b = append(b, ",\"line\":"...)
 		b = strconv.AppendInt(b, int64(line), 10)
+	}
+	if line > 0 && column > 0 {
+		b = append(b, ",\"column\":"...)
+		b = strconv.AppendInt(b, int64(column), 10)
 	}
 	if hint != "" {
 		b = append(b, ",\"hint\":"...)
@@ -358,10 +368,11 @@ func (d *savedReader) host(v *dialect.Value, path string) *HostEvaluation {
 			return nil
 		}
 		line, _ := fault.Get("line").Int()
+		column, _ := fault.Get("column").Int()
 		h.Err = &RecordedError{
 			Host: h.Name, Message: d.text(fault, path+".error", "message", true),
 			Kind: knownKind(d.text(fault, path+".error", "kind", false)),
-			File: d.text(fault, path+".error", "file", false), Line: int(line), hint: d.text(fault, path+".error", "hint", false),
+			File: d.text(fault, path+".error", "file", false), Line: int(line), Column: int(column), hint: d.text(fault, path+".error", "hint", false),
 		}
 	default:
 		d.fail(path+".status", "%q is none of ok, partial, failed", h.Status)

@@ -43,7 +43,7 @@ func TestSavedEvaluationReadsBackEqual(t *testing.T) {
 			require.Equal(t, text, write(t, again))
 			for i, h := range ev.Hosts {
 				if h.Err != nil {
-					require.EqualError(t, again.Hosts[i].Err, strings.Replace(h.Err.Error(), ":5)", ")", 1))
+					require.EqualError(t, again.Hosts[i].Err, h.Err.Error())
 					continue
 				}
 				require.Equal(t, unknowns(t, h), unknowns(t, again.Hosts[i]))
@@ -154,7 +154,7 @@ func TestSavedEvaluationThatLacksASectionIsRefused(t *testing.T) {
 				_, err := load(cut)
 				var fe *nixbridge.FormatError
 				require.ErrorAs(t, err, &fe)
-				require.EqualError(t, err, "standard input is no saved evaluation, at host host, tree."+d.Name+".sections: section "+key+" is missing")
+				require.EqualError(t, err, fmt.Sprintf("standard input does not hold all that is asked of it: of host host section %q of dialect %q was not read", name, d.Name))
 				require.Contains(t, fe.Hint(), "evaluate again")
 
 				// Who reads the file without an evaluator is told by the host.
@@ -167,7 +167,7 @@ func TestSavedEvaluationThatLacksASectionIsRefused(t *testing.T) {
 		}
 	}
 	_, err = load(strings.Replace(text, `"qgroget":{"detected"`, `"another":{"detected"`, 1))
-	require.ErrorContains(t, err, `tree.qgroget: dialect "qgroget" is missing`)
+	require.ErrorContains(t, err, `dialect "qgroget" was not read`)
 }
 
 func TestFaultsFarDownAreNamedShortly(t *testing.T) {
@@ -210,7 +210,7 @@ func TestDocumentedExampleIsRead(t *testing.T) {
 	ev, err := nixbridge.ReadEvaluation(strings.NewReader(example))
 	require.NoError(t, err)
 	require.Len(t, ev.Hosts, 2)
-	require.EqualError(t, ev.Hosts[0].Err, "attribute 'nope' missing (hosts/attic.nix:3)")
+	require.EqualError(t, ev.Hosts[0].Err, "attribute 'nope' missing (hosts/attic.nix:3:14)")
 }
 
 func TestSelectKeepsNamedHosts(t *testing.T) {

@@ -64,7 +64,7 @@ func TestTableOfAUser(t *testing.T) {
 	})
 	t.Run("rows that read more are refused", func(t *testing.T) {
 		_, err := load(evaluator(row, table.Row{Service: "mine", Enable: "services.mine.enable", Option: "services.mine.dir", Source: "s"}), text)
-		require.ErrorContains(t, err, `host host, tree.state.sections: section "rows-`)
+		require.ErrorContains(t, err, `host host was evaluated with other rows of [[state]]`)
 		var fe *nixbridge.FormatError
 		require.ErrorAs(t, err, &fe)
 		require.Equal(t, "it was evaluated without, or with other rows of [[state]]: evaluate again with the same ones", fe.Hint())
@@ -73,7 +73,7 @@ func TestTableOfAUser(t *testing.T) {
 		ev, err := (&nixbridge.Evaluator{CacheDir: privateDir(t)}).Evaluate(t.Context(), source(t, file))
 		require.NoError(t, err)
 		_, err = load(evaluator(row), write(t, ev))
-		require.ErrorContains(t, err, `dialect "state" is missing`)
-		require.ErrorContains(t, err, "tree.state")
+		require.ErrorContains(t, err, `dialect "state" was not read`)
+		require.ErrorContains(t, err, "of host host")
 	})
 }

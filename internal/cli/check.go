@@ -2,7 +2,6 @@ package cli
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"time"
 
@@ -64,6 +63,9 @@ type HostOutput struct {
 type ErrorOutput struct {
 	Message string `json:"message"`
 	Hint    string `json:"hint,omitempty"`
+	// File is named as in findings, Line counts from 1; both are there where nix told them.
+	File string `json:"file,omitempty"`
+	Line int    `json:"line,omitempty"`
 }
 
 type checkFlags struct {
@@ -277,11 +279,7 @@ func (r *checkRun) checkHost(l loaded, seen []captured) (HostOutput, []int) {
 		Dialects: []string{}, Findings: []stateward.Diagnostic{}, Survival: []stateward.SurvivalRow{}, Unknown: []stateward.Unknown{},
 	}
 	if l.err != nil {
-		h.Error = &ErrorOutput{Message: l.err.Error()}
-		var hint hinter
-		if errors.As(l.err, &hint) {
-			h.Error.Hint = hint.Hint()
-		}
+		h.Error = errorOutput(l.err)
 		return h, nil
 	}
 	h.Captures = describeCaptures(seen, r.now)

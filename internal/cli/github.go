@@ -65,7 +65,13 @@ func writeGitHub(w io.Writer, out CheckOutput, at places) error {
 			if h.Error.Hint != "" {
 				text += "\nhint: " + h.Error.Hint
 			}
-			b.WriteString(githubCommand("error", [][2]string{{"title", h.Name + " could not be evaluated"}}, text))
+			// Where the file is not here, the message itself names it.
+			file, ok := at.find(h.Error.File)
+			line := ""
+			if ok && h.Error.Line > 0 {
+				line = fmt.Sprint(h.Error.Line)
+			}
+			b.WriteString(githubCommand("error", [][2]string{{"file", file}, {"line", line}, {"title", h.Name + " could not be evaluated"}}, text))
 		}
 		for _, d := range h.Findings {
 			all = append(all, found{h.Name, d})

@@ -30,6 +30,8 @@ func TestWriteGitHub(t *testing.T) {
 	out := CheckOutput{
 		Hosts: []HostOutput{
 			{Name: "forged\n::error::x", Status: stateward.StatusFailed, Error: &ErrorOutput{Message: "100 %\r\nno", Hint: "try"}},
+			{Name: "slip", Status: stateward.StatusFailed, Error: &ErrorOutput{Message: "m", File: "flake.nix", Line: 4}},
+			{Name: "elsewhere", Status: stateward.StatusFailed, Error: &ErrorOutput{Message: "m (gone.nix:4)", File: "gone.nix", Line: 4}},
 			{Name: "forge", Status: stateward.StatusPartial, Excluded: map[string]int{"SW112": 2}, Findings: []stateward.Diagnostic{
 				with(func(d *stateward.Diagnostic) { d.Severity = stateward.SeverityInfo }),
 				with(func(d *stateward.Diagnostic) { d.File, d.Line, d.Hint = "a,b:c.nix", 7, "mend" }),
@@ -44,10 +46,14 @@ func TestWriteGitHub(t *testing.T) {
 	var b bytes.Buffer
 	require.NoError(t, writeGitHub(&b, out, newPlaces(env, src)))
 	require.Empty(t, cmp.Diff(`::error title=forged%0A%3A%3Aerror%3A%3Ax could not be evaluated::100 %25%0D%0Ano%0Ahint: try
+::error file=nix/flake.nix,line=4,title=slip could not be evaluated::m
+::error title=elsewhere could not be evaluated::m (gone.nix:4)
 ::error file=nix/a%2Cb%3Ac.nix,line=7,title=SW101 state is not persisted::forge: m%0Ahint: mend
 ::warning title=SW101 state is not persisted::forge: m%0Ain s (gone.nix:3)
 ::notice title=SW101 state is not persisted::forge: m
 stateward: forged\n::error::x: failed; findings: not checked
+stateward: slip: failed; findings: not checked
+stateward: elsewhere: failed; findings: not checked
 stateward: forge: partial; findings: 1 error, 1 warning, 1 info, 1 accepted, 1 known, 2 excluded
 stateward: 2 findings excluded by --exclude SW112: SW112 2
 stateward: against b.json: 3 new, 1 known

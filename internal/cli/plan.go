@@ -11,6 +11,7 @@ import (
 	"github.com/stateward/stateward"
 	"github.com/stateward/stateward/aggregate"
 	"github.com/stateward/stateward/internal/syntax/nix"
+	"github.com/stateward/stateward/nixbridge"
 )
 
 func newPlan(env Env) *cobra.Command {
@@ -174,6 +175,17 @@ func errorOutput(err error) *ErrorOutput {
 	var h hinter
 	if errors.As(err, &h) {
 		out.Hint = h.Hint()
+	}
+	var ee *nixbridge.EvalError
+	var se *nixbridge.StackError
+	var re *nixbridge.RecordedError
+	switch {
+	case errors.As(err, &ee):
+		out.File, out.Line = ee.File, ee.Line
+	case errors.As(err, &se):
+		out.File, out.Line = se.File, se.Line
+	case errors.As(err, &re):
+		out.File, out.Line = re.File, re.Line
 	}
 	return out
 }

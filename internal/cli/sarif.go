@@ -184,7 +184,7 @@ func newSARIF(out CheckOutput, r *checkRun, at places) sarifLog {
 	for _, h := range out.Hosts {
 		if h.Error != nil {
 			invocation.ExecutionNotifications = append(invocation.ExecutionNotifications, sarifNotification{
-				Level: "error", Message: sarifText{Text: h.Name + " could not be evaluated: " + h.Error.Message}, Locations: []sarifLocation{at.sarif(h.Name, "", "", 0)},
+				Level: "error", Message: sarifText{Text: h.Name + " could not be evaluated: " + h.Error.Message}, Locations: []sarifLocation{at.sarif(h.Name, "", h.Error.File, h.Error.Line)},
 			})
 		}
 		for _, u := range h.Unknown {

@@ -131,11 +131,7 @@ func hostUnitsOutput(h *nixbridge.HostUnits) HostUnitsOutput {
 	o.Packages = append(o.Packages, h.Packages...)
 	o.Unknown = append(o.Unknown, h.Unknown...)
 	if h.Err != nil {
-		o.Error = &ErrorOutput{Message: h.Err.Error()}
-		var hint hinter
-		if errors.As(h.Err, &hint) {
-			o.Error.Hint = hint.Hint()
-		}
+		o.Error = errorOutput(h.Err)
 	}
 	for _, u := range h.Units {
 		uo := UnitOutput{Name: u.Name, Path: "/etc/systemd/system/" + u.Name, Text: u.Text, Masked: u.Masked, Derivation: u.Derivation, Unknown: u.Unknown}
