@@ -123,6 +123,27 @@ type testCase struct {
 	want, unknown []string
 }
 
+// What a unit or a stock service of another name has as its own is one place; what one that is off, only reads or only may
+// write is not.
+func TestServiceNamedElsewhere(t *testing.T) {
+	mine := func(dir string) []string {
+		return []string{"service a true absent:absent dataDir " + dir, "  state dataDir " + dir}
+	}
+	with := func(text, dir string) string {
+		return `{ modules = { storage.datasets.enable = true; services.a = { enable = true; dataDir = "` + dir + `"; }; }; ` + text + ` }`
+	}
+	check(t, map[string]testCase{
+		"StateDirectory":             {config: with(`systemd.services.ad.serviceConfig.StateDirectory = "a";`, "/var/lib/a/")},
+		"StateDirectory, same name":  {config: with(`systemd.services.a.serviceConfig.StateDirectory = "a";`, "/var/lib/a"), want: mine("/var/lib/a")},
+		"StateDirectory of one off":  {config: with(`systemd.services.ad = { enable = false; serviceConfig.StateDirectory = "a"; };`, "/var/lib/a"), want: mine("/var/lib/a")},
+		"StateDirectory, read-only":  {config: with(`systemd.services.ad.serviceConfig.StateDirectory = "a::ro";`, "/var/lib/a"), want: mine("/var/lib/a")},
+		"StateDirectory of a parent": {config: with(`systemd.services.ad.serviceConfig.StateDirectory = "a";`, "/var/lib/a/data"), want: mine("/var/lib/a/data")},
+		"ReadWritePaths":             {config: with(`systemd.services.ad.serviceConfig.ReadWritePaths = "/srv/a";`, "/srv/a"), want: mine("/srv/a")},
+		"stock service":              {config: with(`systemd = { }; services.ad = { enable = true; dataDir = "/srv/a"; };`, "/srv/a")},
+		"stock service that is off":  {config: with(`systemd = { }; services.ad = { enable = false; dataDir = "/srv/a"; };`, "/srv/a"), want: mine("/srv/a")},
+	}, afterStock(t))
+}
+
 func check(t *testing.T, cases map[string]testCase, decode func(configs ...string) []stateward.Host) {
 	t.Helper()
 	names := slices.Sorted(maps.Keys(cases))
@@ -305,7 +326,7 @@ func TestDatasets(t *testing.T) {
 		},
 		"the services' own facts": {
 			config: `{ ` + made + `modules = { storage.datasets = { enable = true; parentDataset = "tank"; parentMount = "/srv"; services = { a = { }; b.protection.class = "critical"; c = { }; d = { }; e = { }; backup = { }; }; };
-				services = { a = { enable = true; dataDir = "/var/lib/a"; user = "u"; group = "g"; other = throw "never read"; }; b = { enable = false; dataDir = throw "no"; }; c.main = { }; e = { enable = throw "no"; dataDir = throw "no"; }; x = throw "never read"; backup.enable = false; }; }; }`,
+				services = { a = { enable = true; dataDir = "/var/lib/a"; user = "u"; group = "g"; other = throw "never read"; }; b = { enable = false; dataDir = throw "no"; }; c.main = { }; e = { enable = throw "no"; dataDir = throw "no"; }; x.main = throw "never read"; backup.enable = false; }; }; }`,
 			want: []string{"dataset tank/a /srv/a canmount absent map[] absent:absent absent",
 				"dataset tank/b /srv/b canmount absent map[] absent:absent absent",
 				"  protection [] rpo [] map[class:critical]",
@@ -324,6 +345,41 @@ func TestDatasets(t *testing.T) {
 				"  dataset tank/e"},
 			unknown: []string{"modules.services.e.dataDir [throw] ",
 				"modules.services.e.enable [throw] "},
+		},
+		"D1 a service without a dataset": {
+			config: `{ ` + made + `modules = { storage.datasets = { enable = true; parentDataset = "tank"; parentMount = "/srv"; services.a = { }; }; services = {
+				a = { enable = true; dataDir = "/srv/a"; }; b = { enable = true; dataDir = "/var/lib/b"; user = "u"; group = "g"; other = throw "never read"; }; c = { enable = true; dataDir = /srv/c; };
+				off = { enable = false; dataDir = throw "never read"; user = throw "never read"; }; none = { enable = true; dataDir = null; }; empty = { enable = true; dataDir = ""; };
+				without = { enable = true; main = throw "never read"; }; always.dataDir = throw "never read"; text = "x"; backup = { enable = true; dataDir = throw "never read"; }; }; }; }`,
+			want: []string{"dataset tank/a /srv/a canmount absent map[] absent:absent absent",
+				"service a true absent:absent dataDir /srv/a", "  state dataDir /srv/a", "  dataset tank/a",
+				"service b true u:g dataDir /var/lib/b", "  state dataDir /var/lib/b",
+				"service c true absent:absent dataDir /srv/c", "  state dataDir /srv/c"},
+		},
+		"N4 a service without a dataset throws": {
+			config: storage(``) + ` // { modules = ` + storage(``) + `.modules // { services = { a = throw "no"; b = { enable = throw "no"; dataDir = "/b"; }; c = { enable = true; dataDir = throw "no"; }; }; }; }`,
+			want: []string{"service a unknown (modules.services.a: throw) unknown (modules.services.a: throw):unknown (modules.services.a: throw) dataDir ", "  state unknown (modules.services.a: throw)",
+				"service b unknown (modules.services.b.enable: throw) absent:absent dataDir /b", "  state dataDir /b",
+				"service c true absent:absent dataDir ", "  state unknown (modules.services.c.dataDir: throw)"},
+			unknown: []string{"modules.services.a [throw] ", "modules.services.b.enable [throw] ", "modules.services.c.dataDir [throw] "},
+		},
+		"N6 the services throw": {
+			config:  storage(``) + ` // { modules = ` + storage(``) + `.modules // { services = throw "no"; }; }`,
+			want:    []string{"services unknown (modules.services: throw)", "jobs unknown (modules.services.backup: throw)"},
+			unknown: []string{"modules.services [throw] ", "modules.services.backup [throw] "},
+		},
+		"N1 a renamed service is there once": {
+			config: storage(``) + ` // { modules = ` + storage(``) + `.modules // { services = { a = { enable = true; dataDir = "/a"; }; b = { enable = true; dataDir = "/a"; }; }; }; };
+				options.modules.services.b = { enable = { _type = "option"; visible = false; }; dataDir = { _type = "option"; visible = false; }; }`,
+			want: []string{"service a true absent:absent dataDir /a", "  state dataDir /a"},
+		},
+		"P11 datasets are off, services are not": {
+			config: `{ modules = { storage.datasets = { enable = false; parentDataset = throw "never read"; services.a = throw "never read"; }; services.a = { enable = true; dataDir = "/a"; }; }; }`,
+			want:   []string{"service a true absent:absent dataDir /a", "  state dataDir /a"},
+		},
+		"services beside snapshots alone": {
+			config: `{ modules = { backup.sanoid.enable = false; services.a = { enable = true; dataDir = "/a"; }; }; }`,
+			want:   []string{"service a true absent:absent dataDir /a", "  state dataDir /a"},
 		},
 		"protection": {
 			config: storage(`services.a = { mountpoint = "/a"; protection = { class = "critical"; objectives = { onsiteRpoSeconds = 900; offsiteRpoSeconds = 86400; rtoSeconds = 7200; }; requiredTiers = [ "local-snapshot" "replication" "nas-backup" "offsite-backup" "automated-restore" "independent-restore" ];

@@ -4,8 +4,8 @@
 { probe }:
 { config, options }:
 let
-  inherit (builtins) any attrNames filter head isAttrs listToAttrs stringLength substring tail tryEval;
-  inherit (probe) anyTo attrsOf fields lines present via;
+  inherit (builtins) any attrNames filter head isAttrs listToAttrs mapAttrs stringLength substring tail tryEval;
+  inherit (probe) anyTo attrsOf fields lines present via where;
   leaf = anyTo 2;
 
   # Whether there is a text.
@@ -39,7 +39,13 @@ let
 
   stored = get [ "modules" "storage" "datasets" "services" ] config;
   hasDataset = n: isAttrs stored && stored ? ${n};
+  # Of services without a dataset those that are not off and have a directory. What was renamed is read under its new name.
+  stale = path: let o = get path options; in isAttrs o && attempt (o.visible or true) == false;
+  shown = n: s: option: s ? ${option} && !stale [ "modules" "services" n option ];
+  serves = { name, value }: hasDataset name || isAttrs value && shown name value "enable" && shown name value "dataDir" && attempt value.enable != false;
   service = fields { enable = leaf; dataDir = leaf; user = leaf; group = leaf; };
+  services = via (v: if isAttrs v then mapAttrs (name: value: { inherit name value; }) (removeAttrs v [ "backup" ]) else v)
+    (attrsOf (where serves (via (s: s.value) service)));
 
   # The jobs that are made, where they are gathered; else those that are declared.
   effective = v:
@@ -67,7 +73,7 @@ in
     });
     "modules.storage.protection" = fields { externalDatasets = attrsOf (fields { mountpoint = leaf; inherit protection; }); };
     "modules.filesystems.zfs" = whileOn (fields { enable = leaf; persistDataset = leaf; homeDataset = leaf; });
-    "modules.services" = only (n: n != "backup" && hasDataset n) service // { below = n: if n != "backup" && hasDataset n then service else null; };
+    "modules.services" = services // { below = n: if n != "backup" then service else null; };
     "modules.services.backup" = let s = whileOn backup; in via effective s // { inherit (s) below; };
     "modules.backup.sanoid" = whileOn (fields {
       enable = leaf; snapshotInterval = lines; replicationInterval = lines;

@@ -12,15 +12,17 @@ import (
 // creator is the unit, in older trees the activation script, that creates the datasets and sets their properties.
 const creator = "zfs-service-datasets"
 
-// readStorage reads `modules.storage.datasets`, the services whose datasets these are, and `modules.storage.protection`.
+// readStorage reads `modules.storage.datasets`, the services, those whose datasets these are first, and
+// `modules.storage.protection`.
 func readStorage(n *dialect.Node, h *stateward.Host) {
 	storage := n.At("modules", "storage", "datasets")
 	if !storage.Exists() {
+		readServices(n, h, nil, nil)
 		return
 	}
 	if off(storage) {
 		n.At("modules", "storage", "protection").Ignore()
-		n.At("modules", "services").Ignore()
+		readServices(n, h, nil, nil)
 		return
 	}
 	made := makes(n)
@@ -51,7 +53,9 @@ func readStorage(n *dialect.Node, h *stateward.Host) {
 		lost(why)
 	}
 	var contracts []stateward.Service
+	stored := map[string]bool{}
 	for _, a := range services.Attrs() {
+		stored[a.Name] = true
 		// What the service says besides does not hang on the name of its dataset.
 		var own *stateward.Dataset
 		var p *stateward.Protection
@@ -77,9 +81,43 @@ func readStorage(n *dialect.Node, h *stateward.Host) {
 	if len(list) > 0 {
 		dialect.MergeWhole(&h.Datasets, stateward.Known(list, storage.Origin()))
 	}
-	if len(contracts) > 0 {
-		dialect.Merge(&h.Services, stateward.Known(contracts, services.Origin()))
+	readServices(n, h, stored, contracts)
+}
+
+// readServices adds the services that have a data directory and no dataset of their name to those that have one: what
+// no dataset holds is at risk.
+func readServices(n *dialect.Node, h *stateward.Host, stored map[string]bool, list []stateward.Service) {
+	all := n.At("modules", "services")
+	for _, a := range all.Attrs() {
+		if stored[a.Name] {
+			continue
+		}
+		if s, ok := service(a.Name, a.Node, nil, nil); ok && !s.DataDir.IsAbsent() && !named(h, &s) {
+			list = append(list, s)
+		}
 	}
+	if len(list) > 0 {
+		dialect.Merge(&h.Services, stateward.Known(list, all.Origin()))
+	}
+	if why := unread(all); why != nil {
+		dialect.Merge(&h.Services, stateward.NotKnown[[]stateward.Service](*why))
+	}
+}
+
+// named tells whether a unit or a stock service of another name, which is on, has a service's directory as its own: that is
+// the same state, and one place.
+func named(h *stateward.Host, s *stateward.Service) bool {
+	dir, ok := s.DataDir.Get()
+	return ok && dir.Problem == nil && slices.ContainsFunc(h.Services.Or(nil), func(other stateward.Service) bool {
+		if other.Name == s.Name || !other.Enable.Or(false) {
+			return false
+		}
+		paths, _ := other.StatePaths()
+		return slices.ContainsFunc(paths, func(p stateward.StatePath) bool {
+			own := p.Source == stateward.SourceStateDirectory || p.Source == stateward.SourceDataDir
+			return own && p.Problem == nil && !p.Pattern && !p.ReadOnly && p.Path == dir.Path
+		})
+	})
 }
 
 // makes tells whether something of the configuration creates what is declared: a declaration alone makes nothing (D1).
