@@ -145,3 +145,14 @@ func FuzzValues(f *testing.F) {
 		}
 	})
 }
+
+func TestWhatIssuersBeginWithIsLookedFor(t *testing.T) {
+	for _, begin := range issuers {
+		if s := begin + "0123456789abcdef"; begin != "xox" && Address(s) != Hidden {
+			t.Errorf("%q stays", s)
+		}
+	}
+	if Address("xoxb-0123456789") != Hidden {
+		t.Error("xoxb-")
+	}
+}
