@@ -92,4 +92,8 @@ func noteFlags(w io.Writer, flags []string) {
 	if s := evaluatedWith(flags); s != "" {
 		fmt.Fprintf(w, "stateward: note: %s\n", inLine(s))
 	}
+	if slices.Contains(flags, "--impure") {
+		// nix would pass it on: whoever relies on that reads wrong values, and no error.
+		fmt.Fprintln(w, `stateward: note: your environment is not passed on, even with --impure: builtins.getEnv gives "" for your own variables (docs/evaluation.md)`)
+	}
 }
