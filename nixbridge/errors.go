@@ -112,9 +112,17 @@ type InputError struct {
 	// Message is what nix said.
 	Message string
 	hint    string
+	// unlocked tells that flake.lock does not pin them.
+	unlocked bool
 }
 
 func (e *InputError) Error() string {
+	if e.unlocked && len(e.Inputs) == 1 {
+		return fmt.Sprintf("flake input %q is not locked, so nix looks for it anew: %s", e.Inputs[0], e.Message)
+	}
+	if e.unlocked {
+		return fmt.Sprintf("the flake inputs %s are not locked, so nix looks for them anew: %s", strings.Join(e.Inputs, ", "), e.Message)
+	}
 	switch len(e.Inputs) {
 	case 0:
 		return "a flake input cannot be had offline: " + e.Message

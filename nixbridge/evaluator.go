@@ -489,6 +489,8 @@ func (s *session) list(ctx context.Context) ([]hostPlace, error) {
 		return nil, &MissingAttributeError{Source: where, Attribute: "attribute " + stateward.OptionPath(path[i]), Names: found.Names}
 	case found.Module:
 		return nil, notEvaluated(s.src)
+	case found.Other != "" && s.src.Kind == FlakeSource:
+		return nil, &MissingAttributeError{Source: s.src.Arg, Attribute: "hosts: nixosConfigurations is of type " + found.Other + ", and no set of hosts"}
 	case found.Other != "":
 		return nil, &MissingAttributeError{Source: s.src.Arg, Attribute: "hosts: it is of type " + found.Other}
 	case found.Host:

@@ -182,7 +182,7 @@ var messageKinds = []struct {
 	{Function, regexp.MustCompile(`^cannot convert a function to JSON`)},
 	{Syntax, regexp.MustCompile(`^syntax error|^attribute '.*' already defined at|^dynamic attributes not allowed|^duplicate formal function argument|^invalid (?:token|character)|^path has a trailing slash|^undefined escape`)},
 	{Type, regexp.MustCompile(`^value is .* while .* was expected|^expected .* but found|^cannot coerce |^cannot add |^cannot compare |^cannot append |^cannot convert |^attempt to call something which is not a function|called (?:without required|with unexpected) argument '|^cannot auto-call a function`)},
-	{MissingFile, regexp.MustCompile(`^opening file '.*No such file|^getting status of '.*No such file|^path '.*' does not exist|^file '.*' was not found in the Nix search path|is not tracked by Git`)},
+	{MissingFile, regexp.MustCompile(`^opening file '.*No such file|^getting status of '.*No such file|^path '.*' does not exist|^file '.*' was not found in the Nix search path|is not tracked by Git| is not there \(` + regexp.QuoteMeta(spelling) + `|^<[^>]*> is not in the search path of nix`)},
 }
 
 // messageKind tells the kind of what nix said. What nix words in no way that is its own was thrown.

@@ -82,7 +82,7 @@ in `
 // For the hosts of a flake, whatever the set holds is a host; elsewhere a set with `config` is one.
 func listExpression(kind SourceKind, path []string) string {
 	if kind == FlakeSource {
-		return "v: " + followText + "{ hosts = builtins.attrNames (follow 0 v [ ]).found; }"
+		return "v: " + followText + "if builtins.isAttrs v then { hosts = builtins.attrNames (follow 0 v [ ]).found; } else { other = builtins.typeOf v; }"
 	}
 	return "v: " + followText + "let r = follow 0 v " + nixList(path) + "; f = r.found; " +
 		`host = n: (builtins.tryEval (builtins.isAttrs f.${n} && f.${n} ? config || builtins.isFunction f.${n})).value;

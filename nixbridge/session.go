@@ -9,6 +9,7 @@ import (
 	"path"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -216,6 +217,9 @@ func (s *session) classify(ctx context.Context, host string, log *nixLog, err er
 		return &NotFlakeError{Ref: s.src.Ref, Untracked: s.root != ""}
 	case s.src.Kind == FlakeSource && notProvided.MatchString(e.Message):
 		return &MissingAttributeError{Source: s.src.Ref, Attribute: "nixosConfigurations"}
+	case host == "" && !s.Online && noFetch.MatchString(said) && len(s.missingInputs(said)) == 0 && len(s.unlockedInputs(said)) > 0:
+		return &InputError{Inputs: s.unlockedInputs(said), Message: redact.Message(e.Message), unlocked: true,
+			hint: "write flake.lock once with `nix flake lock`, or let nix fetch with --online"}
 	case host == "" && len(s.overrides) > 0 && !s.Online && noFetch.MatchString(said) && len(s.missingInputs(said)) == 0:
 		return &InputError{Message: redact.Message(e.Message), hint: "the inputs of an overriding flake are looked for anew, by older nix even those that its own flake.lock pins: name a newer nix with --nix, or let nix fetch them with --online"}
 	case s.src.Kind == FlakeSource && !s.Online && noFetch.MatchString(said) && (s.root == "" || len(s.missingInputs(said)) > 0):
@@ -245,6 +249,9 @@ func (s *session) classify(ctx context.Context, host string, log *nixLog, err er
 	case e.Kind == ImportFromDerivation:
 		e.hint = "the evaluation would have to build this (import from derivation), and nothing is built here: commit what the build makes, or keep it out of the options"
 	}
+	if missing, ok := s.nowhere(e.Message); ok && !worded && e.hint == "" && !s.readsBeside(e.Message) {
+		e.Kind, e.Message, e.hint = MissingFile, missing+" is not there", spelling
+	}
 	switch m := missingFile.FindStringSubmatch(said); {
 	case worded:
 	case s.readsBeside(e.Message):
@@ -260,6 +267,16 @@ func (s *session) classify(ctx context.Context, host string, log *nixLog, err er
 		if !plainNix(s.version) {
 			e.hint = "the flake needs what nix " + s.version + " does not have: name another nix with --nix"
 		}
+	case noSystem.MatchString(e.Message) && s.src.Kind == FlakeSource && !s.Impure:
+		e.hint = "a flake is evaluated purely, and sees nothing of this machine: name the system, such as \"x86_64-linux\", or allow it with --impure"
+	case searchPath.MatchString(e.Message):
+		name := searchPath.FindStringSubmatch(e.Message)[1]
+		first, _, _ := strings.Cut(name, "/")
+		e.Kind, e.Message = MissingFile, "<"+name+"> is not in the search path of nix"
+		e.hint = "make it an input of the flake, or name its folder with --impure --option nix-path " + first + "=DIR"
+		if s.Impure || s.src.Kind == FileSource {
+			e.hint = "name its folder with --option nix-path " + first + "=DIR"
+		}
 	case !s.Online && noFetch.MatchString(said):
 		e.hint = "the configuration fetches something while it is evaluated: allow it with --online"
 	case m != nil && s.repo != "":
@@ -268,6 +285,47 @@ func (s *session) classify(ctx context.Context, host string, log *nixLog, err er
 		}
 	}
 	return e
+}
+
+var (
+	notThere   = regexp.MustCompile(`^(?:getting status of|opening file|path) ['"]?(/[^'"\n]+)['"]?(?:: No such file or directory| does not exist)`)
+	noSystem   = regexp.MustCompile(`^attribute 'currentSystem' missing`)
+	searchPath = regexp.MustCompile(`^(?:cannot look up '<|file ')([^'>\n]+)>?'(?: in pure eval| was not found in the Nix search path)`)
+)
+
+// spelling is said of a file that exists nowhere; [messageKind] knows its kind by that.
+const spelling = "check the spelling where it is read or imported"
+
+// nowhere is the file of the source, named relative to it, that nix could not find and that is not on this machine either: one that is
+// there and only not tracked is another matter. What lies in the store and is no part of the source is left as nix says it.
+func (s *session) nowhere(message string) (name string, ok bool) {
+	m := notThere.FindStringSubmatch(message)
+	if m == nil {
+		return "", false
+	}
+	file := strings.TrimPrefix(m[1], s.store())
+	if s.src.Kind == FileSource {
+		return s.relative(file), s.root != "" && within(s.root, file) && !exists(file)
+	}
+	p := sourcePath.FindStringSubmatch(file)
+	if p == nil || p[3] == "" || s.repo == "" || exists(filepath.Join(s.repo, p[3])) {
+		return "", false
+	}
+	// An input may lack the file as well: ours is the tree that holds our flake.nix.
+	sub, err := filepath.Rel(s.repo, s.root)
+	if err != nil || slices.ContainsFunc(s.inputs, func(in lockedInput) bool { return in.storePath == p[1] }) {
+		return "", false
+	}
+	ours, err := os.ReadFile(filepath.Join(s.root, "flake.nix"))
+	if err != nil {
+		return "", false
+	}
+	stored, err := os.ReadFile(filepath.Join(s.store(), p[1], sub, "flake.nix"))
+	if err == nil && !bytes.Equal(ours, stored) || err != nil && len(s.inputs)+len(s.overrides) > 0 {
+		return "", false
+	}
+	rel, err := filepath.Rel(s.root, filepath.Join(s.repo, p[3]))
+	return rel, err == nil
 }
 
 // untrackedHint says how nix gets to see a file of the repository that it did not copy.
