@@ -6,7 +6,7 @@
 let
   inherit (builtins)
     any attrNames concatMap concatStringsSep elem elemAt filter foldl' genList head intersectAttrs isAttrs isList isString length
-    listToAttrs mapAttrs match removeAttrs storeDir stringLength substring tryEval;
+    isPath listToAttrs mapAttrs match removeAttrs storeDir stringLength substring tryEval;
   inherit (probe) anyTo attrsOf fields lines listOf text value valueAs via where;
   leaf = anyTo 2;
 
@@ -207,12 +207,24 @@ let
   declared =
     let tree = options.services;
     in listToAttrs (map (name: { inherit name; value = true; }) (filter (n: declares tree.${n}) (attrNames tree)));
+  # A directory in the store is a package's own data, unless a definition beside the module tree that declares the option says so.
+  inStore = v: (isString v || isPath v) && substring 0 11 (toString v) == "/nix/store/";
+  setBeside = service: name: holds (
+    let
+      o = options.services.${service}.${name};
+      tree = file: let m = match "(.*/nixos/modules/).*" file; in if m == null then file else head m;
+      own = map (d: tree (toString d)) o.declarations;
+      foreign = file: !(any (t: substring 0 (stringLength t) file == t) own);
+    in own != [ ] && any (file: foreign (toString file)) o.files
+  );
+  unpacked = given: s:
+    if isAttrs s then mapAttrs (name: v: if dirs ? ${name} && inStore v && !(given name) then null else v) s else s;
   services =
     if options ? services then
       let s = attrsOf service;
-      in via (intersectAttrs declared) s // { below = n: if declared ? ${n} then s.below n else null; }
+      in via (v: mapAttrs (name: unpacked (setBeside name)) (intersectAttrs declared v)) s // { below = n: if declared ? ${n} then s.below n else null; }
     # Where there are no options, the values themselves tell.
-    else attrsOf (where (s: isAttrs s && s ? enable && any (d: s ? ${d}) (attrNames dirs)) service);
+    else attrsOf (where (s: isAttrs s && s ? enable && any (d: s ? ${d}) (attrNames dirs)) (via (unpacked (_: false)) service));
 
   # --- what tmpfiles and environment.etc make ---------------------------------
   # The module system names the files of a list, which costs nothing. What these write for every host is a link to the

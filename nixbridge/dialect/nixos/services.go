@@ -153,6 +153,8 @@ var statePlaces = []stateward.AbsPath{
 	stateward.MustPath("/var/spool"), stateward.MustPath("/srv"), stateward.MustPath("/home"), stateward.MustPath("/root"),
 }
 
+var store = stateward.MustPath("/nix/store")
+
 func inStatePlace(e stateward.Entry) bool {
 	return slices.ContainsFunc(statePlaces, func(p stateward.AbsPath) bool { return e.Path.Below(p) })
 }
@@ -174,6 +176,10 @@ func stockService(name string, n, unit *dialect.Node) (stateward.Service, bool) 
 	var l stateList
 	for _, option := range directoryOptions {
 		l.readStock(n.At(option), s.Enable, stateward.SourceDataDir, func(stateward.Entry) bool { return true })
+	}
+	// A module that has the service write elsewhere has a package's data beside that.
+	if slices.ContainsFunc(l.paths, func(p stateward.StatePath) bool { return !p.Path.Below(store) }) {
+		l.paths = slices.DeleteFunc(l.paths, func(p stateward.StatePath) bool { return p.Path.Below(store) })
 	}
 	for _, option := range placeOptions {
 		l.readStock(n.At(option), s.Enable, stateward.SourcePlace, inStatePlace)
@@ -198,7 +204,7 @@ func (l *stateList) readStock(d *dialect.Node, enable stateward.Value[bool], sou
 		}
 	case dialect.List:
 		for _, e := range d.List() {
-			l.readStock(e, enable, source, wanted)
+			l.readStock(e, enable, source, func(e stateward.Entry) bool { return wanted(e) && !e.Path.Below(store) })
 		}
 	case dialect.Unknown:
 		why, _ := d.Why()
@@ -211,11 +217,11 @@ func (l *stateList) readStock(d *dialect.Node, enable stateward.Value[bool], sou
 	}
 }
 
-// stockDirectory leaves out what is no state: a package's own data, and a bare
-// name, which stock modules hand on to StateDirectory, where it is seen.
+// stockDirectory leaves out what is no state: a bare name, which stock modules hand on to StateDirectory, where it is seen. A
+// package's own data the projection leaves out, which knows what is a default; in a list it cannot tell.
 func stockDirectory(n *dialect.Node) (stateward.Entry, bool) {
 	text, _ := n.Text().Get()
-	if text == "" || strings.HasPrefix(text, "/nix/store/") || !strings.Contains(text, "/") {
+	if text == "" || !strings.Contains(text, "/") {
 		return stateward.Entry{}, false
 	}
 	return stateward.NewEntry(text, stateward.Directory, n.Origin()), true

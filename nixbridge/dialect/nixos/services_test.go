@@ -110,6 +110,8 @@ func TestStateDirectory(t *testing.T) {
 	}, serviceLines)
 }
 
+const inStore = `/nix/store/00000000000000000000000000000000-data`
+
 func TestStockServices(t *testing.T) {
 	const opt = `{ _type = "option"; }`
 	runHosts(t, map[string]hostCase{
@@ -152,6 +154,18 @@ func TestStockServices(t *testing.T) {
 		"N1 a path is not copied": {
 			config: `{ systemd = { }; services.x = { enable = true; dataDir = /srv/x; }; }`,
 			want:   []string{"x", `  "/srv/x" dataDir`},
+		},
+		"N1 a directory in the store is a package's, unless it is set beside the module tree": {
+			config: `{ systemd = { }; services = builtins.mapAttrs (_: s: { enable = true; } // s) {
+				a.dataDir = "` + inStore + `"; b.dataDir = ` + inStore + ` + "/share"; c.dataDir = "` + inStore + `"; d.dataDir = "` + inStore + `"; e = { dataDir = "` + inStore + `"; stateDir = "/var/lib/e"; };
+				f.dataDir = "` + inStore + `"; g.dataDir = "` + inStore + `"; h.dataDir = [ "` + inStore + `" "/srv/h" ]; i.configDir = "` + inStore + `"; }; }`,
+			options: `let at = files: { enable = ` + opt + `; dataDir = ` + opt + ` // { declarations = [ "/n/nixos/modules/a.nix" ]; inherit files; }; }; in {
+				services = {
+					a = at [ "/n/nixos/modules/b.nix" "/etc/nixos/modules/a.nix" ]; b = at [ "<unknown-file>" ]; c = at [ ]; d = at [ "/n/nixos/modules/b.nix" ]; e = at [ "/etc/nixos/a.nix" ] // { stateDir = ` + opt + `; };
+					f = at (throw "no"); g = { enable = ` + opt + `; dataDir = ` + opt + ` // { declarations = [ "/m/mine.nix" ]; files = [ "/m/mine.nix" ]; }; }; h = at [ "/etc/nixos/a.nix" ];
+					i = { enable = ` + opt + `; configDir = ` + opt + ` // { declarations = [ "/n/nixos/modules/a.nix" ]; files = [ "/etc/nixos/a.nix" ]; }; };
+				}; }`,
+			want: []string{"a", `  "` + inStore + `" dataDir`, "b", `  "` + inStore + `/share" dataDir`, "e", `  "/var/lib/e" dataDir`, "h", `  "/srv/h" dataDir`},
 		},
 		"a set without enable is no service": {config: `{ systemd = { }; services.x.dataDir = "/srv/x"; }`},
 		"a directory that throws": {
