@@ -10,6 +10,8 @@ SHELL := bash
 # A number of inputs, not a time: a time limit that ends in the middle of an input can be reported as a failure of the
 # target, "context deadline exceeded" (golang/go#75804, mended in Go 1.27).
 FUZZTIME ?= 50000x
+# Those that start a program for each input (FuzzExec…) get this many instead.
+EXECFUZZTIME ?= 300x
 TIMEOUT ?= 30m
 BENCH ?= .
 
@@ -68,8 +70,10 @@ fuzz: ## every fuzz target with FUZZTIME (50000x) inputs each
 	targets=$$(grep -rEo --include='*_test.go' '^func Fuzz[A-Za-z0-9_]+' . | sort)
 	[ -n "$$targets" ] || { echo "fuzz: no fuzz target found" >&2; exit 1; }
 	while IFS=: read -r file target; do
-		echo "$$ go test -fuzz '^$${target#func }\$$' $${file%/*}"
-		go test -run '^$$' -fuzz "^$${target#func }\$$" -fuzztime $(FUZZTIME) "$${file%/*}" </dev/null
+		inputs=$(FUZZTIME)
+		case "$$target" in "func FuzzExec"*) inputs=$(EXECFUZZTIME) ;; esac
+		echo "$$ go test -fuzz '^$${target#func }\$$' -fuzztime $$inputs $${file%/*}"
+		go test -run '^$$' -fuzz "^$${target#func }\$$" -fuzztime "$$inputs" "$${file%/*}" </dev/null
 	done <<<"$$targets"
 
 bench: ## benchmarks that match BENCH (all)

@@ -172,7 +172,7 @@ func TestScriptCreatesWithAllPropertiesAtOnceAndIntact(t *testing.T) {
 	m.survive(t, values)
 }
 
-func FuzzScriptValue(f *testing.F) {
+func FuzzExecScriptValue(f *testing.F) {
 	f.Add("it's $(id)")
 	f.Add("\t\n")
 	m := newFakeZFS(f, f.TempDir())
