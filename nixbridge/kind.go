@@ -178,7 +178,8 @@ var messageKinds = []struct {
 	{Option, regexp.MustCompile("^(?:The|A definition for) option [`‘']|^The option definition [`‘']|^The unique option [`‘']")},
 	{MissingAttribute, regexp.MustCompile(`(?s)^attribute '.*' missing|^attribute '.*' in selection path|does not provide attribute`)},
 	{UndefinedVariable, regexp.MustCompile(`^undefined variable '`)},
-	{ImportFromDerivation, regexp.MustCompile(`allow-import-from-derivation|\.drv' is not valid$|^cannot build '.*' during evaluation|^cannot build on '.*' during evaluation`)},
+	// The last is what 2.34 says of the folder that it would build in; which of its messages comes last, differs.
+	{ImportFromDerivation, regexp.MustCompile(`allow-import-from-derivation|\.drv' is not valid$|^cannot build '.*' during evaluation|^cannot build on '.*' during evaluation|^Path ".*" is world-writable or a symlink`)},
 	{Function, regexp.MustCompile(`^cannot convert a function to JSON`)},
 	{Syntax, regexp.MustCompile(`^syntax error|^attribute '.*' already defined at|^dynamic attributes not allowed|^duplicate formal function argument|^invalid (?:token|character)|^path has a trailing slash|^undefined escape`)},
 	{Type, regexp.MustCompile(`^value is .* while .* was expected|^expected .* but found|^cannot coerce |^cannot add |^cannot compare |^cannot append |^cannot convert |^attempt to call something which is not a function|called (?:without required|with unexpected) argument '|^cannot auto-call a function`)},
