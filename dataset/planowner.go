@@ -1,0 +1,80 @@
+package dataset
+
+import (
+	"cmp"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/stateward/stateward"
+)
+
+// planOwner plans owner, group and mode of a file system that is mounted, or was just planned to be.
+func (p *planner) planOwner(m mounting, mounting bool) {
+	n, w := m.n, m.n.want
+	if w.Owner.IsZero() && w.Group.IsZero() && w.Mode.IsZero() {
+		return
+	}
+	at := m.path.String()
+	why := "a dataset that was just mounted may belong to anyone"
+	if n.create {
+		why = "a new dataset is root's"
+	}
+	if !mounting {
+		seen := p.places[at]
+		if seen == nil || seen.Problem != "" || seen.MountedFrom != "" && seen.MountedFrom != w.Name.s {
+			p.conflict(n, Conflict{Kind: NotObserved, Path: at, Message: "whose " + at + " is was not observed", Hint: "capture the pool again, for this configuration"})
+			return
+		}
+		if why = ownerDifference(w, seen); why == "" {
+			return
+		}
+	}
+	for _, o := range []struct {
+		owner stateward.Owner
+		known map[string]bool
+		what  string
+	}{{w.Owner, p.users, "user"}, {w.Group, p.groups, "group"}} {
+		if o.owner.IsZero() || o.known == nil || numeric(o.owner) || o.known[o.owner.String()] {
+			continue
+		}
+		p.conflict(n, Conflict{Kind: OwnerUnknown, Path: at, Wanted: o.owner.String(), Message: fmt.Sprintf("is to belong to %s %s, whom the machine does not know", o.what, o.owner),
+			Hint: "let the users be made first"})
+		return
+	}
+	if p.readOnly(w.Name) {
+		p.conflict(n, Conflict{Kind: Refused, Path: at, Property: "readonly", Found: "on", Message: "is read-only, so that its owner cannot change", Hint: "set readonly=off, or leave owner, group and mode out"})
+		return
+	}
+	if !p.writable(n) {
+		return
+	}
+	p.mountOps = append(p.mountOps, &Own{Step: p.step(n, "%s", why), Path: m.path, Owner: w.Owner, Group: w.Group, Mode: w.Mode})
+}
+
+func (p *planner) readOnly(name Name) bool {
+	value, _, _ := p.value(name, native["readonly"])
+	return value == "on"
+}
+
+func numeric(o stateward.Owner) bool {
+	_, err := strconv.ParseUint(o.String(), 10, 32)
+	return err == nil
+}
+
+func ownerDifference(w *Wanted, seen *Place) string {
+	var list []string
+	differs := func(what string, want stateward.Owner, id int, name string) {
+		found := strconv.Itoa(id)
+		if want.IsZero() || want.String() == found || !numeric(want) && want.String() == name {
+			return
+		}
+		list = append(list, fmt.Sprintf("%s is %s, and %s is wanted", what, cmp.Or(name, found), want))
+	}
+	differs("owner", w.Owner, seen.UID, seen.User)
+	differs("group", w.Group, seen.GID, seen.Group)
+	if mode, err := stateward.ParseMode(seen.Mode); !w.Mode.IsZero() && (err != nil || mode != w.Mode) {
+		list = append(list, fmt.Sprintf("mode is %s, and %s is wanted", seen.Mode, w.Mode))
+	}
+	return strings.Join(list, "; ")
+}

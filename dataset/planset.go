@@ -1,0 +1,238 @@
+package dataset
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// ordered are the settings in the order in which they are to be made: a reservation that becomes smaller comes before a
+// quota that could not become smaller before it, and what moves a mount comes last.
+func (p *planner) ordered(n *node) []Setting {
+	rank := func(s Setting) int {
+		switch s.name {
+		case "mountpoint":
+			return 2
+		case "canmount":
+			return 3
+		case "reservation", "refreservation":
+			if number(s.value) < number(n.state.Properties[s.name].Value) {
+				return 0
+			}
+		}
+		return 1
+	}
+	list := slices.Clone(n.want.Settings)
+	slices.SortStableFunc(list, func(a, b Setting) int { return cmp.Or(rank(a)-rank(b), CompareSetting(a, b)) })
+	return list
+}
+
+func number(s string) uint64 {
+	n, _ := strconv.ParseUint(s, 10, 64)
+	return n
+}
+
+func (p *planner) planInherit(n *node, property string) {
+	prop, ok := LookupProperty(property)
+	if !ok || !prop.Inherited || prop.CreateOnly || prop.ReadOnly {
+		p.conflict(n, Conflict{Kind: Refused, Property: property, Message: "property " + property + " cannot be inherited", Hint: "set it"})
+		return
+	}
+	was := n.state.Properties[prop.Name]
+	if was.Source != Local && was.Source != Received || n.out != nil {
+		return
+	}
+	if prop.Name == "mountpoint" {
+		if at, busy := p.moves(n, ""); busy {
+			n.unmounted = p.conflict(n, p.busy(prop.Name, "", at))
+			return
+		}
+	}
+	if !p.writable(n) {
+		return
+	}
+	n.inherit = append(n.inherit, prop.Name)
+	p.changed[prop.Name] = true
+	n.ops = append(n.ops, &Inherit{Step: p.step(n, "%s is %s (%s), and is to be inherited", prop.Name, was.Value, was.Source), Property: prop.Name, Was: was.Value})
+}
+
+// canonical is an observed value as a setting has it.
+func canonical(prop *Property, value string) string {
+	if c, err := prop.Canonical(value); err == nil {
+		return c
+	}
+	return value
+}
+
+// planSetting plans the change of one property of a dataset that is there.
+func (p *planner) planSetting(n *node, s Setting) {
+	if n.out != nil {
+		return
+	}
+	prop, ok := LookupProperty(s.name)
+	if !ok {
+		return
+	}
+	value, source, known := p.value(n.want.Name, prop)
+	now, seen := n.state.Properties[prop.Name]
+	switch {
+	case !known && !prop.User:
+		p.conflict(n, Conflict{Kind: NotObserved, Property: s.name, Wanted: s.value, Message: "property " + s.name + " was not observed", Hint: "capture the pool again"})
+		return
+	case known && canonical(prop, value) == s.value:
+		return
+	case source == Temporary:
+		p.conflict(n, Conflict{Kind: Overridden, Property: s.name, Wanted: s.value, Found: value,
+			Message: fmt.Sprintf("%s is %s by a mount option, and what it is set to does not show", s.name, value), Hint: "mount it again without the option"})
+		return
+	case prop.CreateOnly:
+		p.conflict(n, Conflict{Kind: CreateOnlyDiffers, Property: s.name, Wanted: s.value, Found: value,
+			Message: fmt.Sprintf("%s is %s and cannot become %s: only a new dataset can have it", s.name, value, s.value),
+			Hint:    "copy the data to a new dataset, or declare " + s.name + "=" + value})
+		return
+	}
+	if c, refused := p.refuse(n, s); refused {
+		if noted := p.conflict(n, c); s.name == "mountpoint" || s.name == "canmount" {
+			n.unmounted = noted
+		}
+		return
+	}
+	if !p.writable(n) {
+		return
+	}
+	n.set[prop.Name] = s.value
+	p.changed[prop.Name] = true
+	op := &Set{Setting: s}
+	if seen {
+		op.Was, op.WasFrom, op.WasIn = now.Value, now.Source, now.From
+	}
+	op.Step = p.step(n, "%s", p.difference(n, prop, s, now, seen))
+	n.ops = append(n.ops, op)
+}
+
+// onlyNew are properties of which a change shows in what is written later only (zfsprops(7)).
+var onlyNew = []string{"recordsize", "compression", "checksum", "copies", "dedup", "dnodesize", "special_small_blocks", "xattr", "redundant_metadata"}
+
+func (p *planner) difference(n *node, prop *Property, s Setting, now PropertyState, seen bool) string {
+	text := fmt.Sprintf("%s is not set, and %s is wanted", s.name, s.Text())
+	if seen {
+		from := string(now.Source)
+		if now.Source == Inherited && !now.From.IsZero() {
+			from = "inherited from " + now.From.s
+		}
+		was := Setting{s.name, canonical(prop, now.Value)}
+		text = fmt.Sprintf("%s is %s (%s), and %s is wanted", s.name, was.Text(), from, s.Text())
+		if was.value == s.value {
+			text = fmt.Sprintf("%s is %s (%s), which changes above it, and is wanted", s.name, was.Text(), from)
+		}
+	}
+	if slices.Contains(onlyNew, s.name) {
+		text += "; what is written already stays as it is"
+	}
+	return text
+}
+
+// refuse finds why zfs would not set a property, or must not.
+func (p *planner) refuse(n *node, s Setting) (Conflict, bool) {
+	below := func(property, what string) (Conflict, bool) {
+		found, seen := n.state.Properties[property]
+		if want := number(s.value); !seen || want == 0 || want >= number(found.Value) {
+			return Conflict{}, false
+		}
+		return Conflict{Kind: Refused, Property: s.name, Wanted: s.value, Found: found.Value,
+			Message: fmt.Sprintf("%s is less than the %s bytes that %s", s, found.Value, what), Hint: "give it more, or free some space"}, true
+	}
+	switch s.name {
+	case "quota":
+		return below("used", "are used")
+	case "refquota":
+		return below("referenced", "it refers to")
+	case "reservation", "refreservation":
+		// Checked by zfs against what is free then: what is asked for beyond all that there is can be told now.
+		used, available := n.state.Properties["used"], n.state.Properties["available"]
+		if total := number(used.Value) + number(available.Value); available.Value != "" && number(s.value) > total {
+			return Conflict{Kind: Refused, Property: s.name, Wanted: s.value, Found: strconv.FormatUint(total, 10),
+				Message: fmt.Sprintf("%s is more than the %d bytes that it uses and that are free", s, total), Hint: "reserve less, or free some space"}, true
+		}
+	case "keylocation":
+		if root := n.state.Properties["encryptionroot"].Value; root != n.want.Name.s {
+			return Conflict{Kind: Refused, Property: s.name, Wanted: s.value, Found: root, Message: "keylocation can only be set where the key is given, and this is not there",
+				Hint: "leave it out, or set it on the encryption root"}, true
+		}
+	case "version":
+		return below("version", "it has")
+	case "mountpoint":
+		if at, busy := p.moves(n, s.value); busy {
+			return p.busy(s.name, s.value, at), true
+		}
+	case "canmount":
+		if at := p.mountedAt(n.state); s.value == "off" && len(at) > 0 {
+			return p.busy(s.name, s.value, at[0]), true
+		}
+	}
+	if feature, lacks := p.lacksFeature(n, s); lacks {
+		return p.featureConflict(s, feature), true
+	}
+	return Conflict{}, false
+}
+
+func (p *planner) busy(property, wanted, at string) Conflict {
+	return Conflict{Kind: MountBusy, Property: property, Wanted: wanted, Found: at, Path: at,
+		Message: fmt.Sprintf("is mounted at %s, and %s cannot change beneath what uses it", at, property),
+		Hint:    "stop what uses it, zfs unmount it, and plan again"}
+}
+
+// value is what a dataset has once all steps so far are done, and where it is from.
+func (p *planner) value(name Name, prop *Property) (value string, source Source, known bool) {
+	n, state := p.byName[name], p.states[name]
+	inherits := false
+	if n != nil {
+		if v, set := n.set[prop.Name]; set {
+			return v, Local, true
+		}
+		inherits = slices.Contains(n.inherit, prop.Name)
+	}
+	var now PropertyState
+	switch {
+	case state != nil:
+		now, known = state.Properties[prop.Name]
+		switch {
+		case !known && !prop.User:
+			return "", "", false
+		case prop.CreateOnly, known && !inherits && now.Source != Inherited && (now.Source != Default || !prop.Inherited), !inherits && !p.changed[prop.Name]:
+			return now.Value, now.Source, known
+		}
+	case n != nil && n.create:
+		if !prop.Inherited {
+			return prop.Default, Default, prop.Default != "" || prop.Kind == Text
+		}
+	case p.seen == nil && n != nil && n.want.Role == Foreign:
+		s, ok := n.want.Setting(prop.Name)
+		return s.value, Local, ok
+	case p.seen == nil && name.IsPool():
+	default:
+		return "", "", false
+	}
+	if name.IsPool() {
+		switch {
+		case prop.Name == "mountpoint":
+			return "/" + name.s, Default, true
+		case prop.User:
+			return "", "", false
+		}
+		return prop.Default, Default, true
+	}
+	above, source, ok := p.value(name.Parent(), prop)
+	if !ok {
+		return now.Value, now.Source, known
+	}
+	if prop.Name == "mountpoint" && above != "none" && above != "legacy" {
+		above = strings.TrimSuffix(above, "/") + "/" + name.Base()
+	}
+	if source != Default || prop.Name == "mountpoint" {
+		source = Inherited
+	}
+	return above, source, true
+}
