@@ -231,6 +231,8 @@ func (f FileSystem) HasOption(name string) bool {
 type Dataset struct {
 	// Name is the full name, such as "tank/services/sonarr".
 	Name string
+	// Type is "filesystem" or "volume"; absent means a file system. A volume is mounted nowhere.
+	Type Value[string]
 	// MountPoint is the property as written: a path, "none", "legacy"; absent
 	// where it is inherited.
 	MountPoint Value[string]
@@ -246,6 +248,9 @@ type Dataset struct {
 	Protection *Protection
 	Origin     Origin
 }
+
+// IsVolume tells whether a dataset is known to be a volume.
+func (d *Dataset) IsVolume() bool { return d.Type.Or("") == "volume" }
 
 // TmpfilesRule is one line of tmpfiles.d(5).
 type TmpfilesRule struct {

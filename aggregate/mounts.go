@@ -94,6 +94,9 @@ func (s *storage) addDatasets(v stateward.Value[[]stateward.Dataset]) {
 	}
 	for i := range datasets {
 		d := &datasets[i]
+		if d.IsVolume() {
+			continue // it is mounted nowhere by itself
+		}
 		places := named[d.Name]
 		if d.MountPoint.IsAbsent() && len(places) > 0 {
 			continue // fileSystems says where

@@ -13,6 +13,9 @@ func Command(op Op) []string {
 	name := op.Target().s
 	switch op := op.(type) {
 	case *Create:
+		if op.Type == Volume {
+			return createVolume(op)
+		}
 		args := []string{"zfs", "create", "-u"}
 		for _, s := range op.Settings {
 			args = append(args, "-o", s.String())
@@ -34,6 +37,25 @@ func Command(op Op) []string {
 	panic(fmt.Sprintf("unknown step %T", op))
 }
 
+// createVolume is the command that makes a volume. One without a reservation is "sparse"; that of any other is as large as zfs thinks
+// that the volume may become, which is what refreservation=auto asks for and `zfs create` refuses to be told.
+func createVolume(op *Create) []string {
+	args := []string{"zfs", "create"}
+	var options []string
+	for _, s := range op.Settings {
+		switch {
+		case s.name == "volsize":
+			args = append(args, "-V", s.Text())
+		case s.name == "refreservation" && s.value == "0":
+			args = append(args, "-s")
+		case s.name == "refreservation" && s.value == "auto":
+		default:
+			options = append(options, "-o", s.String())
+		}
+	}
+	return append(append(args, options...), "--", op.Dataset.s)
+}
+
 // mountProperties are those that make zfs mount, move or share when they are set without -u (zfs_prop_set_list of
 // libzfs_dataset.c, changelist_postfix of libzfs_changelist.c).
 var mountProperties = []string{"mountpoint", "canmount", "sharenfs", "sharesmb", "zoned"}
@@ -45,6 +67,9 @@ func Describe(op Op) string {
 	switch op := op.(type) {
 	case *Create:
 		text := "create " + name
+		if op.Type == Volume {
+			text = "create volume " + name
+		}
 		for i, s := range op.Settings {
 			text += map[bool]string{true: " with ", false: ", "}[i == 0] + s.String()
 		}

@@ -34,6 +34,9 @@ type Desired struct {
 type Wanted struct {
 	Name Name `json:"name"`
 	Role Role `json:"role"`
+	// Type is [Volume] for a volume, and unset for a file system. A volume has a volsize among its settings, and neither a
+	// mountpoint nor an owner.
+	Type Types `json:"type,omitzero"`
 	// Implicit tells that no declaration names it: a [Container] that a declared dataset needs above it. It is made where
 	// it is missing; where it is there, nothing of it is changed.
 	Implicit bool `json:"implicit,omitempty"`
@@ -51,6 +54,9 @@ type Wanted struct {
 	Services []string         `json:"services,omitempty"`
 	Origin   stateward.Origin `json:"origin,omitzero"`
 }
+
+// types is what it is to be.
+func (w *Wanted) types() Types { return cmp.Or(w.Type, Filesystem) }
 
 // Setting finds a setting by the name of its property.
 func (w *Wanted) Setting(property string) (Setting, bool) {
@@ -213,6 +219,17 @@ func (d *declarations) add(ds *stateward.Dataset) {
 		d.fault(f)
 		sound = false
 	}
+	if why, unknown := ds.Type.Why(); unknown {
+		refuse(unknownFault(ds.Name, "type", why))
+	}
+	switch kind := ds.Type.Or(Filesystem.String()); kind {
+	case Filesystem.String():
+	case Volume.String():
+		w.Type = Volume
+	default:
+		refuse(Fault{Kind: NotUnderstood, Dataset: ds.Name, Property: "type", Message: fmt.Sprintf("type %q is none of a dataset", kind),
+			Hint: `write "filesystem" or "volume"`, Origin: cmp.Or(ds.Type.Origin(), ds.Origin)})
+	}
 	set := func(property string, v stateward.Value[string]) {
 		if why, unknown := v.Why(); unknown {
 			refuse(unknownFault(ds.Name, property, why))
@@ -235,7 +252,7 @@ func (d *declarations) add(ds *stateward.Dataset) {
 				text = p.String() // "/srv//a/" is a path too, which zfs would not take
 			}
 		}
-		s, err := ParseSetting(property, text, Filesystem)
+		s, err := ParseSetting(property, text, w.types())
 		if err != nil {
 			refuse(faultOf(BadProperty, ds.Name, property, err, o))
 			return
@@ -310,6 +327,12 @@ func settingProblems(w *Wanted) []problem {
 	}
 	if n := get("normalization"); n != "" && n != "none" && get("utf8only") == "off" {
 		list = append(list, problem{"utf8only", "utf8only=off contradicts normalization=" + n + ", which turns it on", "leave utf8only out"})
+	}
+	if size := get("volsize"); w.Type == Volume && number(size) == 0 {
+		list = append(list, problem{"volsize", "a volume needs a size", `write properties.volsize = "10G"`})
+	}
+	if w.Type == Volume && !(w.Owner.IsZero() && w.Group.IsZero() && w.Mode.IsZero()) {
+		list = append(list, problem{"owner", "a volume has no directory that could have an owner, a group or a mode", "leave them out"})
 	}
 	format, encryption := get("keyformat"), get("encryption")
 	if format == "none" {
@@ -399,6 +422,10 @@ func (d *declarations) mergeInto(to *Wanted, w Wanted) {
 		d.fault(Fault{Kind: Contradiction, Dataset: to.Name.s, Property: property, Origin: w.Origin, Others: []stateward.Origin{to.Origin},
 			Message: fmt.Sprintf("is declared twice, with %s %s and with %s", property, a, b), Hint: "declare it once"})
 	}
+	if to.types() != w.types() {
+		differ("type", to.types().String(), w.types().String())
+		return
+	}
 	for _, s := range w.Settings {
 		if old, ok := to.Setting(s.name); !ok {
 			to.Settings = append(to.Settings, s)
@@ -484,6 +511,9 @@ func (d *declarations) checkNames() {
 
 // mountpoint is where a dataset is mounted by itself, as far as the declarations tell.
 func (d *declarations) mountpoint(n Name) (stateward.AbsPath, bool) {
+	if e := d.byName[n]; e != nil && e.wanted.Type == Volume {
+		return stateward.AbsPath{}, false
+	}
 	for a := n; !a.IsZero(); a = a.Parent() {
 		e := d.byName[a]
 		if e == nil {
@@ -570,6 +600,11 @@ func (d *declarations) result() (Desired, []Fault) {
 			d.fault(Fault{Kind: HangsOn, Dataset: n.s, Origin: e.wanted.Origin, Message: "lies in " + on.s + ", which cannot be planned"})
 			continue
 		}
+		if in, ok := d.volumeAbove(n); ok {
+			d.fault(Fault{Kind: Contradiction, Dataset: n.s, Origin: e.wanted.Origin, Others: []stateward.Origin{d.byName[in].wanted.Origin},
+				Message: "lies in " + in.s + ", which is declared as a volume: only snapshots lie in one", Hint: "name it otherwise"})
+			continue
+		}
 		out[n] = e.wanted
 	}
 	for _, n := range d.order {
@@ -589,6 +624,15 @@ func (d *declarations) result() (Desired, []Fault) {
 func (d *declarations) faultyAbove(n Name) (Name, bool) {
 	for a := n.Parent(); !a.IsZero(); a = a.Parent() {
 		if d.faulty[a] {
+			return a, true
+		}
+	}
+	return Name{}, false
+}
+
+func (d *declarations) volumeAbove(n Name) (Name, bool) {
+	for a := n.Parent(); !a.IsZero(); a = a.Parent() {
+		if e := d.byName[a]; e != nil && e.wanted.Type == Volume {
 			return a, true
 		}
 	}

@@ -25,7 +25,7 @@ type Drift struct {
 // Difference is one value that is not as it is wanted.
 type Difference struct {
 	Dataset Name `json:"dataset"`
-	// What differs: a property, or "dataset" (it is not there, or no file system), "mounted", "owner", "group" or "mode".
+	// What differs: a property, or "dataset" (it is not there, or a volume where a file system is wanted, or the other way round), "mounted", "owner", "group" or "mode".
 	What string `json:"what"`
 	// Wanted and Found as `zfs get -Hp` prints them; Found is empty where there is nothing, or where it is unknown, and then
 	// Unknown says why.
@@ -133,13 +133,13 @@ func (d *drift) dataset(n *node) {
 	w := n.want
 	x := Difference{Dataset: w.Name, Origin: w.Origin}
 	if n.state == nil {
-		x.What, x.Wanted = WhatDataset, Filesystem.String()
+		x.What, x.Wanted = WhatDataset, w.types().String()
 		x.Unknown = d.p.unread(w.Name)
 		d.add(x)
 		return
 	}
-	if n.state.Type == Volume {
-		x.What, x.Wanted, x.Found = WhatDataset, Filesystem.String(), Volume.String()
+	if n.state.Type != w.types() {
+		x.What, x.Wanted, x.Found = WhatDataset, w.types().String(), n.state.Type.String()
 		d.add(x)
 		return
 	}
@@ -152,7 +152,7 @@ func (d *drift) dataset(n *node) {
 			continue
 		}
 		now, seen := n.state.Properties[prop.Name]
-		if seen && canonical(prop, now.Value) == s.value {
+		if seen && has(n.state, prop, now.Value, s) {
 			continue
 		}
 		y := Difference{Dataset: w.Name, What: prop.Name, Wanted: s.value, Found: now.Value, Source: now.Source, From: now.From, Received: now.Received, Origin: w.Origin}
@@ -194,7 +194,7 @@ func (d *drift) steps() {
 		x := Difference{Dataset: op.Target(), Origin: op.Cause().Origin}
 		switch op := op.(type) {
 		case *Create:
-			x.What, x.Wanted = WhatDataset, Filesystem.String()
+			x.What, x.Wanted = WhatDataset, cmp.Or(op.Type, Filesystem).String()
 		case *Set:
 			now := d.p.states[op.Dataset]
 			x.What, x.Wanted, x.Found, x.Source = op.Setting.name, op.Setting.value, op.Was, op.WasFrom

@@ -24,7 +24,9 @@ var (
 		"canmount=off", "canmount=noauto", "canmount=on", "readonly=on", "casesensitivity=mixed", "xattr=sa",
 	}
 	somePlaces = []string{"/srv", "/srv/p", "/srv/p/q", "/srv/r", "/tank/a", "/tank/a/x"}
-	someOwners = []string{"", "owner=root", "owner=568", "group=media", "mode=0700", "mode=0755"}
+	// The first are the sizes.
+	someVolumes = []string{"volsize=1G", "volsize=2G", "volsize=100000000", "refreservation=none", "refreservation=auto", "compression=lz4", "volblocksize=8K", "sync=always"}
+	someOwners  = []string{"", "owner=root", "owner=568", "group=media", "mode=0700", "mode=0755"}
 )
 
 func drawSettings(t *rapid.T, label string) []string {
@@ -47,6 +49,7 @@ func drawMachine(t *rapid.T, tb testing.TB) func() *zfssim.Machine {
 		settings []string
 		received []string
 		vol      bool
+		size     string
 		mounted  bool
 	}
 	var list []made
@@ -54,7 +57,8 @@ func drawMachine(t *rapid.T, tb testing.TB) func() *zfssim.Machine {
 		if strings.HasPrefix(n, "gone/") || !rapid.Bool().Draw(t, "there "+n) {
 			continue
 		}
-		list = append(list, made{n, drawSettings(t, "settings of "+n), drawSettings(t, "received of "+n), rapid.IntRange(0, 9).Draw(t, "volume") == 0, rapid.Bool().Draw(t, "mounted")})
+		list = append(list, made{n, drawSettings(t, "settings of "+n), drawSettings(t, "received of "+n), rapid.IntRange(0, 9).Draw(t, "volume") < 2,
+			rapid.SampledFrom(someVolumes[:3]).Draw(t, "size"), rapid.Bool().Draw(t, "mounted")})
 	}
 	files := rapid.SliceOfN(rapid.SampledFrom(somePlaces), 0, 2).Draw(t, "files")
 	asDir := rapid.Bool().Draw(t, "as directories")
@@ -76,7 +80,7 @@ func drawMachine(t *rapid.T, tb testing.TB) func() *zfssim.Machine {
 				settings = append(settings, setting(tb, s))
 			}
 			if d.vol {
-				m.CreateVolume(name)
+				m.CreateVolume(name, setting(tb, d.size))
 				continue
 			}
 			if m.Create(name, settings...) != nil {
@@ -111,6 +115,9 @@ func drawDesired(t *rapid.T, tb testing.TB) dataset.Desired {
 			settings = []string{"foreign=1"}
 		case 1:
 			settings = append(settings, "inherit=sync")
+		case 2:
+			list = append(list, volume(tb, n, rapid.SliceOfNDistinct(rapid.SampledFrom(someVolumes), 1, 3, func(s string) string { p, _, _ := strings.Cut(s, "="); return p }).Draw(t, "settings of the volume")...))
+			continue
 		}
 		list = append(list, want(tb, n, settings...))
 	}

@@ -23,7 +23,7 @@ func Places(desired Desired, observed *Observed) []stateward.AbsPath {
 		p.planPool(n)
 	}
 	for _, n := range p.nodes {
-		if n.want.Role == Foreign || n.want.Implicit {
+		if n.want.Role == Foreign || n.want.Implicit || n.want.Type == Volume {
 			continue
 		}
 		if s, ok := n.want.Setting("mountpoint"); ok {

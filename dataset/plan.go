@@ -34,9 +34,11 @@ func (s Step) Cause() Cause { return s.Why }
 func (s Step) op()          {}
 
 // Create makes a file system with all its properties at once, and does not mount it (`zfs create -u`): one that is set
-// later would come too late for the first mount (D3).
+// later would come too late for the first mount (D3). Or it makes a volume (`zfs create -V`).
 type Create struct {
 	Step
+	// Type is [Volume] for a volume, whose size is among the settings, and unset for a file system.
+	Type     Types     `json:"type,omitzero"`
 	Settings []Setting `json:"settings"`
 }
 
@@ -124,6 +126,8 @@ const (
 	MountBusy ConflictKind = "dataset is mounted elsewhere"
 	// WrongType is a volume where a file system is wanted, or the other way round.
 	WrongType ConflictKind = "type differs"
+	// VolumeShrinks is a volume that would have to become smaller, and would lose what lies beyond.
+	VolumeShrinks ConflictKind = "a smaller volume loses data"
 	// NotObserved is something that the observation does not hold, so that nothing can be planned.
 	NotObserved ConflictKind = "was not observed"
 	// Refused is what zfs refuses: a quota below what is used, encryption without a key.

@@ -38,7 +38,7 @@ func (p *planner) planCreate(n *node) {
 		}
 		n.out = p.conflict(n, c)
 		return
-	case state != nil && state.Type == Volume:
+	case state != nil && state.Type == Volume || above != nil && above.want.Type == Volume:
 		n.out = p.conflict(n, Conflict{Kind: WrongType, Wanted: Filesystem.String(), Found: Volume.String(),
 			Message: "lies in " + parent.s + ", which is a volume", Hint: "name it otherwise"})
 		return
@@ -52,7 +52,7 @@ func (p *planner) planCreate(n *node) {
 	if n.want.Implicit {
 		why = p.step(n, "holds a dataset that is declared, and is not there")
 	}
-	n.ops = append(n.ops, &Create{Step: why, Settings: slices.Clone(n.want.Settings)})
+	n.ops = append(n.ops, &Create{Step: why, Type: n.want.Type, Settings: slices.Clone(n.want.Settings)})
 	for _, s := range n.want.Settings {
 		n.set[s.name] = s.value
 	}

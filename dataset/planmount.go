@@ -61,7 +61,7 @@ func (p *planner) planMounts() {
 	// blocked are the places where something should be mounted and will not be: what belongs in there would be hidden later.
 	blocked := map[stateward.AbsPath]*Conflict{}
 	for _, n := range p.nodes {
-		if n.want.Role == Foreign || n.want.Implicit || n.state != nil && n.state.Type == Volume {
+		if n.want.Role == Foreign || n.want.Implicit || n.want.Type == Volume || n.state != nil && n.state.Type == Volume {
 			continue
 		}
 		if n.out != nil || n.unmounted != nil {

@@ -210,9 +210,13 @@ func (p *planner) planPool(n *node) {
 	case p.elsewhere(n):
 	case n.state == nil:
 		p.planCreate(n)
-	case n.state.Type == Volume:
-		n.out = p.conflict(n, Conflict{Kind: WrongType, Wanted: Filesystem.String(), Found: Volume.String(),
-			Message: "is a volume, and a file system is wanted", Hint: "rename the one or the other"})
+	case n.state.Type != n.want.types():
+		message := "is a volume, and a file system is wanted"
+		if n.want.Type == Volume {
+			message = "is a file system, and a volume is wanted"
+		}
+		n.out = p.conflict(n, Conflict{Kind: WrongType, Wanted: n.want.types().String(), Found: n.state.Type.String(),
+			Message: message, Hint: "rename the one or the other"})
 	case !n.want.Implicit:
 		for _, property := range n.want.Inherit {
 			p.planInherit(n, property)

@@ -3,6 +3,7 @@ package dataset
 import (
 	"cmp"
 	"fmt"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -66,6 +67,28 @@ func canonical(prop *Property, value string) string {
 	return value
 }
 
+// has tells whether a value that is there is the one that a setting asks for.
+func has(state *State, prop *Property, value string, s Setting) bool {
+	if s.name == "refreservation" && s.value == "auto" {
+		// It is what zfs reckons that the volume may take: its size, and what describes it.
+		size := number(state.Properties["volsize"].Value)
+		return size > 0 && number(value) >= size
+	}
+	if s.name == "volsize" {
+		s = wholeBlocks(state, s)
+	}
+	return canonical(prop, value) == s.value
+}
+
+// wholeBlocks is a volsize as zfs takes it of a volume that is there: `zfs create -V` rounds up, `zfs set` refuses a part of a block.
+func wholeBlocks(state *State, s Setting) Setting {
+	size, block := number(s.value), number(state.Properties["volblocksize"].Value)
+	if block > 0 && size%block != 0 && size <= math.MaxUint64-block {
+		s.value = strconv.FormatUint((size/block+1)*block, 10)
+	}
+	return s
+}
+
 // planSetting plans the change of one property of a dataset that is there.
 func (p *planner) planSetting(n *node, s Setting) {
 	if n.out != nil {
@@ -75,13 +98,16 @@ func (p *planner) planSetting(n *node, s Setting) {
 	if !ok {
 		return
 	}
+	if s.name == "volsize" {
+		s = wholeBlocks(n.state, s)
+	}
 	value, source, known := p.value(n.want.Name, prop)
 	now, seen := n.state.Properties[prop.Name]
 	switch {
 	case !known && !prop.User:
 		p.conflict(n, Conflict{Kind: NotObserved, Property: s.name, Wanted: s.value, Message: "property " + s.name + " was not observed", Hint: "capture the pool again"})
 		return
-	case known && canonical(prop, value) == s.value:
+	case known && has(n.state, prop, value, s):
 		return
 	case source == Temporary:
 		p.conflict(n, Conflict{Kind: Overridden, Property: s.name, Wanted: s.value, Found: value,
@@ -160,6 +186,12 @@ func (p *planner) refuse(n *node, s Setting) (Conflict, bool) {
 		if root := n.state.Properties["encryptionroot"].Value; root != n.want.Name.s {
 			return Conflict{Kind: Refused, Property: s.name, Wanted: s.value, Found: root, Message: "keylocation can only be set where the key is given, and this is not there",
 				Hint: "leave it out, or set it on the encryption root"}, true
+		}
+	case "volsize":
+		if found := n.state.Properties["volsize"].Value; number(s.value) < number(found) {
+			return Conflict{Kind: VolumeShrinks, Property: s.name, Wanted: s.value, Found: found,
+				Message: fmt.Sprintf("is a volume of %s and is to have %s: what lies beyond would be lost", Size(number(found)), s.Text()),
+				Hint:    fmt.Sprintf("declare volsize=%s, or shrink by hand what is on it, and then it", Size(number(found)))}, true
 		}
 	case "version":
 		return below("version", "it has")

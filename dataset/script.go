@@ -62,6 +62,8 @@ func declaration(w *Wanted) [][]string {
 		kind = "foreign"
 	case w.Implicit:
 		kind = "container"
+	case w.Type == Volume:
+		kind = "volume"
 	}
 	words := []string{"dataset", kind, w.Name.s}
 	if kind == "own" && !(w.Owner.IsZero() && w.Group.IsZero() && w.Mode.IsZero()) {

@@ -37,11 +37,12 @@ words() {
 
 # Declarations: dataset KIND NAME [OWNER [GROUP [MODE]]], and of the dataset before them property NAME TEXT [VALUE], where TEXT is
 # what zfs takes and VALUE what `zfs get -Hp` prints of it, and inherits NAME.
-# KIND is own; container, which is only made; or foreign, which is another's to make and never touched.
+# KIND is own; volume; container, which is only made; or foreign, which is another's to make and never touched.
 names=() kind=() owner=() group=() mode=() start=() path=()
 property=() text=() value=() created_only=()
 declare -A asked=([type]=1 [mountpoint]=1 [canmount]=1 [zoned]=1)
 dataset() {
+  [ "$1" != volume ] || asked[volsize]=1 asked[volblocksize]=1
   kind+=("$1") names+=("$2") owner+=("${3-}") group+=("${4-}") mode+=("${5-}") start+=("${#property[@]}") path+=('')
 }
 property() { setting "$1" "$2" "${3-$2}" ''; }
@@ -98,6 +99,26 @@ get() {
   REPLY=${have["$key"]}
 }
 
+# wanted NAME J NOW: sets REPLY to what zfs prints once property J is as declared. A volume has whole blocks, and a reservation of auto is
+# what zfs reckons that it may take.
+wanted() {
+  local size=${value[$2]}
+  case ${property[$2]} in
+    volsize)
+      get "$1" volblocksize
+      REPLY=$(((size + REPLY - 1) / REPLY * REPLY))
+      return
+      ;;
+    refreservation)
+      if [ "$size" = auto ]; then
+        get "$1" volsize
+        [ "$3" -lt "$REPLY" ] || size=$3
+      fi
+      ;;
+  esac
+  REPLY=$size
+}
+
 # mounts: reads what is mounted where. Of those at one place the last counts.
 declare -A mounted_at mounted_device mounted_on mounted_zfs
 mounts() {
@@ -126,7 +147,7 @@ is_mounted() { [ "${mounted_zfs["$2"]-}" = "$1" ]; }
 
 # create I: makes a dataset with all its properties at once, and does not mount it.
 create() {
-  local i=$1 j name=${names[$1]} options=()
+  local i=$1 j name=${names[$1]} options=() how=(-u)
   local above=${name%/*}
   if [ -z "${there["${name%%/*}"]+x}" ]; then
     problem "$name" "pool ${name%%/*} is not imported"
@@ -135,11 +156,17 @@ create() {
     problem "$name" "lies in $above, which is not there"
     return
   fi
+  [ "${kind[i]}" != volume ] || how=()
   for ((j = start[i]; j < start[i + 1]; j++)); do
-    [ "${created_only[j]}" = inherit ] || options+=(-o "${property[j]}=${text[j]}")
+    case ${kind[i]}:${property[j]}:${text[j]} in
+      volume:volsize:*) how+=(-V "${text[j]}") ;;
+      volume:refreservation:none) how+=(-s) ;;
+      volume:refreservation:auto) ;;
+      *) [ "${created_only[j]}" = inherit ] || options+=(-o "${property[j]}=${text[j]}") ;;
+    esac
   done
   say "create $name"
-  if ! zfs create -u ${options[@]+"${options[@]}"} -- "$name"; then
+  if ! zfs create "${how[@]}" ${options[@]+"${options[@]}"} -- "$name"; then
     problem "$name" 'could not be created'
     return
   fi
@@ -163,13 +190,14 @@ busy() {
 
 # change I: sets what differs, in one go.
 change() {
-  local i=$1 j name=${names[$1]} now key from differ=() options=()
+  local i=$1 j name=${names[$1]} now key from want differ=() options=() type=filesystem
+  [ "${kind[i]}" != volume ] || type=volume
   get "$name" type
-  if [ "$REPLY" != filesystem ]; then
-    problem "$name" "is a $REPLY, and a file system is wanted"
+  if [ "$REPLY" != "$type" ]; then
+    problem "$name" "is a $REPLY, and a ${type/filesystem/file system} is wanted"
     return
   fi
-  [ "${kind[i]}" = own ] || return 0
+  [ "${kind[i]}" != container ] || return 0
   for ((j = start[i]; j < start[i + 1]; j++)); do
     key=${property[j]}
     get "$name" "$key"
@@ -185,10 +213,14 @@ change() {
       changed=1
       continue
     fi
-    [ "$now" != "${value[j]}" ] || continue
+    wanted "$name" "$j" "$now"
+    want=$REPLY
+    [ "$now" != "$want" ] || continue
     printf -v now %q "$now"
     if [ "${created_only[j]}" = only ]; then
       problem "$name" "$key is $now and cannot become ${text[j]}: only a new dataset can have it"
+    elif [ "$key" = volsize ] && [ "$now" -gt "$want" ]; then
+      problem "$name" "is a volume of $now bytes and is to have $want: what lies beyond would be lost"
     elif [ "$from" = temporary ]; then
       problem "$name" "$key is $now by a mount option, and what it is set to does not show"
     elif [ "$key" = mountpoint ] && busy "$name"; then
@@ -197,7 +229,8 @@ change() {
       problem "$name" "is mounted at ${mounted_at["$name"]}, and canmount cannot become off beneath what uses it"
     else
       case $key in mountpoint | canmount | sharenfs | sharesmb) options=(-u) ;; esac
-      differ+=("$key=${text[j]}")
+      [ "$key" = volsize ] || want=${text[j]}
+      differ+=("$key=$want")
     fi
   done
   [ ${#differ[@]} -gt 0 ] || return 0
@@ -208,16 +241,18 @@ change() {
 
 # verify: whether all has become what is declared, once zfs did not complain.
 verify() {
-  local i j name
+  local i j name now
   look
   for ((i = 0; i < ${#names[@]}; i++)); do
     name=${names[i]}
-    if [ "${kind[i]}" != own ] || [ -n "${faulty["$name"]+x}" ]; then
+    if [ "${kind[i]}" = container ] || [ "${kind[i]}" = foreign ] || [ -n "${faulty["$name"]+x}" ]; then
       continue
     fi
     for ((j = start[i]; j < start[i + 1]; j++)); do
       get "$name" "${property[j]}"
-      [ "${created_only[j]}" = inherit ] || [ "$REPLY" = "${value[j]}" ] || problem "$name" "${property[j]} was set to ${text[j]}, and zfs prints ${REPLY@Q}"
+      now=$REPLY
+      wanted "$name" "$j" "$now"
+      [ "${created_only[j]}" = inherit ] || [ "$REPLY" = "$now" ] || problem "$name" "${property[j]} was set to ${text[j]}, and zfs prints ${now@Q}"
     done
   done
 }

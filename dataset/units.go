@@ -61,7 +61,7 @@ func Waiters(h *stateward.Host, d Desired) (waiters []Waiter, unwaited []string)
 			wait(others)
 		}
 		for _, service := range w.Services {
-			if len(units[service]) == 0 && len(others) == 0 || !mounted && len(theirs) == 0 {
+			if len(units[service]) == 0 && len(others) == 0 || !mounted && len(theirs) == 0 && w.Type != Volume {
 				unwaited = append(unwaited, service)
 				continue
 			}
@@ -162,6 +162,9 @@ func (d Desired) MountPoint(n Name) (stateward.AbsPath, bool) {
 			continue
 		}
 		w := &d.Datasets[i]
+		if w.Type == Volume {
+			break
+		}
 		if c, ok := w.Setting("canmount"); ok && a == n && c.value != "on" {
 			break
 		}

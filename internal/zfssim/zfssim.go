@@ -4,6 +4,7 @@
 package zfssim
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"path"
@@ -133,9 +134,15 @@ func (m *Machine) get(f *fs, p *dataset.Property) (dataset.PropertyState, bool) 
 	if p.ReadOnly {
 		return s, false
 	}
+	if f.vol && p.Types&dataset.Volume == 0 {
+		return s, false
+	}
 	if v, ok := f.fixed[p.Name]; ok {
 		s.Value, s.Source = v, dataset.None
 		if v == fixedDefaults[p.Name] && p.Name != "casesensitivity" && p.Name != "normalization" && p.Name != "utf8only" {
+			s.Source = dataset.Default
+		}
+		if p.Name == "volblocksize" && v == p.Default {
 			s.Source = dataset.Default
 		}
 		return s, true
@@ -356,13 +363,53 @@ func (m *Machine) CreateReceived(name dataset.Name, settings ...dataset.Setting)
 	return nil
 }
 
-// CreateVolume makes a volume.
-func (m *Machine) CreateVolume(name dataset.Name) error {
-	if err := m.Create(name); err != nil {
+// CreateVolume makes a volume: of 10 MiB, and sparse, where the settings do not say otherwise.
+func (m *Machine) CreateVolume(name dataset.Name, settings ...dataset.Setting) error {
+	if m.datasets[name] != nil {
+		return nil
+	}
+	var common []dataset.Setting
+	own := map[string]string{}
+	for _, s := range settings {
+		p, _ := dataset.LookupProperty(s.Name())
+		switch {
+		case p.Types&dataset.Volume == 0:
+			return fmt.Errorf("cannot create %q: %s does not apply", name, s.Name())
+		case p.Types&dataset.Filesystem == 0, s.Name() == "refreservation":
+			own[s.Name()] = s.Value()
+		default:
+			common = append(common, s)
+		}
+	}
+	if err := m.Create(name, common...); err != nil {
 		return err
 	}
-	m.datasets[name].vol = true
+	f := m.datasets[name]
+	f.vol = true
+	f.fixed["volblocksize"] = cmp.Or(own["volblocksize"], "16384")
+	block, size := number(f.fixed["volblocksize"]), number(cmp.Or(own["volsize"], "10485760"))
+	f.local["volsize"] = strconv.FormatUint((size+block-1)/block*block, 10)
+	reserved, given := own["refreservation"]
+	switch {
+	case len(settings) == 0 || given && reserved == "0":
+	case !given || reserved == "auto":
+		f.local["refreservation"] = f.auto()
+	default:
+		f.local["refreservation"] = reserved
+	}
+	delete(own, "volblocksize")
+	delete(own, "volsize")
+	delete(own, "refreservation")
+	maps.Copy(f.local, own)
 	return nil
+}
+
+// auto is about what zfs reserves for a volume.
+func (f *fs) auto() string { return strconv.FormatUint(number(f.local["volsize"])+2<<20, 10) }
+
+func number(s string) uint64 {
+	n, _ := strconv.ParseUint(s, 10, 64)
+	return n
 }
 
 // Set gives a dataset a property of its own, and moves no mount (`zfs set -u`).
@@ -372,8 +419,27 @@ func (m *Machine) Set(name dataset.Name, s dataset.Setting) error {
 		return err
 	}
 	p, _ := dataset.LookupProperty(s.Name())
-	if p.CreateOnly || p.ReadOnly || p.Types&dataset.Filesystem == 0 {
+	is := dataset.Filesystem
+	if f.vol {
+		is = dataset.Volume
+	}
+	if p.CreateOnly || p.ReadOnly || p.Types&is == 0 {
 		return fmt.Errorf("cannot set %s of %q", s.Name(), name)
+	}
+	if f.vol && s.Name() == "refreservation" && s.Value() == "auto" {
+		f.local["refreservation"] = f.auto()
+		return nil
+	}
+	if s.Name() == "volsize" {
+		if number(s.Value())%number(f.fixed["volblocksize"]) != 0 {
+			return fmt.Errorf("cannot set property for %q: 'volsize' must be a multiple of volume block size", name)
+		}
+		full := f.local["refreservation"] == f.auto()
+		f.local["volsize"] = s.Value()
+		if full {
+			f.local["refreservation"] = f.auto()
+		}
+		return nil
 	}
 	if s.Name() == "version" {
 		return nil
@@ -432,6 +498,9 @@ func (m *Machine) Own(name dataset.Name, at string, owner, group, mode string) e
 func (m *Machine) Apply(op dataset.Op) error {
 	switch op := op.(type) {
 	case *dataset.Create:
+		if op.Type == dataset.Volume {
+			return m.CreateVolume(op.Dataset, op.Settings...)
+		}
 		return m.Create(op.Dataset, op.Settings...)
 	case *dataset.Set:
 		return m.Set(op.Dataset, op.Setting)

@@ -35,7 +35,7 @@ let
     # Lists in lists too: the collector flattens them.
     backupPaths = anyTo 8;
     persist = closed { directories = list (entry "directory"); files = list (entry "file"); };
-    dataset = closed { name = leaf; mountpoint = leaf; canmount = leaf; properties = attrsOf leaf; owner = leaf; group = leaf; mode = leaf; };
+    dataset = closed { name = leaf; type = leaf; mountpoint = leaf; canmount = leaf; properties = attrsOf leaf; owner = leaf; group = leaf; mode = leaf; };
     backup = closed {
       enable = leaf; engine = leaf; paths = anyTo 8; exclude = lines;
       repository = leaf; repositoryFile = leaf; passwordFile = leaf; environmentFile = leaf; user = leaf; initialize = leaf;

@@ -128,7 +128,7 @@ func owner(n *dialect.Node) stateward.Value[stateward.Owner] {
 	return dialect.Understood(n, n.Filled(), stateward.ParseOwner)
 }
 
-// dataset reads the dataset of a service. It is mounted at the data directory, unless it says otherwise.
+// dataset reads the dataset of a service. A file system is mounted at the data directory, unless it says otherwise.
 func dataset(n *dialect.Node, dataDir stateward.Value[stateward.Entry], off bool) *stateward.Dataset {
 	if n.Kind() != dialect.Attrs {
 		return nil
@@ -136,6 +136,7 @@ func dataset(n *dialect.Node, dataDir stateward.Value[stateward.Entry], off bool
 	name, mode := n.At("name"), n.At("mode")
 	d := &stateward.Dataset{
 		Name: name.Filled().Or(""), Origin: n.Origin(),
+		Type:       n.At("type").Filled(),
 		MountPoint: n.At("mountpoint").Filled(),
 		CanMount:   n.At("canmount").Filled(),
 		Properties: map[string]stateward.Value[string]{},
@@ -143,7 +144,7 @@ func dataset(n *dialect.Node, dataDir stateward.Value[stateward.Entry], off bool
 		Owner:      owner(n.At("owner")), Group: owner(n.At("group")),
 		Mode: dialect.Understood(mode, mode.Scalar(), stateward.ParseMode),
 	}
-	if d.MountPoint.IsAbsent() {
+	if d.MountPoint.IsAbsent() && !d.IsVolume() {
 		d.MountPoint = stateward.MapValue(dataDir, func(e stateward.Entry) (string, error) { return e.Text, nil })
 	}
 	for _, p := range n.At("properties").Attrs() {

@@ -77,7 +77,11 @@ func lines(h stateward.Host) []string {
 		add("services %s", h.Services)
 	}
 	for _, d := range h.Datasets.Or(nil) {
-		add("dataset %s %s %s %v %s:%s %s", d.Name, d.MountPoint, d.CanMount, d.Properties, d.Owner, d.Group, d.Mode)
+		kind := ""
+		if !d.Type.IsAbsent() {
+			kind = " " + d.Type.String()
+		}
+		add("dataset %s %s %s %v %s:%s %s%s", d.Name, d.MountPoint, d.CanMount, d.Properties, d.Owner, d.Group, d.Mode, kind)
 	}
 	if h.Datasets.IsUnknown() {
 		add("datasets %s", h.Datasets)
@@ -152,6 +156,11 @@ func TestContract(t *testing.T) {
 			config: `{ services.x = { enable = true; dataDir = "/a"; dataset = { name = "tank/x"; mountpoint = "none"; canmount = "off"; }; }; }`,
 			want: []string{"x true  absent:absent", `  dataDir /a backupPaths absent`, `  state dataDir directory "/a"`,
 				"dataset tank/x none off map[] absent:absent absent"},
+		},
+		"a volume is mounted nowhere": {
+			config: `{ services.x = { enable = true; dataDir = "/a"; dataset = { name = "tank/x"; type = "volume"; properties.volsize = "10G"; }; }; }`,
+			want: []string{"x true  absent:absent", `  dataDir /a backupPaths absent`, `  state dataDir directory "/a"`,
+				"dataset tank/x absent absent map[volsize:10G] absent:absent absent volume"},
 		},
 		"a dataset without a name": {
 			config:  `{ services.x = { enable = true; dataset.mountpoint = "/a"; }; }`,
