@@ -4,10 +4,13 @@
 # On Debian it installs what is missing and says so, one line each; elsewhere it says what to install. It is quick
 # when nothing is missing. With --versions also what `make test` needs: a C compiler for the race
 # detector, systemd-analyze, the shells that complete, shellcheck, mandoc, groff, and the nix of other Debian suites beside the
-# system's own.
+# system's own, restic, sanoid and systemd-analyze of several suites too.
 #
 # On standard output: shell exports, for eval. All else goes to standard error.
-#   STATEWARD_TEST_NIX  nix executables to test with, separated by colons (kept when set already)
+#   STATEWARD_TEST_NIX      nix executables to test with, separated by colons (kept when set already, as the others are)
+#   STATEWARD_TEST_RESTIC   restic executables
+#   STATEWARD_TEST_SYSTEMD  systemd-analyze executables
+#   STATEWARD_TEST_SANOID   sanoid, unpacked: a folder with usr/sbin/sanoid, what it needs of Perl, and its defaults
 # What it unpacks goes to ${STATEWARD_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/stateward-dev}.
 set -euo pipefail
 
@@ -70,6 +73,7 @@ fi
 if [ -n "$versions" ]; then
   have gcc || want "gcc, for the race detector," gcc
   have systemd-analyze || want systemd-analyze systemd
+  have perl || want "perl, to run sanoid," perl
   have zsh || want "zsh, to test completions," zsh
   have fish || want "fish, to test completions," fish
   [ -e /usr/share/bash-completion/bash_completion ] || want "what bash completes with" bash-completion
@@ -83,7 +87,7 @@ fi
 
 if [ ${#packages[@]} -gt 0 ]; then
   [ "$distribution" = debian ] ||
-    fail "this is not Debian, so nothing was installed; needed are Go $want_go, nix $oldest_nix, git and make, or later versions, and for the tests gcc, systemd-analyze, zsh, fish, bash-completion, shellcheck, mandoc and groff"
+    fail "this is not Debian, so nothing was installed; needed are Go $want_go, nix $oldest_nix, git and make, or later versions, and for the tests gcc, systemd-analyze, perl, restic, sanoid, zsh, fish, bash-completion, shellcheck, mandoc and groff"
   [ -n "$able" ] || fail "neither root nor sudo; as root run: apt-get install ${packages[*]}"
   {
     "${as_root[@]}" apt-get -qq update
@@ -131,32 +135,45 @@ fi
 
 # ---- more versions of nix ----
 
-if [ -n "$versions" ] && [ -z "${STATEWARD_TEST_NIX:-}" ]; then
-  # wrap SUITE COMMAND...: $cache/bin/nix-SUITE, so that a version of nix is just the path of an executable.
-  wrap() {
-    local target="$cache/bin/nix-$1" text
-    shift
-    text=$(printf '#!/bin/sh\nexec'; printf " '%s'" "$@"; printf ' "$@"')
-    mkdir -p "$cache/bin"
-    if [ "$(cat "$target" 2>/dev/null || true)" != "$text" ]; then
-      printf '%s\n' "$text" >"$target.$$"
-      chmod +x "$target.$$"
-      mv "$target.$$" "$target"
-    fi
-  }
+# wrap NAME COMMAND...: $cache/bin/NAME, so that a version of a program is just the path of an executable.
+wrap() {
+  local target="$cache/bin/$1" text
+  shift
+  text=$(printf '#!/bin/sh\nexec'; printf " '%s'" "$@"; printf ' "$@"')
+  mkdir -p "$cache/bin"
+  if [ "$(cat "$target" 2>/dev/null || true)" != "$text" ]; then
+    printf '%s\n' "$text" >"$target.$$"
+    chmod +x "$target.$$"
+    mv "$target.$$" "$target"
+  fi
+}
 
+if [ -n "$versions" ] && [ "$distribution" = debian ]; then
+  mkdir -p "$cache/bin"
+  cmp -s "$top/scripts/debroot-run" "$cache/bin/debroot-run" || {
+    cp "$top/scripts/debroot-run" "$cache/bin/debroot-run.$$"
+    mv "$cache/bin/debroot-run.$$" "$cache/bin/debroot-run"
+  }
+fi
+
+# unpack SUITE PROGRAM PACKAGE: into $cache/PACKAGE-SUITE, with a wrapper $cache/bin/PROGRAM-SUITE
+unpack() {
+  [ -e "$cache/$3-$1/root/usr/bin/$2" ] || say "$2 of Debian $1 is missing: unpacking it into $cache"
+  "$top/scripts/debroot" "$1" "$cache/$3-$1" "$3"
+  wrap "$2-$1" "$cache/bin/debroot-run" "$cache/$3-$1" "$2"
+}
+
+if [ -n "$versions" ] && [ -z "${STATEWARD_TEST_NIX:-}" ]; then
   list=()
   described=
   if [ "$distribution" = debian ]; then
-    mkdir -p "$cache/bin"
-    cmp -s "$top/scripts/debroot-run" "$cache/bin/debroot-run" || cp "$top/scripts/debroot-run" "$cache/bin/debroot-run"
     for one in "${suites[@]}"; do
       if [ "$one" = "$suite" ]; then
-        wrap "$one" "$system_nix"
+        wrap "nix-$one" "$system_nix"
       else
         [ -x "$cache/nix-$one/root/usr/bin/nix" ] || say "nix of Debian $one is missing: unpacking it into $cache"
         "$top/scripts/debroot" "$one" "$cache/nix-$one" nix-bin
-        wrap "$one" "$cache/bin/debroot-run" "$cache/nix-$one" nix
+        wrap "nix-$one" "$cache/bin/debroot-run" "$cache/nix-$one" nix
       fi
       list+=("$cache/bin/nix-$one")
       described+="${described:+, }$(nix_version "$cache/bin/nix-$one") ($one)"
@@ -167,4 +184,27 @@ if [ -n "$versions" ] && [ -z "${STATEWARD_TEST_NIX:-}" ]; then
   fi
   say "testing with nix $described"
   give STATEWARD_TEST_NIX "$(IFS=:; echo "${list[*]}")"
+fi
+
+# ---- programs whose answers ours must equal ----
+
+if [ -n "$versions" ] && [ "$distribution" = debian ]; then
+  if [ -z "${STATEWARD_TEST_RESTIC:-}" ]; then
+    unpack trixie restic restic # 0.18
+    unpack sid restic restic    # 0.19
+    give STATEWARD_TEST_RESTIC "$cache/bin/restic-trixie:$cache/bin/restic-sid"
+  fi
+  if [ -z "${STATEWARD_TEST_SYSTEMD:-}" ]; then
+    list=("$(command -v systemd-analyze)")
+    if [ "$suite" != trixie ]; then
+      unpack trixie systemd-analyze systemd
+      list+=("$cache/bin/systemd-analyze-trixie")
+    fi
+    give STATEWARD_TEST_SYSTEMD "$(IFS=:; echo "${list[*]}")"
+  fi
+  if [ -z "${STATEWARD_TEST_SANOID:-}" ]; then
+    # Only scripts: the system's perl runs them.
+    "$top/scripts/debroot" --only trixie "$cache/sanoid-trixie" sanoid libcapture-tiny-perl libconfig-inifiles-perl
+    give STATEWARD_TEST_SANOID "$cache/sanoid-trixie/root"
+  fi
 fi
