@@ -180,7 +180,7 @@ func TestEveryPlan(tt *testing.T) {
 		for _, w := range desired.Datasets {
 			ours[w.Name] = w.Role != dataset.Foreign
 		}
-		theirs := snapshot(m, ours)
+		theirs, would := snapshot(m, ours), atBoot(m)
 		made := map[dataset.Name]bool{}
 		for _, op := range plan.Ops {
 			if !ours[op.Target()] {
@@ -201,6 +201,11 @@ func TestEveryPlan(tt *testing.T) {
 		carryOut(t, m, plan.Ops)
 		if diff := cmp.Diff(theirs, snapshot(m, ours)); diff != "" {
 			t.Fatalf("what is not ours has changed:\n%s", diff)
+		}
+		for name, at := range atBoot(m) {
+			if ours[name] && would[name] != at {
+				t.Fatalf("P8 after %v\nthe next boot mounts %s at %s, which was refused now\n%s", text(plan), name, at, m.Dump())
+			}
 		}
 		again := dataset.NewPlan(desired, observe(m, desired), dataset.Options{})
 		if len(again.Ops) > 0 {
@@ -236,6 +241,18 @@ func TestEveryPlan(tt *testing.T) {
 			}
 		}
 	})
+}
+
+// atBoot are the datasets that are not mounted, and that `zfs mount -a` would mount, and where.
+func atBoot(m *zfssim.Machine) map[dataset.Name]string {
+	out := map[dataset.Name]string{}
+	for _, n := range m.Names() {
+		value := func(property string) string { s, _ := m.Get(n, property); return s.Value }
+		if value("mounted") == "no" && value("canmount") == "on" && strings.HasPrefix(value("mountpoint"), "/") && value("keystatus") != "unavailable" {
+			out[n] = value("mountpoint")
+		}
+	}
+	return out
 }
 
 // snapshot are the own values of all datasets that are not ours.

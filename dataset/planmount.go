@@ -81,9 +81,10 @@ func (p *planner) planMounts() {
 	mounted := map[stateward.AbsPath]*node{} // by the steps so far
 	for _, m := range list {
 		if c := p.planMount(m, claims[m.path], blocked, mounted); c != nil {
-			blocked[m.path] = c
+			blocked[m.path], m.n.unmounted = c, c
 		}
 	}
+	p.hold(list, blocked)
 }
 
 // mountpoint is where a dataset is to be mounted by us; ok is false where it is not, or where that is not known.

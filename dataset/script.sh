@@ -53,14 +53,18 @@ setting() {
   property+=("$1") text+=("$2") value+=("$3") created_only+=("$4")
 }
 
-# observe: reads which datasets are there. All that can be asked at once is.
-declare -A there have source
+# observe: reads which datasets are there, and where those that are not declared would be mounted. All that can be asked at once is.
+declare -A there have source claimed aim
 observe() {
-  local listed line lines pool unread=''
-  listed=$(zfs list -H -o name -t filesystem,volume -r -- "${pools[@]}") || unread=1
+  local listed line lines name rest pool unread=''
+  listed=$(zfs list -H -o name,canmount,mountpoint -t filesystem,volume -r -- "${pools[@]}") || unread=1
   lines "$listed"
   for line in ${lines[@]+"${lines[@]}"}; do
-    there["$line"]=1
+    name=${line%%$'\t'*} rest=${line#*$'\t'}
+    there["$name"]=1 aim["$name"]=${rest#*$'\t'}
+    if [[ $rest == on$'\t'/* ]]; then
+      claimed["${rest#*$'\t'}"]+=$name$'\n'
+    fi
   done
   [ -n "$unread" ] || return 0
   for pool in "${pools[@]}"; do
@@ -151,10 +155,10 @@ create() {
   local above=${name%/*}
   if [ -z "${there["${name%%/*}"]+x}" ]; then
     problem "$name" "pool ${name%%/*} is not imported"
-    return
+    return 1
   elif [ -z "${there["$above"]+x}" ]; then
     problem "$name" "lies in $above, which is not there"
-    return
+    return 1
   fi
   [ "${kind[i]}" != volume ] || how=()
   for ((j = start[i]; j < start[i + 1]; j++)); do
@@ -168,9 +172,22 @@ create() {
   say "create $name"
   if ! zfs create "${how[@]}" ${options[@]+"${options[@]}"} -- "$name"; then
     problem "$name" 'could not be created'
-    return
+    return 1
   fi
   there["$name"]=1 changed=1
+}
+
+# make I: creates a dataset, and those above it that are declared, unless it could not be mounted where it belongs: the next boot
+# mounts every dataset, over whatever lies there.
+make() {
+  local i=$1 j name=${names[$1]}
+  [ -z "${there["$name"]+x}" ] || return 0
+  [ -z "${faulty["$name"]+x}" ] || return 1
+  for ((j = 0; j < i; j++)); do
+    [[ $name != "${names[j]}"/* ]] || [ "${kind[j]}" = foreign ] || [ -n "${there["${names[j]}"]+x}" ] || make "$j" || break
+  done
+  [ -z "${path[i]}" ] || fits "$name" "${path[i]}" || return 1
+  create "$i"
 }
 
 # busy NAME: whether another mountpoint would pull a directory from under what uses it: the dataset's own, or that of one that
@@ -188,7 +205,8 @@ busy() {
   return 1
 }
 
-# change I: sets what differs, in one go.
+# change I: sets what differs, in one go. What moves a mount is left to move.
+declare -A moving stuck
 change() {
   local i=$1 j name=${names[$1]} now key from want differ=() options=() type=filesystem
   [ "${kind[i]}" != volume ] || type=volume
@@ -204,8 +222,13 @@ change() {
     now=$REPLY from=${source["$name"$'\t'"$key"]}
     if [ "${created_only[j]}" = inherit ]; then
       [ "$from" = local ] || [ "$from" = received ] || continue
-      if [ "$key" = mountpoint ] && busy "$name"; then
-        problem "$name" "is mounted at $REPLY, and its mountpoint cannot change beneath what uses it"
+      if [ "$key" = mountpoint ]; then
+        if busy "$name"; then
+          problem "$name" "is mounted at $REPLY, and its mountpoint cannot change beneath what uses it"
+          stuck["$name"]=1
+        else
+          moving["$name"$'\t'mountpoint]=$j
+        fi
         continue
       fi
       say "inherit $key $name"
@@ -225,10 +248,13 @@ change() {
       problem "$name" "$key is $now by a mount option, and what it is set to does not show"
     elif [ "$key" = mountpoint ] && busy "$name"; then
       problem "$name" "is mounted at $REPLY, and its mountpoint cannot change beneath what uses it"
+      stuck["$name"]=1
     elif [ "$key" = canmount ] && [ "${text[j]}" = off ] && [ -n "${mounted_at["$name"]-}" ]; then
       problem "$name" "is mounted at ${mounted_at["$name"]}, and canmount cannot become off beneath what uses it"
+    elif [ "$key" = mountpoint ] || [ "$key" = canmount ]; then
+      moving["$name"$'\t'"$key"]=$j
     else
-      case $key in mountpoint | canmount | sharenfs | sharesmb) options=(-u) ;; esac
+      case $key in sharenfs | sharesmb | zoned) options=(-u) ;; esac
       [ "$key" = volsize ] || want=${text[j]}
       differ+=("$key=$want")
     fi
@@ -237,6 +263,26 @@ change() {
   say "set $name ${differ[*]}"
   zfs set ${options[@]+"${options[@]}"} -- "${differ[@]}" "$name" || problem "$name" 'could not be set as declared'
   changed=1
+}
+
+# move NAME: gives a dataset the mountpoint and canmount that are declared, which nothing stands against.
+move() {
+  local name=$1 key j differ=()
+  for key in mountpoint canmount; do
+    j=${moving["$name"$'\t'"$key"]-}
+    [ -n "$j" ] || continue
+    moving["$name"$'\t'"$key"]=''
+    changed=1
+    if [ "${created_only[j]}" = inherit ]; then
+      say "inherit $key $name"
+      zfs inherit -- "$key" "$name" || problem "$name" "could not inherit $key"
+    else
+      differ+=("$key=${text[j]}")
+    fi
+  done
+  [ ${#differ[@]} -gt 0 ] || return 0
+  say "set $name ${differ[*]}"
+  zfs set -u -- "${differ[@]}" "$name" || problem "$name" 'could not be set as declared'
 }
 
 # verify: whether all has become what is declared, once zfs did not complain.
@@ -257,25 +303,50 @@ verify() {
   done
 }
 
-# places: finds where each dataset is to be mounted, if it is.
+# places: finds where each dataset is to be mounted, if it is, once all is as it is declared.
 places() {
-  local i name
+  local i j name can zoned at
   for ((i = 0; i < ${#names[@]}; i++)); do
-    name=${names[i]}
-    if [ "${kind[i]}" = container ] || [ -z "${there["$name"]+x}" ]; then
+    name=${names[i]} can='' zoned='' at=''
+    # What it inherits.
+    if [ "$name" != "${name%/*}" ]; then
+      at=${aim["${name%/*}"]-}
+      case $at in /*) at=${at%/}/${name##*/} ;; esac
+    fi
+    if [ -n "${there["$name"]+x}" ]; then
+      get "$name" type
+      [ "$REPLY" = filesystem ] || continue
+      get "$name" mountpoint
+      case ${source["$name"$'\t'mountpoint]} in inherited*) ;; *) at=$REPLY ;; esac
+      get "$name" canmount
+      can=$REPLY
+      get "$name" zoned
+      zoned=$REPLY
+    fi
+    for ((j = start[i]; j < start[i + 1]; j++)); do
+      if [ -n "${there["$name"]+x}" ] && [ "${moving["$name"$'\t'"${property[j]}"]-}" != "$j" ]; then
+        continue
+      fi
+      case ${property[j]},${created_only[j]} in
+      mountpoint,inherit)
+        at=${aim["${name%/*}"]-}
+        case $at in /*) at=${at%/}/${name##*/} ;; esac
+        ;;
+      mountpoint,*) at=${text[j]} ;;
+      canmount,*) can=${text[j]} ;;
+      zoned,*) zoned=${text[j]} ;;
+      esac
+    done
+    # Where one is that cannot move, those that inherit from it are not where they belong either.
+    [ -z "${stuck["$name"]+x}" ] || at=''
+    aim["$name"]=$at
+    if [ "${kind[i]}" = container ] || [ "${kind[i]}" = volume ] || [ "${can:-on}" != on ] || [ "$zoned" = on ]; then
       continue
     fi
-    get "$name" type
-    [ "$REPLY" = filesystem ] || continue
-    get "$name" canmount
-    [ "$REPLY" = on ] || continue
-    get "$name" zoned
-    [ "$REPLY" != on ] || continue
-    get "$name" mountpoint
-    if [[ $REPLY == *[[:cntrl:]]* ]]; then
-      problem "$name" "is to be mounted at ${REPLY@Q}, which has a control character"
-    elif [[ $REPLY == /* ]]; then
-      path[i]=$REPLY
+    if [[ $at == *[[:cntrl:]]* ]]; then
+      problem "$name" "is to be mounted at ${at@Q}, which has a control character"
+    elif [[ $at == /* ]]; then
+      path[i]=$at
     fi
   done
 }
@@ -288,10 +359,9 @@ straight() {
   [ "$real" = "$1" ]
 }
 
-# ready NAME PATH: whether a dataset can be mounted there. A directory that is not there is made, root's and with mode 0000, so that
-# nobody writes beneath the mount; one that holds something is refused, since the mount would hide it.
-ready() {
-  local name=$1 at=$2 above found i
+# fits NAME PATH: whether a dataset can be mounted there: what the mount would hide is refused.
+fits() {
+  local name=$1 at=$2 above found i lines line
   for ((i = 0; i < ${#names[@]}; i++)); do
     if [ -n "${path[i]}" ] && [[ $at == "${path[i]%/}"/* ]] && ! is_mounted "${names[i]}" "${path[i]}"; then
       problem "$name" "belongs in ${path[i]}, where ${names[i]} is not mounted"
@@ -302,6 +372,13 @@ ready() {
     problem "$name" "is to be mounted at $at, where ${mounted_on["$at"]} is mounted"
     return 1
   fi
+  lines "${claimed["$at"]-}"
+  for line in ${lines[@]+"${lines[@]}"}; do
+    if [ "$line" != "$name" ]; then
+      problem "$name" "is to be mounted at $at, and so is $line"
+      return 1
+    fi
+  done
   above=$at
   while [ ! -e "$above" ] && [ ! -L "$above" ]; do
     above=${above%/*}
@@ -311,13 +388,8 @@ ready() {
     problem "$name" "is to be mounted at $at, and $above is no directory, or a link leads there"
     return 1
   fi
-  if [ "$above" != "$at" ]; then
-    found=${at%/*}
-    if ! mkdir -p -- "${found:-/}" || ! mkdir -m 0000 -- "$at"; then
-      problem "$name" "is to be mounted at $at, which could not be made"
-      return 1
-    fi
-  elif ! found=$(find "$at" -mindepth 1 -maxdepth 1 -print -quit); then
+  [ "$above" = "$at" ] || return 0
+  if ! found=$(find "$at" -mindepth 1 -maxdepth 1 -print -quit); then
     problem "$name" "is to be mounted at $at, which could not be looked into"
     return 1
   elif [ -n "$found" ]; then
@@ -326,7 +398,8 @@ ready() {
   fi
 }
 
-# mount_all: mounts what is not mounted, what lies above first.
+# mount_all: makes and mounts what is not mounted, what lies above first. A directory that is not there is made, root's and with mode
+# 0000, so that nobody writes beneath the mount.
 mount_all() {
   local i name at lines order
   order=$(
@@ -344,7 +417,22 @@ mount_all() {
       problem "$name" "is mounted at ${mounted_at["$name"]}, and belongs at $at"
       continue
     fi
-    ready "$name" "$at" || continue
+    if [ -n "${there["$name"]+x}" ]; then
+      fits "$name" "$at" || continue
+      move "$name"
+      # `zfs inherit mountpoint` mounts at once.
+      mounts
+      ! is_mounted "$name" "$at" || continue
+    else
+      make "$i" || continue
+    fi
+    if [ ! -e "$at" ]; then
+      order=${at%/*}
+      if ! mkdir -p -- "${order:-/}" || ! mkdir -m 0000 -- "$at"; then
+        problem "$name" "is to be mounted at $at, which could not be made"
+        continue
+      fi
+    fi
     say "mount $name at $at"
     zfs mount -- "$name" || problem "$name" 'could not be mounted'
     mounts
@@ -355,8 +443,9 @@ mount_all() {
 # as the working directory is what is changed, even if the path leads elsewhere by then.
 settle() (
   CDPATH='' cd -P -- "$1" && [ "$PWD" = "$1" ] && [ "$(stat -c %d .)" = "$2" ] || exit 1
-  [ -z "$3" ] || chown -h -- "$3" . || exit 1
-  [ -z "$4" ] || chmod -- "0$4" . # five digits: chmod would keep the setuid and setgid bits of a directory
+  # The mode comes first: it is right whoever the owner is. Five digits, since chmod would keep the setuid and setgid bits of a directory.
+  [ -z "$4" ] || chmod -- "0$4" . || exit 1
+  [ -z "$3" ] || chown -h -- "$3" .
 )
 
 # own_all: sees to it that all are mounted where they belong, and what their top directories are like. Asks stat once for all.
@@ -413,17 +502,22 @@ observe
 look
 mounts
 for ((i = 0; i < ${#names[@]}; i++)); do
-  if [ "${kind[i]}" = foreign ]; then
-    continue
-  elif [ -z "${there["${names[i]}"]+x}" ]; then
-    create "$i"
-  else
+  if [ "${kind[i]}" != foreign ] && [ -n "${there["${names[i]}"]+x}" ]; then
     change "$i"
   fi
 done
-[ -z "$changed" ] || verify
 places
 mount_all
+for ((i = 0; i < ${#names[@]}; i++)); do
+  if [ "${kind[i]}" = foreign ]; then
+    continue
+  elif [ -z "${there["${names[i]}"]+x}" ]; then
+    make "$i" || [ -n "${faulty["${names[i]}"]+x}" ] || problem "${names[i]}" 'is not there'
+  elif [ -z "${path[i]}" ] || is_mounted "${names[i]}" "${path[i]}"; then
+    move "${names[i]}"
+  fi
+done
+[ -z "$changed" ] || verify
 own_all
 if [ ${#problems[@]} -gt 0 ]; then
   fail "${#problems[@]} of what is declared is not so, see above"

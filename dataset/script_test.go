@@ -191,7 +191,7 @@ func FuzzExecScriptValue(f *testing.F) {
 func (m fakeZFS) survive(t *testing.T, values []string) {
 	t.Helper()
 	var list []dataset.Wanted
-	want := [][]string{{"list", "-H", "-o", "name", "-t", "filesystem,volume", "-r", "--", "tank"}}
+	want := [][]string{{"list", "-H", "-o", "name,canmount,mountpoint", "-t", "filesystem,volume", "-r", "--", "tank"}}
 	there := "tank\n"
 	for i, v := range values {
 		name := fmt.Sprintf("tank/%03d", i)

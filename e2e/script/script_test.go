@@ -210,6 +210,12 @@ func TestRefused(t *testing.T) {
 	if !slices.Equal(mounted, []string{"plain", "owner", "good"}) {
 		t.Errorf("mounted are %q", mounted)
 	}
+	// The next boot would mount what is there (P8).
+	for _, name := range []string{"full", "full/in", "link", "through", "taken"} {
+		if exec.Command("zfs", "list", "tank/"+name).Run() == nil {
+			t.Errorf("tank/%s was made, although it cannot be mounted", name)
+		}
+	}
 	if _, err := os.Stat("/data/full/in"); err == nil {
 		t.Error("a directory was made beneath what is not mounted")
 	}
