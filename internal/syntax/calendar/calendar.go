@@ -607,7 +607,8 @@ func (c component) fault(name string, from, to int, endOfMonth bool) string {
 	return ""
 }
 
-// String returns the normalized form, as systemd-analyze calendar prints it.
+// String returns the normalized form, as systemd-analyze calendar prints it. It means the same,
+// but for fractions of a second that a list has beside every second: they are left out.
 func (s Spec) String() string {
 	if !s.set {
 		return ""
@@ -665,7 +666,8 @@ func (s Spec) writeWeekdays(b *strings.Builder) {
 }
 
 func (c chain) write(b *strings.Builder, width, unit int) {
-	if len(c) == 0 || unit == second && len(c) == 1 && c[0] == (component{0, -1, second}) {
+	// What a list has beside every second is not printed.
+	if len(c) == 0 || unit == second && slices.Contains(c, component{0, -1, second}) {
 		b.WriteByte('*')
 		return
 	}

@@ -286,6 +286,7 @@ func TestCalendarEqualsSystemdAnalyze(t *testing.T) {
 					base, err := time.Parse(stamp, at)
 					require.NoError(t, err)
 					var texts []string
+					texts = append(texts, "*:*:0/1,5", "*:*:0,0/1,5..54/14", "*:*:0.5,0/1", "Mon *-06/5-21")
 					for range perBatch {
 						texts = append(texts, g.text())
 					}

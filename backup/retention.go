@@ -1,0 +1,106 @@
+package backup
+
+import (
+	"slices"
+	"strings"
+	"time"
+)
+
+// Snapshot is one of a history: of a restic repository, or of a ZFS dataset.
+type Snapshot struct {
+	ID   string    // restic's, or "pool/dataset@name"
+	Time time.Time // in the zone that it was written down with
+	// What restic groups by; ZFS has none of it.
+	Host  string
+	Paths []string
+	Tags  []string
+}
+
+// Kept is a snapshot that a policy keeps, and why.
+type Kept struct {
+	Snapshot
+	Group   string // which of the groups that the policy looks at one by one
+	Reasons []string
+}
+
+// Decision says what becomes of a history: by groups, and newest first in each.
+type Decision struct {
+	Keep   []Kept
+	Remove []Snapshot
+}
+
+// Retention is a policy that says which snapshots to keep. Its answer hangs on its
+// arguments alone, and not on the order of the history; of snapshots that
+// were made at the same instant the one with the smaller ID counts as newer.
+type Retention interface {
+	Apply(history []Snapshot, now time.Time) (Decision, error)
+}
+
+// Removed returns what a change of policy would remove: the snapshots that old keeps
+// and changed does not.
+func Removed(old, changed Retention, history []Snapshot, now time.Time) ([]Snapshot, error) {
+	before, err := old.Apply(history, now)
+	if err != nil {
+		return nil, err
+	}
+	after, err := changed.Apply(history, now)
+	if err != nil {
+		return nil, err
+	}
+	gone := make(map[string]bool, len(after.Remove))
+	for _, s := range after.Remove {
+		gone[s.ID] = true
+	}
+	var out []Snapshot
+	for _, k := range before.Keep {
+		if gone[k.ID] {
+			out = append(out, k.Snapshot)
+		}
+	}
+	return out, nil
+}
+
+// newestFirst returns the places of the history in groups, sorted by name of the group, newest first in each.
+func newestFirst(history []Snapshot, group func([]byte, *Snapshot) []byte) (names []string, places map[string][]int) {
+	type at struct {
+		seconds int64
+		nanos   int32
+		place   int32
+	}
+	by := map[string]*[]at{}
+	var key []byte
+	for i := range history {
+		s := &history[i]
+		key = group(key[:0], s)
+		list := by[string(key)] // makes no string
+		if list == nil {
+			list = new([]at)
+			by[string(key)] = list
+		}
+		*list = append(*list, at{s.Time.Unix(), int32(s.Time.Nanosecond()), int32(i)})
+	}
+	places = make(map[string][]int, len(by))
+	for name, grown := range by {
+		list := *grown
+		names = append(names, name)
+		slices.SortFunc(list, func(a, b at) int {
+			switch {
+			case a.seconds != b.seconds:
+				if a.seconds > b.seconds {
+					return -1
+				}
+				return 1
+			case a.nanos != b.nanos:
+				return int(b.nanos - a.nanos)
+			}
+			return strings.Compare(history[a.place].ID, history[b.place].ID)
+		})
+		order := make([]int, len(list))
+		for i, a := range list {
+			order[i] = int(a.place)
+		}
+		places[name] = order
+	}
+	slices.Sort(names)
+	return names, places
+}
