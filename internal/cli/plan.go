@@ -27,6 +27,7 @@ func newPlan(env Env) *cobra.Command {
 		},
 	}
 	cmd.AddCommand(newPlanPersistence(env))
+	cmd.AddCommand(newPlanMigrate(env))
 	return cmd
 }
 

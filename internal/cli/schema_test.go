@@ -38,6 +38,7 @@ var outputs = []struct {
 		map[string]any{"kind": stateward.ListingKind, "version": stateward.ListingVersion}},
 	{"check", "What `stateward check -o json` prints.", reflect.TypeFor[CheckOutput](), map[string]any{"protocolVersion": protocolVersion}},
 	{"drift", "What `stateward dataset drift -o json` prints.", reflect.TypeFor[DriftOutput](), map[string]any{"protocolVersion": protocolVersion}},
+	{"migration", "What `stateward plan migrate -o json` prints.", reflect.TypeFor[MigrationOutput](), map[string]any{"protocolVersion": protocolVersion}},
 	{"pool", "What `stateward capture zfs` writes: docs/capture.md.", reflect.TypeFor[capture.PoolFile](),
 		map[string]any{"kind": capture.PoolKind, "version": capture.PoolVersion}},
 	{"plan", "What `stateward plan persistence -o json` prints.", reflect.TypeFor[PersistencePlan](), map[string]any{"protocolVersion": protocolVersion}},

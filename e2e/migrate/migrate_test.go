@@ -1,0 +1,579 @@
+//go:build e2e
+
+// Package migrate_test carries out what `stateward plan migrate -o script` writes, on the real ZFS, with real units and a real
+// restic repository: run it with scripts/e2e.
+package migrate_test
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+const (
+	app     = "/var/lib/app"
+	oddPath = "/srv/it's \"odd\" $(touch pwned) é/-c"
+)
+
+func try(args ...string) (string, error) {
+	out, err := exec.Command(args[0], args[1:]...).CombinedOutput()
+	return strings.TrimRight(string(out), "\n"), err
+}
+
+func must(t *testing.T, args ...string) string {
+	t.Helper()
+	out, err := try(args...)
+	if err != nil {
+		t.Fatalf("%s: %v\n%s", strings.Join(args, " "), err, out)
+	}
+	return out
+}
+
+func write(t *testing.T, file, text string, mode os.FileMode) {
+	t.Helper()
+	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(file, []byte(text), mode); err != nil {
+		t.Fatal(err)
+	}
+	os.Chmod(file, mode)
+}
+
+// TestMain installs the units, and programs that end the script before or after what they do.
+func TestMain(m *testing.M) {
+	unit := func(name, text string) {
+		os.WriteFile("/etc/systemd/system/"+name, []byte(text), 0o644)
+	}
+	// It writes only once it is asked to, so that what it leaves is known.
+	unit("app.service", "[Service]\nUser=daemon\nExecStart=/bin/sh -c 'exec sleep infinity'\n")
+	unit("reader.service", "[Service]\nUser=daemon\nExecStart=/bin/sleep infinity\n")
+	unit("app.timer", "[Timer]\nOnActiveSec=1h\nUnit=app.service\n")
+	unit("restic-backups-apps.timer", "[Timer]\nOnActiveSec=1h\n")
+	unit("restic-backups-apps.service", "[Service]\nType=oneshot\nEnvironment=RESTIC_REPOSITORY=/srv/repository RESTIC_PASSWORD_FILE=/srv/password HOME=/root\nExecStart=/usr/bin/restic backup -q "+app+"\n")
+	try("systemctl", "daemon-reload")
+	os.MkdirAll("/srv/wrap", 0o755)
+	for _, name := range []string{"zfs", "rsync", "mount", "umount", "mv", "mkdir", "systemctl"} {
+		real, err := exec.LookPath(name)
+		if err != nil {
+			panic(err)
+		}
+		// What counts is a step that is written down, and what changes the places and the units.
+		text := `#!/bin/bash
+case "${0##*/} $*" in
+  zfs\ get* | zfs\ list* | systemctl\ show* | systemctl\ is-active*) exec REAL "$@" ;;
+  mv\ *done-* | mv\ *pre-migration* | mkdir\ -m* | zfs* | mount* | umount* | rsync* | systemctl*) ;;
+  *) exec REAL "$@" ;;
+esac
+n=$(($(</srv/count) + 1))
+echo $n >/srv/count
+[ $n -ne "$(</srv/before)" ] || { echo "${0##*/} $*" >/srv/killed; kill -KILL 0; }
+REAL "$@"
+status=$?
+[ $n -ne "$(</srv/after)" ] || { echo "${0##*/} $*" >/srv/killed; kill -KILL 0; }
+exit $status
+`
+		os.WriteFile("/srv/wrap/"+name, []byte(strings.ReplaceAll(text, "REAL", real)), 0o755)
+	}
+	os.Exit(m.Run())
+}
+
+// fresh makes empty pools, and the data.
+func fresh(t *testing.T) {
+	t.Helper()
+	try("systemctl", "stop", "app.timer", "app.service", "reader.service")
+	try("umount", app)
+	for _, pool := range []string{"tank", "rpool", "small"} {
+		if _, err := try("zpool", "list", pool); err == nil {
+			must(t, "zpool", "destroy", "-f", pool)
+		}
+	}
+	for _, pattern := range []string{app + "*", "/var/lib/.stateward-*", "/srv/it*", "/srv/repository", "/persist"} {
+		found, _ := filepath.Glob(pattern)
+		for _, f := range found {
+			must(t, "rm", "-rf", "--", f)
+		}
+	}
+	must(t, "zpool", "create", "-f", "-O", "mountpoint=none", "tank", "/dev/ubdb")
+	populate(t, app)
+	write(t, "/srv/password", "correct horse\n", 0o600)
+	write(t, "/srv/wrong", "wrong\n", 0o600)
+	must(t, "systemctl", "start", "app.service", "reader.service", "app.timer")
+}
+
+func populate(t *testing.T, dir string) {
+	t.Helper()
+	at := func(name string) string { return filepath.Join(dir, name) }
+	write(t, at("config.xml"), "<a/>\n", 0o640)
+	write(t, at("a b/new\nline"), "1", 0o600)
+	write(t, at("a b/it's \"q\" $(id) `x` *"), "2", 0o444)
+	write(t, at("-rf"), "3", 0o644)
+	write(t, at("ünïcode/日本"), "4", 0o644)
+	write(t, at("blank \t"), "", 0o644)
+	write(t, at("latin-\xff"), "5", 0o644)
+	write(t, at("setuid"), "#!", 0o755)
+	for _, step := range []error{
+		os.Chmod(at("setuid"), 0o755|fs.ModeSetuid),
+		os.Link(at("config.xml"), at("hard link")),
+		os.Link(at("config.xml"), at("a b/hard link")),
+		os.Symlink("../nowhere", at("dangling")),
+		syscall.Mkfifo(at("pipe"), 0o600),
+		os.Mkdir(at("empty"), 0o1777),
+		os.Chown(at("-rf"), 4711, 4712),
+		os.Lchown(at("dangling"), 1, 1),
+		syscall.Setxattr(at("config.xml"), "user.note", []byte("line\nline\x00"), 0),
+		syscall.Setxattr(at("a b"), "user.dir", []byte("x"), 0),
+	} {
+		if step != nil {
+			t.Fatal(step)
+		}
+	}
+	must(t, "setfacl", "-m", "u:games:r-x,g:4712:rwx", at("a b"))
+	must(t, "setfacl", "-d", "-m", "u:games:rwx", at("a b"))
+	f, err := os.Create(at("sparse"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.WriteAt([]byte("head"), 0)
+	f.WriteAt([]byte("tail"), 20<<20)
+	f.Close()
+	must(t, "touch", "-d", "2001-02-03 04:05:06.789", at("config.xml"), at("empty"))
+	must(t, "chown", "daemon:daemon", dir)
+	must(t, "chmod", "0700", dir)
+	must(t, "sync")
+}
+
+// tree is all that must be kept of what lies in a directory; its top is left out.
+func tree(t *testing.T, dir string) []string {
+	t.Helper()
+	var out []string
+	first := map[uint64]string{}
+	err := filepath.WalkDir(dir, func(name string, _ fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		rel, _ := filepath.Rel(dir, name)
+		var st syscall.Stat_t
+		if err := syscall.Lstat(name, &st); err != nil {
+			return err
+		}
+		text := fmt.Sprintf("%q %o %d:%d", rel, st.Mode, st.Uid, st.Gid)
+		if rel == "." {
+			text = "top"
+		} else {
+			text += fmt.Sprintf(" %d.%09d", st.Mtim.Sec, st.Mtim.Nsec)
+		}
+		switch st.Mode & syscall.S_IFMT {
+		case syscall.S_IFREG:
+			b, err := os.ReadFile(name)
+			if err != nil {
+				return err
+			}
+			text += fmt.Sprintf(" %x", sha256.Sum256(b))
+			if st.Size > 1<<20 {
+				text += fmt.Sprintf(" holes %v", st.Blocks*512 < st.Size/2)
+			}
+		case syscall.S_IFLNK:
+			target, _ := os.Readlink(name)
+			text += " -> " + target
+		}
+		if st.Mode&syscall.S_IFMT != syscall.S_IFDIR && st.Nlink > 1 {
+			if first[st.Ino] == "" {
+				first[st.Ino] = rel
+			}
+			text += " is " + first[st.Ino]
+		}
+		if k := st.Mode & syscall.S_IFMT; k == syscall.S_IFREG || k == syscall.S_IFDIR {
+			list := make([]byte, 4096)
+			n, err := syscall.Listxattr(name, list)
+			if err != nil {
+				return err
+			}
+			names := strings.Split(strings.Trim(string(list[:n]), "\x00"), "\x00")
+			slices.Sort(names)
+			for _, attribute := range names {
+				if attribute == "" || rel == "." {
+					continue
+				}
+				value := make([]byte, 4096)
+				n, err := syscall.Getxattr(name, attribute, value)
+				if err != nil {
+					return err
+				}
+				text += fmt.Sprintf(" %s=%x", attribute, value[:n])
+			}
+		}
+		out = append(out, text)
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+// plan writes the script.
+func plan(t *testing.T, host string, args ...string) string {
+	t.Helper()
+	cmd := exec.Command("stateward", slices.Concat([]string{"plan", "migrate", "app", "testdata/hosts.json", "--host", host, "-q", "-o", "script", "--settle", "1"}, args)...)
+	var errs bytes.Buffer
+	cmd.Stderr = &errs
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("%v\n%s", err, errs.Bytes())
+	}
+	file := filepath.Join(t.TempDir(), "migrate app")
+	write(t, file, string(out), 0o755)
+	return file
+}
+
+const never = 1 << 30
+
+// script runs it in a process group of its own. Its processes are killed before, or after, the command of that number.
+func script(before, after int, args ...string) (string, error) {
+	os.WriteFile("/srv/count", []byte("0\n"), 0o600)
+	os.WriteFile("/srv/before", fmt.Appendln(nil, before), 0o600)
+	os.WriteFile("/srv/after", fmt.Appendln(nil, after), 0o600)
+	os.Remove("/srv/killed")
+	cmd := exec.Command("bash", args...)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.Env = append(os.Environ(), "PATH=/srv/wrap:"+os.Getenv("PATH"))
+	out, err := cmd.CombinedOutput()
+	return string(out), err
+}
+
+func succeeds(t *testing.T, args ...string) string {
+	t.Helper()
+	out, err := script(never, never, args...)
+	if err != nil {
+		killed, _ := os.ReadFile("/srv/killed")
+		t.Fatalf("%s: %v\n%s%s", strings.Join(args[1:], " "), err, out, killed)
+	}
+	return out
+}
+
+// refused expects the script to fail, and to say why.
+func refused(t *testing.T, want string, args ...string) {
+	t.Helper()
+	out, err := script(never, never, args...)
+	if err == nil || !strings.Contains(out, want) {
+		t.Fatalf("%s: %v, want %q\n%s", strings.Join(args[1:], " "), err, want, out)
+	}
+}
+
+func mountedFrom(path string) string {
+	out, _ := try("findmnt", "-n", "-o", "SOURCE", "--mountpoint", path)
+	return out
+}
+
+func equal(t *testing.T, what string, want, got any) {
+	t.Helper()
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Fatalf("%s (-want +got):\n%s", what, diff)
+	}
+}
+
+func running(t *testing.T) {
+	t.Helper()
+	for _, u := range []string{"app.service", "reader.service", "app.timer"} {
+		if out, _ := try("systemctl", "is-active", u); out != "active" {
+			t.Fatalf("%s is %s", u, out)
+		}
+	}
+}
+
+// migrated expects all to be done.
+func migrated(t *testing.T, want []string) {
+	t.Helper()
+	equal(t, "mounted at "+app, "tank/services/app", mountedFrom(app))
+	equal(t, "the data", want, tree(t, app))
+	equal(t, "its top", "daemon:daemon 751", must(t, "stat", "-c", "%U:%G %a", app))
+	old, _ := filepath.Glob(app + ".pre-migration-*")
+	if len(old) != 1 {
+		t.Fatalf("the old data is at %q", old)
+	}
+	equal(t, "the old data", want, tree(t, old[0]))
+	equal(t, "canmount", "on", must(t, "zfs", "get", "-H", "-o", "value", "canmount", "tank/services/app"))
+	running(t)
+}
+
+// unmigrated expects all to be as it was.
+func unmigrated(t *testing.T, want []string) {
+	t.Helper()
+	equal(t, "mounted at "+app, "", mountedFrom(app))
+	equal(t, "the data", want, tree(t, app))
+	equal(t, "its top", "daemon:daemon 700", must(t, "stat", "-c", "%U:%G %a", app))
+	if old, _ := filepath.Glob(app + ".pre-migration-*"); len(old) != 0 {
+		t.Fatalf("there still is %q", old)
+	}
+	if out, err := try("zfs", "get", "-H", "-o", "value", "mounted,canmount", "tank/services/app"); err == nil && out != "no\nnoauto" {
+		t.Fatalf("the dataset has mounted and canmount %q", out)
+	}
+	running(t)
+}
+
+func TestWholeMigration(t *testing.T) {
+	fresh(t)
+	want := tree(t, app)
+	t.Setenv("RESTIC_REPOSITORY", "/srv/repository")
+	t.Setenv("RESTIC_PASSWORD_FILE", "/srv/password")
+
+	// There is no repository: it is not made (R3). With the wrong password nothing is begun either.
+	s := plan(t, "kept")
+	refused(t, "there is no repository", s, "run")
+	must(t, "restic", "init", "-q")
+	refused(t, "the password is wrong", plan(t, "wrong"), "run")
+	unmigrated(t, want)
+
+	out := succeeds(t, s, "run")
+	migrated(t, want)
+	if snapshots := must(t, "restic", "snapshots", "--json", "--tag", "pre-migration-app"); !strings.Contains(snapshots, app) {
+		t.Errorf("there is no backup from before: %s\n%s", snapshots, out)
+	}
+	if strings.Contains(out, "correct horse") {
+		t.Error("the password was printed")
+	}
+
+	// A second run does nothing, and nothing is removed that is not named.
+	before := must(t, "zpool", "history", "tank")
+	succeeds(t, s, "run")
+	equal(t, "what zfs was asked to do", before, must(t, "zpool", "history", "tank"))
+	old, _ := filepath.Glob(app + ".pre-migration-*")
+	listed := succeeds(t, s, "release")
+	if !strings.Contains(listed, "release '"+old[0]+"'") {
+		t.Errorf("release says %s", listed)
+	}
+	refused(t, "is nothing that this migration keeps", s, "release", app)
+	refused(t, "is nothing that this migration keeps", s, "release", "tank/services/app")
+	migrated(t, want)
+	succeeds(t, s, "release", old[0])
+	if _, err := os.Stat(old[0]); err == nil {
+		t.Error("the old data is still there")
+	}
+	equal(t, "the data", want, tree(t, app))
+	refused(t, "nothing to go back to", s, "back")
+	equal(t, "the data", want, tree(t, app))
+}
+
+// A job that reads another place goes on with success, and without the data (R2, R8).
+func TestProofFindsNothing(t *testing.T) {
+	fresh(t)
+	want := tree(t, app)
+	t.Setenv("RESTIC_REPOSITORY", "/srv/repository")
+	t.Setenv("RESTIC_PASSWORD_FILE", "/srv/password")
+	must(t, "restic", "init", "-q")
+	const drop = "/run/systemd/system/restic-backups-apps.service.d/x.conf"
+	write(t, drop, "[Service]\nExecStart=\nExecStart=/usr/bin/restic backup -q /srv/password\n", 0o644)
+	must(t, "systemctl", "daemon-reload")
+	s := plan(t, "kept")
+	refused(t, "it does not have the data", s, "run")
+	os.Remove(drop)
+	must(t, "systemctl", "daemon-reload")
+	migrated(t, want)
+	succeeds(t, s, "run")
+	migrated(t, want)
+}
+
+// Killed before and after every command that changes something, a run goes on to the same end, or is taken back.
+func TestKilledAnywhere(t *testing.T) {
+	fresh(t)
+	want := tree(t, app)
+	s := plan(t, "plain", "--no-backup", "a test")
+	for n := 1; ; n++ {
+		out, err := script(n, never, s, "run")
+		if err == nil {
+			t.Logf("%d commands", n-1)
+			break
+		}
+		killed, _ := os.ReadFile("/srv/killed")
+		if len(killed) == 0 {
+			t.Fatalf("%d: the run failed by itself: %v\n%s", n, err, out)
+		}
+		t.Logf("%d: %s", n, killed)
+		if n%2 == 0 {
+			succeeds(t, s, "run")
+			migrated(t, want)
+		}
+		succeeds(t, s, "back")
+		unmigrated(t, want)
+	}
+	migrated(t, want)
+	// The way back can be killed as well.
+	for n := 1; ; n++ {
+		_, err := script(never, n, s, "back")
+		if err == nil {
+			break
+		}
+		refusedOr(t, s)
+		succeeds(t, s, "back")
+		unmigrated(t, want)
+		if n > 40 {
+			t.Fatal("the way back does not end")
+		}
+		if n%3 != 0 {
+			continue
+		}
+		succeeds(t, s, "run")
+	}
+	unmigrated(t, want)
+}
+
+// refusedOr expects a run to be refused while the way back is not at its end.
+func refusedOr(t *testing.T, s string) {
+	t.Helper()
+	journals, _ := filepath.Glob("/var/lib/.stateward-migration-*/going-back")
+	if len(journals) > 0 {
+		refused(t, "on its way back", s, "run")
+	}
+}
+
+func TestRefusals(t *testing.T) {
+	fresh(t)
+	want := tree(t, app)
+	s := plan(t, "plain", "--no-backup", "a test")
+
+	// Somebody else's dataset, whether it holds something or not.
+	must(t, "zfs", "create", "-p", "-u", "-o", "mountpoint=/srv/theirs", "tank/services/app")
+	refused(t, "is there already", s, "run")
+	succeeds(t, s, "back")
+	unmounted := func() {
+		equal(t, "the data", want, tree(t, app))
+		running(t)
+	}
+	unmounted()
+	must(t, "zfs", "mount", "tank/services/app")
+	write(t, "/srv/theirs/precious", "x", 0o600)
+	must(t, "zfs", "unmount", "tank/services/app")
+	must(t, "zfs", "set", "-u", "recordsize=16K", "compression=zstd", "acltype=posix", "xattr=sa", "mountpoint="+app, "tank/services/app")
+	must(t, "stateward", "capture", "zfs", "testdata/hosts.json", "--host", "plain", "--name", "plain", "-q", "-o", "/srv/pool.json")
+	adopt := plan(t, "plain", "--no-backup", "a test", "--observed", "/srv/pool.json")
+	refused(t, "holds data", adopt, "run")
+	succeeds(t, adopt, "back")
+	unmounted()
+	must(t, "mount", "-t", "zfs", "-o", "zfsutil", "tank/services/app", "/mnt/bin/..")
+	if _, err := os.Stat("/mnt/precious"); err != nil {
+		t.Error("what the dataset held is gone")
+	}
+	must(t, "rm", "/mnt/precious")
+	must(t, "umount", "/mnt")
+
+	// The same dataset, once it is empty, is taken.
+	succeeds(t, adopt, "run")
+	migrated(t, want)
+	succeeds(t, adopt, "back")
+	unmigrated(t, want)
+
+	// A mount below, and a file that changes while it is copied.
+	must(t, "mount", "-t", "tmpfs", "x", filepath.Join(app, "empty"))
+	refused(t, "is mounted below", adopt, "run")
+	must(t, "umount", filepath.Join(app, "empty"))
+	rsync, _ := os.ReadFile("/srv/wrap/rsync")
+	write(t, "/srv/wrap/rsync", strings.Replace(string(rsync), "status=$?", "status=$?; echo more >>"+app+"/config.xml", 1), 0o755)
+	refused(t, "has changed since the copy was begun", adopt, "run")
+	write(t, "/srv/wrap/rsync", strings.Replace(string(rsync), "status=$?", "status=$?; rm -f /run/stateward/*/-rf", 1), 0o755)
+	refused(t, "differs from", adopt, "run")
+	write(t, "/srv/wrap/rsync", strings.Replace(string(rsync), "status=$?", "status=$?; cd /run/stateward/migration-*; rm 'hard link'; cp -a config.xml 'hard link'", 1), 0o755)
+	refused(t, "differs from", adopt, "run")
+	write(t, "/srv/wrap/rsync", string(rsync), 0o755)
+	want = tree(t, app) // with the line that was written
+	succeeds(t, adopt, "run")
+	migrated(t, want)
+	succeeds(t, adopt, "back")
+	unmigrated(t, want)
+	if _, err := os.Stat("pwned"); err == nil {
+		t.Error("a value was expanded")
+	}
+}
+
+func TestFullPool(t *testing.T) {
+	fresh(t)
+	want := tree(t, app)
+	must(t, "zpool", "create", "-f", "-O", "mountpoint=none", "small", "/dev/ubdc")
+	must(t, "zfs", "set", "quota=1M", "small")
+	s := plan(t, "full", "--no-backup", "a test")
+	write(t, app+"/large", strings.Repeat(fmt.Sprint(os.Getpid(), "0123456789"), 300_000), 0o600)
+	want = tree(t, app)
+	refused(t, "make room; nothing has been copied", s, "run")
+	// It fills up while it is copied.
+	must(t, "zfs", "set", "quota=none", "small")
+	rsync, _ := os.ReadFile("/srv/wrap/rsync")
+	write(t, "/srv/wrap/rsync", strings.Replace(string(rsync), "n=$((", "/usr/sbin/zfs set quota=1M small\nn=$((", 1), 0o755)
+	refused(t, "the copy is not whole", s, "run")
+	write(t, "/srv/wrap/rsync", string(rsync), 0o755)
+	succeeds(t, s, "back")
+	unmigrated(t, want)
+	must(t, "zfs", "set", "quota=none", "small")
+	succeeds(t, s, "run")
+	equal(t, "the data", want, tree(t, app))
+	equal(t, "mounted", "small/app", mountedFrom(app))
+	must(t, "systemctl", "stop", "app.timer", "app.service", "reader.service")
+	must(t, "zpool", "destroy", "-f", "small")
+}
+
+// The data is on ZFS, and bind-mounted as a persistence module does: it is moved from where it is kept (P4).
+func TestBoundFromADataset(t *testing.T) {
+	fresh(t)
+	want := tree(t, app)
+	must(t, "systemctl", "stop", "app.timer", "app.service", "reader.service")
+	must(t, "zpool", "create", "-f", "-O", "mountpoint=none", "-O", "acltype=posix", "rpool", "/dev/ubdc")
+	must(t, "zfs", "create", "-o", "mountpoint=/persist", "rpool/persist")
+	must(t, "mkdir", "-p", "/persist/var/lib")
+	must(t, "rsync", "-aHAXS", app, "/persist/var/lib/")
+	must(t, "rm", "-r", app)
+	must(t, "mkdir", app)
+	must(t, "mount", "--bind", "/persist"+app, app)
+	must(t, "systemctl", "start", "app.service", "reader.service", "app.timer")
+	must(t, "stateward", "capture", "zfs", "testdata/hosts.json", "--host", "plain", "--name", "plain", "-q", "-o", "/srv/pool.json")
+
+	refused(t, "is mounted at "+app, plan(t, "plain", "--no-backup", "a test"), "run")
+	s := plan(t, "plain", "--no-backup", "a test", "--observed", "/srv/pool.json")
+	succeeds(t, s, "run")
+	equal(t, "mounted", "tank/services/app", mountedFrom(app))
+	equal(t, "the data", want, tree(t, app))
+	running(t)
+	succeeds(t, s, "back")
+	equal(t, "mounted", "rpool/persist[/var/lib/app]", mountedFrom(app))
+	equal(t, "the data", want, tree(t, app))
+	running(t)
+
+	succeeds(t, s, "run")
+	equal(t, "the data", want, tree(t, app))
+	snapshots := strings.Split(must(t, "zfs", "list", "-H", "-t", "snapshot", "-o", "name", "-s", "creation"), "\n")
+	if len(snapshots) != 2 {
+		t.Fatalf("there are snapshots %q, and there were two attempts", snapshots)
+	}
+	// One by the same name, taken by somebody else, is not ours.
+	must(t, "zfs", "destroy", snapshots[0])
+	must(t, "zfs", "snapshot", snapshots[0])
+	refused(t, "has not the guid", s, "release", snapshots[0])
+	succeeds(t, s, "release", snapshots[1])
+	equal(t, "snapshots", snapshots[0], must(t, "zfs", "list", "-H", "-t", "snapshot", "-o", "name"))
+	old, _ := filepath.Glob("/persist/var/lib/app.pre-migration-*")
+	equal(t, "the old data", want, tree(t, old[0]))
+	must(t, "systemctl", "stop", "app.timer", "app.service", "reader.service")
+}
+
+func TestOddPlaces(t *testing.T) {
+	fresh(t)
+	populate(t, oddPath)
+	want := tree(t, oddPath)
+	s := plan(t, "odd", "--no-backup", "a test")
+	succeeds(t, s, "run")
+	equal(t, "the data", want, tree(t, oddPath))
+	equal(t, "mounted", "yes", must(t, "zfs", "get", "-H", "-o", "value", "mounted", "tank/odd"))
+	succeeds(t, s, "back")
+	equal(t, "the data", want, tree(t, oddPath))
+	if _, err := os.Stat("/pwned"); err == nil {
+		t.Error("a value was expanded")
+	}
+}

@@ -1,0 +1,736 @@
+# shellcheck shell=bash disable=SC2154
+set -euo pipefail -o noglob
+shopt -u nocasematch
+export LC_ALL=C
+umask 077
+cd /
+exec </dev/null
+
+say() { printf '%s\n' "$*"; }
+fail() {
+  printf 'stateward: %s\n' "$*" >&2
+  exit 1
+}
+# --- what is mounted
+
+# words TEXT: sets words to what lies between blanks.
+words() {
+  local IFS=' '
+  # shellcheck disable=SC2206
+  words=($1)
+}
+
+# mount_at PATH: sets mount_source, mount_type and mount_root to what is mounted there. Of several the last counts.
+mount_at() {
+  local line lines words at
+  mount_source='' mount_type='' mount_root=''
+  mapfile -t lines </proc/self/mountinfo
+  for line in "${lines[@]}"; do
+    words "${line%% - *}"
+    printf -v at %b "${words[4]//\\/\\0}" # a blank is \040 there
+    [ "$at" = "$1" ] || continue
+    printf -v mount_root %b "${words[3]//\\/\\0}"
+    words "${line#* - }"
+    mount_type=${words[0]}
+    printf -v mount_source %b "${words[1]//\\/\\0}"
+  done
+  [ -n "$mount_type" ]
+}
+mounted() { mount_at "$1" && [ "$mount_type" = zfs ] && [ "$mount_source" = "$dataset" ] && [ "$mount_root" = / ]; }
+
+# below PATH: sets REPLY to a mount below it.
+below() {
+  local line lines words at
+  mapfile -t lines </proc/self/mountinfo
+  for line in "${lines[@]}"; do
+    words "${line%% - *}"
+    printf -v at %b "${words[4]//\\/\\0}"
+    if [[ $at == "${1%/}"/* ]]; then
+      REPLY=$at
+      return 0
+    fi
+  done
+  return 1
+}
+
+# directory PATH: whether it is one that no link leads to.
+directory() {
+  local real=''
+  # shellcheck disable=SC2164
+  ! CDPATH='' cd -P -- "$1" 2>/dev/null || real=$PWD
+  cd /
+  [ "$real" = "$1" ]
+}
+empty() {
+  local found
+  found=$(find "$1" -mindepth 1 -maxdepth 1 -print -quit) || fail "$1 could not be looked into"
+  [ -z "$found" ]
+}
+
+# --- the journal
+
+# keep NAME TEXT: writes a fact of this attempt down, as a whole or not at all.
+keep() {
+  printf '%s\n' "$2" >"$now/$1.new"
+  mv -f -- "$now/$1.new" "$now/$1"
+  sync -f -- "$now"
+}
+kept() {
+  REPLY=''
+  [ -e "$now/$1" ] || return 1
+  REPLY=$(<"$now/$1")
+}
+is_done() { [ -e "$now/done-$1" ]; }
+
+attempt() {
+  number=1
+  while [ -e "$journal/$number/taken-back" ]; do
+    number=$((number + 1))
+  done
+  now=$journal/$number
+}
+
+# own_journal: takes the lock, which ends with the process, and finds the attempt.
+own_journal() {
+  [ -d "${journal%/*}/" ] || fail "there is no directory ${journal%/*}"
+  if [ -L "$journal" ]; then fail "$journal is a symbolic link"; fi
+  mkdir -p -- "$journal"
+  chmod 0700 -- "$journal"
+  exec 9>>"$journal/lock"
+  flock -n 9 || fail 'another run works on this migration'
+  attempt
+}
+
+# --- the dataset
+
+property() { zfs get -Hp -o value -- "$1" "${2-$dataset}"; }
+there() { zfs list -H -o name -- "$1" >/dev/null 2>&1; }
+marked() { [ "$(zfs get -H -o value,source -- stateward:migration "$1")" = "$id"$'\tlocal' ]; }
+
+# ours: fails unless the dataset is the one that this migration made or took.
+ours() {
+  local seen known
+  seen=$(zfs get -Hp -o value,source -- guid,stateward:migration "$dataset") || fail "$dataset is not there (any more)"
+  [ "${seen#*$'\n'}" = "$id"$'\tlocal' ] || fail "$dataset does not carry the mark of this migration: somebody else made it, or changed it"
+  [ -e "$journal/guid" ] || return 0
+  known=$(<"$journal/guid")
+  [ "$known" = "${seen%%$'\t'*}" ] || fail "$dataset has another guid than $known, which was written down: it is another dataset by that name"
+}
+
+# staged: sees to it that the dataset, and nothing else, is mounted at the staging place.
+staged() {
+  ours
+  if mounted "$path"; then
+    zfs unmount -- "$dataset" || fail "$dataset is mounted at $path, and could not be unmounted"
+  fi
+  mounted "$staging" && return
+  ! mount_at "$staging" || fail "$mount_source is mounted at $staging"
+  mkdir -p -- "$staging"
+  chmod 0700 -- "$staging"
+  mount -t zfs -o zfsutil -- "$dataset" "$staging" || fail "$dataset could not be mounted at $staging"
+  mounted "$staging" || fail "$dataset is not what is mounted at $staging"
+}
+unstage() {
+  if mount_at "$staging"; then
+    mounted "$staging" || fail "$mount_source is mounted at $staging"
+    umount -- "$staging" || fail "$staging could not be unmounted"
+  fi
+  [ ! -d "$staging" ] || rmdir -- "$staging"
+}
+
+# --- units
+
+# states UNIT...: sets states to what each is, and running to those that run, come up or go down.
+states() {
+  local text i
+  states=() running=()
+  [ $# -gt 0 ] || return 0
+  text=$(systemctl is-active -- "$@" || true)
+  mapfile -t states <<<"$text"
+  [ ${#states[@]} -eq $# ] || fail "the states of $* could not be had"
+  for ((i = 0; i < $#; i++)); do
+    case ${states[i]} in
+      inactive | failed | unknown) ;;
+      *) running+=("${@:i+1:1}") ;;
+    esac
+  done
+}
+
+# triggers: sets triggers to what starts the units, and the timers of the backup.
+triggers() {
+  local words=() text
+  if [ ${#units[@]} -gt 0 ]; then
+    text=$(systemctl show -P TriggeredBy -- "${units[@]}")
+    words "${text//$'\n'/ }"
+  fi
+  triggers=(${timers[@]+"${timers[@]}"} ${words[@]+"${words[@]}"})
+}
+
+# quiet: stops all that may use the data. What ran when it was first called is written down before.
+quiet() {
+  local unit text='' triggers states running early=()
+  triggers
+  states ${triggers[@]+"${triggers[@]}"}
+  early=(${running[@]+"${running[@]}"})
+  states ${units[@]+"${units[@]}"}
+  if ! kept active; then
+    for unit in ${early[@]+"${early[@]}"}; do
+      text+="trigger $unit"$'\n'
+    done
+    for unit in ${running[@]+"${running[@]}"}; do
+      text+="unit $unit"$'\n'
+    done
+    keep active "$text"
+  fi
+  if [ ${#early[@]} -gt 0 ]; then
+    say "  stop ${early[*]}"
+    systemctl stop -- "${early[@]}" || fail "${early[*]} could not be stopped"
+  fi
+  states ${units[@]+"${units[@]}"} # one of them may have been started just before
+  [ ${#running[@]} -gt 0 ] || return 0
+  say "  stop ${running[*]}"
+  systemctl stop -- "${running[@]}" || fail "${running[*]} could not be stopped"
+  states "${units[@]}"
+  [ ${#running[@]} -eq 0 ] || fail "${running[*]} runs again: stop what starts it"
+}
+
+# ran KIND: sets ran to the units of a kind that ran before, those that are stopped last first.
+ran() {
+  local lines line i
+  ran=()
+  kept active || return 0
+  mapfile -t lines <<<"$REPLY"
+  for ((i = ${#lines[@]} - 1; i >= 0; i--)); do
+    line=${lines[i]}
+    [ "${line%% *}" != "$1" ] || ran+=("${line#* }")
+  done
+}
+
+# wake: starts what ran, what triggers it last.
+wake() {
+  local kind ran
+  for kind in unit trigger; do
+    ran $kind
+    [ ${#ran[@]} -gt 0 ] || continue
+    say "  start ${ran[*]}"
+    systemctl start -- "${ran[@]}" || fail "not all of ${ran[*]} could be started: systemctl status ${ran[*]}"
+  done
+}
+
+# --- restic
+
+# with_restic ARGUMENT...: runs restic as the job does. systemd reads the environment file, and no secret is an argument.
+with_restic() {
+  local run=(systemd-run --quiet --wait --pipe --collect -p Type=exec -p CacheDirectory=stateward-restic --setenv=RESTIC_CACHE_DIR) name
+  [ -z "$job_user" ] || run+=("--uid=$job_user")
+  [ -z "$environment_file" ] || run+=(-p "EnvironmentFile=$environment_file")
+  for name in RESTIC_REPOSITORY RESTIC_REPOSITORY_FILE RESTIC_PASSWORD_FILE; do
+    [ -z "${!name-}" ] || run+=("--setenv=$name")
+  done
+  RESTIC_CACHE_DIR=/var/cache/stateward-restic "${run[@]}" -- "$restic" "$@"
+}
+
+# restic_failed STATUS WHAT
+restic_failed() {
+  case $1 in
+    3) fail "$2: restic could not read some of the files (status 3), and what it stored is not all" ;;
+    10) fail "$2: there is no repository; it is not made here" ;;
+    11) fail "$2: the repository is locked" ;;
+    12) fail "$2: the password is wrong" ;;
+    *) fail "$2: restic ended with status $1" ;;
+  esac
+}
+restic_ready() {
+  local version status=0
+  restic=$(type -P restic) || fail 'there is no restic in PATH'
+  version=$("$restic" version)
+  if [[ ! $version =~ ^restic\ ([0-9]+)\.([0-9]+) ]] || [ $((BASH_REMATCH[1] * 1000 + BASH_REMATCH[2])) -lt 18 ]; then
+    fail "restic 0.18 or newer is needed, and this is ${version%% compiled*}: an older one does not tell a wrong password from a repository that is not there"
+  fi
+  with_restic cat config >/dev/null || status=$?
+  [ $status -eq 0 ] || restic_failed $status 'the repository could not be opened'
+}
+
+# listed SINCE PATH LS-ARGUMENT...: counts what the newest snapshot that is chosen has at a path and below, into count.
+listed() {
+  local since=$1 at=$2 status=0 line='' made
+  shift 2
+  with_restic ls --json --recursive "$@" latest "$at" >"$now/listing" || status=$?
+  [ $status -eq 0 ] || restic_failed $status 'the snapshot could not be listed'
+  IFS= read -r line <"$now/listing" || true
+  [[ $line =~ \"time\":\"([^\"]+)\" ]] || fail 'restic printed no time of the snapshot'
+  made=$(date -d "${BASH_REMATCH[1]}" +%s)
+  [ "$made" -ge "$since" ] || fail "the newest snapshot is of $(date -d "@$made"), from before: it does not have the data"
+  count=$(grep -c '"struct_type":"node"' -- "$now/listing" || true)
+  rm -f -- "$now/listing"
+}
+
+# --- the steps
+
+do_backup() {
+  local status=0 since count
+  restic_ready
+  since=$EPOCHSECONDS
+  with_restic backup --quiet --tag "$tag" -- "$source" || status=$?
+  [ $status -eq 0 ] || restic_failed $status 'the backup failed'
+  listed "$since" "$source" --tag "$tag" --path "$source"
+  [ "$count" -gt 0 ] || fail "the backup holds nothing of $source"
+  say "  $count entries are in the repository, under the tag $tag"
+}
+
+do_stop() { quiet; }
+
+do_snapshot() {
+  local name=$from@$snapshot-$number guid
+  if there "$name"; then
+    marked "$name" || fail "$name is there, and is not of this migration"
+  else
+    zfs snapshot -o "stateward:migration=$id" -- "$name" || fail "$name could not be taken"
+  fi
+  guid=$(property guid "$name")
+  keep snapshot "$guid $name"
+}
+
+# op NAME COMMAND...: what is there is not made again.
+op() {
+  local name=$1
+  shift
+  if [ "$2" = create ] && there "$name"; then
+    return
+  fi
+  "$@" || fail "$name could not be made as it is declared"
+}
+
+do_create() {
+  local used free at=$dataset need
+  if there "$dataset" && [ -z "$guid" ] && ! marked "$dataset"; then
+    fail "$dataset is there already: let 'stateward capture zfs' look at it, and plan again with --observed"
+  elif [ -n "$guid" ]; then
+    there "$dataset" || fail "$dataset is not there any more: plan again"
+    [ "$(property guid)" = "$guid" ] || fail "$dataset has not the guid $guid: plan again"
+    if ! marked "$dataset"; then
+      [ "$(property mounted)" = no ] || fail "$dataset is mounted: unmount it, and look whether what it holds is needed"
+    fi
+  fi
+  if [ ! -e "$journal/seen-empty" ]; then
+    used=$(du -sx --block-size=1 -- "$source") || fail "$source could not be measured"
+    used=${used%%$'\t'*}
+    while ! there "$at"; do
+      [[ $at == */* ]] || fail "pool $at is not imported"
+      at=${at%/*}
+    done
+    free=$(property available "$at")
+    need=$((used + used / 20))
+    [ "$free" -ge "$need" ] || fail "the copy needs $need bytes, and $at has $free: make room; nothing has been copied"
+  fi
+  create_ops
+  there "$dataset" || fail "$dataset is not there"
+  if [ -n "$guid" ]; then
+    zfs set -u canmount=noauto "stateward:migration=$id" "$dataset" || fail "$dataset could not be marked"
+  fi
+  marked "$dataset" || fail "$dataset does not carry the mark of this migration"
+  if [ ! -e "$journal/guid" ]; then
+    property guid >"$journal/guid.new"
+    mv -f -- "$journal/guid.new" "$journal/guid"
+  fi
+  ours
+}
+
+do_stage() {
+  staged
+  [ -e "$journal/seen-empty" ] && return
+  empty "$staging" || fail "$dataset holds data: this migration did not put it there, and does not touch it"
+  : >"$journal/seen-empty"
+  sync -f -- "$journal"
+}
+
+# unchanged: fails where something changed in the source since the copy was begun.
+unchanged() {
+  local found
+  kept stamp || fail 'it is not written down when the copy was begun'
+  found=$(find "$source" -xdev -newerct "@$REPLY" -print -quit) || fail "$source could not be looked into"
+  if [ -n "$found" ]; then
+    rm -f -- "$now/done-copy" "$now/done-verify" "$now/done-own"
+    fail "${found@Q} has changed since the copy was begun: find out who writes there; the next run copies again what differs"
+  fi
+}
+
+do_copy() {
+  local status=0 options=(-aHAXSx --numeric-ids --delete)
+  staged
+  quiet
+  [ ! -e "$now/mismatch" ] || options+=(--checksum)
+  keep stamp "$(date +%s.%N)"
+  sleep 0.1 # the clock of ctime may lag behind by a tick
+  rsync "${options[@]}" -- "$source/" "$staging/" || status=$?
+  if [ $status -ne 0 ]; then
+    say "  rsync ended with status $status. Where it could not keep an ACL, the dataset needs acltype=posix; extended attributes need xattr=sa or on" >&2
+    fail "the copy is not whole, and $source is as it was"
+  fi
+  sync -f -- "$staging"
+  unchanged
+}
+
+# manifest DIRECTORY FILE: writes down all that must be equal: names, types, owners, modes, sizes, times, link targets, device numbers,
+# contents, which names are one file, extended attributes with ACLs.
+manifest() (
+  cd -- "$1" || exit 1
+  declare -A first
+  {
+    find . -xdev \( -type d -printf '%p\t%y %m %U %G %T@\0' \) -o -printf '%p\t%y %m %U %G %s %T@ %l\0' | sort -z || exit 1
+    find . -xdev \( -type b -o -type c \) -print0 | sort -z | xargs -0 -r stat --printf '%n %t:%T\0' -- || exit 1
+    find . -xdev -type f -print0 | sort -z | xargs -0 -r sha256sum -bz -- || exit 1
+    while IFS= read -r -d '' entry; do
+      inode=${entry##*/} name=${entry%/*}
+      : "${first[$inode]=$name}"
+      printf '%s is %s\0' "$name" "${first[$inode]}"
+    done < <(find . -xdev ! -type d -links +1 -printf '%p/%i\0' | sort -z)
+    find . -xdev -print0 | sort -z | xargs -0 -r getfattr -h -d -m '^(user|trusted|security|system\.posix_acl)' -e hex -- | tr '\n' '\0' || exit 1
+  } >"$2"
+)
+
+do_verify() {
+  local a b allocated size name differ=0
+  staged
+  sync -f -- "$staging"
+  manifest "$source" "$journal/source.manifest" || fail "$source could not be read"
+  manifest "$staging" "$journal/copy.manifest" || fail "$staging could not be read"
+  unchanged
+  if ! cmp -s -- "$journal/source.manifest" "$journal/copy.manifest"; then
+    while IFS= read -r -u 4 -d '' a; do
+      IFS= read -r -u 5 -d '' b || b=''
+      [ "$a" = "$b" ] && continue
+      printf '  source: %q\n  copy:   %q\n' "$a" "$b" >&2
+      break
+    done 4<"$journal/source.manifest" 5<"$journal/copy.manifest"
+    : >"$now/mismatch"
+    rm -f -- "$now/done-copy"
+    fail "the copy differs from $source, which is as it was; the next run compares checksums while it copies"
+  fi
+  # A file with holes has holes. On ZFS a compressed one looks the same.
+  mount_over_source
+  if [ "$mount_type" != zfs ] || [ "$(property compression)" != off ]; then
+    while IFS=' ' read -r -d '' size allocated name; do
+      [ $((size - allocated * 512)) -ge 1048576 ] || continue
+      b=$(stat -c %b -- "$staging/$name")
+      if [ $((b * 512)) -ge "$size" ]; then
+        printf '  %q had holes, and has none\n' "$name" >&2
+        differ=1
+      fi
+    done < <(find "$source" -xdev -type f -size +1023k -printf '%s %b %P\0')
+  fi
+  [ $differ -eq 0 ] || fail 'files with holes would take more room than they did'
+  outside
+  say "  $(find "$source" -xdev -printf x | wc -c) entries are equal"
+}
+
+# outside: says where one file has a name in the data and another outside of it, which a copy ends.
+outside() {
+  local inode n name
+  declare -A names links
+  while IFS=' ' read -r -d '' inode n name; do
+    names[$inode]=$((${names[$inode]-0} + 1))
+    links[$inode]=$n$'\t'$name
+  done < <(find "$source" -xdev ! -type d -links +1 -printf '%i %n %P\0')
+  for inode in "${!names[@]}"; do
+    n=${links[$inode]%%$'\t'*}
+    [ "$n" -eq "${names[$inode]}" ] || printf '  to know: %q is a hard link that leads out of %q: the copy is a file of its own\n' "${links[$inode]#*$'\t'}" "$source"
+  done
+}
+
+# mount_over_source: sets mount_source and the others to what the source lies on.
+mount_over_source() {
+  local at=$source
+  while ! mount_at "$at"; do
+    at=${at%/*}
+    at=${at:-/}
+  done
+}
+
+do_own() {
+  staged
+  (
+    cd -P -- "$staging" || exit 1
+    [ "$(stat -c %d .)" = "$(stat -c %d -- "$staging")" ] || exit 1
+    [ -z "$owner" ] || chown -h -- "$owner" . || exit 1
+    [ -z "$mode" ] || chmod -- "0$mode" .
+  ) || fail "owner and mode of $staging could not be set"
+}
+
+# renamed: whether the source is where the old data is to be.
+renamed() {
+  [ -e "$old" ] || return 1
+  kept old || fail "$old is there, and is not of this migration"
+  [ "$REPLY" = "$(stat -c %d:%i -- "$old")" ] || fail "$old is there, and is not what was written down before it was renamed"
+}
+
+do_swap() {
+  ours
+  quiet
+  if mounted "$path"; then
+    zfs unmount -- "$dataset" || fail "$dataset is mounted at $path, and could not be unmounted"
+  fi
+  unstage
+  if ! renamed; then
+    directory "$source" || fail "$source is no directory, or a link leads there"
+    unchanged
+    zfs set -u "canmount=$canmount" "$dataset" || fail "canmount of $dataset could not be set"
+    if [ -n "$bound" ] && mount_at "$path"; then
+      umount -- "$path" || fail "$path could not be unmounted"
+    fi
+    keep old "$(stat -c %d:%i -- "$source")"
+    mv -nT -- "$source" "$old" || fail "$source could not be renamed to $old"
+    renamed || fail "$source could not be renamed to $old"
+    sync -f -- "$old"
+  fi
+  zfs set -u "canmount=$canmount" "$dataset" || fail "canmount of $dataset could not be set"
+  ! mount_at "$path" || fail "$mount_source is mounted at $path"
+  if [ ! -e "$path" ] && [ ! -L "$path" ]; then
+    mkdir -m 0000 -- "$path" || fail "$path could not be made"
+  fi
+  directory "$path" || fail "$path is no directory, or a link leads there"
+  empty "$path" || fail "$path holds files that somebody put there meanwhile: look what they are, and move them away"
+  zfs mount -- "$dataset" || fail "$dataset could not be mounted"
+  mounted "$path" || fail "$dataset is not what is mounted at $path"
+}
+
+do_start() {
+  mounted "$path" || zfs mount -- "$dataset" || fail "$dataset is not mounted at $path"
+  mounted "$path" || fail "$dataset is not what is mounted at $path"
+  keep started "$EPOCHSECONDS"
+  wake
+}
+
+do_health() {
+  local ran states running restarts i n
+  ran unit
+  if [ ${#ran[@]} -gt 0 ]; then
+    restarts=$(systemctl show -P NRestarts -- "${ran[@]}")
+    for ((n = 0; n < settle; n++)); do
+      healthy
+      sleep 1
+    done
+    healthy
+    [ "$restarts" = "$(systemctl show -P NRestarts -- "${ran[@]}")" ] || fail "one of ${ran[*]} was started again while it was watched: systemctl status ${ran[*]}"
+  fi
+  mounted "$path" || fail "$dataset is not what is mounted at $path"
+}
+healthy() {
+  states "${ran[@]}"
+  for ((i = 0; i < ${#ran[@]}; i++)); do
+    [ "${states[i]}" = active ] || fail "${ran[i]} is ${states[i]}, and ran before: systemctl status ${ran[i]}"
+  done
+}
+
+do_proof() {
+  local since status=0 count least
+  restic_ready
+  since=$EPOCHSECONDS
+  if [ -n "$job_unit" ]; then
+    systemctl start -- "$job_unit" || status=$?
+    [ $status -ne 0 ] || status=$(systemctl show -P ExecMainStatus -- "$job_unit")
+    [ "$status" -eq 0 ] || fail "$job_unit ended with status $status: journalctl -u ${job_unit@Q}"
+  else
+    with_restic backup --quiet -- "$path" || status=$?
+    [ $status -eq 0 ] || restic_failed $status 'the backup failed'
+  fi
+  listed "$since" "$recorded" ${selects:+--path "$selects"}
+  [ "$count" -gt 1 ] || empty "$path" || fail "the newest snapshot holds nothing of $recorded: the job does not read the dataset"
+  if [ -n "$whole" ]; then
+    kept started
+    least=$(find "$path" -xdev ! -newerct "@$REPLY" ! -type s -printf x | wc -c)
+    [ "$count" -ge "$least" ] || fail "the newest snapshot has $count entries of $recorded, and there are $least that have not changed since: not all is in it"
+  fi
+  say "  $count entries are in the newest snapshot"
+}
+
+# --- what can be asked for
+
+# fits: fails where the machine is not as the plan takes it to be.
+fits() {
+  if [ ! -e "$now/old" ]; then
+    directory "$source" || fail "$source is no directory, or a link leads there"
+    ! below "$source" || fail "$REPLY is mounted below $source: unmount it, and see to it that nothing mounts it again"
+  fi
+  if is_done swap || mounted "$path"; then
+    return
+  fi
+  if [ -n "$bound" ]; then
+    if mount_at "$path"; then
+      [ "$path" -ef "$source" ] || fail "$source is not what is mounted at $path: let 'stateward capture zfs' look at it, and plan again with --observed"
+    fi
+  elif mount_at "$path"; then
+    fail "$mount_source is mounted at $path: let 'stateward capture zfs' look at it, and plan again with --observed"
+  fi
+  if [ -n "$from" ] && [ ! -e "$now/old" ]; then
+    mount_over_source
+    [ "$mount_source" = "$from" ] || fail "$source lies on $mount_source and not on $from: let 'stateward capture zfs' look at it, and plan again with --observed"
+  fi
+}
+
+main_run() {
+  local step i=0
+  own_journal
+  if [ -e "$journal/going-back" ]; then fail "this is on its way back: finish that with '$0 back'"; fi
+  if [ -e "$journal/finished" ]; then
+    say "$service is migrated: $dataset is at $path, and the old data is kept at $old"
+    mounted "$path" || fail "$dataset is not mounted at $path, and was"
+    return
+  fi
+  mkdir -p -- "$now"
+  trap '[ $? -eq 0 ] || say "mend that and run this again, and it goes on where it is; $0 back takes back what is done" >&2' EXIT
+  fits
+  if is_done stop && ! is_done swap; then quiet; fi
+  for step in "${steps[@]}"; do
+    i=$((i + 1))
+    ! is_done "$step" || continue
+    say "$i/${#steps[@]} $step"
+    "do_$step"
+    keep "done-$step" "$EPOCHSECONDS"
+  done
+  rm -f -- "$journal/source.manifest" "$journal/copy.manifest"
+  : >"$journal/finished"
+  sync -f -- "$journal"
+  say "$service is migrated: $dataset is at $path"
+  say "the old data is kept at $old until you say '$0 release'"
+}
+
+main_back() {
+  own_journal
+  if [ ! -d "$now" ] && [ ! -e "$journal/going-back" ]; then
+    say 'nothing is done that could be taken back'
+    return
+  fi
+  if [ -e "$now/released" ]; then fail "$old is released: there is nothing to go back to but the backup"; fi
+  if [ -e "$now/old" ] && [ ! -e "$old" ] && { [ ! -d "$source" ] || [ "$(stat -c %d:%i -- "$source")" != "$(<"$now/old")" ]; }; then
+    fail "the old data is neither at $old nor at $source"
+  fi
+  mkdir -p -- "$now"
+  : >"$journal/going-back"
+  rm -f -- "$journal/finished"
+  sync -f -- "$journal"
+  if kept active; then quiet; fi
+  if there "$dataset" && marked "$dataset"; then
+    if kept started; then
+      say "  what $service wrote since $(date -d "@$REPLY") stays in $dataset, and is not in the old data"
+    fi
+    if mounted "$path"; then
+      zfs unmount -- "$dataset" || fail "$dataset could not be unmounted: something uses it"
+    fi
+    unstage
+    zfs set -u canmount=noauto "$dataset" || fail "canmount of $dataset could not be set"
+  fi
+  if [ -e "$now/old" ] && renamed; then
+    if [ -z "$bound" ]; then
+      ! mount_at "$path" || fail "$mount_source is mounted at $path"
+      [ ! -d "$path" ] || rmdir -- "$path" || fail "$path holds files that somebody put there meanwhile: look what they are, and move them away"
+    fi
+    if [ -e "$source" ] || [ -L "$source" ]; then fail "$source is there, and in the way of the old data"; fi
+    mv -nT -- "$old" "$source"
+    if renamed 2>/dev/null; then fail "$old could not be renamed to $source"; fi
+    sync -f -- "$source"
+  fi
+  if [ -n "$bound" ] && ! mount_at "$path"; then
+    mount --bind -- "$source" "$path" || fail "$source could not be mounted at $path"
+  fi
+  wake
+  : >"$now/taken-back"
+  rm -f -- "$journal/going-back" "$journal/source.manifest" "$journal/copy.manifest"
+  sync -f -- "$journal"
+  say "$service is where it was: $source"
+  ! there "$dataset" || say "$dataset stays, unmounted; it holds nothing but a copy. The next run takes it up again"
+}
+
+main_status() {
+  local step mark at
+  attempt
+  if [ ! -d "$now" ]; then
+    say 'not begun'
+    return
+  fi
+  say "attempt $number"
+  for step in "${steps[@]}"; do
+    mark=' ' at=''
+    if is_done "$step"; then
+      mark=x
+      kept "done-$step"
+      at=" $(date -d "@$REPLY" '+%F %T')"
+    fi
+    say "  [$mark] $step$at"
+  done
+  [ ! -e "$journal/going-back" ] || say "on its way back"
+  [ ! -e "$old" ] || say "the old data is at $old"
+  [ ! -e "$journal/finished" ] || say 'finished'
+}
+
+# victims: prints what is kept.
+victims() {
+  local file
+  set +o noglob
+  [ ! -d "$old" ] || printf 'directory\t%s\t\n' "$old"
+  for file in "$journal"/*/snapshot; do
+    if [ -e "$file" ] && there "$(cut -d ' ' -f 2- -- "$file")"; then
+      printf 'snapshot\t%s\t%s\n' "$(cut -d ' ' -f 2- -- "$file")" "$(cut -d ' ' -f 1 -- "$file")"
+    fi
+  done
+  set -o noglob
+}
+
+main_release() {
+  local kind name guid want found list
+  own_journal
+  [ -e "$journal/finished" ] || fail 'the migration is not finished: nothing is released'
+  ours
+  mounted "$path" || fail "$dataset is not what is mounted at $path: nothing is released"
+  list=$(victims)
+  if [ $# -eq 0 ]; then
+    say 'nothing is removed unless it is named:'
+    while IFS=$'\t' read -r kind name guid; do
+      [ -z "$kind" ] || say "  $0 release ${name@Q}   # $kind${guid:+, guid $guid}"
+    done <<<"$list"
+    return
+  fi
+  for want in "$@"; do
+    found=''
+    while IFS=$'\t' read -r kind name guid; do
+      [ "$name" != "$want" ] || found=$kind$'\t'$guid
+    done <<<"$list"
+    case $found in
+      directory*)
+        renamed || fail "$old is not there"
+        ! mount_at "$old" || fail "$mount_source is mounted at $old"
+        ! below "$old" || fail "$REPLY is mounted below $old"
+        : >"$now/released"
+        sync -f -- "$now"
+        say "remove $old"
+        rm -r --one-file-system -- "$old"
+        ;;
+      snapshot*)
+        guid=${found#*$'\t'}
+        [ "$(property guid "$want")" = "$guid" ] || fail "$want has not the guid $guid, which was written down when it was taken"
+        marked "$want" || fail "$want does not carry the mark of this migration"
+        say "destroy $want (guid $guid)"
+        zfs destroy -- "$want" || fail "$want could not be destroyed"
+        ;;
+      *) fail "${want@Q} is nothing that this migration keeps" ;;
+    esac
+  done
+}
+
+usage() {
+  printf 'usage: %s run|status|back|release [NAME]...\n' "$0" >&2
+  exit 2
+}
+[ $# -gt 0 ] || usage
+command=$1
+shift
+case $command in
+  run | back | status) [ $# -eq 0 ] || usage ;;
+  release) ;;
+  *) usage ;;
+esac
+[ "$EUID" -eq 0 ] || fail 'run this as root'
+for tool in zfs rsync getfattr find sort xargs sha256sum cmp stat du mv mkdir rmdir sync flock mount umount systemctl systemd-run; do
+  type -P "$tool" >/dev/null || fail "there is no $tool in PATH"
+done
+"main_$command" "$@"
