@@ -239,9 +239,12 @@ type Dataset struct {
 	// CanMount is "on", "off" or "noauto"; absent means on.
 	CanMount   Value[string]
 	Properties map[string]Value[string]
-	Owner      Value[Owner]
-	Group      Value[Owner]
-	Mode       Value[Mode]
+	// Profile names the workload that lies there, as dataset.Profiles calls them; nothing follows from it but what SW211
+	// says. Absent where nothing is said.
+	Profile Value[string]
+	Owner   Value[Owner]
+	Group   Value[Owner]
+	Mode    Value[Mode]
 	// Asked tells that the configuration asks for the dataset and that nothing that is read creates it.
 	Asked bool
 	// Protection is what is asked for the dataset itself; nil where nothing is.
@@ -349,6 +352,8 @@ type Job struct {
 	// where the job reads what is mounted.
 	Dataset Value[string]
 	Exclude Value[[]string]
+	// Tags are those of the engine's snapshots.
+	Tags Value[[]string]
 	// Repository is restic's `repository`, borg's `repo`.
 	Repository      Value[string]
 	RepositoryFile  Value[FileRef]

@@ -49,7 +49,7 @@ func completeFlags(cmd *cobra.Command) {
 		"include":   completeCodes, "exclude": completeCodes,
 		"host":    cobra.NoFileCompletions,
 		"workers": cobra.NoFileCompletions, "timeout": cobra.NoFileCompletions, "depth": cobra.NoFileCompletions,
-		"cache-dir": completeFolders, "root": completeFolders, "live": completeFolders,
+		"cache-dir": completeFolders, "root": completeFolders, "live": completeFolders, "templates": completeFolders,
 	} {
 		if f := cmd.Flags().Lookup(name); f == nil {
 			continue

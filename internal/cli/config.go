@@ -38,6 +38,8 @@ type configuration struct {
 	// files are those of the user's own dialects as the file names them, from its folder; own are they and those of --dialect.
 	files []configFileName
 	own   []dialect.Dialect
+	// templates are folders of the user's own templates, as the file names them.
+	templates []configFileName
 }
 
 // configFileName is a file that a configuration file names, and where.
@@ -75,13 +77,14 @@ type configFile struct {
 		// Until is a text or a TOML date.
 		Until any `toml:"until"`
 	} `toml:"acknowledge"`
-	State    []table.Row `toml:"state"`
-	Dialects []string    `toml:"dialects"`
+	State     []table.Row `toml:"state"`
+	Dialects  []string    `toml:"dialects"`
+	Templates []string    `toml:"templates"`
 }
 
 // configKeys are the keys of each table.
 var configKeys = map[string][]string{
-	"":            {"check", "acknowledge", "state", "dialects"},
+	"":            {"check", "acknowledge", "state", "dialects", "templates"},
 	"check":       {"threshold", "include", "exclude"},
 	"acknowledge": {"code", "host", "service", "subject", "path", "reason", "until"},
 	"state":       {"service", "enable", "unless", "paths", "option", "below", "file", "user", "group", "mode", "perhaps", "source", "note"},
@@ -202,6 +205,14 @@ func parseConfiguration(name string, data []byte) (*configuration, error) {
 		}
 		p := at(place)
 		c.files = append(c.files, configFileName{d, p.Line, p.Column})
+	}
+	for i, d := range file.Templates {
+		place := fmt.Sprintf("templates[%d]", i)
+		if d == "" {
+			fault(place, "the name of a folder of templates is empty", `write the folder, such as templates = ["./templates"]`)
+		}
+		p := at(place)
+		c.templates = append(c.templates, configFileName{d, p.Line, p.Column})
 	}
 	if len(file.State) > 0 {
 		d, err := table.New(stateDialect, file.State)

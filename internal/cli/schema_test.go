@@ -20,6 +20,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/stateward/stateward"
+	"github.com/stateward/stateward/aggregate/template"
 	"github.com/stateward/stateward/docs/schema"
 	"github.com/stateward/stateward/internal/capture"
 	"github.com/stateward/stateward/internal/golden"
@@ -42,6 +43,7 @@ var outputs = []struct {
 	{"pool", "What `stateward capture zfs` writes: docs/capture.md.", reflect.TypeFor[capture.PoolFile](),
 		map[string]any{"kind": capture.PoolKind, "version": capture.PoolVersion}},
 	{"plan", "What `stateward plan persistence -o json` prints.", reflect.TypeFor[PersistencePlan](), map[string]any{"protocolVersion": protocolVersion}},
+	{"template", "A template of a service: docs/templates.md.", reflect.TypeFor[template.Template](), nil},
 	{"units", "What `stateward eval --units -o json` prints.", reflect.TypeFor[UnitsOutput](), map[string]any{"protocolVersion": protocolVersion}},
 }
 
@@ -49,10 +51,47 @@ var outputs = []struct {
 func TestSchemasAreFresh(t *testing.T) {
 	src := newSources(t)
 	for _, o := range outputs {
-		text, err := json.MarshalIndent(src.schema(o.typ, "stateward "+o.name, o.description, o.consts), "", "  ")
+		out := src.schema(o.typ, "stateward "+o.name, o.description, o.consts)
+		if o.name == "template" {
+			out.Required = []string{"name", "description"}
+			partial(out, true)
+		}
+		text, err := json.MarshalIndent(out, "", "  ")
 		require.NoError(t, err)
 		golden.Compare(t, filepath.Join(repository, "docs/schema", o.name+".json"), append(text, '\n'))
 	}
+}
+
+// partial lets everything below be left out, and taken away with null: what a template extends has it.
+func partial(s *jsonschema.Schema, top bool) {
+	if !top {
+		s.Required = nil
+		if s.Type != "" {
+			s.Type, s.Types = "", []string{s.Type, "null"}
+		} else if len(s.Types) > 0 && !slices.Contains(s.Types, "null") {
+			s.Types = append(slices.Clone(s.Types), "null")
+		}
+		if s.Enum != nil {
+			s.Types, s.Enum = []string{"string", "null"}, nil // a parameter may stand for it
+		}
+	}
+	s.AdditionalProperties = closed(s)
+	for _, p := range s.Properties {
+		partial(p, false)
+	}
+	for _, p := range []*jsonschema.Schema{s.Items, s.AdditionalProperties} {
+		if p != nil && p.Not == nil {
+			partial(p, false)
+		}
+	}
+}
+
+// closed refuses fields that an object of its own type does not have: of a file, unlike an output, that is a mistake.
+func closed(s *jsonschema.Schema) *jsonschema.Schema {
+	if len(s.Properties) == 0 || s.AdditionalProperties != nil {
+		return s.AdditionalProperties
+	}
+	return &jsonschema.Schema{Not: &jsonschema.Schema{}}
 }
 
 // sources are the docstrings of our types and fields, and the constants of each type of texts.
@@ -150,6 +189,8 @@ func (s *sources) collect(t reflect.Type, into map[reflect.Type]*jsonschema.Sche
 	switch {
 	case t == reflect.TypeFor[[]byte]():
 		into[t] = &jsonschema.Schema{Type: "string", ContentEncoding: "base64"}
+	case t == reflect.TypeFor[template.Scalar]():
+		into[t] = &jsonschema.Schema{Types: []string{"string", "integer"}}
 	case t == reflect.TypeFor[stateward.Severity]():
 		into[t] = &jsonschema.Schema{Type: "string", Enum: []any{"info", "warning", "error"}}
 	case ours(t) && (t.Implements(reflect.TypeFor[encoding.TextMarshaler]()) || reflect.PointerTo(t).Implements(reflect.TypeFor[encoding.TextMarshaler]())):

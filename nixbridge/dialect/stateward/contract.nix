@@ -35,9 +35,9 @@ let
     # Lists in lists too: the collector flattens them.
     backupPaths = anyTo 8;
     persist = closed { directories = list (entry "directory"); files = list (entry "file"); };
-    dataset = closed { name = leaf; type = leaf; mountpoint = leaf; canmount = leaf; properties = attrsOf leaf; owner = leaf; group = leaf; mode = leaf; };
+    dataset = closed { name = leaf; type = leaf; mountpoint = leaf; canmount = leaf; profile = leaf; properties = attrsOf leaf; owner = leaf; group = leaf; mode = leaf; };
     backup = closed {
-      enable = leaf; engine = leaf; paths = anyTo 8; exclude = lines;
+      enable = leaf; engine = leaf; paths = anyTo 8; exclude = lines; tags = lines;
       repository = leaf; repositoryFile = leaf; passwordFile = leaf; environmentFile = leaf; user = leaf; initialize = leaf;
       schedule = lines; randomizedDelay = leaf; persistent = leaf; prune = lines;
       stopUnits = lines; priority = leaf; requireNetwork = leaf; preHook = given; postHook = given;
@@ -47,8 +47,9 @@ let
     exposure = closed { exposed = leaf; domain = leaf; subdomain = leaf; type = leaf; port = leaf; middlewares = lines; };
     # Reserved: nothing of them is used yet.
     preseed = closed { enable = leaf; methods = lines; onNoBackup = leaf; };
-    healthCheck = closed { enable = leaf; command = given; interval = leaf; timeout = leaf; retries = leaf; };
-    notifications = closed { enable = leaf; channels = lines; };
+    healthCheck = closed { enable = leaf; command = given; interval = leaf; timeout = leaf; retries = leaf; startPeriod = leaf; };
+    resources = closed { memory = leaf; cpus = leaf; };
+    notifications = closed { enable = leaf; channels = lines; priority = leaf; };
   };
 in
 {

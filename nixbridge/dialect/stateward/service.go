@@ -16,7 +16,7 @@ func service(name string, n *dialect.Node) (stateward.Service, *stateward.Job) {
 	s := stateward.Service{Name: name, Origin: n.Origin(), Enable: n.At("enable").Bool()}
 	if n.Kind() == dialect.Attrs {
 		NoOther(n)
-		for _, part := range []string{"persist", "dataset", "backup", "protection", "exposure", "preseed", "healthCheck", "notifications"} {
+		for _, part := range []string{"persist", "dataset", "backup", "protection", "exposure", "preseed", "healthCheck", "resources", "notifications"} {
 			set(n.At(part))
 		}
 	}
@@ -139,6 +139,7 @@ func dataset(n *dialect.Node, dataDir stateward.Value[stateward.Entry], off bool
 		Type:       n.At("type").Filled(),
 		MountPoint: n.At("mountpoint").Filled(),
 		CanMount:   n.At("canmount").Filled(),
+		Profile:    n.At("profile").Filled(),
 		Properties: map[string]stateward.Value[string]{},
 		Asked:      true, // nothing makes it by its being declared here
 		Owner:      owner(n.At("owner")), Group: owner(n.At("group")),
@@ -218,6 +219,7 @@ func job(name string, n *dialect.Node, s *stateward.Service) *stateward.Job {
 	j := &stateward.Job{
 		Name: name, Engine: n.At("engine").Filled().Or(Name), Origin: n.Origin(),
 		Exclude:         n.At("exclude").Strings(),
+		Tags:            n.At("tags").Strings(),
 		Repository:      n.At("repository").Filled(),
 		RepositoryFile:  n.At("repositoryFile").File(),
 		PasswordFile:    n.At("passwordFile").File(),

@@ -77,11 +77,14 @@ func lines(h stateward.Host) []string {
 		add("services %s", h.Services)
 	}
 	for _, d := range h.Datasets.Or(nil) {
-		kind := ""
+		more := ""
 		if !d.Type.IsAbsent() {
-			kind = " " + d.Type.String()
+			more = " " + d.Type.String()
 		}
-		add("dataset %s %s %s %v %s:%s %s%s", d.Name, d.MountPoint, d.CanMount, d.Properties, d.Owner, d.Group, d.Mode, kind)
+		if !d.Profile.IsAbsent() {
+			more += " profile " + d.Profile.String()
+		}
+		add("dataset %s %s %s %v %s:%s %s%s", d.Name, d.MountPoint, d.CanMount, d.Properties, d.Owner, d.Group, d.Mode, more)
 	}
 	if h.Datasets.IsUnknown() {
 		add("datasets %s", h.Datasets)
@@ -92,7 +95,7 @@ func lines(h stateward.Host) []string {
 			name  string
 			value fmt.Stringer
 		}{
-			{"exclude", j.Exclude}, {"repository", j.Repository}, {"repositoryFile", j.RepositoryFile}, {"passwordFile", j.PasswordFile},
+			{"exclude", j.Exclude}, {"tags", j.Tags}, {"repository", j.Repository}, {"repositoryFile", j.RepositoryFile}, {"passwordFile", j.PasswordFile},
 			{"environmentFile", j.EnvironmentFile}, {"user", j.User}, {"initialize", j.Initialize}, {"schedule", j.Schedule},
 			{"randomizedDelay", j.RandomizedDelay}, {"persistent", j.Persistent}, {"prune", j.Prune}, {"stopUnits", j.StopUnits},
 			{"priority", j.Priority}, {"requireNetwork", j.RequireNetwork}, {"preHook", j.PreHook}, {"postHook", j.PostHook},
@@ -212,13 +215,19 @@ func TestContract(t *testing.T) {
 				`stateward.services.x.protection.tiers[0] [form] tier "moon" is none of reboot, rollback, disk, site, rebuild, point-in-time`},
 		},
 		"what is reserved": {
-			config: `{ services.x = { enable = true; preseed = { enable = true; methods = [ "restic" ]; onNoBackup = "refuse"; }; healthCheck = { command = "x"; retries = 3; }; notifications.channels = [ "mail" ]; }; }`,
-			want:   []string{"x true  absent:absent"},
+			config: `{ services.x = { enable = true; preseed = { enable = true; methods = [ "restic" ]; onNoBackup = "refuse"; }; healthCheck = { command = "x"; retries = 3; startPeriod = "5m"; };
+				resources = { memory = "1G"; cpus = "2"; }; notifications = { channels = [ "mail" ]; priority = "high"; }; }; }`,
+			want: []string{"x true  absent:absent"},
+		},
+		"a workload, and tags": {
+			config: `{ services.x = { enable = true; dataset = { name = "t/x"; profile = "sqlite"; }; backup.tags = [ "a" "b" ]; }; }`,
+			want: []string{"x true  absent:absent", "dataset t/x absent absent map[] absent:absent absent profile sqlite",
+				"job x stateward []", "  tags [a b]"},
 		},
 		"no field is dropped silently": {
 			config: `{ foo = 1; services.x = { enable = true; datadir = "/a"; persist = { directory = "/a"; directories = { directory = "/b"; owner = "x"; }; files = [ { path = "/f"; file = "/g"; } ]; };
 				dataset = { name = "t/x"; recordsize = "16K"; }; backup.cron = "x"; protection.tier = 1; exposure.host = "x"; databases = [ { name = "a"; db = "b"; } ];
-				preseed.x = 1; healthCheck.x = 1; notifications.x = 1; }; acknowledge = [ { code = "SW101"; reason = "r"; Path = "/a"; } ]; }`,
+				preseed.x = 1; healthCheck.x = 1; notifications.x = 1; resources.x = 1; }; acknowledge = [ { code = "SW101"; reason = "r"; Path = "/a"; } ]; }`,
 			want: []string{"x true  absent:absent", `  state persist directory "/b"`, `  state persist file "/g"`, "  database absent a absent", "  protection []",
 				"dataset t/x absent absent map[] absent:absent absent", "job x stateward []"},
 			unknown: []string{
@@ -229,6 +238,7 @@ func TestContract(t *testing.T) {
 				"stateward.services.x.notifications.x [form] stateward knows no such field", "stateward.services.x.persist.directories[0].owner [form] stateward knows no such field",
 				"stateward.services.x.persist.directory [form] stateward knows no such field", "stateward.services.x.persist.files[0].path [form] stateward knows no such field",
 				"stateward.services.x.preseed.x [form] stateward knows no such field", "stateward.services.x.protection.tier [form] stateward knows no such field",
+				"stateward.services.x.resources.x [form] stateward knows no such field",
 			},
 		},
 		"values of another type are told": {
