@@ -66,7 +66,7 @@ type Host struct {
 	// Links are the symbolic links that the configuration makes at every boot: "L" and "L+" of tmpfiles, and
 	// `environment.etc.<name>.source` where that is no file of the store.
 	Links Value[[]Link]
-	// ActivationScripts holds those of `system.activationScripts` that name a place by which the host is known.
+	// ActivationScripts holds those of `system.activationScripts` that name a place by which the host is known, or make datasets.
 	ActivationScripts Value[[]ActivationScript]
 	// Timers holds `systemd.timers`.
 	Timers Value[[]Timer]
@@ -262,6 +262,8 @@ type TmpfilesRule struct {
 	// At is the path with owner, group and mode as far as the rule gives them. A path with a
 	// specifier ("%h") has a problem.
 	At Entry
+	// OnlyNew tells that owner, group or mode is for what the rule itself makes, and that what is there is left alone (":").
+	OnlyNew bool
 	// Age is as written; empty where nothing is cleaned up.
 	Age string
 	// Argument is the target of a link, the text of a file; absent where there is none.
@@ -282,8 +284,10 @@ type ActivationScript struct {
 	Name string
 	// Names are files that the text names, /etc/machine-id and what lies in /etc/ssh, and, where the text copies something, the
 	// directories /etc/ssh and /var/lib/systemd.
-	Names  Value[[]string]
-	Origin Origin
+	Names Value[[]string]
+	// MakesDatasets is as in [Unit].
+	MakesDatasets []string
+	Origin        Origin
 }
 
 // Timer is one `systemd.timers.<name>`.

@@ -147,7 +147,14 @@ type Unit struct {
 	BindsTo           Value[[]string]
 	WantedBy          Value[[]string]
 	RequiresMountsFor Value[[]string]
-	Origin            Origin
+	// MountAsserts are the paths of AssertPathIsMountPoint= and ConditionPathIsMountPoint=.
+	MountAsserts        Value[[]string]
+	DefaultDependencies Value[bool]
+	// MakesDatasets says what the scripts of a unit that has to do with ZFS do where they make datasets: "zfs create"; "-o", they give
+	// properties then; "zfs set", or later; "chown", they change owners or modes; "mounted", they look whether something is mounted;
+	// "not restarted", a switch to a changed script does not run it. Absent where they make none; their text is not kept.
+	MakesDatasets Value[[]string]
+	Origin        Origin
 }
 
 // Tier is one kind of loss that data can survive.

@@ -276,3 +276,142 @@ func TestDatasetsOfServices(t *testing.T) {
 		})
 	}
 }
+
+// disko is a dataset that disko makes, with a property mountpoint.
+func disko(name, mountPoint string, more ...func(*stateward.Dataset)) part {
+	return func(h *stateward.Host) {
+		d := stateward.Dataset{Name: name, MountPoint: known(mountPoint), Origin: at("disko", "devices", "zpool", name), Properties: map[string]stateward.Value[string]{"mountpoint": known(mountPoint)}}
+		for _, change := range more {
+			change(&d)
+		}
+		push(&h.Datasets, d)
+	}
+}
+
+func TestMountsAndRules(t *testing.T) {
+	const rule = "systemd.tmpfiles.rules"
+	stateOf := func(name, user, mode string, dirs ...string) part {
+		return func(h *stateward.Host) {
+			u := stateward.Unit{Name: name + ".service", Enable: known(true), StateDirectory: known(dirs), Origin: at("systemd", "services", name)}
+			e := owned("/x", user, "", mode)
+			u.User, u.StateDirectoryMode = e.User, e.Mode
+			push(&h.Units, u)
+		}
+	}
+	early := func(names ...string) func(*stateward.Unit) {
+		return func(u *stateward.Unit) { u.DefaultDependencies, u.After = known(false), known(names) }
+	}
+	relies := func(u *stateward.Unit) { u.RequiresMountsFor = known([]string{"/a/b"}) }
+	makes := func(words ...string) func(*stateward.Unit) {
+		return func(u *stateward.Unit) { u.MakesDatasets = known(words) }
+	}
+	const startsBefore = `warning systemd.services.a [/a] a.service has no default dependencies and is ordered after nothing that comes after zfs-mount.service, which mounts dataset tank/a at /a: it starts before and writes beneath`
+	late := func(at, device string) part {
+		return changedFS(mounted(at, device, "zfs"), func(f *stateward.FileSystem) { f.NeededForBoot = known(false) })
+	}
+	onlyNew := func(h *stateward.Host) {
+		rules := h.Tmpfiles.Or(nil)
+		rules[len(rules)-1].OnlyNew = true
+	}
+	for _, tc := range []struct {
+		name  string
+		code  string
+		parts []part
+		want  []string
+	}{
+		{"D8 legacy and zfsutil", "SW212", []part{disko("tank/a", "legacy"), fileSystem("/a", "tank/a", "zfs", "zfsutil")},
+			[]string{`error fileSystems."/a" [/a] fileSystems."/a" mounts dataset tank/a with zfsutil, and that has mountpoint=legacy: mount refuses it at the next boot`}},
+		{"D8 legacy and zfsutil, of one declared here", "SW212", []part{utility("tank/a", "legacy", nil), fileSystem("/a", "tank/a", "zfs", "defaults,zfsutil")},
+			[]string{`error fileSystems."/a" [/a] fileSystems."/a" mounts dataset tank/a with zfsutil, and that has mountpoint=legacy: mount refuses it at the next boot`}},
+		{"D8 a path and no zfsutil", "SW212", []part{disko("tank/a", "/a"), late("/a", "tank/a")},
+			[]string{`error fileSystems."/a" [/a] fileSystems."/a" mounts dataset tank/a without zfsutil, and that has mountpoint=/a: mount refuses it at the next boot`}},
+		{"D8 none and no zfsutil", "SW212", []part{disko("tank/a", "none"), late("/a", "tank/a")},
+			[]string{`error fileSystems."/a" [/a] fileSystems."/a" mounts dataset tank/a without zfsutil, and that has mountpoint=none: mount refuses it at the next boot`}},
+		{"D8 both say legacy", "SW212", []part{disko("tank/a", "legacy"), fileSystem("/a", "tank/a", "zfs")}, nil},
+		{"D8 both say a path", "SW212", []part{disko("tank/a", "/a"), fileSystem("/a", "tank/a", "zfs", "zfsutil")}, nil},
+		{"D8 none and zfsutil", "SW212", []part{disko("tank/a", "none"), fileSystem("/a", "tank/a", "zfs", "zfsutil")}, nil},
+		{"D8 in the initial ramdisk", "SW212", []part{disko("tank/a", "/var/log"), fileSystem("/var/log", "tank/a", "zfs")}, nil},
+		{"D8 disko's own mount point", "SW212", []part{disko("tank/a", "/a", func(d *stateward.Dataset) { d.MountPoint, d.Properties = stateward.Value[string]{}, nil }), fileSystem("/a", "tank/a", "zfs", "zfsutil")}, nil},
+		{"D8 two declarations differ", "SW212", []part{disko("tank/a", "/a"), disko("tank/a", "legacy"), late("/a", "tank/a")}, nil},
+		{"D8 options that are not known", "SW212", []part{disko("tank/a", "/a"), changedFS(mounted("/a", "tank/a", "zfs"), func(f *stateward.FileSystem) { f.Options = unknown[[]string]("o") })}, nil},
+		{"D8 one that is declared here is SW204's", "SW212", []part{utility("tank/a", "/a", nil), late("/a", "tank/a")}, nil},
+
+		{"D9 two rules", "SW213", []part{tmpfiles("d", "/srv/a", "root", "root", "0755"), tmpfiles("d", "/srv/a/", "568", "media", "0750")},
+			[]string{`warning ` + rule + `[1] [/srv/a] a rule of tmpfiles (d) gives /srv/a user 568 and not root, group media and not root, mode 0750 and not 0755, as ` + rule + `[0] has it: systemd reads both and ignores the one that it reads last`}},
+		{"D9 a rule that leaves its owner out makes root's", "SW213", []part{tmpfiles("d", "/srv/a", "", "", ""), tmpfiles("d", "/srv/a", "568", "root", "0755")},
+			[]string{`warning ` + rule + `[1] [/srv/a] a rule of tmpfiles (d) gives /srv/a user 568 and not root, as ` + rule + `[0] has it: systemd reads both and ignores the one that it reads last`}},
+		{"D9 the rights of others", "SW213", []part{tmpfiles("d", "/srv/a", "568", "", "0755"), tmpfiles("q", "/srv/a", "568", "", "0700")},
+			[]string{`info ` + rule + `[1] [/srv/a] a rule of tmpfiles (q) gives /srv/a mode 0700 and not 0755, as ` + rule + `[0] has it: systemd reads both and ignores the one that it reads last`}},
+		{"D9 two that adjust", "SW213", []part{tmpfiles("z", "/srv/a", "1", "", ""), tmpfiles("Z", "/srv/a", "2", "", "")},
+			[]string{`warning ` + rule + `[1] [/srv/a] a rule of tmpfiles (Z) gives /srv/a user 2 and not 1, as ` + rule + `[0] has it: systemd reads both and the last one decides`}},
+		{"D9 one that makes and one that adjusts", "SW213", []part{tmpfiles("d", "/srv/a", "", "", ""), tmpfiles("z", "/srv/a", "568", "media", "0750")}, nil},
+		{"D9 the same twice", "SW213", []part{tmpfiles("d", "/srv/a", "", "", ""), tmpfiles("d", "/srv/a", "0", "root", "u=rwx,g=rx,o=rx")}, nil},
+		{"D9 two that adjust different things", "SW213", []part{tmpfiles("z", "/srv/a", "1", "", ""), tmpfiles("z", "/srv/a", "", "2", "")}, nil},
+		{"D9 what no boot outlives", "SW213", []part{tmpfiles("d", "/run/a", "1", "", ""), tmpfiles("d", "/run/a", "2", "", "")}, nil},
+		{"D9 tmpfiles and a StateDirectory", "SW213", []part{users("ada"), stateOf("a", "ada", "", "a"), tmpfiles("d", "/var/lib/a", "root", "root", "0755")},
+			[]string{`warning ` + rule + `[0] [/var/lib/a] a rule of tmpfiles (d) gives /var/lib/a user root and not ada, group root and not ada, as a.service has it (StateDirectory): the two undo one another`}},
+		{"D9 tmpfiles and the mode of a StateDirectory", "SW213", []part{users("ada"), stateOf("a", "ada", "0700", "a"), tmpfiles("z", "/var/lib/a", "", "", "0755")},
+			[]string{`info ` + rule + `[0] [/var/lib/a] a rule of tmpfiles (z) gives /var/lib/a mode 0755 and not 0700, as a.service has it (StateDirectory): the two undo one another`}},
+		{"D9 tmpfiles as the StateDirectory has it", "SW213", []part{users("ada"), stateOf("a", "ada", "", "a"), tmpfiles("d", "/var/lib/a", "1000", "ada", "0755")}, nil},
+		{"D9 a rule that leaves what is there", "SW213", []part{users("ada"), stateOf("a", "ada", "", "a"), tmpfiles("d", "/var/lib/a", "", "", "")}, nil},
+		{"D9 a rule for what it makes only", "SW213", []part{users("ada"), stateOf("a", "ada", "", "a"), tmpfiles("d", "/var/lib/a", "root", "", ""), onlyNew}, nil},
+		{"D9 a unit without a user leaves the owner", "SW213", []part{stateOf("a", "", "", "a"), tmpfiles("d", "/var/lib/a", "568", "568", "0755")}, nil},
+		{"P3 a DynamicUser unit", "SW213", []part{stateUnit("a", known(true), "a"), tmpfiles("d", "/var/lib/a", "root", "root", "0700")}, nil},
+
+		{"D9 a recursive rule into visible snapshots", "SW214", []part{utility("tank/a", "/srv/a", property("snapdir", "visible")), tmpfiles("Z", "/srv", "568", "", "")},
+			[]string{`info ` + rule + `[0] [/srv/a] a rule of tmpfiles (Z) goes through all of /srv, and so through the snapshots of tank/a, which snapdir=visible shows there`}},
+		{"D9 visible by what lies above", "SW214", []part{disko("tank", "none", property("snapdir", "visible")), disko("tank/a", "legacy"), fileSystem("/srv/a", "tank/a", "zfs"), tmpfiles("A+", "/srv/a", "", "", "")},
+			[]string{`info ` + rule + `[0] [/srv/a] a rule of tmpfiles (A+) goes through all of /srv/a, and so through the snapshots of tank/a, which snapdir=visible shows there`}},
+		{"D9 hidden again", "SW214", []part{disko("tank", "none", property("snapdir", "visible")), utility("tank/a", "/srv/a", property("snapdir", "hidden")), tmpfiles("Z", "/srv/a", "568", "", "")}, nil},
+		{"D9 a rule for the top", "SW214", []part{utility("tank/a", "/srv/a", property("snapdir", "visible")), tmpfiles("z", "/srv/a", "568", "", "")}, nil},
+		{"D9 below the top nothing shows", "SW214", []part{utility("tank/a", "/srv/a", property("snapdir", "visible")), tmpfiles("Z", "/srv/a/b", "568", "", "")}, nil},
+		{"D9 hidden, as is the default", "SW214", []part{utility("tank/a", "/srv/a", nil), tmpfiles("Z", "/srv/a", "568", "", "")}, nil},
+
+		{"D2 RequiresMountsFor requires nothing", "SW216", []part{disko("tank/a", "/a"), bootUnit("a", relies)},
+			[]string{`info systemd.services.a [/a] a.service has RequiresMountsFor on /a, and dataset tank/a, which mounts itself there, has no mount unit: it starts without the dataset too, and writes beneath`}},
+		{"D2 the mount is asked for", "SW216", []part{disko("tank/a", "/a"), bootUnit("a", func(u *stateward.Unit) { relies(u); u.MountAsserts = known([]string{"/a"}) })}, nil},
+		{"D2 what mounts it is required", "SW216", []part{disko("tank/a", "/a"), bootUnit("a", func(u *stateward.Unit) {
+			relies(u)
+			u.After, u.Requires = known([]string{"zfs-mount.service"}), known([]string{"zfs-mount.service"})
+		})}, nil},
+		{"D2 fileSystems mounts it", "SW216", []part{disko("tank/a", "legacy"), fileSystem("/a", "tank/a", "zfs"), bootUnit("a", relies)}, nil},
+		{"D2 SW206 speaks of it", "SW216", []part{bootUnit("zfs-service-datasets", nil), utility("tank/a", "/a", nil), bootUnit("a", relies)}, nil},
+		{"D2 a unit that is off", "SW216", []part{disko("tank/a", "/a"), bootUnit("a", func(u *stateward.Unit) { relies(u); u.Enable = known(false) })}, nil},
+		{"D2 early, with data on a dataset", "SW216", []part{disko("tank/a", "/a"), service("a", "/a/b"), bootUnit("a", early("local-fs-pre.target"))}, []string{startsBefore}},
+		{"D2 early, after what is early", "SW216", []part{disko("tank/a", "/a"), service("a", "/a"), bootUnit("a", early("b.service")), bootUnit("b", early("zfs-import-tank.service"))}, []string{startsBefore}},
+		{"D2 early, after the mounts", "SW216", []part{disko("tank/a", "/a"), service("a", "/a"), bootUnit("a", early("local-fs.target"))}, nil},
+		{"D2 early, after an ordinary unit", "SW216", []part{disko("tank/a", "/a"), service("a", "/a"), bootUnit("a", early("b.service")), bootUnit("b", nil)}, nil},
+		{"D2 early, and another is to come before", "SW216", []part{disko("tank/a", "/a"), service("a", "/a"), bootUnit("a", early()), bootUnit("b", func(u *stateward.Unit) { u.Before = known([]string{"a.service"}) })}, nil},
+		{"D2 early, with data elsewhere", "SW216", []part{disko("tank/a", "/a"), service("a", "/b"), bootUnit("a", early())}, nil},
+
+		{"D1 properties that never change", "SW217", []part{bootUnit("mk", makes("zfs create", "-o"))},
+			[]string{`info systemd.services.mk [] the script of mk.service gives properties to datasets as it creates them, and sets none later: one that is changed never reaches a dataset that exists`}},
+		{"D1 a script that is not run again", "SW217", []part{bootUnit("mk", makes("zfs create", "-o", "zfs set", "not restarted"))},
+			[]string{`warning systemd.services.mk [] mk.service makes datasets, and a switch to another script does not run it: a new dataset is made at the next boot, and its service starts now`}},
+		{"D2 owners of what may not be mounted", "SW217", []part{bootUnit("mk", makes("zfs create", "chown"))},
+			[]string{`info systemd.services.mk [] the script of mk.service makes datasets and changes owners or modes, and never looks whether a dataset is mounted: where it is not, the directory beneath gets them`}},
+		{"D1 sound by hand", "SW217", []part{bootUnit("mk", makes("zfs create", "-o", "zfs set", "chown", "mounted"))}, nil},
+		{"D1 ours", "SW217", []part{bootUnit("stateward-datasets", makes("zfs create", "-o", "chown"))}, nil},
+		{"D1 an activation script", "SW217", []part{func(h *stateward.Host) {
+			push(&h.ActivationScripts, stateward.ActivationScript{Name: "mk", MakesDatasets: []string{"zfs create"}, Origin: at("system", "activationScripts", "mk")})
+		}}, []string{`info system.activationScripts.mk [] activation script mk makes datasets: at boot it runs before any pool is imported but the root's, and no service waits for it`}},
+
+		{"D9 a rule for a user that nothing defines", "SW215", []part{users("ada"), tmpfiles("d", "/srv/a", "bob", "ada", "")},
+			[]string{`warning ` + rule + `[0] [/srv/a] a rule of tmpfiles (d) gives /srv/a the user bob, and no entry of users.users defines that: systemd-tmpfiles skips the rule`}},
+		{"D9 a group that nothing defines", "SW215", []part{users("ada"), tmpfiles("d", "/srv/a", "ada", "media", "")},
+			[]string{`warning ` + rule + `[0] [/srv/a] a rule of tmpfiles (d) gives /srv/a the group media, and no entry of users.groups defines that: systemd-tmpfiles skips the rule`}},
+		{"D9 the user of a DynamicUser unit", "SW215", []part{users("ada"), stateUnit("a", known(true), "a"), tmpfiles("d", "/var/lib/a", "a", "a", "")},
+			[]string{`warning ` + rule + `[0] [/var/lib/a] a rule of tmpfiles (d) gives /var/lib/a the user and group a, and a.service has that only while it runs (DynamicUser): systemd-tmpfiles skips the rule`}},
+		{"P10 a persisted directory of nobody", "SW215", []part{users("ada"), persist("/persist", owned("/var/lib/a", "bob", "ada", ""))},
+			[]string{`warning environment.persistence."/persist".directories[0] [/var/lib/a] the persisted path /var/lib/a is given the user bob, and no entry of users.users defines that: chown fails where it is made`}},
+		{"D9 numbers and root", "SW215", []part{users("ada"), tmpfiles("d", "/srv/a", "568", "root", "")}, nil},
+		{"D9 users that are not read", "SW215", []part{func(h *stateward.Host) {
+			h.Users, h.Groups = unknown[[]stateward.User]("u"), unknown[[]stateward.Group]("g")
+		}, tmpfiles("d", "/srv/a", "bob", "bob", "")}, nil},
+		{"D9 a place in memory", "SW215", []part{users("ada"), tmpfiles("d", "/run/a", "bob", "bob", "")}, nil},
+	} {
+		t.Run(tc.code+" "+tc.name, func(t *testing.T) {
+			require.Empty(t, cmp.Diff(tc.want, findings(with(kept, tc.parts...), tc.code)))
+		})
+	}
+}

@@ -33,7 +33,7 @@ systemd.tmpfiles.rules = [ "d /var/lib/sonarr 0755 root root -" ]; # drop this
 			}
 			for i := range rules {
 				r := &rules[i]
-				if r.At.Problem != nil || r.At.Path != at || r.Type == "" || !strings.Contains("dDveqQzZ", r.Type[:1]) {
+				if r.At.Problem != nil || r.At.Path != at || r.OnlyNew || r.Type == "" || !strings.Contains("dDveqQzZ", r.Type[:1]) {
 					continue
 				}
 				var wrong []string

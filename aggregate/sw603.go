@@ -28,7 +28,7 @@ Mend the option so that it evaluates. ` + "`stateward eval`" + ` shows everythin
 		at := map[cause]int{}
 		var groups [][]stateward.Unknown
 		for _, u := range f.host.Unknown {
-			if f.refused(u.Subject) || NeededBy(u.Subject) == sw206.Code && !f.makesDatasets() {
+			if f.refused(u.Subject) || f.orderOnly(u.Subject) {
 				continue
 			}
 			if NeededBy(u.Subject) == "" && (f.observed == nil || len(observedReaders(u.Subject)) == 0) {
@@ -68,6 +68,20 @@ Mend the option so that it evaluates. ` + "`stateward eval`" + ` shows everythin
 		}
 		return out
 	},
+}
+
+// orderOnly tells whether an option only says in what order units start, and no dataset is there for which that matters.
+func (f *facts) orderOnly(subject string) bool {
+	codes := readers(subject)
+	if len(codes) == 0 || f.makesDatasets() || slices.ContainsFunc(codes, func(c string) bool { return c != sw206.Code && c != sw216.Code }) {
+		return false
+	}
+	for _, ms := range f.mounts {
+		if slices.ContainsFunc(ms, func(m mount) bool { return m.zfs != nil }) {
+			return false
+		}
+	}
+	return true
 }
 
 // refused tells whether SW201 speaks of a value: it could be had, and cannot be.
@@ -120,19 +134,19 @@ var needs = []struct {
 	{"boot.initrd", []string{"SW101", "SW110", "SW115", "SW118", "SW119"}},
 	{"boot.kernelParams", []string{"SW101", "SW110", "SW115", "SW118", "SW119"}},
 	{"boot.lanzaboote", []string{"SW101", "SW112", "SW114", "SW120"}},
-	{"boot.zfs", []string{"SW101", "SW110", "SW118", "SW119"}},
+	{"boot.zfs", []string{"SW101", "SW110", "SW118", "SW119", "SW216"}},
 	{"containers", []string{"SW101", "SW112", "SW120"}},
-	{"disko", []string{"SW101", "SW106", "SW107", "SW108", "SW110", "SW115", "SW118", "SW119", "SW204", "SW208", "SW701"}},
+	{"disko", []string{"SW101", "SW106", "SW107", "SW108", "SW110", "SW115", "SW118", "SW119", "SW204", "SW208", "SW212", "SW214", "SW216", "SW701"}},
 	{"environment.etc", []string{"SW101", "SW110", "SW115", "SW118", "SW119"}},
-	{"environment.persistence", []string{"SW101", "SW102", "SW103", "SW104", "SW105", "SW106", "SW108", "SW109", "SW110", "SW111", "SW112", "SW113", "SW114", "SW115", "SW118", "SW119", "SW120", "SW701"}},
-	{"fileSystems", []string{"SW101", "SW106", "SW107", "SW108", "SW109", "SW110", "SW115", "SW118", "SW119", "SW201", "SW202", "SW203", "SW204", "SW205", "SW206", "SW207", "SW208", "SW209"}},
+	{"environment.persistence", []string{"SW101", "SW102", "SW103", "SW104", "SW105", "SW106", "SW108", "SW109", "SW110", "SW111", "SW112", "SW113", "SW114", "SW115", "SW118", "SW119", "SW120", "SW215", "SW701"}},
+	{"fileSystems", []string{"SW101", "SW106", "SW107", "SW108", "SW109", "SW110", "SW115", "SW118", "SW119", "SW201", "SW202", "SW203", "SW204", "SW205", "SW206", "SW207", "SW208", "SW209", "SW212", "SW214", "SW216"}},
 	{"hardware", []string{"SW101", "SW112", "SW114", "SW120"}},
-	{"home-manager", []string{"SW101", "SW102", "SW103", "SW104", "SW105", "SW106", "SW108", "SW109", "SW110", "SW111", "SW112", "SW113", "SW114", "SW115", "SW118", "SW119", "SW120", "SW701"}},
+	{"home-manager", []string{"SW101", "SW102", "SW103", "SW104", "SW105", "SW106", "SW108", "SW109", "SW110", "SW111", "SW112", "SW113", "SW114", "SW115", "SW118", "SW119", "SW120", "SW215", "SW701"}},
 	{"mailserver", []string{"SW101", "SW112", "SW114", "SW120"}},
 	{"modules", []string{"SW101", "SW112", "SW114", "SW120"}},
-	{"modules.services", []string{"SW101", "SW111", "SW112", "SW114", "SW120", "SW205", "SW206", "SW207", "SW701"}},
+	{"modules.services", []string{"SW101", "SW111", "SW112", "SW114", "SW120", "SW205", "SW206", "SW207", "SW216", "SW701"}},
 	{"modules.services.backup", []string{"SW104", "SW112", "SW114", "SW604", "SW701"}},
-	{"modules.storage.datasets", []string{"SW101", "SW106", "SW107", "SW108", "SW110", "SW115", "SW118", "SW119", "SW201", "SW202", "SW203", "SW204", "SW205", "SW206", "SW207", "SW208", "SW209", "SW210", "SW701"}},
+	{"modules.storage.datasets", []string{"SW101", "SW106", "SW107", "SW108", "SW110", "SW115", "SW118", "SW119", "SW201", "SW202", "SW203", "SW204", "SW205", "SW206", "SW207", "SW208", "SW209", "SW210", "SW212", "SW214", "SW216", "SW701"}},
 	{"modules.storage.datasets.services.*.compression", []string{"SW201", "SW202", "SW210"}},
 	{"modules.storage.datasets.services.*.group", []string{"SW201", "SW202", "SW205", "SW209"}},
 	{"modules.storage.datasets.services.*.mode", []string{"SW201", "SW202", "SW205", "SW209"}},
@@ -144,7 +158,7 @@ var needs = []struct {
 	{"modules.storage.datasets.utility.*.owner", []string{"SW201", "SW202", "SW205", "SW209"}},
 	{"modules.storage.datasets.utility.*.recordsize", []string{"SW201", "SW202", "SW210"}},
 	{"networking", []string{"SW101", "SW112", "SW114", "SW120"}},
-	{"preservation", []string{"SW101", "SW102", "SW103", "SW104", "SW105", "SW106", "SW108", "SW109", "SW110", "SW111", "SW112", "SW113", "SW114", "SW115", "SW118", "SW119", "SW120", "SW701"}},
+	{"preservation", []string{"SW101", "SW102", "SW103", "SW104", "SW105", "SW106", "SW108", "SW109", "SW110", "SW111", "SW112", "SW113", "SW114", "SW115", "SW118", "SW119", "SW120", "SW215", "SW701"}},
 	{"programs", []string{"SW101", "SW112", "SW114", "SW120"}},
 	{"qgroget.backups", []string{"SW104", "SW112", "SW114", "SW701"}},
 	{"qgroget.serviceModules", []string{"SW101", "SW111", "SW112", "SW114", "SW120", "SW701"}},
@@ -163,16 +177,20 @@ var needs = []struct {
 	{"stateward.services.*.dataset.owner", []string{"SW201", "SW202", "SW205", "SW209"}},
 	{"stateward.services.*.dataset.properties", []string{"SW201", "SW202"}},
 	{"system.stateVersion", []string{"SW101", "SW120"}},
-	{"systemd.mounts", []string{"SW101", "SW106", "SW107", "SW110", "SW118", "SW119", "SW208"}},
-	{"systemd.services", []string{"SW101", "SW104", "SW105", "SW111", "SW112", "SW114", "SW120", "SW205", "SW206", "SW207", "SW208"}},
+	{"systemd.mounts", []string{"SW101", "SW106", "SW107", "SW110", "SW118", "SW119", "SW208", "SW212", "SW214", "SW216"}},
+	{"systemd.services", []string{"SW101", "SW104", "SW105", "SW111", "SW112", "SW114", "SW120", "SW205", "SW206", "SW207", "SW208", "SW213", "SW215", "SW216", "SW217"}},
 	{"systemd.services.*.wantedBy", []string{"SW206"}},
-	{"systemd.services.*.before", []string{"SW206"}},
-	{"systemd.services.*.after", []string{"SW206"}},
-	{"systemd.tmpfiles", []string{"SW101", "SW110", "SW112", "SW114", "SW115", "SW118", "SW119", "SW120", "SW205", "SW209"}},
-	{"system.activationScripts", []string{"SW118"}},
+	{"systemd.services.*.before", []string{"SW206", "SW216"}},
+	{"systemd.services.*.requires", []string{"SW216"}},
+	{"systemd.services.*.bindsTo", []string{"SW216"}},
+	{"systemd.services.*.unitConfig", []string{"SW216"}},
+	{"systemd.services.*.script", []string{"SW217"}},
+	{"systemd.services.*.after", []string{"SW206", "SW216"}},
+	{"systemd.tmpfiles", []string{"SW101", "SW110", "SW112", "SW114", "SW115", "SW118", "SW119", "SW120", "SW205", "SW209", "SW213", "SW214", "SW215"}},
+	{"system.activationScripts", []string{"SW118", "SW217"}},
 	{"systemd.timers", []string{"SW118"}},
-	{"users.groups", []string{"SW110", "SW205"}},
-	{"users.users", []string{"SW101", "SW103", "SW106", "SW110", "SW111", "SW112", "SW119", "SW205"}},
+	{"users.groups", []string{"SW110", "SW205", "SW213", "SW215"}},
+	{"users.users", []string{"SW101", "SW103", "SW106", "SW110", "SW111", "SW112", "SW119", "SW205", "SW213", "SW215"}},
 	{"virtualisation", []string{"SW101", "SW112", "SW120"}},
 	{"warnings", []string{"SW602"}},
 }
@@ -180,9 +198,7 @@ var needs = []struct {
 // unread are options that are projected for later checks and that none reads yet;
 // "*" is any one name. What lies above them is needed for other reasons.
 var unread = [][]string{
-	{"systemd", "services", "*", "requires"},
-	{"systemd", "services", "*", "wants"}, {"systemd", "services", "*", "bindsTo"},
-	{"systemd", "services", "*", "unitConfig"},
+	{"systemd", "services", "*", "wants"},
 	{"systemd", "services", "*", "serviceConfig", "CacheDirectory"}, {"systemd", "services", "*", "serviceConfig", "LogsDirectory"},
 	{"systemd", "services", "*", "serviceConfig", "Type"},
 

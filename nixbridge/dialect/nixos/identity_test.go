@@ -2,6 +2,7 @@ package nixos_test
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -47,16 +48,18 @@ func TestActivationScripts(t *testing.T) {
 		  /nix/store/x-coreutils/bin/cp -a "/persist/etc/ssh/$k" "/etc/ssh/$k" # /var/lib/systemd/timers
 		done'';
 		j = "install -m600 /p/k /etc/ssh/ssh_host_ed25519_key";
+		k = "/x/bin/zfs list d/a >/dev/null || ( /x/bin/zfs create d/a && chown a:b /a )";
 	}; }; }`)[0]
 	var got []string
 	for _, x := range h.ActivationScripts.Or(nil) {
-		got = append(got, fmt.Sprintf("%s %s %s", x.Name, x.Origin.Option, x.Names))
+		got = append(got, fmt.Sprintf("%s %s %s", x.Name, x.Origin.Option, x.Names)+strings.Join(x.MakesDatasets, "+"))
 	}
 	require.Empty(t, cmp.Diff([]string{
 		"a system.activationScripts.a [/etc/machine-id]", "b system.activationScripts.b [/etc/ssh /var/lib/systemd]",
 		"d system.activationScripts.d unknown (system.activationScripts.d: throw)",
 		"g system.activationScripts.g [/etc/ssh/ssh_host_rsa_key]", "i system.activationScripts.i [/etc/ssh /var/lib/systemd/timers]",
 		"j system.activationScripts.j [/etc/ssh/ssh_host_ed25519_key]",
+		"k system.activationScripts.k []zfs create+chown",
 	}, got))
 }
 

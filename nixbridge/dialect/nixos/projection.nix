@@ -178,8 +178,37 @@ let
         else if match "/var/lib/systemd/[[:alnum:]_./-]+" t != null then [ t ]
         else [ ];
     in
-      if !isString s || !any (p: builtins.replaceStrings [ p ] [ "" ] s != s) [ "/etc/machine-id" "/etc/ssh" "/var/lib/systemd" ] then [ ]
-      else attrNames (listToAttrs (map (name: { inherit name; value = null; }) (concatMap place (concatMap at [ "/etc/machine-id" "/etc/ssh" "/var/lib/systemd" ]))));
+      if !isString s then [ ]
+      else if !any (p: builtins.replaceStrings [ p ] [ "" ] s != s) [ "/etc/machine-id" "/etc/ssh" "/var/lib/systemd" ] then aboutDatasets s
+      else aboutDatasets s ++ attrNames (listToAttrs (map (name: { inherit name; value = null; }) (concatMap place (concatMap at [ "/etc/machine-id" "/etc/ssh" "/var/lib/systemd" ]))));
+
+  # Of a script that makes datasets, what it does about them; of any other nothing.
+  aboutDatasets = text:
+    let
+      t = builtins.replaceStrings [ "\\\n" ] [ " " ] (" " + text);
+      has = re: s: length (builtins.split re s) > 1;
+      created = filter isString (builtins.split "zfs[[:space:]]+create[[:space:]]" t);
+      firstLine = s: head (builtins.split "\n" s);
+    in if length created < 2 then [ ] else
+      [ "zfs create" ]
+      ++ (if any (s: has "(^|[[:space:]])-o" (firstLine s)) (genList (i: elemAt created (i + 1)) (length created - 1)) then [ "-o" ] else [ ])
+      ++ (if has "[[:space:]]set[[:space:]]+[^-+[:space:]]|[[:space:]]inherit[[:space:]]" t then [ "zfs set" ] else [ ])
+      ++ (if has "ch(own|mod|grp)[[:space:]]" t then [ "chown" ] else [ ])
+      ++ (if has "mountpoint[[:space:]]+-|findmnt|mounted|/mounts|/mountinfo|zfs[[:space:]]+mount" t then [ "mounted" ] else [ ]);
+  # Only scripts of somebody's own units that have to do with ZFS are looked at: the distribution's make no datasets.
+  ofZFS = name: u:
+    let
+      about = s: isString s && match ".*(zfs|zpool|dataset).*" s != null;
+      own = match "(zfs-(import|sync|share|mount|zed|scrub|snapshot|replication|expand|volume).*|zpool-.*|prometheus-.*|s[ay]n[co]oid.*|zrepl|znapzend|systemd-.*)" name == null;
+    in own && (about name || any about (concatMap (a: let r = tryEval (let v = u.${a} or [ ]; in builtins.deepSeq v v); v = r.value; in if !r.success then [ ] else if isList v then v else [ v ]) [ "after" "before" "requires" "wants" ]));
+  withScript = name: u:
+    if !(isAttrs u) then u else u // {
+      script =
+        let
+          exec = a: let v = (u.serviceConfig or { }).${a} or [ ]; in filter isString (if isList v then v else [ v ]);
+          words = aboutDatasets (concatStringsSep "\n" (filter isString [ (u.preStart or "") (u.script or "") (u.postStart or "") ] ++ exec "ExecStartPre" ++ exec "ExecStart"));
+        in if !(ofZFS name u) || words == [ ] then null else words ++ (if u.restartIfChanged or true == false then [ "not restarted" ] else [ ]);
+    };
 
   # --- services.<name>: its directory, by whatever name ---------------------
   dirs = {
@@ -319,15 +348,15 @@ in
     "boot.initrd.systemd.units" = via (units: removeAttrs units (made units)) (attrsOf (fields { enable = leaf; text = leaf; }));
     "boot.zfs.extraPools" = lines;
 
-    "systemd.services" = attrsOf (fields {
-      enable = leaf;
+    "systemd.services" = part (set: if isAttrs set then mapAttrs withScript set else set) (attrsOf (fields {
+      enable = leaf; script = lines;
       after = lines; before = lines; requires = lines; wants = lines; bindsTo = lines; wantedBy = lines;
-      unitConfig = fields { RequiresMountsFor = lines; };
+      unitConfig = fields { RequiresMountsFor = lines; DefaultDependencies = leaf; AssertPathIsMountPoint = lines; ConditionPathIsMountPoint = lines; };
       serviceConfig = fields {
         StateDirectory = lines; StateDirectoryMode = leaf; CacheDirectory = lines; LogsDirectory = lines; ReadWritePaths = lines;
         User = leaf; Group = leaf; DynamicUser = leaf; Type = leaf;
       };
-    });
+    }));
     "system.activationScripts" = via (set: if isAttrs set then removeAttrs set ownScripts else set) (attrsOf (via named lines));
     "systemd.timers" = attrsOf (fields { enable = leaf; timerConfig = fields { Persistent = leaf; }; });
     "services" = services;

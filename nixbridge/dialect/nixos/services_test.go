@@ -280,6 +280,8 @@ func TestUnits(t *testing.T) {
 				{"type", u.Type, !u.Type.IsAbsent()}, {"after", u.After, !u.After.IsAbsent()}, {"before", u.Before, !u.Before.IsAbsent()},
 				{"requires", u.Requires, !u.Requires.IsAbsent()}, {"wants", u.Wants, !u.Wants.IsAbsent()}, {"bindsTo", u.BindsTo, !u.BindsTo.IsAbsent()},
 				{"wantedBy", u.WantedBy, !u.WantedBy.IsAbsent()}, {"mountsFor", u.RequiresMountsFor, !u.RequiresMountsFor.IsAbsent()},
+				{"default", u.DefaultDependencies, !u.DefaultDependencies.IsAbsent()}, {"asserts", u.MountAsserts, !u.MountAsserts.IsAbsent()},
+				{"makes", u.MakesDatasets, !u.MakesDatasets.IsAbsent()},
 			} {
 				if v.there {
 					out = append(out, "  "+v.name+" = "+v.value.String())
@@ -301,6 +303,27 @@ func TestUnits(t *testing.T) {
 				"  logs = [l m]", "  type = oneshot", "  after = [a.service]", "  before = [b.service]", "  requires = [r.service]",
 				"  wants = [w.service]", "  bindsTo = [d.device]", "  wantedBy = [multi-user.target]", "  mountsFor = [/srv /tank/a b]",
 			},
+		},
+		"D1 what scripts do with datasets": {
+			config: `{ systemd.services = {
+				appdata-datasets = { script = "set -e\nif ! /x/bin/zfs list t/a; then\n  /x/bin/zfs create \\\n    -o mountpoint=/a t/a; fi\nchown a /a"; restartIfChanged = false; };
+				mk = { after = [ "zfs-import-tank.service" ]; preStart = "zfs create t/a\nzfs set atime=off t/a\nmountpoint -q /a && chmod 700 /a"; };
+				containerd = { wants = [ "zfs.target" ]; serviceConfig.ExecStartPre = [ "-/x/bin/zfs create -o mountpoint=/c t/c" ]; };
+				zfs-list = { script = "zfs list -o name; zpool create x"; };
+				zfs-import-tank = { script = throw "not looked at"; };
+				other = { script = throw "not looked at"; };
+				zfs-own = { script = throw "own"; };
+			}; }`,
+			want: []string{
+				"appdata-datasets.service", "  makes = [zfs create -o chown not restarted]", "containerd.service", "  wants = [zfs.target]", "  makes = [zfs create -o]",
+				"mk.service", "  after = [zfs-import-tank.service]", "  makes = [zfs create zfs set chown mounted]", "other.service", "zfs-import-tank.service", "zfs-list.service",
+				"zfs-own.service", "  makes = unknown (systemd.services.zfs-own.script: throw)",
+			},
+			unknown: []string{"systemd.services.zfs-own.script [throw] "},
+		},
+		"D2 what a unit asks of mounts": {
+			config: `{ systemd.services.x.unitConfig = { DefaultDependencies = "no"; AssertPathIsMountPoint = "/a"; ConditionPathIsMountPoint = [ "/b c" ]; }; }`,
+			want:   []string{"x.service", "  default = false", "  asserts = [/a /b c]"},
 		},
 		"a unit with nothing in it": {config: `{ systemd.services.x = { }; }`, want: []string{"x.service"}},
 		"a DynamicUser that is no Boolean": {

@@ -123,6 +123,9 @@ func (l tmpfilesLine) rule(o stateward.Origin) stateward.TmpfilesRule {
 		r.At.Path, r.At.Problem = stateward.AbsPath{}, &stateward.PathError{Text: l.path, Reason: "has a specifier that only the running machine resolves"}
 	}
 	// A colon leaves alone what is there already, a tilde masks the mode by what is there.
+	for _, field := range []string{l.user, l.group, l.mode} {
+		r.OnlyNew = r.OnlyNew || strings.HasPrefix(strings.TrimLeft(field, "~"), ":")
+	}
 	r.At.User = ownership(l.user, ":", o, stateward.ParseOwner)
 	r.At.Group = ownership(l.group, ":", o, stateward.ParseOwner)
 	r.At.Mode = ownership(l.mode, ":~", o, stateward.ParseMode)

@@ -14,6 +14,9 @@ func ruleLines(h stateward.Host) []string {
 		if r.Age != "" {
 			line += " age " + r.Age
 		}
+		if r.OnlyNew {
+			line += " of what is new"
+		}
 		if a, ok := r.Argument.Get(); ok {
 			line += fmt.Sprintf(" = %q", a)
 		}
@@ -41,7 +44,7 @@ func TestTmpfiles(t *testing.T) {
 			config: `{ systemd.tmpfiles.rules = [ "d /a 0750 u g 10d" "# no" "" "D! '/b c' - - - -" "nonsense" "d /x%q" "d /d\nf /e\n" "d /f :0700 :u :g" ]; }`,
 			want: []string{
 				`d "/a" u:g 0750 age 10d systemd.tmpfiles.rules[0]`, `D! "/b c" systemd.tmpfiles.rules[3]`, `d "/d" systemd.tmpfiles.rules[6]`,
-				`f "/e" file systemd.tmpfiles.rules[6]`, `d "/f" u:g 0700 systemd.tmpfiles.rules[7]`,
+				`f "/e" file systemd.tmpfiles.rules[6]`, `d "/f" u:g 0700 of what is new systemd.tmpfiles.rules[7]`,
 			},
 		},
 		"the file of a rule, without those that every host has": {
