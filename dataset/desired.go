@@ -28,6 +28,19 @@ const (
 // Desired are the datasets that a configuration wants, in the order of [CompareName]; none is named twice.
 type Desired struct {
 	Datasets []Wanted `json:"datasets"`
+	// Claims are places where something is to be mounted that is none of these, in the order of their paths: what
+	// `fileSystems` and `systemd.mounts` name, and the datasets whose declarations are at fault. As long as nothing is mounted
+	// there, nothing is mounted beneath, where it would be hidden later.
+	Claims []Claim `json:"claims,omitempty"`
+}
+
+// Claim is a place where something is to be mounted.
+type Claim struct {
+	Path stateward.AbsPath `json:"path"`
+	// Dataset is unset for what is no dataset of ours.
+	Dataset Name `json:"dataset,omitzero"`
+	// By is the dataset, or the option that asks for it.
+	By string `json:"by"`
 }
 
 // Wanted is one dataset that a configuration wants.
@@ -128,6 +141,11 @@ func NewDesired(h *stateward.Host) (Desired, []Fault) {
 		f.Message = "fileSystems is unknown, and it may mount or own any of the datasets: " + f.Message
 		d.fault(f)
 		return Desired{}, d.faults
+	}
+	if why, unknown := h.Mounts.Why(); unknown && len(h.Datasets.Or(nil)) > 0 {
+		f := unknownFault("", "", why)
+		f.Message = "systemd.mounts is unknown, and it may mount where a dataset belongs: " + f.Message
+		d.fault(f)
 	}
 	for _, s := range h.Services.Or(nil) {
 		if on, known := s.Enable.Get(); s.Dataset != nil && (on || !known) {
@@ -617,8 +635,40 @@ func (d *declarations) result() (Desired, []Fault) {
 		desired.Datasets = append(desired.Datasets, w)
 	}
 	slices.SortFunc(desired.Datasets, func(a, b Wanted) int { return CompareName(a.Name, b.Name) })
+	desired.Claims = d.claims(out)
 	slices.SortFunc(d.faults, CompareFault)
 	return desired, d.faults
+}
+
+// claims are the places of what is not planned.
+func (d *declarations) claims(planned map[Name]Wanted) []Claim {
+	var list []Claim
+	unclear := map[string]bool{}
+	for _, f := range d.faults {
+		if f.Property == "mountpoint" && f.Kind != MountpointShared || f.Property == "canmount" {
+			unclear[f.Dataset] = true
+		}
+	}
+	for _, n := range d.order {
+		if _, ok := planned[n]; ok || unclear[n.s] {
+			continue
+		}
+		if p, ok := d.mountpoint(n); ok {
+			list = append(list, Claim{p, n, n.s})
+		}
+	}
+	for _, from := range []stateward.Value[[]stateward.FileSystem]{d.host.FileSystems, d.host.Mounts} {
+		for i, f := range from.Or(nil) {
+			if on, known := f.Enable.Get(); known && !on || f.MountPoint.Problem != nil || f.FSType.Or("") == "swap" || f.MountPoint.Path.IsZero() {
+				continue
+			}
+			list = append(list, Claim{f.MountPoint.Path, Name{}, cmp.Or(f.Origin.Option, fmt.Sprintf("mount %d", i))})
+		}
+	}
+	slices.SortFunc(list, func(a, b Claim) int {
+		return cmp.Or(comparePaths(a.Path, b.Path), CompareName(a.Dataset, b.Dataset), strings.Compare(a.By, b.By))
+	})
+	return slices.Compact(list)
 }
 
 func (d *declarations) faultyAbove(n Name) (Name, bool) {

@@ -145,6 +145,10 @@ func TestDesiredOfServices(t *testing.T) {
 
 func TestDesiredOfAHostThatIsUnknown(t *testing.T) {
 	why := stateward.Unknown{Subject: "disko", Kind: stateward.UnknownAbort, Message: "attribute missing"}
+	unknownMounts := &stateward.Host{Datasets: known([]stateward.Dataset{declare("tank/a", "")}), Mounts: stateward.NotKnown[[]stateward.FileSystem](why)}
+	if desired, faults := dataset.NewDesired(unknownMounts); len(desired.Datasets) != 1 || len(faults) != 1 || faults[0].Kind != dataset.NotEvaluated || faults[0].Dataset != "" {
+		t.Errorf("mounts: %v %v", desired, faults)
+	}
 	for name, h := range map[string]*stateward.Host{
 		"datasets":    {Datasets: stateward.NotKnown[[]stateward.Dataset](why)},
 		"fileSystems": {Datasets: known([]stateward.Dataset{declare("tank/a", "")}), FileSystems: stateward.NotKnown[[]stateward.FileSystem](why)},

@@ -180,7 +180,7 @@ func TestEveryPlan(tt *testing.T) {
 		for _, w := range desired.Datasets {
 			ours[w.Name] = w.Role != dataset.Foreign
 		}
-		theirs, would := snapshot(m, ours), atBoot(m)
+		theirs, would := snapshot(m, ours), atBoot(m, false)
 		made := map[dataset.Name]bool{}
 		for _, op := range plan.Ops {
 			if !ours[op.Target()] {
@@ -202,9 +202,16 @@ func TestEveryPlan(tt *testing.T) {
 		if diff := cmp.Diff(theirs, snapshot(m, ours)); diff != "" {
 			t.Fatalf("what is not ours has changed:\n%s", diff)
 		}
-		for name, at := range atBoot(m) {
+		for name, at := range atBoot(m, false) {
 			if ours[name] && would[name] != at {
 				t.Fatalf("P8 after %v\nthe next boot mounts %s at %s, which was refused now\n%s", text(plan), name, at, m.Dump())
+			}
+		}
+		for name, at := range atBoot(m, true) {
+			for _, op := range plan.Ops {
+				if op, mounted := op.(*dataset.MountDataset); mounted && strings.HasPrefix(op.Path.String(), at+"/") && !isMountpoint(m, at) {
+					t.Fatalf("P5 after %v\n%s is mounted at %s, and is hidden once %s is at %s\n%s", text(plan), op.Dataset, op.Path, name, at, m.Dump())
+				}
 			}
 		}
 		again := dataset.NewPlan(desired, observe(m, desired), dataset.Options{})
@@ -243,12 +250,16 @@ func TestEveryPlan(tt *testing.T) {
 	})
 }
 
-// atBoot are the datasets that are not mounted, and that `zfs mount -a` would mount, and where.
-func atBoot(m *zfssim.Machine) map[dataset.Name]string {
+func isMountpoint(m *zfssim.Machine, at string) bool {
+	return slices.ContainsFunc(m.Observe().Mounts, func(x dataset.Mount) bool { return x.At == at })
+}
+
+// atBoot are the datasets that are not mounted, and that `zfs mount -a` would mount, and where; with -l it loads keys first.
+func atBoot(m *zfssim.Machine, keys bool) map[dataset.Name]string {
 	out := map[dataset.Name]string{}
 	for _, n := range m.Names() {
 		value := func(property string) string { s, _ := m.Get(n, property); return s.Value }
-		if value("mounted") == "no" && value("canmount") == "on" && strings.HasPrefix(value("mountpoint"), "/") && value("keystatus") != "unavailable" {
+		if value("mounted") == "no" && value("canmount") == "on" && strings.HasPrefix(value("mountpoint"), "/") && (keys || value("keystatus") != "unavailable") {
 			out[n] = value("mountpoint")
 		}
 	}

@@ -188,6 +188,32 @@ func TestPlan(t *testing.T) {
 		}, want: wants{want(t, "tank/a", "mountpoint=/srv/a", "mode=0700"), want(t, "tank/a/b", "mountpoint=/srv/a/b")}, stays: true, plan: []string{
 			"create tank/a/b mountpoint=/srv/a/b", "own /srv/a : 0700", "mkdir /srv/a/b", "mount tank/a/b /srv/a/b",
 			"conflict tank/a: mountpoint is taken: is to be mounted at /srv/a, and so is dataset tank/replica []"}},
+		{name: "P5 a mountpoint in that of one which nobody declared and which is not mounted", pool: func(m machine) { m.create("tank/outer", "mountpoint=/srv") },
+			want: one("tank/a", "mountpoint=/srv/a/b"), stays: true, plan: []string{
+				"conflict tank/a: mountpoint is taken: is to be mounted at /srv/a/b, which lies in /srv, where tank/outer belongs and is not mounted: it would hide it [tank/a]"}},
+		{name: "P5 one that is mounted there is none", pool: func(m machine) { m.create("tank/outer", "mountpoint=/srv"); m.mount("tank/outer") },
+			want: one("tank/a", "mountpoint=/srv/a"), plan: []string{"create tank/a mountpoint=/srv/a", "mkdir /srv/a", "mount tank/a /srv/a"}},
+		{name: "P5 a key that is not loaded above", pool: func(m machine) {
+			m.create("tank/outer", "mountpoint=/srv", "encryption=on", "keyformat=passphrase", "keylocation=file:///run/k")
+			delete(m.Keys, dataset.MustName("tank/outer"))
+		}, want: one("tank/a", "mountpoint=/srv/a"), stays: true, plan: []string{
+			"conflict tank/a: mountpoint is taken: is to be mounted at /srv/a, which lies in /srv, where tank/outer belongs and is not mounted: it would hide it [tank/a]"}},
+		{name: "P5 a container that is there, with a mountpoint, and is not mounted", pool: func(m machine) { m.create("tank/services", "mountpoint=/srv") },
+			want: one("tank/services/a"), stays: true, plan: []string{
+				"conflict tank/services/a: mountpoint is taken: is to be mounted at /srv/a, which lies in /srv, where tank/services belongs and is not mounted: it would hide it [tank/services/a]"}},
+		{name: "P5 a declared one that is mounted by hand (noauto) is above",
+			want: wants{want(t, "tank/a", "mountpoint=/srv/a"), want(t, "tank/outer", "mountpoint=/srv", "canmount=noauto")}, stays: true, plan: []string{
+				"create tank/outer canmount=noauto,mountpoint=/srv",
+				"conflict tank/a: mountpoint is taken: is to be mounted at /srv/a, which lies in /srv, where tank/outer belongs and is not mounted: it would hide it [tank/a]"}},
+		{name: "a replica of another host that nobody mounts (noauto) is not", pool: func(m machine) { m.create("tank/replica", "mountpoint=/srv", "canmount=noauto") },
+			want: one("tank/a", "mountpoint=/srv/a"), plan: []string{"create tank/a mountpoint=/srv/a", "mkdir /srv/a", "mount tank/a /srv/a"}},
+		{name: "P5 another's that is not made yet is above", want: wants{want(t, "tank/a", "mountpoint=/srv/a"), want(t, "tank/disko", "foreign=1", "mountpoint=/srv")}, stays: true, plan: []string{
+			"conflict tank/a: mountpoint is taken: is to be mounted at /srv/a, which lies in /srv, where tank/disko belongs and is not mounted: it would hide it [tank/a]"}},
+		{name: "one that is mounted already stays so", pool: func(m machine) {
+			m.create("tank/a", "mountpoint=/srv/a")
+			m.mount("tank/a")
+			m.create("tank/outer", "mountpoint=/srv")
+		}, want: one("tank/a", "mountpoint=/srv/a", "mode=0700"), plan: []string{"own /srv/a : 0700"}},
 		{name: "a mountpoint where another file system is mounted", pool: func(m machine) {
 			m.create("tank/old", "mountpoint=/srv/a", "canmount=noauto")
 			m.mount("tank/old")
@@ -303,6 +329,53 @@ func TestPlanOnly(t *testing.T) {
 	got := text(dataset.NewPlan(desired, m.Observe(), dataset.Options{Only: []dataset.Name{dataset.MustName("tank/b/d"), dataset.MustName("tank/x")}}))
 	if diff := cmp.Diff([]string{"create tank/b canmount=off,mountpoint=none", "create tank/b/d mountpoint=none", "conflict tank/x: is not declared: is not declared []"}, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+func TestPlanOnlyMountsNothingBeneathWhatWasLeftOut(t *testing.T) {
+	desired := dataset.WithContainers(want(t, "tank/a", "mountpoint=/srv"), want(t, "tank/a/b", "mountpoint=none"), want(t, "tank/c", "mountpoint=/srv/c"))
+	for _, observed := range []*dataset.Observed{observe(zfssim.New("tank"), desired), nil} {
+		got := text(dataset.NewPlan(desired, observed, dataset.Options{Only: []dataset.Name{dataset.MustName("tank/a/b"), dataset.MustName("tank/c")}}))
+		if diff := cmp.Diff([]string{"conflict tank/a/b: parent is missing: lies in tank/a, which is not there, and was left out [tank/a/b]",
+			"conflict tank/c: mountpoint is taken: is to be mounted at /srv/c, which lies in /srv, where tank/a belongs and is not mounted: it would hide it [tank/c]"}, got); diff != "" {
+			t.Errorf("(-want +got):\n%s", diff)
+		}
+	}
+}
+
+func TestP5NothingIsMountedBeneathAFaultyDatasetOrAFileSystem(t *testing.T) {
+	bad := declare("tank/outer", "/srv")
+	bad.Properties = map[string]stateward.Value[string]{"recordsize": known("7")}
+	unclear := declare("tank/unclear", "relative")
+	unclear.Origin.Option = "unclear"
+	disk, _ := stateward.ParsePath("/media/disk")
+	h := &stateward.Host{
+		Datasets:    known([]stateward.Dataset{bad, unclear, declare("tank/a", "/srv/a"), declare("tank/b", "/media/disk/b"), declare("tank/c", "/c")}),
+		FileSystems: known([]stateward.FileSystem{{MountPoint: stateward.Entry{Path: disk}, FSType: known("ext4"), Origin: stateward.Origin{Option: `fileSystems."/media/disk"`}}}),
+	}
+	desired, faults := dataset.NewDesired(h)
+	if len(faults) != 2 {
+		t.Fatal(faults)
+	}
+	m := machine{zfssim.New("tank"), t}
+	m.create("tank/elsewhere", "mountpoint=/other")
+	m.mount("tank/elsewhere") // the table of mounts is not empty
+	got := text(dataset.NewPlan(desired, observe(m.Machine, desired), dataset.Options{}))
+	want := []string{"create tank/c mountpoint=/c", "mkdir /c", "mount tank/c /c",
+		"conflict tank/a: mountpoint is taken: is to be mounted at /srv/a, which lies in /srv, where tank/outer belongs and is not mounted: it would hide it [tank/a]",
+		`conflict tank/b: mountpoint is taken: is to be mounted at /media/disk/b, which lies in /media/disk, where fileSystems."/media/disk" belongs and is not mounted: it would hide it [tank/b]`}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	m.create("tank/disk", "mountpoint=/media/disk")
+	m.mount("tank/disk") // whatever it is that is mounted there
+	if got := text(dataset.NewPlan(desired, observe(m.Machine, desired), dataset.Options{Only: []dataset.Name{dataset.MustName("tank/b")}})); len(got) != 3 {
+		t.Errorf("a file system is mounted there, and %q", got)
+	}
+	b, err := json.Marshal(desired)
+	var read dataset.Desired
+	if err != nil || json.Unmarshal(b, &read) != nil || encode(t, read) != string(b) {
+		t.Errorf("%v: read and written otherwise: %s", err, b)
 	}
 }
 

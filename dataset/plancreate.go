@@ -36,6 +36,10 @@ func (p *planner) planCreate(n *node) {
 			c.Message += ", and is another's to make"
 			c.Hint = "let its own tool make it first: " + above.want.Origin.Option
 		}
+		if w := p.left[parent]; w != nil {
+			c.Message += ", and was left out"
+			c.Hint = "name " + parent.s + " with --only too"
+		}
 		n.out = p.conflict(n, c)
 		return
 	case state != nil && state.Type == Volume || above != nil && above.want.Type == Volume:

@@ -77,10 +77,10 @@ func (p *planner) planMounts() {
 		}
 	}
 	slices.SortStableFunc(list, func(a, b mounting) int { return comparePaths(a.path, b.path) })
-	claims := p.claims(list)
+	claims, covers := p.rivals(list), p.covers()
 	mounted := map[stateward.AbsPath]*node{} // by the steps so far
 	for _, m := range list {
-		if c := p.planMount(m, claims[m.path], blocked, mounted); c != nil {
+		if c := p.planMount(m, claims[m.path], covers, blocked, mounted); c != nil {
 			blocked[m.path], m.n.unmounted = c, c
 		}
 	}
@@ -104,8 +104,8 @@ func (p *planner) mountpoint(n *node) (path stateward.AbsPath, ok bool) {
 	return path, true
 }
 
-// claims are the datasets that would be mounted at the places of a list.
-func (p *planner) claims(list []mounting) map[stateward.AbsPath][]Name {
+// rivals are the datasets that would be mounted at the places of a list.
+func (p *planner) rivals(list []mounting) map[stateward.AbsPath][]Name {
 	claims := make(map[stateward.AbsPath][]Name, len(list))
 	for _, m := range list {
 		claims[m.path] = append(claims[m.path], m.n.want.Name)
@@ -131,7 +131,7 @@ func (p *planner) claims(list []mounting) map[stateward.AbsPath][]Name {
 }
 
 // planMount plans one mount. What keeps it from being made is returned.
-func (p *planner) planMount(m mounting, claims []Name, blocked map[stateward.AbsPath]*Conflict, mounted map[stateward.AbsPath]*node) *Conflict {
+func (p *planner) planMount(m mounting, claims []Name, covers map[stateward.AbsPath][]cover, blocked map[stateward.AbsPath]*Conflict, mounted map[stateward.AbsPath]*node) *Conflict {
 	n, name, at := m.n, m.n.want.Name.s, m.path.String()
 	for a := range m.path.Ancestors() {
 		if c := blocked[a]; c != nil {
@@ -176,6 +176,9 @@ func (p *planner) planMount(m mounting, claims []Name, blocked map[stateward.Abs
 		return fail(Conflict{Kind: MountpointTaken, Found: "/", Message: "is to be mounted as the root of all, which is mounted already", Hint: "leave that to fileSystems"})
 	case n.state != nil && n.state.Properties["keystatus"].Value == "unavailable":
 		return fail(Conflict{Kind: KeyNotLoaded, Property: "keystatus", Found: "unavailable", Message: "is encrypted, and its key is not loaded", Hint: "zfs load-key " + keyRoot(n.state)})
+	}
+	if c, is := p.covered(m, covers, mounted); is {
+		return fail(c)
 	}
 	absent, c := p.place(m, mounted)
 	if c != nil {

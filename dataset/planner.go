@@ -65,8 +65,11 @@ type planner struct {
 	// changed are the properties that a step changes for a dataset that is there, and thus perhaps for those in it.
 	changed map[string]bool
 	pools   map[string]*Conflict
-	users   map[string]bool
-	groups  map[string]bool
+	// left are the declared datasets that were not asked for, claims the places of what is none of the desired.
+	left   map[Name]*Wanted
+	claims []Claim
+	users  map[string]bool
+	groups map[string]bool
 
 	conflicts []*Conflict
 	mountOps  []Op
@@ -77,6 +80,7 @@ func newPlanner(desired Desired, observed *Observed, opts Options) *planner {
 	p := &planner{
 		seen: observed, byName: map[Name]*node{}, states: map[Name]*State{}, places: map[string]*Place{},
 		top: map[string]*Mount{}, mountsOf: map[string][]string{}, buried: map[[2]string]bool{}, changed: map[string]bool{}, pools: map[string]*Conflict{},
+		left: map[Name]*Wanted{}, claims: desired.Claims,
 	}
 	p.observe()
 	p.want(desired.Datasets)
@@ -182,6 +186,7 @@ func (p *planner) only(names []Name) {
 	p.nodes = slices.DeleteFunc(p.nodes, func(n *node) bool {
 		if !keep[n.want.Name] {
 			delete(p.byName, n.want.Name)
+			p.left[n.want.Name] = n.want
 			return true
 		}
 		return false
