@@ -4,6 +4,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/stateward/stateward"
 )
 
 // Snapshot is one of a history: of a restic repository, or of a ZFS dataset.
@@ -58,6 +60,30 @@ func Removed(old, changed Retention, history []Snapshot, now time.Time) ([]Snaps
 		}
 	}
 	return out, nil
+}
+
+// Floor is the least that a policy leaves, once there were backups for long enough.
+type Floor struct {
+	// Fewest is how many snapshots there are at least: of a restic group, or of a ZFS dataset.
+	Fewest int
+	// Newest is how old the newest of them can get.
+	Newest Gap
+}
+
+// ReachedRPO says whether there always is a snapshot that is younger than the objective.
+func (f Floor) ReachedRPO(objective stateward.Duration) RPO {
+	if f.Fewest == 0 {
+		return RPOMissed
+	}
+	return ReachedRPO(f.Newest, objective)
+}
+
+// floorOf is the floor of a policy that leaves so many and, where it leaves any, the newest.
+func floorOf(fewest int, newest Gap, none string) Floor {
+	if fewest == 0 {
+		newest = Gap{State: GapUnbounded, Why: none}
+	}
+	return Floor{Fewest: fewest, Newest: newest}
 }
 
 // newestFirst returns the places of the history in groups, sorted by name of the group, newest first in each.

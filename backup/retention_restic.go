@@ -269,6 +269,24 @@ func (p ResticPolicy) IsZero() bool {
 	return p.Within.IsZero() && len(p.Tags) == 0
 }
 
+// Floor says what the policy leaves at least of a group whose newest snapshot gets as old as newest says. Rules that
+// count, and spans, always keep the newest one; tags alone may leave none.
+func (p ResticPolicy) Floor(newest Gap) Floor {
+	fewest := 0
+	for _, c := range p.counts() {
+		fewest = max(fewest, *c.n)
+		if *c.n == Unlimited {
+			fewest = max(fewest, 1)
+		}
+	}
+	for _, s := range append(p.spans(), resticSpan{span: &p.Within}) {
+		if !s.span.IsZero() {
+			fewest = max(fewest, 1)
+		}
+	}
+	return floorOf(fewest, newest, "the policy may keep no snapshot")
+}
+
 // group appends the name of a snapshot's group.
 func (g GroupBy) group(b []byte, s *Snapshot) []byte {
 	if g.Host {

@@ -61,6 +61,22 @@ func ParseSanoidPolicy(settings map[string]string) (p SanoidPolicy, others []str
 	return p, others, nil
 }
 
+// Floor says what sanoid leaves at least of a dataset whose newest snapshot of a type that is kept gets as old as newest
+// says. taken names the types that are made there, or arrive from elsewhere.
+func (p SanoidPolicy) Floor(newest Gap, taken ...string) Floor {
+	fewest := 0
+	for _, t := range p.types() {
+		switch {
+		case !slices.Contains(taken, t.name):
+		case p.AutoPrune:
+			fewest += *t.keep
+		default:
+			fewest++
+		}
+	}
+	return floorOf(fewest, newest, "the policy keeps no snapshot of the types that are made")
+}
+
 type sanoidType struct {
 	name   string
 	keep   *int

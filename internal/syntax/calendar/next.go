@@ -389,3 +389,16 @@ func (k *clock) fromEnd(c civil, n int) int {
 	}
 	return found.day
 }
+
+// Zone returns the zone that the expression names, nil when it is that of the host.
+func (s Spec) Zone() *time.Location {
+	if s.utc {
+		return time.UTC
+	}
+	return s.zone
+}
+
+// EveryDay says that the expression elapses on any day, and so on all at the same times.
+func (s Spec) EveryDay() bool {
+	return s.set && s.weekdays == 0 && s.year == nil && s.month == nil && s.day == nil
+}
