@@ -143,6 +143,12 @@ func (s Schedule) WorstGap(from time.Time, local *time.Location) Gap {
 			fixed, skip = true, delay+accuracy
 		}
 		found := s.longest(from, local, skip)
+		if s.RunTime != nil && fixed && s.RunTime.Std()+accuracy > found.shortest {
+			// Runs may wait for one another, and then start at any time, not only that delay after an event.
+			if plain := s.longest(from, local, 0); plain.to.Sub(plain.from)+delay >= found.to.Sub(found.from) {
+				found, fixed = plain, false
+			}
+		}
 		g.From, g.To, g.Through = found.from, found.to, found.through
 		switch {
 		case found.err != nil:
@@ -241,15 +247,16 @@ func spanText(d time.Duration) string {
 // wait is the longest time between two calendar events next to each other.
 type wait struct {
 	from, to, through time.Time
-	ended             bool      // nothing elapses after last
-	last              time.Time // zero when nothing ever does
+	shortest          time.Duration // where all were looked at
+	ended             bool          // nothing elapses after last
+	last              time.Time     // zero when nothing ever does
 	err               error
 }
 
 // longest looks for two elapses next to each other that lie farthest apart. With a skip, as a fixed delay has it, what elapses
 // less than that after the first is passed over.
 func (s Schedule) longest(from time.Time, local *time.Location, skip time.Duration) wait {
-	l := search{s: s, local: local, skip: skip, through: from.AddDate(Horizon, 0, 0)}
+	l := search{s: s, local: local, skip: skip, through: from.AddDate(Horizon, 0, 0), shortest: math.MaxInt64}
 	w := wait{through: l.through}
 	// Changes of the clock first: they make the longest waits of what elapses often, and with a long one known the
 	// search is quick. Here each time hangs on the one before, so none is passed over.
@@ -269,7 +276,7 @@ func (s Schedule) longest(from time.Time, local *time.Location, skip time.Durati
 		l.scan(from.AddDate(0, 1, 0), w.through, skip > 0)
 	}
 	w.from, w.to, w.err = l.from, l.to, l.err
-	w.ended, w.last = l.ended, l.last
+	w.ended, w.last, w.shortest = l.ended, l.last, l.shortest
 	return w
 }
 
@@ -280,6 +287,7 @@ type search struct {
 	through  time.Time
 	from, to time.Time
 	best     time.Duration
+	shortest time.Duration
 	steps    int
 	ended    bool
 	last     time.Time
@@ -320,9 +328,12 @@ func (l *search) scan(start, end time.Time, all bool) {
 				return
 			}
 			l.consider(at, next)
-			if at, ok = l.next(at); !ok {
+			after, ok := l.next(at)
+			if !ok {
 				return
 			}
+			l.shortest = min(l.shortest, after.Sub(at))
+			at = after
 			continue
 		}
 		next, found := l.next(at.Add(l.best))
