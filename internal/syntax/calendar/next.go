@@ -23,7 +23,8 @@ const maxRounds = 1000
 // expression names is no zone on this host.
 //
 // Where the clock is put forward, what falls into the gap is left out; where it is
-// put back, the hour that comes twice counts once, mostly.
+// put back, the hour that comes twice counts once, mostly. One thing 252 does otherwise: where a step of days runs over
+// the end of the year it may pass over the first of January.
 func (s Spec) Next(after time.Time, local *time.Location) (time.Time, error) {
 	return s.next(after, local, false)
 }
