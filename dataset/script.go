@@ -24,25 +24,31 @@ func Script(desired Desired, host string) (string, error) {
 	b.WriteString("#!/usr/bin/env bash\n")
 	b.WriteString(shell.Comment(fmt.Sprintf("Written by stateward for the datasets of %s. A second run changes nothing.", host)))
 	var lines [][]string
-	var pools []string
+	var pools, own []string
 	ours := false
 	for i := range desired.Datasets {
 		w := &desired.Datasets[i]
 		ours = ours || w.Role != Foreign
 		lines = append(lines, declaration(w)...)
+		for _, s := range w.Settings {
+			if p, ok := LookupProperty(s.name); ok && !p.Inherited && !strings.Contains(s.name, "@") && !slices.Contains(own, s.name) {
+				own = append(own, s.name)
+			}
+		}
 		if pool := w.Name.Pool(); !slices.Contains(pools, pool) {
 			pools = append(pools, pool)
 		}
 	}
 	if !ours {
-		lines, pools = [][]string{{":"}}, nil
+		lines, pools, own = [][]string{{":"}}, nil, nil
 	}
 	slices.Sort(pools)
+	slices.Sort(own)
 	line, err := shell.Command(append([]string{"pools"}, pools...)...)
 	if err != nil {
 		return "", err
 	}
-	b.WriteString("pools=(" + strings.TrimPrefix(strings.TrimPrefix(line, "pools"), " ") + ")\n# shellcheck disable=SC1003,SC1111,SC1112,SC2016,SC2088 # no value is meant to be expanded\ndeclared() {\n")
+	b.WriteString("pools=(" + strings.TrimPrefix(strings.TrimPrefix(line, "pools"), " ") + ")\nmount_properties='" + strings.Join(mountProperties, " ") + "'\nnot_inherited='" + strings.Join(own, " ") + "'\n# shellcheck disable=SC1003,SC1111,SC1112,SC2016,SC2088 # no value is meant to be expanded\ndeclared() {\n")
 	for _, words := range lines {
 		line, err := shell.Command(words...)
 		if err != nil {

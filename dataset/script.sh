@@ -76,7 +76,7 @@ observe() {
 
 # look: reads the properties of all declared datasets that are there, and where they are from.
 look() {
-  local name line lines rest key out columns='' known=()
+  local name line lines rest key='' out columns='' known=()
   for name in "${!asked[@]}"; do
     columns+=${columns:+,}$name
   done
@@ -89,10 +89,38 @@ look() {
   lines "$out"
   for line in "${lines[@]}"; do
     name=${line%%$'\t'*} rest=${line#*$'\t'}
+    # What breaks over lines is a value that another wrote, and no value of ours.
+    if [ -z "${there["$name"]+x}" ] || [ -z "${asked["${rest%%$'\t'*}"]+x}" ]; then
+      [ -z "$key" ] || have["$key"]+=$'\n'
+      continue
+    fi
     key=$name$'\t'${rest%%$'\t'*} rest=${rest#*$'\t'}
-    # What breaks over lines is a value that another wrote, and no value of ours: a line of its own would be the second.
     [ -z "${have["$key"]+x}" ] || fail "property ${key#*$'\t'} of $name was printed twice"
     have["$key"]=${rest%$'\t'*} source["$key"]=${rest##*$'\t'}
+    case ${source["$key"]} in
+      local | default | received | temporary | - | inherited*) ;;
+      *) have["$key"]=$rest$'\n' source["$key"]=local ;;
+    esac
+  done
+}
+
+# unset_here NAME PROPERTY: whether it is a user property that is not set, of which zfs prints "-", which is a value too.
+unset_here() { [[ $2 == *:* && ${source["$1"$'\t'"$2"]} == - ]]; }
+
+# inherited NAME PROPERTY NOW: sets REPLY to what the dataset has of it once what was set above is, which is NOW where nothing was.
+declare -A given
+inherited() {
+  local name=$1 from=${source["$1"$'\t'"$2"]} above=$1
+  REPLY=$3
+  case " $not_inherited " in *" $2 "*) return 0 ;; esac
+  [[ $2 != *@* ]] || return 0
+  case $from in inherited* | default) ;; *) return 0 ;; esac
+  while [[ $above == */* ]] && [ "inherited from $above" != "$from" ]; do
+    above=${above%/*}
+    [ -n "${given["$above"$'\t'"$2"]+x}" ] || continue
+    REPLY=${given["$above"$'\t'"$2"]}
+    [[ $2 != mountpoint || $REPLY != /* ]] || REPLY=${REPLY%/}/${name#"$above"/}
+    return 0
   done
 }
 
@@ -208,7 +236,7 @@ busy() {
 # change I: sets what differs, in one go. What moves a mount is left to move.
 declare -A moving stuck
 change() {
-  local i=$1 j name=${names[$1]} now key from want differ=() options=() type=filesystem
+  local i=$1 j name=${names[$1]} now key from want differ=() shares=() options=() type=filesystem
   [ "${kind[i]}" != volume ] || type=volume
   get "$name" type
   if [ "$REPLY" != "$type" ]; then
@@ -222,23 +250,22 @@ change() {
     now=$REPLY from=${source["$name"$'\t'"$key"]}
     if [ "${created_only[j]}" = inherit ]; then
       [ "$from" = local ] || [ "$from" = received ] || continue
-      if [ "$key" = mountpoint ]; then
-        if busy "$name"; then
-          problem "$name" "is mounted at $REPLY, and its mountpoint cannot change beneath what uses it"
-          stuck["$name"]=1
-        else
-          moving["$name"$'\t'mountpoint]=$j
-        fi
+      case " $mount_properties " in *" $key "*)
+        problem "$name" "has a $key of its own, and zfs would mount or share at once what inherits it: set it"
+        stuck["$name"]=1
         continue
-      fi
+        ;;
+      esac
       say "inherit $key $name"
       zfs inherit -- "$key" "$name" || problem "$name" "could not inherit $key"
-      changed=1
+      changed=1 given["$name"$'\t'"$key"]=$'\n'
       continue
     fi
+    inherited "$name" "$key" "$now"
+    now=$REPLY
     wanted "$name" "$j" "$now"
     want=$REPLY
-    [ "$now" != "$want" ] || continue
+    [ "$now" != "$want" ] || unset_here "$name" "$key" || continue
     printf -v now %q "$now"
     if [ "${created_only[j]}" = only ]; then
       problem "$name" "$key is $now and cannot become ${text[j]}: only a new dataset can have it"
@@ -252,17 +279,49 @@ change() {
     elif [ "$key" = canmount ] && [ "${text[j]}" = off ] && [ -n "${mounted_at["$name"]-}" ]; then
       problem "$name" "is mounted at ${mounted_at["$name"]}, and canmount cannot become off beneath what uses it"
     elif [ "$key" = mountpoint ] || [ "$key" = canmount ]; then
-      moving["$name"$'\t'"$key"]=$j
+      moving["$name"$'\t'"$key"]=$j given["$name"$'\t'"$key"]=$want
     else
-      case $key in sharenfs | sharesmb | zoned) options=(-u) ;; esac
+      given["$name"$'\t'"$key"]=$want
       [ "$key" = volsize ] || want=${text[j]}
-      differ+=("$key=$want")
+      case " $mount_properties " in *" $key "*) options=(-u) ;; esac
+      case $key in
+        sharenfs | sharesmb) shares+=("$key=$want") ;;
+        *) differ+=("$key=$want") ;;
+      esac
     fi
   done
-  [ ${#differ[@]} -gt 0 ] || return 0
-  say "set $name ${differ[*]}"
-  zfs set ${options[@]+"${options[@]}"} -- "${differ[@]}" "$name" || problem "$name" 'could not be set as declared'
+  if [ ${#differ[@]} -gt 0 ]; then
+    say "set $name ${differ[*]}"
+    zfs set ${options[@]+"${options[@]}"} -- "${differ[@]}" "$name" || problem "$name" 'could not be set as declared'
+    changed=1
+  fi
+  for want in ${shares[@]+"${shares[@]}"}; do
+    share "$name" "$want"
+  done
+}
+
+# share NAME SETTING: sets sharenfs or sharesmb. What is mounted is shared anew; what is not is not mounted for it, as zfs would without -u.
+share() {
+  local name=$1 lines line words ok=1
+  say "set $1 $2"
   changed=1
+  if [ "${2#*=}" = off ]; then
+    zfs set -- "$2" "$name" || problem "$name" 'could not be set as declared'
+    return
+  fi
+  if ! zfs set -u -- "$2" "$name" || ! lines=$(zfs get -Hr -t filesystem -o name,source -- "${2%%=*}" "$name"); then
+    problem "$name" 'could not be set as declared'
+    return
+  fi
+  lines "$lines"
+  for line in ${lines[@]+"${lines[@]}"}; do
+    [ "$line" = "$name"$'\tlocal' ] || [[ $line == *$'\t'"inherited from $name" ]] || continue
+    line=${line%%$'\t'*}
+    [ -n "${mounted_at["$line"]-}" ] || continue
+    zfs unshare -- "$line" 2>/dev/null || true
+    zfs share -- "$line" || ok=''
+  done
+  [ -n "$ok" ] || problem "$name" "${2%%=*} was set, and could not be shared so"
 }
 
 # move NAME: gives a dataset the mountpoint and canmount that are declared, which nothing stands against.
@@ -273,12 +332,7 @@ move() {
     [ -n "$j" ] || continue
     moving["$name"$'\t'"$key"]=''
     changed=1
-    if [ "${created_only[j]}" = inherit ]; then
-      say "inherit $key $name"
-      zfs inherit -- "$key" "$name" || problem "$name" "could not inherit $key"
-    else
-      differ+=("$key=${text[j]}")
-    fi
+    differ+=("$key=${text[j]}")
   done
   [ ${#differ[@]} -gt 0 ] || return 0
   say "set $name ${differ[*]}"
@@ -298,12 +352,15 @@ verify() {
       get "$name" "${property[j]}"
       now=$REPLY
       wanted "$name" "$j" "$now"
-      [ "${created_only[j]}" = inherit ] || [ "$REPLY" = "$now" ] || problem "$name" "${property[j]} was set to ${text[j]}, and zfs prints ${now@Q}"
+      if [ "${created_only[j]}" != inherit ] && { [ "$REPLY" != "$now" ] || unset_here "$name" "${property[j]}"; }; then
+        problem "$name" "${property[j]} was set to ${text[j]}, and zfs prints ${now@Q}"
+      fi
     done
   done
 }
 
 # places: finds where each dataset is to be mounted, if it is, once all is as it is declared.
+where=()
 places() {
   local i j name can zoned at
   for ((i = 0; i < ${#names[@]}; i++)); do
@@ -327,25 +384,26 @@ places() {
       if [ -n "${there["$name"]+x}" ] && [ "${moving["$name"$'\t'"${property[j]}"]-}" != "$j" ]; then
         continue
       fi
-      case ${property[j]},${created_only[j]} in
-      mountpoint,inherit)
-        at=${aim["${name%/*}"]-}
-        case $at in /*) at=${at%/}/${name##*/} ;; esac
-        ;;
-      mountpoint,*) at=${text[j]} ;;
-      canmount,*) can=${text[j]} ;;
-      zoned,*) zoned=${text[j]} ;;
+      case ${property[j]} in
+      mountpoint) at=${text[j]} ;;
+      canmount) can=${text[j]} ;;
+      zoned) zoned=${text[j]} ;;
       esac
     done
     # Where one is that cannot move, those that inherit from it are not where they belong either.
     [ -z "${stuck["$name"]+x}" ] || at=''
     aim["$name"]=$at
-    if [ "${kind[i]}" = container ] || [ "${kind[i]}" = volume ] || [ "${can:-on}" != on ] || [ "$zoned" = on ]; then
+    if [ "${kind[i]}" = container ] || [ "${kind[i]}" = volume ] || [ "${can:-on}" != on ] || [ "$zoned" = on ] || [[ $at != /* ]]; then
+      # It may be mounted all the same: by fileSystems, or by hand.
+      if [ "${kind[i]}" = own ] && [ -n "${owner[i]}${group[i]}${mode[i]}" ] && [ -n "$at" ] && [ -z "${stuck["$name"]+x}" ]; then
+        where[i]=${mounted_at["$name"]-}
+        [ -n "${where[i]}" ] || [ "$at" != none ] || problem "$name" 'is mounted nowhere, so that owner, group and mode cannot be given'
+      fi
       continue
     fi
     if [[ $at == *[[:cntrl:]]* ]]; then
       problem "$name" "is to be mounted at ${at@Q}, which has a control character"
-    elif [[ $at == /* ]]; then
+    else
       path[i]=$at
     fi
   done
@@ -401,7 +459,7 @@ fits() {
 # mount_all: makes and mounts what is not mounted, what lies above first. A directory that is not there is made, root's and with mode
 # 0000, so that nobody writes beneath the mount.
 mount_all() {
-  local i name at lines order
+  local i name at lines order fresh=()
   order=$(
     for ((i = 0; i < ${#names[@]}; i++)); do
       if [ "${kind[i]}" = own ] && [ -n "${path[i]}" ] && ! is_mounted "${names[i]}" "${path[i]}"; then
@@ -420,9 +478,6 @@ mount_all() {
     if [ -n "${there["$name"]+x}" ]; then
       fits "$name" "$at" || continue
       move "$name"
-      # `zfs inherit mountpoint` mounts at once.
-      mounts
-      ! is_mounted "$name" "$at" || continue
     else
       make "$i" || continue
     fi
@@ -434,10 +489,40 @@ mount_all() {
       fi
     fi
     say "mount $name at $at"
-    zfs mount -- "$name" || problem "$name" 'could not be mounted'
-    mounts
+    order=0
+    mount_on "$name" "$at" || order=$?
+    case $order in
+      0)
+        mounted_at["$name"]=$at mounted_on["$at"]=$name mounted_zfs["$at"]=$name fresh+=("$name")
+        ;;
+      3) problem "$name" "could not be mounted: $at was empty, and is so no more, or a link leads there by now" ;;
+      4) problem "$name" "was mounted at $at, into which something was written meanwhile: that is hidden now" ;;
+      *) problem "$name" 'could not be mounted' ;;
+    esac
   done
+  mounts
+  # `zfs mount` shares nothing.
+  if [ ${#fresh[@]} -gt 0 ] && [ -n "${asked[sharenfs]-}${asked[sharesmb]-}" ]; then
+    lines=$(zfs get -H -o name,value -- sharenfs,sharesmb "${fresh[@]}") || fail 'what is shared could not be read'
+    lines "$lines"
+    for name in "${fresh[@]}"; do
+      for i in "${lines[@]}"; do
+        if [[ $i == "$name"$'\t'* && $i != *$'\t'off ]]; then
+          zfs share -- "$name" || problem "$name" 'could not be shared'
+          break
+        fi
+      done
+    done
+  fi
 }
+
+# mount_on NAME PATH: mounts a dataset on an empty directory, which is held meanwhile: what is put into it until the mount is there is found.
+mount_on() (
+  CDPATH='' cd -P -- "$2" && [ "$PWD" = "$2" ] || exit 3
+  found=$(find . -mindepth 1 -maxdepth 1 -print -quit) && [ -z "$found" ] || exit 3
+  zfs mount -- "$1" || exit 1
+  found=$(find . -mindepth 1 -maxdepth 1 -print -quit) && [ -z "$found" ] || exit 4
+)
 
 # settle PATH DEVICE OWNER:GROUP MODE: gives the directory its owner and mode, once it is the dataset and nothing else. What is held
 # as the working directory is what is changed, even if the path leads elsewhere by then.
@@ -445,14 +530,23 @@ settle() (
   CDPATH='' cd -P -- "$1" && [ "$PWD" = "$1" ] && [ "$(stat -c %d .)" = "$2" ] || exit 1
   # The mode comes first: it is right whoever the owner is. Five digits, since chmod would keep the setuid and setgid bits of a directory.
   [ -z "$4" ] || chmod -- "0$4" . || exit 1
-  [ -z "$3" ] || chown -h -- "$3" .
+  # A group is right too where the user is unknown.
+  case $3 in
+    [!:]*:*)
+      chown -h -- ":${3#*:}" . || exit 1
+      chown -h -- "${3%%:*}" . || exit 1
+      ;;
+    ?*) chown -h -- "$3" . || exit 1 ;;
+  esac
+  # chown(2) takes the setuid and setgid bits.
+  [ -z "$4" ] || chmod -- "0$4" .
 )
 
 # own_all: sees to it that all are mounted where they belong, and what their top directories are like. Asks stat once for all.
 own_all() {
   local i n name at seen list=() paths=() lines words ids bits
   for ((i = 0; i < ${#names[@]}; i++)); do
-    name=${names[i]} at=${path[i]}
+    name=${names[i]} at=${path[i]:-${where[i]-}}
     if [ "${kind[i]}" != own ] || [ -z "$at" ]; then
       continue
     elif ! is_mounted "$name" "$at"; then
@@ -464,24 +558,26 @@ own_all() {
     fi
   done
   [ ${#list[@]} -gt 0 ] || return 0
-  seen=$(stat -c '%d %u %U %g %G %a' -- "${paths[@]}") || fail 'the directories of the datasets could not be looked at'
+  # Names may have blanks, and have lines of their own.
+  seen=$(stat -c $'%d %u %g %a\n%U\n%G' -- "${paths[@]}") || fail 'the directories of the datasets could not be looked at'
   lines "$seen"
+  [ ${#lines[@]} -eq $((3 * ${#list[@]})) ] || fail 'stat did not print what was asked for'
   for ((n = 0; n < ${#list[@]}; n++)); do
     i=${list[n]}
-    name=${names[i]} at=${path[i]}
-    words "${lines[n]}"
+    name=${names[i]} at=${path[i]:-${where[i]-}}
+    words "${lines[3 * n]}"
     if [ "${words[0]}" != "${mounted_device["$at"]}" ]; then
       problem "$name" "is mounted at $at, which another mount hides"
       continue
     fi
     ids='' bits=''
-    if [ -n "${owner[i]}" ] && [ "${owner[i]}" != "${words[1]}" ] && [ "${owner[i]}" != "${words[2]}" ]; then
+    if [ -n "${owner[i]}" ] && [ "${owner[i]}" != "${words[1]}" ] && [ "${owner[i]}" != "${lines[3 * n + 1]}" ]; then
       ids=${owner[i]}
     fi
-    if [ -n "${group[i]}" ] && [ "${group[i]}" != "${words[3]}" ] && [ "${group[i]}" != "${words[4]}" ]; then
+    if [ -n "${group[i]}" ] && [ "${group[i]}" != "${words[2]}" ] && [ "${group[i]}" != "${lines[3 * n + 2]}" ]; then
       ids+=:${group[i]}
     fi
-    if [ -n "${mode[i]}" ] && [ $((8#${mode[i]})) -ne $((8#${words[5]})) ]; then
+    if [ -n "${mode[i]}" ] && [ $((8#${mode[i]})) -ne $((8#${words[3]})) ]; then
       bits=${mode[i]}
     fi
     [ -n "$ids$bits" ] || continue
@@ -497,6 +593,15 @@ done
 declared
 start+=("${#property[@]}")
 [ ${#names[@]} -gt 0 ] || exit 0
+# One at a time changes the datasets of a machine: `stateward dataset apply` holds the same lock.
+if type -P flock >/dev/null; then
+  lock=${STATEWARD_LOCK:-/run/stateward/dataset.lock}
+  mkdir -m 0700 -- "${lock%/*}" 2>/dev/null || [ -d "${lock%/*}" ] || fail "${lock%/*} could not be made"
+  [ ! -L "$lock" ] || fail "$lock is a link"
+  exec 9<>"$lock"
+  flock -w 300 9 || fail 'another run changes the datasets, and has not ended within five minutes'
+  printf 'process %s, a script\n' "$$" >"$lock"
+fi
 changed=''
 observe
 look

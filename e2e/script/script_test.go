@@ -68,6 +68,8 @@ func owned(w dataset.Wanted, owner, group, mode string) dataset.Wanted {
 	return w
 }
 
+var path = "/usr/sbin:/usr/bin:/sbin:/bin"
+
 // script renders and runs the script, with a PATH of its own and nothing else in the environment.
 func script(t *testing.T, list ...dataset.Wanted) (text string, ok bool) {
 	t.Helper()
@@ -80,7 +82,7 @@ func script(t *testing.T, list ...dataset.Wanted) (text string, ok bool) {
 		t.Fatal(err)
 	}
 	c := exec.Command("/bin/bash", file)
-	c.Env = []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin"}
+	c.Env = []string{"PATH=" + path}
 	out, err := c.CombinedOutput()
 	return string(out), err == nil
 }
