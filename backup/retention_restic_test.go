@@ -297,3 +297,20 @@ func TestR4RetentionEqualsRestic(t *testing.T) {
 		})
 	}
 }
+
+// Options that are read say the same when they are written again.
+func FuzzResticPolicy(f *testing.F) {
+	for _, s := range []string{"--keep-daily 7", "--keep-within=1y5m7d2h -l unlimited", "--keep-tag a,,b --group-by=", "-g host,tags --prune", "--keep-last"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		p, _, err := backup.ParseResticPolicy([]string{text})
+		if err != nil {
+			return
+		}
+		again, others, err := backup.ParseResticPolicy(p.Options())
+		require.NoError(t, err)
+		require.Empty(t, others)
+		require.Equal(t, p.Options(), again.Options())
+	})
+}
