@@ -101,7 +101,7 @@ func (e *ZFSError) Hint() string {
 	case ZFSDenied:
 		return "run it as root"
 	case ZFSTimeout:
-		return "a pool may be suspended: zpool status -x; name those to look at with --pool, or give it more time with --timeout"
+		return "a pool may be suspended: zpool status -x; give it more time with --zfs-timeout"
 	case ZFSNoPool:
 		return "zpool import lists what could be imported"
 	}

@@ -49,6 +49,8 @@ type Env struct {
 	StdoutTerminal bool
 	// Now is the clock; nil means that of the system.
 	Now func() time.Time
+	// Hostname is how this machine calls itself; nil asks the system.
+	Hostname func() (string, error)
 	// Hold, where it is given, is called before something that an interrupt must not cut off in the middle; what it
 	// returns is called after.
 	Hold func() (release func())
@@ -66,6 +68,13 @@ func (e Env) now() time.Time {
 		return time.Now()
 	}
 	return e.Now()
+}
+
+func (e Env) hostname() (string, error) {
+	if e.Hostname == nil {
+		return os.Hostname()
+	}
+	return e.Hostname()
 }
 
 // System returns the environment of this process.

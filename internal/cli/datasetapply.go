@@ -97,6 +97,11 @@ func (f *datasetFlags) read(ctx context.Context, env Env, args []string) (*decla
 	}
 	var faults []dataset.Fault
 	d.desired, faults = dataset.NewDesired(d.host)
+	for _, name := range d.only {
+		if err := d.named(name, faults); err != nil {
+			return nil, err
+		}
+	}
 	d.faults = []dataset.Fault{}
 	for _, x := range faults {
 		if d.concerns(x) {
@@ -104,6 +109,39 @@ func (f *datasetFlags) read(ctx context.Context, env Env, args []string) (*decla
 		}
 	}
 	return d, nil
+}
+
+// notDeclaredError says that --only names what is not there to be named.
+type notDeclaredError struct {
+	name    dataset.Name
+	host    string
+	foreign string
+}
+
+func (e *notDeclaredError) Error() string {
+	if e.foreign != "" {
+		return fmt.Sprintf("--only: %s is another's to make and to change: %s", e.name, e.foreign)
+	}
+	return fmt.Sprintf("--only: %s is not declared by %s", e.name, e.host)
+}
+func (e *notDeclaredError) Hint() string { return "name a dataset that the configuration declares" }
+
+// named refuses a name that nothing is declared of.
+func (d *declared) named(name dataset.Name, faults []dataset.Fault) error {
+	for i := range d.desired.Datasets {
+		if w := &d.desired.Datasets[i]; w.Name == name {
+			if w.Role == dataset.Foreign {
+				return &notDeclaredError{name, d.name, w.Origin.Option}
+			}
+			return nil
+		}
+	}
+	for _, f := range faults {
+		if f.Dataset == "" || f.Dataset == name.String() {
+			return nil // it may be declared, and the fault says more
+		}
+	}
+	return &notDeclaredError{name: name, host: d.name}
 }
 
 // concerns tells whether a fault is about what was asked for.
@@ -128,16 +166,23 @@ func (e *manyDatasetHostsError) Error() string {
 func (e *manyDatasetHostsError) Hint() string { return "name the host, as in .#forge, or use --host" }
 
 // machine is the one that this process runs on.
-func machine(env Env) *apply.System {
+func machine(env Env, patience time.Duration) *apply.System {
 	environment := []string{"PATH=" + env.Getenv("PATH") + ":/run/current-system/sw/bin:/usr/local/sbin:/usr/sbin:/sbin:/usr/bin:/bin", "LC_ALL=C.UTF-8"}
 	observe := func(ctx context.Context, d dataset.Desired) (*dataset.Observed, error) {
-		return capture.Pool(ctx, capture.PoolOptions{Env: environment, Desired: d})
+		return capture.Pool(ctx, capture.PoolOptions{Env: environment, Timeout: patience, Desired: d})
 	}
 	return &apply.System{Observer: observe, Env: environment}
 }
 
+// patienceFlag is how long one process of zfs may take where a machine is looked at.
+func patienceFlag(cmd *cobra.Command, d *time.Duration) {
+	cmd.Flags().DurationVar(d, "zfs-timeout", capture.DefaultTimeout, "give up when one command of zfs takes longer than this `TIME` to tell what is there")
+}
+
 type applyFlags struct {
 	datasetFlags
+	hostFlags
+	patience              time.Duration
 	dryRun, partial, wait bool
 	lockDir               string
 }
@@ -163,9 +208,14 @@ step that it is in. One run at a time works on a machine; --wait waits for the o
 Where there is a conflict or a declaration at fault, nothing is done at all; --partial
 does what is not touched by them, --only does what is named.
 
+It works on the machine of the host only: the one that is called as networking.hostName or
+the attribute says. On another it does nothing and ends with status 2, unless --other-host
+is given.
+
 EXIT STATUS
   0  the machine has what is declared
-  1  there are conflicts, or declarations at fault
+  1  there are conflicts, declarations are at fault, or some of the host could not be
+     evaluated
   2  wrong usage
   3  the host could not be evaluated, or the source could not be loaded
   4  the machine could not be looked at, a step failed, the run was interrupted, or it did
@@ -177,7 +227,9 @@ EXIT STATUS
 			return f.run(cmd.Context(), env, args)
 		},
 	}
-	f.register(cmd, "text", "json")
+	f.datasetFlags.register(cmd, "text", "json")
+	f.hostFlags.register(cmd, "this machine")
+	patienceFlag(cmd, &f.patience)
 	fs := cmd.Flags()
 	fs.BoolVar(&f.dryRun, "dry-run", false, "show the plan, and do nothing")
 	fs.BoolVar(&f.partial, "partial", false, "do what no conflict and no fault keeps from being done")
@@ -189,6 +241,9 @@ EXIT STATUS
 func (f *applyFlags) run(ctx context.Context, env Env, args []string) error {
 	d, err := f.read(ctx, env, args)
 	if err != nil {
+		return err
+	}
+	if err := f.here(env, &d.loaded); err != nil {
 		return err
 	}
 	p := &applyPrinter{env: env, json: f.output == "json", quiet: f.quiet, dryRun: f.dryRun, d: d}
@@ -205,14 +260,14 @@ func (f *applyFlags) run(ctx context.Context, env Env, args []string) error {
 			fmt.Fprintf(env.Stderr, "stateward: waiting: %s\n", inLine(h.Error()))
 		})
 		if err != nil {
-			return withStatus(StatusStep, err)
+			return withStatus(StatusStep, lockError(err))
 		}
 		defer release()
 	}
 	// From here on an interrupt is waited for until the report is out.
 	defer env.hold()()
 	o := apply.Options{Only: d.only, Partial: f.partial, DryRun: f.dryRun, Now: env.now, Planned: p.planned, Ended: p.ended}
-	r, _ := apply.Run(ctx, d.desired, machine(env), o)
+	r, _ := apply.Run(ctx, d.desired, machine(env, f.patience), o)
 	return p.end(r)
 }
 
@@ -243,6 +298,9 @@ func (p *applyPrinter) planned(plan dataset.Plan) {
 	what := count(p.steps, "step")
 	if p.steps == 0 {
 		what = "nothing to do"
+		if len(p.d.desired.Datasets) == 0 && len(p.d.faults) == 0 {
+			what += ": it declares no datasets"
+		}
 	}
 	if n := len(plan.Conflicts); n > 0 {
 		what += ", " + count(n, "conflict")
@@ -293,9 +351,12 @@ func (p *applyPrinter) ended(i int, s apply.Step) {
 // end prints how a run ended, and returns its exit status.
 func (p *applyPrinter) end(r *apply.Result) error {
 	status := StatusOK
+	if r.Outcome == apply.Applied && len(p.d.faults) > 0 {
+		r.Outcome = apply.Partly // what is at fault is not there
+	}
 	switch r.Outcome {
 	case apply.Nothing, apply.Applied, apply.Planned:
-		if r.Err != nil || len(p.d.faults) > 0 {
+		if r.Err != nil || len(p.d.faults) > 0 || p.d.host.Status != stateward.StatusOK {
 			status = StatusFindings
 		}
 	case apply.Refused, apply.Partly:
@@ -328,9 +389,22 @@ func (p *applyPrinter) text(r *apply.Result) {
 	done := r.Count(apply.Done)
 	switch r.Outcome {
 	case apply.Applied:
-		fmt.Fprintf(w, "%s: applied; all that is declared is there\n", inLine(p.d.name))
+		what := "declared is there"
+		switch {
+		case len(p.d.only) > 0:
+			what = "named is there"
+		case p.d.host.Status != stateward.StatusOK:
+			what = "declared and could be read is there"
+		}
+		fmt.Fprintf(w, "%s: applied; all that is %s\n", inLine(p.d.name), what)
 	case apply.Partly:
-		fmt.Fprintf(w, "%s: applied in part: what the conflicts touch is not done\n", inLine(p.d.name))
+		why := "the conflicts touch"
+		if len(r.Left.Conflicts) == 0 {
+			why = "is at fault"
+		} else if len(p.d.faults) > 0 {
+			why += ", or is at fault,"
+		}
+		fmt.Fprintf(w, "%s: applied in part: what %s is not done\n", inLine(p.d.name), why)
 	case apply.Refused:
 		fmt.Fprintln(w, "nothing was done")
 	case apply.Planned:

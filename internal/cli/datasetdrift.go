@@ -3,7 +3,10 @@ package cli
 import (
 	"context"
 	"fmt"
+	"io"
 	"os"
+	"slices"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -26,11 +29,15 @@ type DriftOutput struct {
 	Conflicts []dataset.Conflict `json:"conflicts"`
 	// Undeclared are datasets that nobody declared and that lie in a container of the configuration. They are no difference.
 	Undeclared []dataset.Undeclared `json:"undeclared"`
+	// Captured is the file that was compared with; without one it is this machine.
+	Captured *PoolCapture `json:"captured,omitempty"`
 }
 
 type driftFlags struct {
 	datasetFlags
+	hostFlags
 	observed string
+	patience time.Duration
 }
 
 func newDatasetDrift(env Env) *cobra.Command {
@@ -48,9 +55,13 @@ good as one that is set. Properties that nobody declared are left alone. Dataset
 lie in a container of the configuration and that it does not declare are named, and are
 no difference.
 
+The machine, or the file, has to be that of the host: of its networking.hostName or its
+attribute. Take another with --other-host. A file that is older than 30 days is a finding.
+
 EXIT STATUS
   0  the machine has what is declared
-  1  something differs, or declarations are at fault
+  1  something differs, declarations are at fault, some of the host could not be
+     evaluated, or the capture is older than 30 days
   2  wrong usage
   3  the host could not be evaluated, or the source could not be loaded
   4  the machine could not be looked at
@@ -58,10 +69,15 @@ EXIT STATUS
 		Example: "  stateward dataset drift .#forge\n  stateward dataset drift forge.json --observed pool.json -o json",
 		Args:    cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := observedGiven(cmd, f.observed); err != nil {
+				return err
+			}
 			return f.run(cmd.Context(), env, args)
 		},
 	}
-	f.register(cmd, "text", "json")
+	f.datasetFlags.register(cmd, "text", "json")
+	f.hostFlags.register(cmd, "this machine or the file")
+	patienceFlag(cmd, &f.patience)
 	cmd.Flags().StringVar(&f.observed, "observed", "", "compare with what this `FILE` of \"stateward capture zfs\" holds, instead of this machine")
 	return cmd
 }
@@ -79,17 +95,23 @@ func (f *driftFlags) run(ctx context.Context, env Env, args []string) error {
 		return err
 	}
 	var seen *dataset.Observed
+	var captured *PoolCapture
 	if file != nil {
-		seen = file.Observed
-		noteOtherHost(env, f.observed, file, loaded{name: d.name, host: d.host})
+		if err := f.captured(env, f.observed, file, &d.loaded); err != nil {
+			return err
+		}
+		seen, captured = file.Observed, capturedPools(env, f.observed, file)
 	} else {
-		if seen, err = machine(env).Observe(ctx, d.desired); err != nil {
+		if err := f.here(env, &d.loaded); err != nil {
+			return err
+		}
+		if seen, err = machine(env, f.patience).Observe(ctx, d.desired); err != nil {
 			return withStatus(StatusStep, err)
 		}
 	}
 	drift := dataset.NewDrift(d.desired, seen, dataset.Options{Only: d.only})
 	out := DriftOutput{ProtocolVersion: protocolVersion, Host: d.name, Source: d.source, Status: d.host.Status, Faults: d.faults,
-		Differences: drift.Differences, Conflicts: drift.Conflicts, Undeclared: drift.Undeclared}
+		Differences: drift.Differences, Conflicts: drift.Conflicts, Undeclared: drift.Undeclared, Captured: captured}
 	if f.output == "json" {
 		err = writeJSON(env, out)
 	} else {
@@ -98,7 +120,7 @@ func (f *driftFlags) run(ctx context.Context, env Env, args []string) error {
 	switch {
 	case err != nil:
 		return withStatus(StatusStep, err)
-	case len(out.Differences)+len(out.Conflicts)+len(out.Faults) > 0:
+	case len(out.Differences)+len(out.Conflicts)+len(out.Faults) > 0, out.Status != stateward.StatusOK, captured.isOld():
 		return &statusError{status: StatusFindings}
 	}
 	return nil
@@ -153,10 +175,16 @@ func printDrift(env Env, d *declared, out DriftOutput) {
 	what := "nothing differs"
 	if n := len(out.Differences); n > 0 {
 		what = count(n, "difference")
-	} else if len(out.Faults)+len(out.Conflicts) > 0 {
+	} else if len(out.Faults)+len(out.Conflicts) > 0 || out.Status != stateward.StatusOK {
 		what = "nothing differs in what could be compared"
+	} else if !slices.ContainsFunc(d.desired.Datasets, func(w dataset.Wanted) bool { return w.Role != dataset.Foreign }) {
+		what = "declares no datasets"
+	}
+	if out.Captured != nil {
+		what += ", as captured " + out.Captured.age
 	}
 	fmt.Fprintf(w, "%s: %s\n", inLine(out.Host), what)
+	printOld(w, out.Captured)
 	var last dataset.Name
 	for i := 0; i < len(out.Differences); {
 		last = out.Differences[i].Dataset
@@ -192,10 +220,10 @@ func printDrift(env Env, d *declared, out DriftOutput) {
 	}
 }
 
-// noteOtherHost says that a capture is of another machine than the host that it is compared with.
-func noteOtherHost(env Env, name string, file *capture.PoolFile, l loaded) {
-	if on := file.Host; on != "" && on != l.name && (l.host == nil || on != l.host.HostName.Or("")) {
-		fmt.Fprintf(env.Stderr, "stateward: %s was written on %s, and is compared with what %s declares\n", inLine(name), inLine(on), inLine(l.name))
+// printOld says that a capture is old.
+func printOld(w io.Writer, c *PoolCapture) {
+	if c.isOld() {
+		fmt.Fprintf(w, "  ! %s\n    hint: %s\n", inLine(c.Old), oldCaptureHint)
 	}
 }
 

@@ -32,7 +32,9 @@ type HostDatasets struct {
 	// Waiters are the units that must not start without their datasets.
 	Waiters []dataset.Waiter `json:"waiters"`
 	// Unwaited are services with a dataset that nothing holds back: no unit of theirs is known, or not where it is mounted.
-	Unwaited []string     `json:"unwaited"`
+	Unwaited []string `json:"unwaited"`
+	// Captured is the file that was planned from; without one it is from nothing.
+	Captured *PoolCapture `json:"captured,omitempty"`
 	Error    *ErrorOutput `json:"error,omitempty"`
 
 	host    *stateward.Host
@@ -41,11 +43,12 @@ type HostDatasets struct {
 
 // sound tells whether what is planned is all that is declared.
 func (h *HostDatasets) sound() bool {
-	return h.Error == nil && h.Status == stateward.StatusOK && len(h.Faults) == 0 && len(h.Plan.Conflicts) == 0 && len(h.Unwaited) == 0
+	return h.Error == nil && h.Status == stateward.StatusOK && len(h.Faults) == 0 && len(h.Plan.Conflicts) == 0 && len(h.Unwaited) == 0 && !h.Captured.isOld()
 }
 
 type datasetPlanFlags struct {
 	sourceFlags
+	hostFlags
 	output   string
 	observed string
 }
@@ -60,7 +63,8 @@ mount, and own what is mounted there. Nothing is ever destroyed, rolled back or 
 
 Without --observed the pools are taken as there and empty. With a file that "stateward
 capture zfs" wrote on the host, only what differs is planned, and what keeps a step from
-being made is listed as a conflict.
+being made is listed as a conflict. The file has to be of the host, unless --other-host is
+given; one that is older than 30 days is a finding.
 
 The script, the unit and the module are written from what is declared alone, for one
 host, and look at the pools themselves when they run:
@@ -80,10 +84,14 @@ That there are steps is no finding.
 		Example: "  stateward dataset plan .#forge --observed pool.json\n  stateward dataset plan .#forge -o nix > datasets.nix",
 		Args:    cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := observedGiven(cmd, f.observed); err != nil {
+				return err
+			}
 			return f.run(cmd.Context(), env, args)
 		},
 	}
-	f.register(cmd)
+	f.sourceFlags.register(cmd)
+	f.hostFlags.register(cmd, "the file")
 	choiceFlag(cmd, &f.output, "output", "o", "`FORMAT` of the output: text, json, script, unit or nix", "text", "text", "json", "script", "unit", "nix")
 	cmd.Flags().StringVar(&f.observed, "observed", "", "plan from what this `FILE` of \"stateward capture zfs\" holds, not from nothing")
 	return cmd
@@ -121,12 +129,17 @@ func (f *datasetPlanFlags) run(ctx context.Context, env Env, args []string) erro
 	case len(hosts) != 1 && seen != nil:
 		return &oneHostError{len(hosts), "a capture of pools"}
 	case seen != nil:
-		noteOtherHost(env, f.observed, file, hosts[0])
+		if err := f.captured(env, f.observed, file, &hosts[0]); err != nil {
+			return err
+		}
 	}
 	plan := DatasetPlan{ProtocolVersion: protocolVersion, Hosts: []HostDatasets{}}
 	failed, sound := false, true
 	for _, l := range hosts {
 		h := planDatasets(l, seen)
+		if file != nil {
+			h.Captured = capturedPools(env, f.observed, file)
+		}
 		failed = failed || l.err != nil
 		sound = sound && h.sound()
 		plan.Hosts = append(plan.Hosts, h)
@@ -140,7 +153,7 @@ func (f *datasetPlanFlags) run(ctx context.Context, env Env, args []string) erro
 			if i > 0 {
 				fmt.Fprintln(env.Stdout)
 			}
-			printDatasets(env, &plan.Hosts[i], seen != nil)
+			printDatasets(env, &plan.Hosts[i])
 		}
 	}
 	switch {
@@ -189,6 +202,9 @@ func (f *datasetPlanFlags) render(env Env, h *HostDatasets) error {
 	for _, s := range h.Unwaited {
 		printError(env.Stderr, &plainError{unwaitedOutput(s)})
 	}
+	if h.Captured.isOld() {
+		printError(env.Stderr, &plainError{ErrorOutput{Message: h.Captured.Old, Hint: oldCaptureHint}})
+	}
 	if h.Status == stateward.StatusPartial {
 		printError(env.Stderr, &plainError{ErrorOutput{Message: h.Name + ": some values could not be evaluated", Hint: "stateward check lists them"}})
 	}
@@ -236,7 +252,7 @@ func unwaitedOutput(service string) ErrorOutput {
 		Hint: "give its unit RequiresMountsFor= or AssertPathIsMountPoint= by hand"}
 }
 
-func printDatasets(env Env, h *HostDatasets, observed bool) {
+func printDatasets(env Env, h *HostDatasets) {
 	w := env.Stdout
 	if h.Error != nil {
 		fmt.Fprintf(w, "%s %s\n  %s\n", inLine(h.Name), h.Status, inLine(h.Error.Message))
@@ -246,10 +262,15 @@ func printDatasets(env Env, h *HostDatasets, observed bool) {
 		return
 	}
 	from := "from nothing"
-	if observed {
-		from = "from what was captured"
+	if h.Captured != nil {
+		from = "from what was captured " + h.Captured.age
 	}
-	fmt.Fprintf(w, "%s: %s, %s\n", inLine(h.Name), count(len(h.Plan.Ops), "step"), from)
+	steps := count(len(h.Plan.Ops), "step")
+	if len(h.Datasets)+len(h.Faults) == 0 {
+		steps = "declares no datasets"
+	}
+	fmt.Fprintf(w, "%s: %s, %s\n", inLine(h.Name), steps, from)
+	printOld(w, h.Captured)
 	for _, op := range h.Plan.Ops {
 		fmt.Fprintf(w, "  %s\n    %s\n", inLine(dataset.Describe(op)), inLine(op.Cause().Text))
 	}
