@@ -16,6 +16,8 @@ var scriptText string
 // is idempotent by itself: it asks zfs what is there, and changes what differs, whatever the pool was like. Host is named in
 // its first comment.
 //
+// Given names of datasets as its arguments, it does those only, and the containers above them.
+//
 // It needs bash 5, zfs, the coreutils and find in its PATH, and root. It asks zfs twice, and stat once, where all is as
 // desired; it never destroys, rolls back, unmounts, or changes an owner below the top directory of a dataset. What it
 // cannot do it says, does the rest, and fails at its end. The error is that a text cannot be quoted.

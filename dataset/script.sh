@@ -586,12 +586,31 @@ own_all() {
   done
 }
 
+# only NAME…: leaves alone what is not named, and is no container above what is.
+only() {
+  local i name keep all=' '
+  for ((i = 0; i < ${#names[@]}; i++)); do
+    keep=''
+    for name; do
+      if [ "$name" = "${names[i]}" ] || { [ "${kind[i]}" = container ] && [[ $name == "${names[i]}"/* ]]; }; then
+        keep=1
+      fi
+    done
+    all+="${names[i]} "
+    [ -n "$keep" ] || kind[i]=foreign
+  done
+  for name; do
+    [[ $all == *" $name "* ]] || fail "$name is none of the declared datasets"
+  done
+}
+
 [ "$EUID" -eq 0 ] || [ -n "${STATEWARD_UNPRIVILEGED-}" ] || fail 'run this as root'
 for tool in zfs find mkdir sort stat chown chmod; do
   type -P "$tool" >/dev/null || fail "there is no $tool in PATH"
 done
 declared
 start+=("${#property[@]}")
+[ $# -eq 0 ] || only "$@"
 [ ${#names[@]} -gt 0 ] || exit 0
 # One at a time changes the datasets of a machine: `stateward dataset apply` holds the same lock.
 if type -P flock >/dev/null; then

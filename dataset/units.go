@@ -13,9 +13,29 @@ import (
 	"github.com/stateward/stateward/internal/syntax/unit"
 )
 
-// UnitName is the name of the unit that makes the datasets. It is one for all: no name of a dataset is a part of it, so that none
-// collides with another once "/" becomes "-" (D10).
+// UnitName is the name of the unit that makes the datasets, all of them.
 const UnitName = "stateward-datasets.service"
+
+// CheckTemplate is the unit that sees to one dataset, after [UnitName] has run, even where that failed: a service requires those of its own
+// datasets, so that one in conflict holds back nobody else's.
+const CheckTemplate = "stateward-dataset@.service"
+
+// CheckUnit is the instance of [CheckTemplate] for a dataset, named as systemd-escape(1) does: no two datasets have one name (D10).
+func CheckUnit(n Name) string {
+	var b strings.Builder
+	b.WriteString(strings.TrimSuffix(CheckTemplate, ".service"))
+	for i := range len(n.s) {
+		switch c := n.s[i]; {
+		case c == '/':
+			b.WriteByte('-')
+		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9', c == '_', c == ':', c == '.':
+			b.WriteByte(c)
+		default:
+			fmt.Fprintf(&b, `\x%02x`, c)
+		}
+	}
+	return b.String() + ".service"
+}
 
 // DefaultScript is where [Units] expects the text of [Script], executable.
 const DefaultScript = "/etc/stateward/datasets"
@@ -29,6 +49,8 @@ type Waiter struct {
 	Mounts []stateward.AbsPath `json:"mounts,omitempty"`
 	// FileSystems are where `fileSystems` mounts its datasets (mountpoint=legacy), sorted.
 	FileSystems []stateward.AbsPath `json:"fileSystems,omitempty"`
+	// Datasets are those, sorted.
+	Datasets []Name `json:"datasets,omitempty"`
 }
 
 // Waiters are the units of the services that have datasets, and of those whose state lies on them, in the order of their names.
@@ -52,6 +74,7 @@ func Waiters(h *stateward.Host, d Desired) (waiters []Waiter, unwaited []string)
 				if mounted {
 					byUnit[name].Mounts = append(byUnit[name].Mounts, own)
 				}
+				byUnit[name].Datasets = append(byUnit[name].Datasets, w.Name)
 				byUnit[name].FileSystems = append(byUnit[name].FileSystems, theirs...)
 			}
 		}
@@ -73,6 +96,8 @@ func Waiters(h *stateward.Host, d Desired) (waiters []Waiter, unwaited []string)
 			slices.SortFunc(*list, comparePaths)
 			*list = slices.Compact(*list)
 		}
+		slices.SortFunc(w.Datasets, CompareName)
+		w.Datasets = slices.Compact(w.Datasets)
 		waiters = append(waiters, *w)
 	}
 	slices.SortFunc(waiters, func(a, b Waiter) int { return strings.Compare(a.Unit, b.Unit) })
@@ -219,9 +244,12 @@ type UnitFile struct {
 	Text string `json:"text"`
 }
 
-// Units are a unit that runs a command once at boot, such as the script of [Script], and a drop-in for each waiter, which keeps it
-// from starting without its datasets. A reload runs the command again and stops nothing; a restart would stop all waiters. The
-// file changes whenever what is desired does.
+// Units are a unit that runs a command once at boot, such as the script of [Script], one that runs it again for a single dataset, whose name
+// is its last argument then, and a drop-in for each waiter, which keeps it from starting without its datasets. A reload runs the
+// command again and stops nothing. The file changes whenever what is desired does.
+//
+// The first unit fails where any dataset is not as declared, and does the rest all the same; a waiter requires those of its own datasets
+// only. These run at each start of a waiter and remain inactive, so that nothing ever restarts it because of them.
 func Units(desired Desired, host string, waiters []Waiter, command ...string) ([]UnitFile, error) {
 	exec, err := unit.Exec(command...)
 	if err != nil {
@@ -247,11 +275,22 @@ func Units(desired Desired, host string, waiters []Waiter, command ...string) ([
 		return nil, err
 	}
 	files := []UnitFile{{"/etc/systemd/system/" + UnitName, text}}
+	if text, err = unit.Write(
+		unit.Option{Section: "Unit", Name: "Description", Value: checkDescription},
+		unit.Option{Section: "Unit", Name: "Wants", Value: UnitName},
+		unit.Option{Section: "Unit", Name: "After", Value: UnitName},
+		unit.Option{Section: "Service", Name: "Type", Value: "oneshot"},
+		unit.Option{Section: "Service", Name: "ExecStart", Value: exec + " %I"},
+	); err != nil {
+		return nil, err
+	}
+	files = append(files, UnitFile{"/etc/systemd/system/" + CheckTemplate, text})
 	for _, w := range waiters {
 		if !unitFileName(w.Unit) {
 			return nil, fmt.Errorf("%q is no name of a unit", w.Unit)
 		}
-		options := []unit.Option{{Section: "Unit", Name: "Requires", Value: UnitName}, {Section: "Unit", Name: "After", Value: UnitName}}
+		checks := strings.Join(w.checks(), " ")
+		options := []unit.Option{{Section: "Unit", Name: "Requires", Value: checks}, {Section: "Unit", Name: "After", Value: UnitName + " " + checks}}
 		for _, o := range w.options() {
 			options = append(options, unit.Option{Section: "Unit", Name: o[0], Value: o[1]})
 		}
@@ -271,6 +310,21 @@ func description(host string) string {
 func unitFileName(s string) bool {
 	return strings.HasSuffix(s, ".service") && len(s) < 256 && s[0] != '.' &&
 		strings.Trim(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789:-_.\\@") == ""
+}
+
+// checkDescription names the dataset.
+const checkDescription = "ZFS dataset %I as declared"
+
+// checks are the units that see to the waiter's datasets; the one that makes all where they are not known.
+func (w Waiter) checks() []string {
+	if len(w.Datasets) == 0 {
+		return []string{UnitName}
+	}
+	var names []string
+	for _, n := range w.Datasets {
+		names = append(names, CheckUnit(n))
+	}
+	return names
 }
 
 // options are those that hold a waiter back.
@@ -313,6 +367,15 @@ func Module(desired Desired, host string, waiters []Waiter, tmpfiles []string) (
 			{Name: "ExecStart", Value: nix.Raw(`"${script}"`)},
 			{Name: "ExecReload", Value: nix.Raw(`"${script}"`)},
 		}},
+	}}, {Name: nix.String(strings.TrimSuffix(CheckTemplate, ".service")), Value: nix.Block{
+		{Name: "description", Value: checkDescription},
+		{Name: "wants", Value: nix.List{UnitName}},
+		{Name: "after", Value: nix.List{UnitName}},
+		{Name: "path", Value: nix.List{nix.Raw("config.boot.zfs.package")}},
+		{Name: "serviceConfig", Value: nix.Block{
+			{Name: "Type", Value: "oneshot"},
+			{Name: "ExecStart", Value: nix.Raw(`"${script} %I"`)},
+		}},
 	}}}
 	for _, w := range waiters {
 		options := map[string][]string{}
@@ -326,8 +389,8 @@ func Module(desired Desired, host string, waiters []Waiter, tmpfiles []string) (
 			}
 		}
 		services = append(services, nix.Attr{Name: nix.String(strings.TrimSuffix(w.Unit, ".service")), Value: nix.Block{
-			{Name: "requires", Value: nix.List{UnitName}},
-			{Name: "after", Value: nix.List{UnitName}},
+			{Name: "requires", Value: list(w.checks())},
+			{Name: "after", Value: list(append([]string{UnitName}, w.checks()...))},
 			{Name: "unitConfig", Value: config},
 		}})
 	}

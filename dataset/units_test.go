@@ -56,12 +56,24 @@ func TestWaiters(t *testing.T) {
 		return list
 	}
 	require.Equal(t, []dataset.Waiter{
-		{Unit: "db@main.service", FileSystems: at("/var/lib/db 1")},
-		{Unit: "exporter.service", Mounts: at("/var/lib/sonarr")},
-		{Unit: "podman-plex.service", Mounts: at("/srv/100% ours;#")},
-		{Unit: "podman-sonarr.service", Mounts: at("/var/lib/sonarr")},
+		{Unit: "db@main.service", FileSystems: at("/var/lib/db 1"), Datasets: []dataset.Name{dataset.MustName("tank/db")}},
+		{Unit: "exporter.service", Mounts: at("/var/lib/sonarr"), Datasets: []dataset.Name{dataset.MustName("tank/services/sonarr")}},
+		{Unit: "podman-plex.service", Mounts: at("/srv/100% ours;#"), Datasets: []dataset.Name{dataset.MustName("tank/services/plex")}},
+		{Unit: "podman-sonarr.service", Mounts: at("/var/lib/sonarr"), Datasets: []dataset.Name{dataset.MustName("tank/services/sonarr")}},
 	}, waiters)
 	require.Equal(t, []string{"lost"}, unwaited)
+}
+
+// D10: the names are those of systemd-escape, and no two datasets have one.
+func TestCheckUnits(t *testing.T) {
+	for name, want := range map[string]string{
+		"tank/a-b": `stateward-dataset@tank-a\x2db.service`, "tank/a/b": "stateward-dataset@tank-a-b.service", "tank/A_1:x.y": "stateward-dataset@tank-A_1:x.y.service",
+	} {
+		require.Equal(t, want, dataset.CheckUnit(dataset.MustName(name)))
+		r, err := run.Run(context.Background(), run.Cmd{Path: "systemd-escape", Args: []string{"--template=" + dataset.CheckTemplate, "--", name}, Env: []string{"PATH=" + os.Getenv("PATH")}})
+		require.NoError(t, err, "%s", r.Stderr)
+		require.Equal(t, want, strings.TrimSpace(string(r.Stdout)))
+	}
 }
 
 func TestTmpfilesOnlyWhereTheMountComesFirst(t *testing.T) {
@@ -75,7 +87,7 @@ func TestTmpfilesOnlyWhereTheMountComesFirst(t *testing.T) {
 func TestUnits(t *testing.T) {
 	h, d := forge(t)
 	waiters, _ := dataset.Waiters(h, d)
-	files, err := dataset.Units(d, h.Name, waiters, "/usr/bin/stateward", "dataset", "apply", "/etc/stateward/100% $HOME.json")
+	files, err := dataset.Units(d, h.Name, waiters, "/usr/bin/stateward", "/etc/stateward/100% $HOME.json")
 	require.NoError(t, err)
 	var all strings.Builder
 	dir := t.TempDir()
@@ -157,10 +169,10 @@ func TestModule(t *testing.T) {
 			n.JSON(t, `let m = (`+text+`) { config.boot.zfs.package = "/zfs"; pkgs.writeShellScript = name: text: "/nix/store/" + name + "-" + builtins.hashString "sha256" text; };
 			  in { config = m; }`, &got)
 			services := got.Config.Systemd.Services
-			require.Len(t, services, 5)
+			require.Len(t, services, 6)
 			require.Equal(t, map[string][]string{"AssertPathIsMountPoint": {"/srv/100%% ours;#"}}, services["podman-plex"].UnitConfig)
 			require.Equal(t, map[string][]string{"AssertPathIsMountPoint": {"/var/lib/db 1"}, "RequiresMountsFor": {`"/var/lib/db 1"`}}, services["db@main"].UnitConfig)
-			require.Equal(t, []string{dataset.UnitName}, services["podman-sonarr"].Requires)
+			require.Equal(t, []string{"stateward-dataset@tank-services-sonarr.service"}, services["podman-sonarr"].Requires)
 			require.Equal(t, services["stateward-datasets"].ServiceConfig["ExecStart"], services["stateward-datasets"].ServiceConfig["ExecReload"])
 			var run string
 			n.JSON(t, `((`+text+`) { config.boot.zfs.package = "/zfs"; pkgs.writeShellScript = name: text: text; }).systemd.services.stateward-datasets.serviceConfig.ExecStart`, &run)

@@ -5,6 +5,8 @@ let
     #!/usr/bin/env bash
     # Written by stateward for the datasets of forge. A second run changes nothing.
     pools=(tank)
+    mount_properties='mountpoint canmount sharenfs sharesmb zoned''\'
+    not_inherited='canmount''\'
     # shellcheck disable=SC1003,SC1111,SC1112,SC2016,SC2088 # no value is meant to be expanded
     declared() {
       dataset own tank/db app ''\'''\' 0750
@@ -57,12 +59,29 @@ in
         ExecReload = "${script}";
       };
     };
-    "db@main" = {
-      requires = [
+    "stateward-dataset@" = {
+      description = "ZFS dataset %I as declared";
+      wants = [
         "stateward-datasets.service"
       ];
       after = [
         "stateward-datasets.service"
+      ];
+      path = [
+        (config.boot.zfs.package)
+      ];
+      serviceConfig = {
+        Type = "oneshot";
+        ExecStart = "${script} %I";
+      };
+    };
+    "db@main" = {
+      requires = [
+        "stateward-dataset@tank-db.service"
+      ];
+      after = [
+        "stateward-datasets.service"
+        "stateward-dataset@tank-db.service"
       ];
       unitConfig = {
         AssertPathIsMountPoint = [
@@ -75,10 +94,11 @@ in
     };
     "exporter" = {
       requires = [
-        "stateward-datasets.service"
+        "stateward-dataset@tank-services-sonarr.service"
       ];
       after = [
         "stateward-datasets.service"
+        "stateward-dataset@tank-services-sonarr.service"
       ];
       unitConfig = {
         AssertPathIsMountPoint = [
@@ -88,10 +108,11 @@ in
     };
     "podman-plex" = {
       requires = [
-        "stateward-datasets.service"
+        "stateward-dataset@tank-services-plex.service"
       ];
       after = [
         "stateward-datasets.service"
+        "stateward-dataset@tank-services-plex.service"
       ];
       unitConfig = {
         AssertPathIsMountPoint = [
@@ -101,10 +122,11 @@ in
     };
     "podman-sonarr" = {
       requires = [
-        "stateward-datasets.service"
+        "stateward-dataset@tank-services-sonarr.service"
       ];
       after = [
         "stateward-datasets.service"
+        "stateward-dataset@tank-services-sonarr.service"
       ];
       unitConfig = {
         AssertPathIsMountPoint = [

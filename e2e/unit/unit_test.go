@@ -57,13 +57,20 @@ func install(t *testing.T, recordsize string) {
 		dataset.Wanted{Name: dataset.MustName("tank/services/app"), Role: dataset.Service, Services: []string{"app"}, Owner: stateward.MustOwner("daemon"), Mode: mode,
 			Settings: []dataset.Setting{setting("mountpoint", "/var/lib/app"), setting("recordsize", recordsize)}},
 		dataset.Wanted{Name: dataset.MustName("tank/services/odd"), Role: dataset.Service, Services: []string{"app"}, Settings: []dataset.Setting{setting("mountpoint", odd)}},
+		// Once "/" becomes "-" the two are one (D10).
+		dataset.Wanted{Name: dataset.MustName("tank/services/b-c"), Role: dataset.Service, Services: []string{"other"}, Settings: []dataset.Setting{setting("mountpoint", "/var/lib/other")}},
+		dataset.Wanted{Name: dataset.MustName("tank/services/b/c"), Role: dataset.Service, Services: []string{"third"}, Settings: []dataset.Setting{setting("mountpoint", "/var/lib/third")}},
 	)
 	script, err := dataset.Script(d, "forge")
 	if err != nil {
 		t.Fatal(err)
 	}
 	write(t, dataset.DefaultScript, script, 0o755)
-	h := &stateward.Host{Services: stateward.Known([]stateward.Service{{Name: "app", Units: []string{"app.service"}}}, stateward.Origin{})}
+	var services []stateward.Service
+	for _, name := range []string{"app", "other", "third"} {
+		services = append(services, stateward.Service{Name: name, Units: []string{name + ".service"}})
+	}
+	h := &stateward.Host{Services: stateward.Known(services, stateward.Origin{})}
 	waiters, _ := dataset.Waiters(h, d)
 	files, err := dataset.Units(d, "forge", waiters, dataset.DefaultScript)
 	if err != nil {
@@ -90,6 +97,9 @@ ExecStart=/bin/sleep infinity
 [Install]
 WantedBy=multi-user.target
 `, 0o644)
+	for _, name := range []string{"other", "third"} {
+		write(t, "/etc/systemd/system/"+name+".service", "[Service]\nExecStart=/bin/sh -c 'echo run >/var/lib/"+name+"/started; exec sleep infinity'\n", 0o644)
+	}
 	install(t, "16K")
 	must(t, "systemctl", "enable", "app.service", dataset.UnitName)
 	if out := must(t, "systemd-analyze", "verify", "--man=no", "app.service", dataset.UnitName); strings.Contains(out, "stateward") {
@@ -115,8 +125,15 @@ WantedBy=multi-user.target
 		t.Errorf("the service ran as %s, and runs as %s", pid, now)
 	}
 
-	// The unit is done, and the dataset is not mounted any more: the assertion holds the service back.
+	// The dataset is not mounted any more: it is mounted again for the service.
 	must(t, "systemctl", "stop", "app.service")
+	must(t, "zfs", "unmount", "tank/services/odd")
+	must(t, "systemctl", "start", "app.service")
+	must(t, "mountpoint", "-q", odd)
+
+	// It is not to be mounted, which nothing that is declared forbids: the assertion holds the service back.
+	must(t, "systemctl", "stop", "app.service")
+	must(t, "zfs", "set", "canmount=noauto", "tank/services/odd")
 	must(t, "zfs", "unmount", "tank/services/odd")
 	if out, err := try("systemctl", "start", "app.service"); err == nil || active("app.service") == "active" {
 		t.Errorf("the service was started without a dataset: %s", out)
@@ -124,28 +141,57 @@ WantedBy=multi-user.target
 	if got := must(t, "systemctl", "show", "-P", "AssertResult", "app.service"); got != "no" {
 		t.Errorf("AssertResult is %s", got)
 	}
+	must(t, "zfs", "set", "-u", "canmount=on", "tank/services/odd")
 
-	// The dataset cannot be mounted, since something lies beneath: the unit fails, and with it what requires it.
+	// The dataset cannot be mounted, since something lies beneath: its own unit fails, and with it what requires it.
 	must(t, "systemctl", "stop", dataset.UnitName)
 	must(t, "zfs", "unmount", "tank/services/app")
 	write(t, "/var/lib/app/stray", "", 0o644)
 	if out, err := try("systemctl", "start", "app.service"); err == nil || active("app.service") == "active" {
 		t.Errorf("the service was started beneath its dataset: %s", out)
 	}
-	if got := active(dataset.UnitName); got != "failed" {
-		t.Errorf("the unit is %s", got)
+	check := dataset.CheckUnit(dataset.MustName("tank/services/app"))
+	if got := active(dataset.UnitName) + " " + active(check); got != "failed failed" {
+		t.Errorf("the units are %s", got)
 	}
 	if _, err := os.Stat("/var/lib/app/started"); err == nil {
 		t.Error("the service wrote beneath its mountpoint")
 	}
-	if out := must(t, "journalctl", "-b", "--no-pager", "-u", dataset.UnitName); !strings.Contains(out, "tank/services/app: is to be mounted at /var/lib/app, which holds files") {
+	if out := must(t, "journalctl", "-b", "--no-pager", "-u", check); !strings.Contains(out, "tank/services/app: is to be mounted at /var/lib/app, which holds files") {
 		t.Errorf("the journal does not say why:\n%s", out)
 	}
+
+	// Others run, each on its own dataset, although the unit that makes all fails.
+	for _, name := range []string{"other", "third"} {
+		must(t, "systemctl", "start", name+".service")
+		if got := active(name + ".service"); got != "active" {
+			t.Errorf("%s is %s", name, got)
+		}
+		must(t, "mountpoint", "-q", "/var/lib/"+name)
+	}
+	if got := active(dataset.UnitName); got != "failed" {
+		t.Errorf("the unit is %s", got)
+	}
+	if got := must(t, "findmnt", "-no", "SOURCE", "/var/lib/other") + " " + must(t, "findmnt", "-no", "SOURCE", "/var/lib/third"); got != "tank/services/b-c tank/services/b/c" {
+		t.Errorf("mounted are %s", got)
+	}
+
+	// Another dataset in the place of the right one: what is mounted there satisfies an assertion, and no unit that looks.
+	must(t, "systemctl", "stop", "other.service")
+	must(t, "zfs", "unmount", "tank/services/b-c")
+	must(t, "zfs", "create", "-o", "mountpoint=/var/lib/other", "tank/stray")
+	if out, err := try("systemctl", "start", "other.service"); err == nil || active("other.service") == "active" {
+		t.Errorf("the service was started on another dataset: %s", out)
+	}
+	// Once it neither is nor would be mounted there, nothing is in the way.
+	must(t, "zfs", "unmount", "tank/stray")
+	must(t, "zfs", "set", "canmount=noauto", "tank/stray")
+	must(t, "systemctl", "start", "other.service")
 
 	// Once that is away, all is well again.
 	os.Remove("/var/lib/app/stray")
 	must(t, "systemctl", "start", "app.service")
-	if got, _ := os.ReadFile("/var/lib/app/started"); string(got) != "run\nrun\n" {
+	if got, _ := os.ReadFile("/var/lib/app/started"); string(got) != "run\nrun\nrun\n" {
 		t.Errorf("the service left %q", got)
 	}
 }

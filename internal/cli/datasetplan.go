@@ -70,8 +70,9 @@ The script, the unit and the module are written from what is declared alone, for
 host, and look at the pools themselves when they run:
   script  for bash: changes what differs, nothing in a second run, and fails where
           something is not as declared in the end
-  unit    a unit that runs that script as ` + dataset.DefaultScript + ` at boot, and a drop-in for
-          each service with a dataset, which does not start without it; each file
+  unit    a unit that runs that script as ` + dataset.DefaultScript + ` at boot, one that
+          runs it for a single dataset, and a drop-in for each service with a dataset, which
+          requires the latter: it does not start without its own, and others do; each file
           begins with its path
   nix     a NixOS module with all of that
 They are not written where a declaration cannot be read: a part would look like the whole.
