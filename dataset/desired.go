@@ -233,9 +233,10 @@ func (d *declarations) add(ds *stateward.Dataset) {
 		w.Role = Service
 	}
 	sound := true
+	refused := map[string]bool{}
 	refuse := func(f Fault) {
 		d.fault(f)
-		sound = false
+		sound, refused[f.Property] = false, true
 	}
 	if why, unknown := ds.Type.Why(); unknown {
 		refuse(unknownFault(ds.Name, "type", why))
@@ -305,6 +306,9 @@ func (d *declarations) add(ds *stateward.Dataset) {
 	}
 	w.Owner, w.Group, w.Mode = ds.Owner.Or(stateward.Owner{}), ds.Group.Or(stateward.Owner{}), ds.Mode.Or(stateward.Mode{})
 	for _, problem := range settingProblems(&w) {
+		if refused[problem.property] {
+			continue // it is said why already: that it lacks a value is only what came of that
+		}
 		refuse(Fault{Kind: BadProperty, Dataset: ds.Name, Property: problem.property, Message: problem.message, Hint: problem.hint, Origin: ds.Origin})
 	}
 	if isContainer(&w) && w.Role == Utility {

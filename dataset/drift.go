@@ -152,12 +152,12 @@ func (d *drift) dataset(n *node) {
 			continue
 		}
 		now, seen := n.state.Properties[prop.Name]
-		if seen && has(n.state, prop, now.Value, s) {
+		if seen && d.p.has(n.state, prop, now.Value, s) {
 			continue
 		}
 		y := Difference{Dataset: w.Name, What: prop.Name, Wanted: s.value, Found: now.Value, Source: now.Source, From: now.From, Received: now.Received, Origin: w.Origin}
-		if !seen && !prop.User {
-			y.Unknown = "it was not observed"
+		if why := d.p.unseen(n, s); why != "" {
+			y.Found, y.Source, y.From, y.Unknown = "", "", Name{}, why
 		}
 		d.add(y)
 	}
@@ -227,9 +227,10 @@ func (d *drift) owner(op *Own, mend func(Difference)) {
 		want stateward.Owner
 		id   func() int
 		name func() string
+		ids  map[string]uint32
 	}{
-		{WhatOwner, op.Owner, func() int { return seen.UID }, func() string { return seen.User }},
-		{WhatGroup, op.Group, func() int { return seen.GID }, func() string { return seen.Group }},
+		{WhatOwner, op.Owner, func() int { return seen.UID }, func() string { return seen.User }, d.p.userID},
+		{WhatGroup, op.Group, func() int { return seen.GID }, func() string { return seen.Group }, d.p.groupID},
 	} {
 		x.What, x.Wanted, x.Found, x.Unknown = o.what, o.want.String(), "", ""
 		switch {
@@ -238,10 +239,10 @@ func (d *drift) owner(op *Own, mend func(Difference)) {
 		case seen == nil:
 			x.Unknown = "it is not mounted"
 		default:
-			number := strconv.Itoa(o.id())
-			if x.Found = cmp.Or(o.name(), number); x.Wanted == x.Found || x.Wanted == number {
+			if sameOwner(o.want, o.id(), o.name(), o.ids) {
 				continue
 			}
+			x.Found = cmp.Or(o.name(), strconv.Itoa(o.id()))
 		}
 		mend(x)
 	}

@@ -3,13 +3,16 @@ package dataset
 import (
 	"fmt"
 	"slices"
+	"strconv"
+	"strings"
 )
 
 // Observed is what a machine has, as it was captured: nothing here is guessed. Planning without one, with nil, takes the
 // pools as there and empty.
 type Observed struct {
-	// ZFS is the version of its user land, such as "2.3.9".
-	ZFS string `json:"zfs"`
+	// ZFS is the version of its user land, such as "2.3.9", and Module that of the module in the kernel; empty where it is not known.
+	ZFS    string `json:"zfs"`
+	Module string `json:"module,omitempty"`
 	// Pools are those that are imported.
 	Pools []Pool `json:"pools"`
 	// Datasets are all file systems and volumes of the pools, in the order of [CompareName].
@@ -24,6 +27,30 @@ type Observed struct {
 	// Users and Groups are the names that the machine knows; nil where they were not looked up.
 	Users  []string `json:"users,omitempty"`
 	Groups []string `json:"groups,omitempty"`
+	// UserIDs and GroupIDs are the numbers of those names. Several names may have one number. A name without one is known, and what its
+	// number is, is not.
+	UserIDs  map[string]uint32 `json:"userIDs,omitempty"`
+	GroupIDs map[string]uint32 `json:"groupIDs,omitempty"`
+}
+
+// Redacted stands in a value of which a capture took out what may be secret: it is not known.
+const Redacted = "REDACTED"
+
+// redacted tells whether the place of a key is not known as a whole.
+func redacted(property, value string) bool {
+	return property == "keylocation" && strings.HasPrefix(value, "http") && strings.Contains(value, Redacted)
+}
+
+// before tells whether the user land is older than a version of two numbers; one that is not known is not.
+func (o *Observed) before(major, minor int) bool {
+	if o == nil {
+		return false
+	}
+	a, rest, _ := strings.Cut(o.ZFS, ".")
+	b, _, _ := strings.Cut(rest, ".")
+	x, err1 := strconv.Atoi(a)
+	y, err2 := strconv.Atoi(b)
+	return err1 == nil && err2 == nil && (x < major || x == major && y < minor)
 }
 
 // Pool is an imported pool.

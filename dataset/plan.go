@@ -128,6 +128,8 @@ const (
 	WrongType ConflictKind = "type differs"
 	// VolumeShrinks is a volume that would have to become smaller, and would lose what lies beyond.
 	VolumeShrinks ConflictKind = "a smaller volume loses data"
+	// TooOld is a version of zfs that cannot do what is needed.
+	TooOld ConflictKind = "zfs is too old"
 	// NotObserved is something that the observation does not hold, so that nothing can be planned.
 	NotObserved ConflictKind = "was not observed"
 	// Refused is what zfs refuses: a quota below what is used, encryption without a key.

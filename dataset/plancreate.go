@@ -1,6 +1,7 @@
 package dataset
 
 import (
+	"fmt"
 	"slices"
 )
 
@@ -87,7 +88,19 @@ func (p *planner) refuseCreation(n *node, parent *State) (Conflict, bool) {
 	if q, r := number(get("quota")), max(number(get("reservation")), number(get("refreservation"))); q != 0 && r > q {
 		return Conflict{Kind: Refused, Property: "quota", Wanted: get("quota"), Message: "is to have more reserved than its quota allows", Hint: "give it a larger quota"}, true
 	}
+	if p.seen.before(2, 0) {
+		return Conflict{Kind: TooOld, Found: p.seen.ZFS, Message: "cannot be made without being mounted at once: zfs " + p.seen.ZFS + " has no zfs create -u", Hint: "upgrade zfs to 2.2 or newer"}, true
+	}
 	for _, s := range n.want.Settings {
+		if prop, ok := LookupProperty(s.name); ok && p.seen.before(2, 3) && prop.Inherited && !prop.User && parent != nil && prop.Types&parent.Type != 0 {
+			if _, there := parent.Properties[prop.Name]; !there {
+				return Conflict{Kind: TooOld, Property: s.name, Wanted: s.value, Found: p.seen.ZFS,
+					Message: fmt.Sprintf("is to have %s, which zfs %s does not know: %s has none", s, p.seen.ZFS, parent.Name), Hint: "leave it out, or upgrade zfs"}, true
+			}
+		}
+		if c, ok := p.strangerOf(s); ok {
+			return c, true
+		}
 		if feature, lacks := p.lacksFeature(n, s); lacks {
 			return p.featureConflict(s, feature), true
 		}

@@ -66,10 +66,12 @@ type planner struct {
 	changed map[string]bool
 	pools   map[string]*Conflict
 	// left are the declared datasets that were not asked for, claims the places of what is none of the desired.
-	left   map[Name]*Wanted
-	claims []Claim
-	users  map[string]bool
-	groups map[string]bool
+	left    map[Name]*Wanted
+	claims  []Claim
+	users   map[string]bool
+	groups  map[string]bool
+	userID  map[string]uint32
+	groupID map[string]uint32
 
 	conflicts []*Conflict
 	mountOps  []Op
@@ -128,6 +130,7 @@ func (p *planner) observe() {
 		return m
 	}
 	p.users, p.groups = names(p.seen.Users), names(p.seen.Groups)
+	p.userID, p.groupID = p.seen.UserIDs, p.seen.GroupIDs
 }
 
 // want takes what is desired; a dataset that is there twice is none.

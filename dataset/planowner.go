@@ -26,7 +26,7 @@ func (p *planner) planOwner(m mounting, mounting bool) {
 			p.conflict(n, Conflict{Kind: NotObserved, Path: at, Message: "whose " + at + " is was not observed", Hint: "capture the pool again, for this configuration"})
 			return
 		}
-		if why = ownerDifference(w, seen); why == "" {
+		if why = p.ownerDifference(w, seen); why == "" {
 			return
 		}
 	}
@@ -62,17 +62,27 @@ func numeric(o stateward.Owner) bool {
 	return err == nil
 }
 
-func ownerDifference(w *Wanted, seen *Place) string {
+// sameOwner compares by number where both are known, since several names may have one; else by name.
+func sameOwner(want stateward.Owner, id int, name string, ids map[string]uint32) bool {
+	if n, err := strconv.ParseUint(want.String(), 10, 32); err == nil {
+		return int64(n) == int64(id)
+	}
+	if n, known := ids[want.String()]; known {
+		return int64(n) == int64(id)
+	}
+	return want.String() == name
+}
+
+func (p *planner) ownerDifference(w *Wanted, seen *Place) string {
 	var list []string
-	differs := func(what string, want stateward.Owner, id int, name string) {
-		found := strconv.Itoa(id)
-		if want.IsZero() || want.String() == found || !numeric(want) && want.String() == name {
+	differs := func(what string, want stateward.Owner, id int, name string, ids map[string]uint32) {
+		if want.IsZero() || sameOwner(want, id, name, ids) {
 			return
 		}
-		list = append(list, fmt.Sprintf("%s is %s, and %s is wanted", what, cmp.Or(name, found), want))
+		list = append(list, fmt.Sprintf("%s is %s, and %s is wanted", what, cmp.Or(name, strconv.Itoa(id)), want))
 	}
-	differs("owner", w.Owner, seen.UID, seen.User)
-	differs("group", w.Group, seen.GID, seen.Group)
+	differs("owner", w.Owner, seen.UID, seen.User, p.userID)
+	differs("group", w.Group, seen.GID, seen.Group, p.groupID)
 	if mode, err := stateward.ParseMode(seen.Mode); !w.Mode.IsZero() && (err != nil || mode != w.Mode) {
 		list = append(list, fmt.Sprintf("mode is %s, and %s is wanted", seen.Mode, w.Mode))
 	}

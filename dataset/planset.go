@@ -68,7 +68,7 @@ func canonical(prop *Property, value string) string {
 }
 
 // has tells whether a value that is there is the one that a setting asks for.
-func has(state *State, prop *Property, value string, s Setting) bool {
+func (p *planner) has(state *State, prop *Property, value string, s Setting) bool {
 	if s.name == "refreservation" && s.value == "auto" {
 		// It is what zfs reckons that the volume may take: its size, and what describes it.
 		size := number(state.Properties["volsize"].Value)
@@ -77,7 +77,59 @@ func has(state *State, prop *Property, value string, s Setting) bool {
 	if s.name == "volsize" {
 		s = wholeBlocks(state, s)
 	}
+	if p.seen.before(2, 3) && s.name == "xattr" {
+		// What "on" is now was "sa" then, and what "on" was then is "dir" now.
+		value = map[string]string{"on": "dir", "sa": "on"}[value]
+	}
 	return canonical(prop, value) == s.value
+}
+
+// unseen says why the value of a property that is wanted is not known; empty where it is.
+func (p *planner) unseen(n *node, s Setting) string {
+	prop, ok := LookupProperty(s.name)
+	if !ok || prop.User {
+		return ""
+	}
+	now, seen := n.state.Properties[prop.Name]
+	switch {
+	case !seen && isQuota(s.name):
+		return "property " + s.name + " was not observed: zfs tells of it only where it is asked for by name"
+	case !seen && p.seen.before(2, 3):
+		return "property " + s.name + " was not observed, and zfs " + p.seen.ZFS + " may not know it"
+	case !seen:
+		return "property " + s.name + " was not observed"
+	case redacted(s.name, now.Value):
+		return "keylocation is not known: what may be secret in it was taken out of the capture"
+	case isQuota(s.name) && now.Value == "-":
+		return "property " + s.name + " is not told by zfs: it is of nobody whom the machine knows, or the key of the dataset is not loaded"
+	}
+	return ""
+}
+
+// isQuota tells whether a property is the quota of a user, a group or a project.
+func isQuota(property string) bool {
+	prefix, _, ok := strings.Cut(property, "@")
+	_, known := quotas[prefix]
+	return ok && known
+}
+
+// QuotaOf splits the name of a quota into what it is of ("user", "group", "project") and whose it is; ok is false for any other property.
+func QuotaOf(property string) (of, who string, ok bool) {
+	if !isQuota(property) {
+		return "", "", false
+	}
+	of, who, _ = strings.Cut(property, "@")
+	return strings.TrimSuffix(strings.TrimSuffix(of, "quota"), "obj"), who, true
+}
+
+// strangerOf is the conflict of a quota for somebody whom the machine does not know: zfs refuses it.
+func (p *planner) strangerOf(s Setting) (Conflict, bool) {
+	of, who, ok := QuotaOf(s.name)
+	known := map[string]map[string]bool{"user": p.users, "group": p.groups}[of]
+	if _, err := strconv.ParseUint(who, 10, 32); !ok || known == nil || known[who] || err == nil || strings.Contains(who, "@") || strings.HasPrefix(who, "S-1-") {
+		return Conflict{}, false
+	}
+	return Conflict{Kind: OwnerUnknown, Property: s.name, Wanted: s.value, Message: fmt.Sprintf("is to have %s, and the machine knows no %s %s", s, of, who), Hint: "let the users be made first"}, true
 }
 
 // wholeBlocks is a volsize as zfs takes it of a volume that is there: `zfs create -V` rounds up, `zfs set` refuses a part of a block.
@@ -104,10 +156,22 @@ func (p *planner) planSetting(n *node, s Setting) {
 	value, source, known := p.value(n.want.Name, prop)
 	now, seen := n.state.Properties[prop.Name]
 	switch {
-	case !known && !prop.User:
-		p.conflict(n, Conflict{Kind: NotObserved, Property: s.name, Wanted: s.value, Message: "property " + s.name + " was not observed", Hint: "capture the pool again"})
+	case !known && !prop.User || redacted(s.name, value) || isQuota(s.name) && value == "-":
+		c := Conflict{Kind: NotObserved, Property: s.name, Wanted: s.value, Message: cmp.Or(p.unseen(n, s), "property "+s.name+" was not observed"), Hint: "capture the pool again"}
+		if stranger, ok := p.strangerOf(s); ok {
+			c = stranger
+		} else if redacted(s.name, value) {
+			c.Hint = "look at it on the host: stateward dataset apply --dry-run"
+		} else if isQuota(s.name) && value == "-" {
+			c.Hint = "see to it that the host knows whose it is, and load the key"
+		} else if isQuota(s.name) {
+			c.Hint = "name the configuration: stateward capture zfs SOURCE"
+		} else if p.seen.before(2, 3) {
+			c.Kind, c.Hint = TooOld, "leave it out, or upgrade zfs and capture the pool again"
+		}
+		p.conflict(n, c)
 		return
-	case known && has(n.state, prop, value, s):
+	case known && p.has(n.state, prop, value, s):
 		return
 	case source == Temporary:
 		p.conflict(n, Conflict{Kind: Overridden, Property: s.name, Wanted: s.value, Found: value,
@@ -203,6 +267,18 @@ func (p *planner) refuse(n *node, s Setting) (Conflict, bool) {
 		if at := p.mountedAt(n.state); s.value == "off" && len(at) > 0 {
 			return p.busy(s.name, s.value, at[0]), true
 		}
+	}
+	if p.seen.before(2, 2) && slices.Contains(mountProperties, s.name) {
+		return Conflict{Kind: TooOld, Property: s.name, Wanted: s.value, Found: p.seen.ZFS,
+			Message: fmt.Sprintf("%s would mount or move what is there: zfs %s cannot set it without (zfs set -u came with 2.2)", s, p.seen.ZFS),
+			Hint:    "upgrade zfs, or set it by hand while nothing uses the dataset: zfs set " + s.String() + " " + n.want.Name.s}, true
+	}
+	if isQuota(s.name) && n.state.Properties["keystatus"].Value == "unavailable" {
+		return Conflict{Kind: KeyNotLoaded, Property: s.name, Wanted: s.value, Found: "unavailable",
+			Message: "is encrypted, and its key is not loaded: a quota of a user or group cannot be set", Hint: "zfs load-key " + keyRoot(n.state)}, true
+	}
+	if c, ok := p.strangerOf(s); ok {
+		return c, true
 	}
 	if feature, lacks := p.lacksFeature(n, s); lacks {
 		return p.featureConflict(s, feature), true

@@ -198,7 +198,7 @@ func LookupProperty(name string) (p *Property, ok bool) {
 	}
 	if prefix, who, quota := strings.Cut(name, "@"); quota {
 		kind, known := quotas[prefix]
-		if !known || who == "" || !printable(who) || strings.ContainsAny(who, "= ") {
+		if !known || who == "" || !printable(who) || strings.ContainsAny(who, "=, ") {
 			return nil, false
 		}
 		return &Property{Name: name, Kind: kind, Values: []string{"none"}, Default: "0", Types: Filesystem}, true

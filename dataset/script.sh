@@ -233,6 +233,18 @@ busy() {
   return 1
 }
 
+# unmoved KEY: whether zfs can set a property without mounting or moving anything: -u came with 2.2. Sets REPLY to the version where it cannot.
+unmoved() {
+  local major minor
+  [ -n "${zfs_version-}" ] || zfs_version=$(zfs version) || zfs_version=unknown
+  REPLY=${zfs_version%%$'\n'*}
+  REPLY=${REPLY#zfs-}
+  major=${REPLY%%.*} minor=${REPLY#*.}
+  minor=${minor%%[!0-9]*}
+  case $major$minor in '' | *[!0-9]*) return 0 ;; esac
+  [ "$major" -gt 2 ] || { [ "$major" -eq 2 ] && [ "$minor" -ge 2 ]; }
+}
+
 # change I: sets what differs, in one go. What moves a mount is left to move.
 declare -A moving stuck
 change() {
@@ -278,6 +290,9 @@ change() {
       stuck["$name"]=1
     elif [ "$key" = canmount ] && [ "${text[j]}" = off ] && [ -n "${mounted_at["$name"]-}" ]; then
       problem "$name" "is mounted at ${mounted_at["$name"]}, and canmount cannot become off beneath what uses it"
+    elif [[ $key =~ ^(mountpoint|canmount|sharenfs|sharesmb|zoned)$ ]] && ! unmoved; then
+      problem "$name" "$key would mount or move what is there: zfs $REPLY cannot set it without (zfs set -u came with 2.2)"
+      [ "$key" != mountpoint ] || stuck["$name"]=1
     elif [ "$key" = mountpoint ] || [ "$key" = canmount ]; then
       moving["$name"$'\t'"$key"]=$j given["$name"$'\t'"$key"]=$want
     else

@@ -120,11 +120,17 @@ printf '%s\0' "$#" "$@" >>calls
 case $1 in
   list) cat there ;;
   get) awk -F '\t' -v asked=",$6," '$1 !~ /^tank/ || index(asked, "," $2 ",")' got ;;
+  version) cat version 2>/dev/null || printf 'zfs-2.3.9\n' ;;
   create) while [ $# -gt 1 ]; do shift; done; printf '%s\n' "$1" >>there ;;
 esac
 `), 0o700))
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "mountinfo"), []byte("22 1 0:5 / / rw - ext4 /dev/a rw\n"), 0o600))
 	return m
+}
+
+// version makes it say that it is of another version.
+func (m fakeZFS) version(t require.TestingT, text string) {
+	require.NoError(t, os.WriteFile(filepath.Join(m.dir, "version"), []byte(text+"\n"), 0o600))
 }
 
 // run runs a script with a pool that has these datasets, and these lines of `zfs get`. It returns the calls of zfs.

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -162,12 +163,16 @@ func (r *poolReader) observe(ctx context.Context) (*dataset.Observed, error) {
 	o := &dataset.Observed{Pools: []dataset.Pool{}, Datasets: []dataset.State{}, Snapshots: []dataset.SnapshotState{}, Bookmarks: []dataset.SnapshotState{}}
 	var prints bool
 	o.ZFS, prints = parseVersion(out)
+	o.Module = moduleVersion(out)
 	names, err := r.pools(ctx, o)
 	if err != nil {
 		return nil, err
 	}
 	if len(names) > 0 {
 		if err := r.datasets(ctx, o, names, prints && !r.o.NoJSON); err != nil {
+			return nil, err
+		}
+		if err := r.quotas(ctx, o); err != nil {
 			return nil, err
 		}
 		if err := r.snapshots(ctx, o, names); err != nil {
@@ -278,6 +283,50 @@ func (r *poolReader) datasets(ctx context.Context, o *dataset.Observed, pools []
 		return err
 	}
 	slices.SortFunc(o.Datasets, func(a, b dataset.State) int { return dataset.CompareName(a.Name, b.Name) })
+	return nil
+}
+
+// quotas adds those of users, groups and projects that are desired: `zfs get all` does not list them, and what `zfs userspace` lists has no
+// bound. A value of "-" is one that zfs does not tell.
+func (r *poolReader) quotas(ctx context.Context, o *dataset.Observed) error {
+	asked, on := map[string]int{}, map[string]int{}
+	for i := range r.o.Desired.Datasets {
+		w := &r.o.Desired.Datasets[i]
+		state, there := o.Dataset(w.Name)
+		if !there || state.Type != dataset.Filesystem {
+			continue
+		}
+		for _, s := range w.Settings {
+			if _, _, ok := dataset.QuotaOf(s.Name()); ok {
+				asked[s.Name()], on[w.Name.String()] = 1, 1
+			}
+		}
+	}
+	for _, properties := range batches(asked) {
+		for _, names := range batches(on) {
+			out, err := r.run(ctx, "zfs", append([]string{"get", "-Hp", "-o", "name,property,value", strings.Join(properties, ",")}, names...)...)
+			if err != nil {
+				return err
+			}
+			for line := range strings.Lines(string(out)) {
+				fields := strings.Split(strings.TrimSuffix(line, "\n"), "\t")
+				if len(fields) != 3 || asked[fields[1]] == 0 || on[fields[0]] == 0 {
+					return &malformedError{"zfs get", line}
+				}
+				n, err := dataset.ParseObservedName(fields[0])
+				if err != nil {
+					return &malformedError{"zfs get", line}
+				}
+				if state, there := o.Dataset(n); there {
+					source := dataset.Local
+					if fields[2] == "-" {
+						source = dataset.None
+					}
+					state.Properties[fields[1]] = dataset.PropertyState{Value: fields[2], Source: source}
+				}
+			}
+		}
+	}
 	return nil
 }
 
@@ -431,8 +480,17 @@ func (r *poolReader) places(ctx context.Context, o *dataset.Observed) error {
 	for i := range r.o.Desired.Datasets {
 		w := &r.o.Desired.Datasets[i]
 		owners, owning = append(owners, w.Owner.String()), append(owning, w.Group.String())
+		for _, s := range w.Settings {
+			switch of, who, _ := dataset.QuotaOf(s.Name()); of {
+			case "user":
+				owners = append(owners, who)
+			case "group":
+				owning = append(owning, who)
+			}
+		}
 	}
-	o.Users, o.Groups = r.known(ctx, r.o.Accounts, "passwd", owners), r.known(ctx, r.o.GroupFile, "group", owning)
+	o.Users, o.UserIDs = r.known(ctx, r.o.Accounts, "passwd", owners)
+	o.Groups, o.GroupIDs = r.known(ctx, r.o.GroupFile, "group", owning)
 	var paths []string
 	for _, p := range dataset.Places(r.o.Desired, o) {
 		paths = append(paths, p.String())
@@ -461,16 +519,16 @@ func (r *poolReader) places(ctx context.Context, o *dataset.Observed) error {
 	return nil
 }
 
-// known are the names in a file, and those of more that only getent knows.
+// known are the names in a file, and those of more that only getent knows, with their numbers.
 // One of digits alone may be an id, and is looked up all the same.
-func (r *poolReader) known(ctx context.Context, file, database string, more []string) []string {
-	out := map[string]bool{}
+func (r *poolReader) known(ctx context.Context, file, database string, more []string) (names []string, ids map[string]uint32) {
+	out := map[string]account{}
 	if data, err := os.ReadFile(file); err == nil {
 		accountNames(data, out)
 	}
 	var ask []string
 	for _, name := range more {
-		if !out[name] && name != "" && !strings.HasPrefix(name, "-") && !strings.ContainsAny(name, ":\n\x00") {
+		if !out[name].is && name != "" && !strings.HasPrefix(name, "-") && !strings.ContainsAny(name, ":\n\x00") {
 			ask = append(ask, name)
 		}
 	}
@@ -480,28 +538,42 @@ func (r *poolReader) known(ctx context.Context, file, database string, more []st
 		defer cancel()
 		// It exits with 2 where it does not know one of them, and prints the others.
 		res, _ := run.Run(ctx, run.Cmd{Path: "getent", Args: append([]string{database}, ask...), Env: r.o.Env})
-		found := map[string]bool{}
+		found := map[string]account{}
 		accountNames(res.Stdout, found)
 		for _, name := range ask {
 			out[name] = found[name]
 		}
 	}
-	names := []string{}
-	for name, is := range out {
-		if is {
+	names, ids = []string{}, map[string]uint32{}
+	for name, a := range out {
+		if a.is {
 			names = append(names, name)
+		}
+		if a.hasID {
+			ids[name] = a.id
 		}
 	}
 	slices.Sort(names)
-	return names
+	return names, ids
+}
+
+// account is a user or a group; hasID is false where its number is none that can be read.
+type account struct {
+	is, hasID bool
+	id        uint32
 }
 
 // accountNames reads the format of passwd(5) and group(5).
-func accountNames(data []byte, into map[string]bool) {
+func accountNames(data []byte, into map[string]account) {
 	for line := range strings.Lines(string(data)) {
-		if name, _, ok := strings.Cut(line, ":"); ok && name != "" && utf8.ValidString(name) && !strings.HasPrefix(name, "+") && !strings.HasPrefix(name, "-") {
-			into[strings.Clone(name)] = true
+		name, rest, ok := strings.Cut(line, ":")
+		if !ok || name == "" || !utf8.ValidString(name) || strings.HasPrefix(name, "+") || strings.HasPrefix(name, "-") || into[name].is {
+			continue // of one name the first line counts
 		}
+		_, rest, _ = strings.Cut(rest, ":")
+		number, _, _ := strings.Cut(strings.TrimSpace(rest), ":")
+		id, err := strconv.ParseUint(number, 10, 32)
+		into[strings.Clone(name)] = account{true, err == nil, uint32(id)}
 	}
 }
 

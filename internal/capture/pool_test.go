@@ -57,7 +57,7 @@ func standIn(t *testing.T, more map[string]string) PoolOptions {
 	b.WriteString("case \"${0##*/} $*\" in\n")
 	for _, c := range [][2]string{{"zfs version", "version"}, {"zpool list *", "zpool-list"}, {"zpool get *all-vdevs", "zpool-get-ashift"}, {"zpool get *", "zpool-get"},
 		{"zfs get * -j all *", "get-json"}, {"zfs get *name,property,value,source all *", "get-all"}, {"zfs get *name,property,received *", "get-received"},
-		{"zfs get *name,property all *", "get-headers"}, {"zfs list *", "list"}, {"zfs holds *", "holds"}} {
+		{"zfs get *name,property all *", "get-headers"}, {"zfs list *", "list"}, {"zfs holds *", "holds"}, {"zfs get *quota@*", "quotas"}} {
 		fmt.Fprintf(b, "%s)\n%s\n;;\n", strings.ReplaceAll(c[0], " ", `\ `), does[c[1]])
 	}
 	b.WriteString("*) echo unexpected >&2; exit 99;;\nesac\n")
@@ -65,6 +65,33 @@ func standIn(t *testing.T, more map[string]string) PoolOptions {
 		require.NoError(t, os.WriteFile(filepath.Join(dir, f), []byte(b.String()), 0o755))
 	}
 	return PoolOptions{Env: []string{"PATH=" + dir + ":/usr/bin:/bin"}, Mountinfo: "testdata/zfs-2.3.9/mountinfo", Accounts: dir + "/none", GroupFile: dir + "/none", Timeout: time.Minute}
+}
+
+// Quotas are asked for by name, of the datasets that are there, and with one process for all.
+func TestPoolQuotas(t *testing.T) {
+	opts := standIn(t, map[string]string{"quotas": `printf 'tank/data\tuserquota@ada\t1073741824\ntank/data\tgroupquota@7\t-\ntank/enc\tuserquota@ada\t0\ntank/enc\tgroupquota@7\t0\n'`})
+	dir, _, _ := strings.Cut(strings.TrimPrefix(opts.Env[0], "PATH="), ":")
+	opts.Accounts = dir + "/passwd"
+	require.NoError(t, os.WriteFile(opts.Accounts, []byte("ada:x:1000:7::/:/bin/sh\nada2:x:1000:7::/:/bin/sh\nodd:x:many:7::/:/bin/sh\n"), 0o600))
+	for name, property := range map[string]string{"tank/data": "userquota@ada", "tank/enc": "groupquota@7", "tank/vol": "userquota@ada", "tank/absent": "userquota@ada"} {
+		s, err := dataset.ParseSetting(property, "1G", dataset.Filesystem)
+		require.NoError(t, err)
+		opts.Desired.Datasets = append(opts.Desired.Datasets, dataset.Wanted{Name: dataset.MustName(name), Role: dataset.Utility, Settings: []dataset.Setting{s}})
+	}
+	got, err := Pool(t.Context(), opts)
+	require.NoError(t, err)
+	var calls []string
+	for _, c := range asked(t, opts) {
+		if strings.Contains(c, "quota@") {
+			calls = append(calls, c)
+		}
+	}
+	require.Equal(t, []string{"get -Hp -o name,property,value groupquota@7,userquota@ada tank/data tank/enc"}, calls)
+	d, _ := got.Dataset(name("tank/data"))
+	require.Equal(t, dataset.PropertyState{Value: "1073741824", Source: dataset.Local}, d.Properties["userquota@ada"])
+	require.Equal(t, dataset.PropertyState{Value: "-", Source: dataset.None}, d.Properties["groupquota@7"])
+	require.Equal(t, []string{"ada", "ada2", "odd"}, got.Users)
+	require.Equal(t, map[string]uint32{"ada": 1000, "ada2": 1000}, got.UserIDs)
 }
 
 // asked counts the processes.
@@ -82,6 +109,7 @@ func TestPool(t *testing.T) {
 	require.NoError(t, err)
 	require.Len(t, asked(t, opts), 9, "the number of processes does not depend on what there is")
 	require.Equal(t, "2.3.9", got.ZFS)
+	require.Equal(t, "2.3.9", got.Module)
 	require.Len(t, got.Pools, 1)
 	require.Contains(t, got.Pools[0].Features, "encryption")
 	got.Pools[0].Features = nil

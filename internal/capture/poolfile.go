@@ -21,15 +21,17 @@ import (
 const (
 	// PoolKind is the kind of every [PoolFile].
 	PoolKind = "stateward-pool"
-	// PoolVersion is the version of the format; a reader refuses every other.
-	PoolVersion = 1
+	// PoolVersion is the version of the format. A reader takes version 1 too, in which the names of users and groups have no numbers, and
+	// refuses every other.
+	PoolVersion = 2
+	oldestPool  = 1
 	// maxPoolFile bounds the bytes of a file: some 100 000 datasets.
 	maxPoolFile = 512 << 20
 )
 
 // PoolFile is what a machine's pools had at one moment. `stateward capture zfs` makes one; docs/capture.md describes the format.
 type PoolFile struct {
-	// Kind is [PoolKind], Version is [PoolVersion].
+	// Kind is [PoolKind], Version is [PoolVersion], or 1 of a file that an older stateward wrote.
 	Kind    string `json:"kind"`
 	Version int    `json:"version"`
 	// Host is the name of the host that was looked at; empty where it was not told.
@@ -71,6 +73,12 @@ func (f *PoolFile) Write(w io.Writer) error {
 	if err := line(o.ZFS); err != nil {
 		return err
 	}
+	if o.Module != "" {
+		b.WriteString(", \"module\": ")
+		if err := line(o.Module); err != nil {
+			return err
+		}
+	}
 	for _, part := range []struct {
 		name string
 		n    int
@@ -110,6 +118,18 @@ func (f *PoolFile) Write(w io.Writer) error {
 			return err
 		}
 	}
+	for _, ids := range []struct {
+		name string
+		of   map[string]uint32
+	}{{"userIDs", o.UserIDs}, {"groupIDs", o.GroupIDs}} {
+		if len(ids.of) == 0 {
+			continue
+		}
+		fmt.Fprintf(&b, ",\n%q: ", ids.name)
+		if err := line(ids.of); err != nil {
+			return err
+		}
+	}
 	b.WriteString("\n}}\n")
 	if b.Len() > maxPoolFile {
 		return tooLargeAPool
@@ -141,7 +161,7 @@ func withoutCredentials(s *dataset.State) *dataset.State {
 }
 
 // redacted stands where something was taken out.
-const redacted = "REDACTED"
+const redacted = dataset.Redacted
 
 // publicURL takes out of a URL what may be secret: user and password, and the query. What cannot be parsed and has an at sign
 // or a question mark is taken out whole.
@@ -220,12 +240,12 @@ func ReadPool(r io.Reader) (*PoolFile, error) {
 		return nil, &PoolFileError{Path: "kind", Reason: fmt.Sprintf("is %q and not %q: the file lists directories", *head.Kind, PoolKind)}
 	case *head.Kind != PoolKind:
 		return nil, &PoolFileError{Path: "kind", Reason: fmt.Sprintf("is %q and not %q: the file is no capture of pools", *head.Kind, PoolKind)}
-	case head.Version == nil || head.Version.String() != strconv.Itoa(PoolVersion):
+	case head.Version == nil || head.Version.String() != strconv.Itoa(PoolVersion) && head.Version.String() != strconv.Itoa(oldestPool):
 		got := "none"
 		if head.Version != nil {
 			got = head.Version.String()
 		}
-		return nil, &PoolFileError{Path: "version", Reason: fmt.Sprintf("is %s; this stateward reads %d", got, PoolVersion), Advice: "capture and plan with one version of stateward"}
+		return nil, &PoolFileError{Path: "version", Reason: fmt.Sprintf("is %s; this stateward reads %d and %d", got, oldestPool, PoolVersion), Advice: "capture and plan with one version of stateward"}
 	}
 	if key, err := doubledKey(data); err != nil {
 		return nil, &PoolFileError{Reason: "capture is no JSON object: " + jsonFault(err)}
@@ -256,6 +276,17 @@ func (f *PoolFile) validate() error {
 		return bad("observed", "is not there")
 	case o.Pools == nil || o.Datasets == nil || o.Snapshots == nil || o.Bookmarks == nil || o.Mounts == nil || o.Places == nil:
 		return bad("observed", "lacks one of pools, datasets, snapshots, bookmarks, mounts, places")
+	}
+	for what, ids := range map[string]map[string]uint32{"userIDs": o.UserIDs, "groupIDs": o.GroupIDs} {
+		names := o.Users
+		if what == "groupIDs" {
+			names = o.Groups
+		}
+		for name := range ids {
+			if _, there := slices.BinarySearch(names, name); !there {
+				return bad("observed."+what, "has %q, which is none of the names", name)
+			}
+		}
 	}
 	pools := map[string]bool{}
 	for i, p := range o.Pools {

@@ -30,7 +30,7 @@ func poolFile(t testing.TB) *PoolFile {
 		Mounts:    []dataset.Mount{{At: "/srv", Source: "tank", FSType: "zfs", Root: "/", Hidden: true}},
 		Places: []dataset.Place{{Path: "/a", Kind: "absent"}, {Path: "/srv", Kind: "directory", Content: "unknown", MountedFrom: "tank", UID: 5, GID: 6, User: "u", Mode: "0755"},
 			{Path: "/x", Kind: "unknown", Problem: "cannot be looked at: permission denied"}},
-		Users: []string{"root"}, Groups: []string{},
+		Users: []string{"root", "svc"}, Groups: []string{}, UserIDs: map[string]uint32{"root": 0}, Module: "2.3.8",
 	})
 }
 
@@ -44,7 +44,7 @@ func TestPoolFileIsReadBack(t *testing.T) {
 	var again bytes.Buffer
 	require.NoError(t, got.Write(&again))
 	require.Equal(t, b.String(), again.String())
-	require.Equal(t, 2+6+2+2+1+1+3+2, strings.Count(b.String(), "\n"), "one line each")
+	require.Equal(t, 2+6+2+2+1+1+3+3, strings.Count(b.String(), "\n"), "one line each")
 }
 
 func TestPoolFileHidesCredentials(t *testing.T) {
@@ -87,8 +87,9 @@ func TestReadPoolRefuses(t *testing.T) {
 		{"bytes", "{\"kind\": \"\xff\"}", "capture is no UTF-8"},
 		{"another program's", `{"datasets": {}}`, `kind is none and not "stateward-pool": the file is no capture of pools`},
 		{"the other capture", `{"kind": "stateward-capture", "version": 1}`, `kind is "stateward-capture" and not "stateward-pool": the file lists directories`},
-		{"a later version", replace(`"version": 1`, `"version": 2`), "version is 2; this stateward reads 1"},
-		{"no version", replace(`"version": 1, `, ``), "version is none; this stateward reads 1"},
+		{"a later version", replace(`"version": 2`, `"version": 3`), "version is 3; this stateward reads 1 and 2"},
+		{"a number of nobody", replace(`"userIDs": {"root":0}`, `"userIDs": {"ada":0}`), `observed.userIDs has "ada", which is none of the names`},
+		{"no version", replace(`"version": 2, `, ``), "version is none; this stateward reads 1 and 2"},
 		{"cut off", text[:len(text)/2], "capture is no JSON object: unexpected end of JSON input"},
 		{"something behind", text + "{}", "capture is no JSON object: invalid character '{' after top-level value"},
 		{"an unknown field", replace(`"health"`, `"helth"`), `capture is not understood: unknown field "helth"`},
@@ -150,4 +151,17 @@ func FuzzReadPool(f *testing.F) {
 		}
 		require.Empty(t, cmp.Diff(got, again, sameNames, cmpopts.EquateEmpty()))
 	})
+}
+
+// What an older stateward wrote has names without numbers, and is as good as it was.
+func TestReadPoolTakesTheFirstVersion(t *testing.T) {
+	var b bytes.Buffer
+	f := poolFile(t)
+	f.Observed.UserIDs, f.Observed.Module = nil, ""
+	require.NoError(t, f.Write(&b))
+	got, err := ReadPool(strings.NewReader(strings.Replace(b.String(), `"version": 2`, `"version": 1`, 1)))
+	require.NoError(t, err)
+	require.Equal(t, 1, got.Version)
+	require.Equal(t, []string{"root", "svc"}, got.Observed.Users)
+	require.Empty(t, got.Observed.UserIDs)
 }

@@ -553,6 +553,17 @@ func parseVersion(out []byte) (version string, newer bool) {
 	return version, err1 == nil && err2 == nil && (major > 2 || major == 2 && minor >= 3)
 }
 
+// moduleVersion reads the second line of `zfs version`: "2.3.9" of "zfs-kmod-2.3.9-0+deb13u1". It is empty where the module does not tell.
+func moduleVersion(out []byte) string {
+	for line := range strings.Lines(string(out)) {
+		if rest, ok := strings.CutPrefix(line, "zfs-kmod-"); ok {
+			version, _, _ := strings.Cut(strings.TrimSpace(rest), "-")
+			return version
+		}
+	}
+	return ""
+}
+
 // inUTF8 writes each byte that is no UTF-8 as U+FFFD and two hexadecimal digits: JSON cannot hold it, and as a mere U+FFFD
 // two different texts could become the same.
 func inUTF8(s string) string {
