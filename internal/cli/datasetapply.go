@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -77,12 +78,9 @@ type declared struct {
 // read loads the one host that is asked for.
 func (f *datasetFlags) read(ctx context.Context, env Env, args []string) (*declared, error) {
 	d := &declared{}
-	for _, text := range f.only {
-		name, err := dataset.ParseName(text)
-		if err != nil {
-			return nil, fmt.Errorf("--only: %w", err)
-		}
-		d.only = append(d.only, name)
+	var err error
+	if d.only, err = onlyNames(f.only); err != nil {
+		return nil, err
 	}
 	hosts, err := f.load(ctx, env, args)
 	if err != nil {
@@ -102,12 +100,7 @@ func (f *datasetFlags) read(ctx context.Context, env Env, args []string) (*decla
 			return nil, err
 		}
 	}
-	d.faults = []dataset.Fault{}
-	for _, x := range faults {
-		if d.concerns(x) {
-			d.faults = append(d.faults, x)
-		}
-	}
+	d.faults = onlyFaults(faults, d.only)
 	return d, nil
 }
 
@@ -144,17 +137,29 @@ func (d *declared) named(name dataset.Name, faults []dataset.Fault) error {
 	return &notDeclaredError{name: name, host: d.name}
 }
 
-// concerns tells whether a fault is about what was asked for.
-func (d *declared) concerns(f dataset.Fault) bool {
-	if len(d.only) == 0 || f.Dataset == "" {
-		return true
+// onlyNames reads what --only names.
+func onlyNames(texts []string) (names []dataset.Name, err error) {
+	for _, text := range texts {
+		name, err := dataset.ParseName(text)
+		if err != nil {
+			return nil, fmt.Errorf("--only: %w", err)
+		}
+		names = append(names, name)
 	}
-	for _, n := range d.only {
-		if n.String() == f.Dataset || strings.HasPrefix(n.String(), f.Dataset+"/") {
-			return true
+	return names, nil
+}
+
+// onlyFaults are those that are about what was asked for.
+func onlyFaults(faults []dataset.Fault, only []dataset.Name) []dataset.Fault {
+	list := []dataset.Fault{}
+	for _, f := range faults {
+		if len(only) == 0 || f.Dataset == "" || slices.ContainsFunc(only, func(n dataset.Name) bool {
+			return n.String() == f.Dataset || strings.HasPrefix(n.String(), f.Dataset+"/")
+		}) {
+			list = append(list, f)
 		}
 	}
-	return false
+	return list
 }
 
 // manyDatasetHostsError says that a pool is that of one host.

@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -51,6 +52,7 @@ type datasetPlanFlags struct {
 	hostFlags
 	output   string
 	observed string
+	only     []string
 }
 
 func newDatasetPlan(env Env) *cobra.Command {
@@ -94,6 +96,7 @@ That there are steps is no finding.
 	f.sourceFlags.register(cmd)
 	f.hostFlags.register(cmd, "the file")
 	choiceFlag(cmd, &f.output, "output", "o", "`FORMAT` of the output: text, json, script, unit or nix", "text", "text", "json", "script", "unit", "nix")
+	cmd.Flags().StringArrayVar(&f.only, "only", nil, "only this `DATASET`, and the containers above it, as text or json; may be repeated")
 	cmd.Flags().StringVar(&f.observed, "observed", "", "plan from what this `FILE` of \"stateward capture zfs\" holds, not from nothing")
 	return cmd
 }
@@ -119,6 +122,10 @@ func (f *datasetPlanFlags) run(ctx context.Context, env Env, args []string) erro
 		}
 		seen = file.Observed
 	}
+	only, err := onlyNames(f.only)
+	if err != nil {
+		return err
+	}
 	hosts, err := f.load(ctx, env, args)
 	if err != nil {
 		return err
@@ -127,6 +134,10 @@ func (f *datasetPlanFlags) run(ctx context.Context, env Env, args []string) erro
 	switch {
 	case len(hosts) != 1 && rendered != "":
 		return &oneHostError{len(hosts), rendered}
+	case len(only) > 0 && rendered != "":
+		return &onlyRenderedError{rendered}
+	case len(hosts) != 1 && len(only) > 0:
+		return &oneHostError{len(hosts), "--only"}
 	case len(hosts) != 1 && seen != nil:
 		return &oneHostError{len(hosts), "a capture of pools"}
 	case seen != nil:
@@ -137,7 +148,7 @@ func (f *datasetPlanFlags) run(ctx context.Context, env Env, args []string) erro
 	plan := DatasetPlan{ProtocolVersion: protocolVersion, Hosts: []HostDatasets{}}
 	failed, sound := false, true
 	for _, l := range hosts {
-		h := planDatasets(l, seen)
+		h := planDatasets(l, seen, only)
 		if file != nil {
 			h.Captured = capturedPools(env, f.observed, file)
 		}
@@ -168,7 +179,7 @@ func (f *datasetPlanFlags) run(ctx context.Context, env Env, args []string) erro
 	return nil
 }
 
-func planDatasets(l loaded, seen *dataset.Observed) HostDatasets {
+func planDatasets(l loaded, seen *dataset.Observed, only []dataset.Name) HostDatasets {
 	h := HostDatasets{Name: l.name, Source: l.source, Status: stateward.StatusFailed, Datasets: []dataset.Wanted{}, Faults: []dataset.Fault{},
 		Waiters: []dataset.Waiter{}, Unwaited: []string{}}
 	if l.err != nil {
@@ -177,7 +188,10 @@ func planDatasets(l loaded, seen *dataset.Observed) HostDatasets {
 	}
 	h.host, h.Status = l.host, l.host.Status
 	desired, faults := dataset.NewDesired(l.host)
-	plan := dataset.NewPlan(desired, seen, dataset.Options{})
+	plan := dataset.NewPlan(desired, seen, dataset.Options{Only: only})
+	if len(only) > 0 {
+		desired, faults = dataset.Desired{Datasets: onlyWanted(desired, only)}, onlyFaults(faults, only)
+	}
 	waiters, unwaited := dataset.Waiters(l.host, desired)
 	h.desired, h.Plan = desired, &plan
 	h.Datasets = append(h.Datasets, desired.Datasets...)
@@ -185,6 +199,24 @@ func planDatasets(l loaded, seen *dataset.Observed) HostDatasets {
 	h.Waiters = append(h.Waiters, waiters...)
 	h.Unwaited = append(h.Unwaited, unwaited...)
 	return h
+}
+
+// onlyWanted are the datasets that a plan for some has, and the containers above them.
+func onlyWanted(desired dataset.Desired, only []dataset.Name) []dataset.Wanted {
+	return slices.DeleteFunc(slices.Clone(desired.Datasets), func(w dataset.Wanted) bool {
+		above := w.Role == dataset.Container || w.Role == dataset.Foreign
+		return !slices.ContainsFunc(only, func(n dataset.Name) bool { return n == w.Name || above && n.Below(w.Name) })
+	})
+}
+
+// onlyRenderedError says that a part is asked for of what is for the whole.
+type onlyRenderedError struct{ what string }
+
+func (e *onlyRenderedError) Error() string {
+	return "--only is for a plan: " + e.what + " of a part would look like the whole"
+}
+func (e *onlyRenderedError) Hint() string {
+	return "leave --only out, or write the plan as text or json"
 }
 
 // render writes what is for a machine, and says beside it what that lacks.

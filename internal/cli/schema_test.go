@@ -21,6 +21,7 @@ import (
 
 	"github.com/stateward/stateward"
 	"github.com/stateward/stateward/aggregate/template"
+	"github.com/stateward/stateward/dataset"
 	"github.com/stateward/stateward/docs/schema"
 	"github.com/stateward/stateward/internal/capture"
 	"github.com/stateward/stateward/internal/golden"
@@ -38,6 +39,7 @@ var outputs = []struct {
 	{"capture", "What `stateward capture persist` writes and `stateward check --capture` reads: docs/capture.md.", reflect.TypeFor[stateward.Listing](),
 		map[string]any{"kind": stateward.ListingKind, "version": stateward.ListingVersion}},
 	{"check", "What `stateward check -o json` prints.", reflect.TypeFor[CheckOutput](), map[string]any{"protocolVersion": protocolVersion}},
+	{"dataset-plan", "What `stateward dataset plan -o json` prints.", reflect.TypeFor[DatasetPlan](), map[string]any{"protocolVersion": protocolVersion}},
 	{"drift", "What `stateward dataset drift -o json` prints.", reflect.TypeFor[DriftOutput](), map[string]any{"protocolVersion": protocolVersion}},
 	{"migration", "What `stateward plan migrate -o json` prints.", reflect.TypeFor[MigrationOutput](), map[string]any{"protocolVersion": protocolVersion}},
 	{"pool", "What `stateward capture zfs` writes: docs/capture.md.", reflect.TypeFor[capture.PoolFile](),
@@ -191,6 +193,13 @@ func (s *sources) collect(t reflect.Type, into map[reflect.Type]*jsonschema.Sche
 		into[t] = &jsonschema.Schema{Type: "string", ContentEncoding: "base64"}
 	case t == reflect.TypeFor[template.Scalar]():
 		into[t] = &jsonschema.Schema{Types: []string{"string", "integer"}}
+	case t == reflect.TypeFor[dataset.Setting]():
+		into[t] = &jsonschema.Schema{Type: "object", Required: []string{"property", "value"}, Properties: map[string]*jsonschema.Schema{
+			"property": {Type: "string"}, "value": {Type: "string", Description: "As `zfs get -Hp` prints it."}}}
+	case t == reflect.TypeFor[stateward.Owner](), t == reflect.TypeFor[stateward.Mode]():
+		into[t] = &jsonschema.Schema{Type: "string"}
+	case t == reflect.TypeFor[dataset.Plan]():
+		into[t] = s.plan()
 	case t == reflect.TypeFor[stateward.Severity]():
 		into[t] = &jsonschema.Schema{Type: "string", Enum: []any{"info", "warning", "error"}}
 	case ours(t) && (t.Implements(reflect.TypeFor[encoding.TextMarshaler]()) || reflect.PointerTo(t).Implements(reflect.TypeFor[encoding.TextMarshaler]())):
@@ -212,6 +221,41 @@ func (s *sources) collect(t reflect.Type, into map[reflect.Type]*jsonschema.Sche
 			}
 		}
 	}
+}
+
+// plan is how a plan is written: each step has its kind in a field of its own.
+func (s *sources) plan() *jsonschema.Schema {
+	of := func(t reflect.Type) *jsonschema.Schema {
+		types := map[reflect.Type]*jsonschema.Schema{}
+		s.collect(t, types)
+		out, err := jsonschema.ForType(t, &jsonschema.ForOptions{TypeSchemas: types})
+		require.NoError(s.t, err)
+		s.finish(out, t, types)
+		return out
+	}
+	op := of(reflect.TypeFor[struct {
+		Op string `json:"op"`
+		dataset.Step
+		Type     dataset.Types     `json:"type,omitzero"`
+		Settings []dataset.Setting `json:"settings,omitempty"`
+		Setting  *dataset.Setting  `json:"setting,omitempty"`
+		Property string            `json:"property,omitempty"`
+		Was      string            `json:"was,omitempty"`
+		WasFrom  dataset.Source    `json:"wasFrom,omitempty"`
+		WasIn    dataset.Name      `json:"wasIn,omitzero"`
+		Path     stateward.AbsPath `json:"path,omitzero"`
+		Owner    stateward.Owner   `json:"owner,omitzero"`
+		Group    stateward.Owner   `json:"group,omitzero"`
+		Mode     stateward.Mode    `json:"mode,omitzero"`
+	}]())
+	op.AdditionalProperties = nil
+	var kinds []any
+	for _, o := range []dataset.Op{&dataset.Create{}, &dataset.Set{}, &dataset.Inherit{}, &dataset.MakeMountpoint{}, &dataset.MountDataset{}, &dataset.Own{}} {
+		kinds = append(kinds, dataset.OpKind(o))
+	}
+	op.Properties["op"].Enum = kinds
+	return &jsonschema.Schema{Type: "object", Required: []string{"ops", "conflicts"}, Properties: map[string]*jsonschema.Schema{
+		"ops": {Type: "array", Items: op, Description: "The steps in the order in which they are to be done."}, "conflicts": of(reflect.TypeFor[[]dataset.Conflict]())}}
 }
 
 func (s *sources) schema(t reflect.Type, title, description string, consts map[string]any) *jsonschema.Schema {
@@ -311,6 +355,9 @@ func TestOutputsAreOfTheirSchemas(t *testing.T) {
 		{"check", []string{"check", homelab + "#forge", "-o", "json", "--capture", listing}},
 		{"plan", []string{"plan", "persistence", homelab, "-o", "json"}},
 		{"plan", []string{"plan", "persistence", failing, "-o", "json"}},
+		{"dataset-plan", []string{"dataset", "plan", homelab, "-o", "json"}},
+		{"dataset-plan", []string{"dataset", "plan", failing, "-o", "json"}},
+		{"dataset-plan", []string{"dataset", "plan", filepath.Join(repository, "testdata/datasets.nix"), "-o", "json"}},
 		{"evaluation", []string{"eval", homelab}},
 		{"evaluation", []string{"eval", failing}},
 		{"evaluation", []string{"eval", homelab + "#forge"}},
