@@ -510,13 +510,36 @@ func (r *poolReader) places(ctx context.Context, o *dataset.Observed) error {
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		place := look.at(p)
+		place := dataset.Place{Path: p, Kind: "unknown", Problem: unanswering(o, p)}
+		if place.Problem == "" {
+			place = look.at(p)
+		}
 		if place.Kind != "absent" && place.Mode != "" {
 			place.User, place.Group = users[uint32(place.UID)], groups[uint32(place.GID)]
 		}
 		o.Places = append(o.Places, place)
 	}
 	return nil
+}
+
+// unanswering says why a path must not be looked at: what lies on a pool that is suspended makes whoever asks wait for ever.
+// It is empty where nothing keeps from that.
+func unanswering(o *dataset.Observed, path string) string {
+	var on *dataset.Mount
+	for i := range o.Mounts {
+		m := &o.Mounts[i]
+		if !m.Hidden && (on == nil || len(m.At) >= len(on.At)) && (m.At == path || m.At == "/" || strings.HasPrefix(path, m.At+"/")) {
+			on = m
+		}
+	}
+	if on == nil || on.FSType != "zfs" {
+		return ""
+	}
+	name, _, _ := strings.Cut(on.Source, "/")
+	if pool, ok := o.Pool(name); ok && pool.Unread != "" {
+		return "it lies on pool " + name + ", which was not read: " + pool.Unread
+	}
+	return ""
 }
 
 // known are the names in a file, and those of more that only getent knows, with their numbers.

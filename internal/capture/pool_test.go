@@ -94,6 +94,20 @@ func TestPoolQuotas(t *testing.T) {
 	require.Equal(t, map[string]uint32{"ada": 1000, "ada2": 1000}, got.UserIDs)
 }
 
+// What lies on a pool that does not answer is not looked at: whoever asks waits for ever.
+func TestNothingIsAskedOfASuspendedPool(t *testing.T) {
+	o := &dataset.Observed{Pools: []dataset.Pool{{Name: "cold", Unread: "the pool is SUSPENDED"}, {Name: "tank"}}, Mounts: []dataset.Mount{
+		{At: "/", Source: "/dev/vda", FSType: "ext4"}, {At: "/srv", Source: "tank/srv", FSType: "zfs"}, {At: "/srv/cold", Source: "cold/a", FSType: "zfs"},
+		{At: "/srv/cold/x", Source: "tank/x", FSType: "zfs"}, {At: "/srv/over", Source: "cold/b", FSType: "zfs", Hidden: true}, {At: "/srv/over", Source: "tank/o", FSType: "zfs"}}}
+	for path, blocked := range map[string]bool{"/": false, "/srv": false, "/srv/cold": true, "/srv/cold/deep/er": true, "/srv/colder": false, "/srv/cold/x": false, "/srv/cold/x/y": false, "/srv/over": false} {
+		problem := unanswering(o, path)
+		require.Equal(t, blocked, problem != "", path)
+		if blocked {
+			require.Equal(t, "it lies on pool cold, which was not read: the pool is SUSPENDED", problem)
+		}
+	}
+}
+
 // asked counts the processes.
 func asked(t *testing.T, o PoolOptions) []string {
 	t.Helper()
