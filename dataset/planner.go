@@ -145,11 +145,13 @@ func (p *planner) want(list []Wanted) {
 			twice[w.Name] = true
 			continue
 		}
-		p.byName[w.Name] = &node{want: w, state: p.states[w.Name], set: map[string]string{}}
-	}
-	for name, n := range p.byName {
+		n := &node{want: w, state: p.states[w.Name], set: map[string]string{}}
+		p.byName[w.Name] = n
+		// In the order of the list, which is sorted already where [NewDesired] made it.
 		p.nodes = append(p.nodes, n)
-		if twice[name] {
+	}
+	for _, n := range p.nodes {
+		if name := n.want.Name; twice[name] {
 			n.out = &Conflict{Kind: NotDeclared, Dataset: name, Message: "is declared twice", Hint: "declare it once"}
 		}
 	}
