@@ -266,6 +266,29 @@ func TestDatasetsOfServices(t *testing.T) {
 
 		{"D9 another owner", "SW209", []part{utility("tank/a", "/a", func(d *stateward.Dataset) { ownedBy(d, "568", "media", "0750") }), tmpfiles("d", "/a", "root", "root", "0755")},
 			[]string{`warning systemd.tmpfiles.rules[0] [/a] a rule of tmpfiles (d) gives /a user root and not 568, group root and not media, mode 0755 and not 0750, as modules.storage.datasets.utility."tank/a" has it: the two undo one another`}},
+		{"D5 a database on large records", "SW211", []part{forService("sonarr", "/a", "/a", func(d *stateward.Dataset, _ *stateward.Service) { property("recordsize", "1M")(d) })},
+			[]string{`warning ` + at + `sonarr.recordsize [/a] dataset tank/services/sonarr has a recordsize of 1M, and sonarr keeps there what suits 16K (profile sqlite): each page of 4K that is written rewrites a whole record, and every snapshot keeps the old one`}},
+		{"D5 a database on records of the default", "SW211", []part{forService("sonarr", "/a", "/a", func(d *stateward.Dataset, _ *stateward.Service) { property("recordsize", "128K")(d) })}, nil},
+		{"D5 an application with another database", "SW211", []part{forService("sonarr", "/a", "/a", func(d *stateward.Dataset, s *stateward.Service) {
+			property("recordsize", "1M")(d)
+			s.Databases = known([]stateward.Database{{Type: known("postgresql")}})
+		})}, nil},
+		{"D5 an application that nobody knows", "SW211", []part{forService("a", "/a", "/a", func(d *stateward.Dataset, _ *stateward.Service) { property("recordsize", "1M")(d) })}, nil},
+		{"D5 PostgreSQL", "SW211", []part{forService("postgresql", "/a", "/a/16", func(d *stateward.Dataset, _ *stateward.Service) { property("recordsize", "64K")(d) })},
+			[]string{`info ` + at + `postgresql.recordsize [/a/16] dataset tank/services/postgresql has a recordsize of 64K, and postgresql keeps there what suits 8K (profile postgresql-data): each page of 8K that is written rewrites a whole record, and every snapshot keeps the old one`}},
+		{"D5 PostgreSQL that fits", "SW211", []part{forService("postgresql", "/a", "/a/16", func(d *stateward.Dataset, _ *stateward.Service) { property("recordsize", "16K")(d) })}, nil},
+		{"D5 PostgreSQL on what nobody set", "SW211", []part{forService("postgresql", "/a", "/a", nil)},
+			[]string{`info ` + at + `postgresql [/a] dataset tank/services/postgresql is given no recordsize, which is 128K unless a dataset above has another, and postgresql keeps there what suits 8K (profile postgresql-data): each page of 8K that is written rewrites a whole record, and every snapshot keeps the old one`}},
+		{"D4 inherited", "SW211", []part{utility("tank/services", "none", property("recordsize", "8K")), forService("postgresql", "/a", "/a", nil)}, nil},
+		{"D4 inherited from what cannot be read", "SW211", []part{utility("tank", "none", func(d *stateward.Dataset) { d.Properties["recordsize"] = unknown[string]("m") }), forService("postgresql", "/a", "/a", nil)}, nil},
+		{"D5 media by the contract", "SW211", []part{forService("a", "/a", "/a", func(d *stateward.Dataset, _ *stateward.Service) {
+			property("recordsize", "16K")(d)
+			d.Profile = known("media")
+		})}, []string{`info ` + at + `a.recordsize [] dataset tank/services/a has a recordsize of 16K, and a keeps there what suits 1M (profile media): a large file is cut into many small blocks: more metadata, smaller reads, and no room to compress`}},
+		{"D5 a profile that there is not", "SW211", []part{forService("a", "/a", "/a", func(d *stateward.Dataset, _ *stateward.Service) {
+			d.Profile = stateward.Known("madia", stateward.Origin{Option: "p"})
+		})}, []string{`info p [] dataset tank/services/a is of profile "madia", which there is not`}},
+
 		{"D9 only others' rights differ", "SW209", []part{utility("tank/a", "/a", func(d *stateward.Dataset) { ownedBy(d, "568", "media", "0750") }), tmpfiles("z", "/a", "568", "media", "0755")},
 			[]string{`info systemd.tmpfiles.rules[0] [/a] a rule of tmpfiles (z) gives /a mode 0755 and not 0750, as modules.storage.datasets.utility."tank/a" has it: the two undo one another`}},
 		{"D9 the same", "SW209", []part{users("ada"), utility("tank/a", "/a", func(d *stateward.Dataset) { ownedBy(d, "ada", "ada", "0750") }), tmpfiles("z", "/a/", "1000", "ada", "u=rwx,g=rx,o=")}, nil},

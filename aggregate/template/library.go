@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/stateward/stateward"
 	"github.com/stateward/stateward/dataset"
@@ -29,7 +30,7 @@ type Library struct {
 }
 
 // builtin are the templates that are compiled in, of which tests know that they are sound.
-var builtin = mustBuiltin()
+var builtin = sync.OnceValue(mustBuiltin)
 
 func mustBuiltin() map[string]*source {
 	files := BuiltinFiles()
@@ -55,7 +56,7 @@ func mustBuiltin() map[string]*source {
 }
 
 // NewLibrary returns a library of the templates that are built in.
-func NewLibrary() *Library { return &Library{builtin: builtin, own: map[string]*source{}} }
+func NewLibrary() *Library { return &Library{builtin: builtin(), own: map[string]*source{}} }
 
 // Add adds a template of a user's. The file is named in errors; the template is called after it, without folder and suffix
 // ".json". One that is called as one that is built in takes its place, and may extend it. The error is a *[Fault] or [Faults].
