@@ -204,6 +204,9 @@ func TestMigrationPlaces(t *testing.T) {
 	var steps []StepKind
 	for _, s := range got.Steps {
 		steps = append(steps, s.Kind)
+		if s.Kind == StepCreate && (len(s.Commands) != 2 || !slices.Contains(s.Commands[1], "canmount=noauto") || s.Commands[1][len(s.Commands[1])-1] != "tank/services/sonarr") {
+			t.Errorf("create does %q", s.Commands)
+		}
 		if s.Kind == StepSwap {
 			if diff := cmp.Diff([][]string{
 				{"umount", "--", "/run/stateward/migration-" + id},

@@ -420,11 +420,9 @@ func (g *migrator) pool(desired dataset.Desired) {
 		}
 		g.space()
 	}
-	plan := dataset.NewPlan(desired, g.observed, dataset.Options{Only: []dataset.Name{m.Dataset}})
+	plan := dataset.NewPlan(desired, g.cleared(), dataset.Options{Only: []dataset.Name{m.Dataset}})
 	for _, c := range plan.Conflicts {
-		// What lies at the mountpoint is what is to be moved.
-		ours := c.Dataset == m.Dataset && (c.Kind == dataset.MountpointPopulated || c.Kind == dataset.MountpointTaken && m.Bound || c.Kind == dataset.NotObserved && c.Path == m.Path.String())
-		if !ours && len(g.refusals) == 0 {
+		if len(g.refusals) == 0 {
 			g.refuse(InTheWay, c.Origin, c.Hint, []string{string(c.Kind)}, "%s: %s", c.Dataset, c.Message)
 		}
 	}
@@ -444,6 +442,20 @@ func (g *migrator) pool(desired dataset.Desired) {
 		}
 		g.plan.Ops = append(g.plan.Ops, op)
 	}
+}
+
+// cleared is what was observed, as it will be once the data is out of the way: what lies at the mountpoint now would keep the dataset
+// from being made.
+func (g *migrator) cleared() *dataset.Observed {
+	if g.observed == nil {
+		return nil
+	}
+	o, at := *g.observed, g.m.Path.String()
+	o.Mounts = slices.DeleteFunc(slices.Clone(o.Mounts), func(t dataset.Mount) bool { return t.At == at })
+	o.Places = slices.DeleteFunc(slices.Clone(o.Places), func(p dataset.Place) bool { return p.Path == at })
+	o.Places = append(o.Places, dataset.Place{Path: at, Kind: "directory", Content: "empty", Mode: "0000"})
+	slices.SortFunc(o.Places, func(a, b dataset.Place) int { return strings.Compare(a.Path, b.Path) })
+	return &o
 }
 
 // unmounted is a creation that nothing mounts before its time, and that carries the mark of the migration.
