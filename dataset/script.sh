@@ -53,10 +53,32 @@ setting() {
   property+=("$1") text+=("$2") value+=("$3") created_only+=("$4")
 }
 
+# usable: takes out the pools that nothing is done in: one that does not answer makes every call wait, and one that is imported below
+# another root, as an installer does, holds the mountpoints of another system. Of those not imported zpool complains; zfs list does too.
+declare -A unusable
+usable() {
+  local said lines line words left=() pool
+  said=$(zpool list -H -o name,health,altroot -- "${pools[@]}" 2>/dev/null) || :
+  lines "$said"
+  for line in ${lines[@]+"${lines[@]}"}; do
+    words "${line//$'\t'/ }"
+    case ${words[1]} in
+      ONLINE | DEGRADED) [ "${words[2]}" = - ] || unusable["${words[0]}"]="is imported below ${line##*$'\t'}" ;;
+      *) unusable["${words[0]}"]="is ${words[1]}" ;;
+    esac
+  done
+  for pool in "${pools[@]}"; do
+    [ -n "${unusable["$pool"]+x}" ] || left+=("$pool")
+  done
+  pools=(${left[@]+"${left[@]}"})
+}
+
 # observe: reads which datasets are there, and where those that are not declared would be mounted. All that can be asked at once is.
 declare -A there have source claimed aim
 observe() {
   local listed line lines name rest pool unread=''
+  usable
+  [ ${#pools[@]} -gt 0 ] || return 0
   listed=$(zfs list -H -o name,canmount,mountpoint -t filesystem,volume -r -- "${pools[@]}") || unread=1
   lines "$listed"
   for line in ${lines[@]+"${lines[@]}"}; do
@@ -182,7 +204,7 @@ create() {
   local i=$1 j name=${names[$1]} options=() how=(-u)
   local above=${name%/*}
   if [ -z "${there["${name%%/*}"]+x}" ]; then
-    problem "$name" "pool ${name%%/*} is not imported"
+    problem "$name" "pool ${name%%/*} ${unusable["${name%%/*}"]-is not imported}"
     return 1
   elif [ -z "${there["$above"]+x}" ]; then
     problem "$name" "lies in $above, which is not there"
@@ -620,7 +642,7 @@ only() {
 }
 
 [ "$EUID" -eq 0 ] || [ -n "${STATEWARD_UNPRIVILEGED-}" ] || fail 'run this as root'
-for tool in zfs find mkdir sort stat chown chmod; do
+for tool in zfs zpool find mkdir sort stat chown chmod; do
   type -P "$tool" >/dev/null || fail "there is no $tool in PATH"
 done
 declared

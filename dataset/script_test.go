@@ -124,6 +124,7 @@ case $1 in
   create) while [ $# -gt 1 ]; do shift; done; printf '%s\n' "$1" >>there ;;
 esac
 `), 0o700))
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "zpool"), []byte("#!/bin/sh\n! [ -f \"${0%/*}/pools\" ] || cat \"${0%/*}/pools\"\n"), 0o700))
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "mountinfo"), []byte("22 1 0:5 / / rw - ext4 /dev/a rw\n"), 0o600))
 	return m
 }
@@ -250,6 +251,37 @@ func TestScriptRefuses(t *testing.T) {
 			_, output, err := m.run(t, script(t, test.list...), test.there, test.got)
 			require.Error(t, err, output)
 			require.Contains(t, output, test.say)
+		})
+	}
+}
+
+// What does not answer, or is imported for another system, is not asked and not written to; the others are done.
+func TestScriptLeavesPoolsThatAreNotForHere(t *testing.T) {
+	for _, test := range []struct{ name, line, say string }{
+		{"suspended", "tank\tSUSPENDED\t-", "stateward: tank/a: pool tank is SUSPENDED"},
+		{"below another root", "tank\tONLINE\t/mnt", "stateward: tank/a: pool tank is imported below /mnt"},
+		{"below one with a blank", "tank\tDEGRADED\t/mnt b", "stateward: tank/a: pool tank is imported below /mnt b"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			m := newFakeZFS(t, t.TempDir())
+			require.NoError(t, os.WriteFile(filepath.Join(m.dir, "pools"), []byte(test.line+"\nother\tONLINE\t-\n"), 0o600))
+			a, none := dataset.MustName("tank/a"), "none"
+			in, err := dataset.At(a, none)
+			require.NoError(t, err)
+			calls, output, err := m.run(t, script(t, in), "", "")
+			require.Error(t, err, output)
+			require.Contains(t, output, test.say)
+			require.Empty(t, calls)
+
+			out, err := dataset.At(dataset.MustName("other/b"), none)
+			require.NoError(t, err)
+			calls, output, err = m.run(t, script(t, in, out), "other\n", gets(out))
+			require.Error(t, err, output)
+			require.Contains(t, output, test.say)
+			require.Contains(t, output, "create other/b")
+			for _, call := range calls {
+				require.NotContains(t, strings.Join(call, " "), "tank")
+			}
 		})
 	}
 }

@@ -242,6 +242,41 @@ func TestHiddenIsNotOwned(t *testing.T) {
 	}
 }
 
+// What is imported for another system, as an installer does, is neither written to nor mounted here.
+func TestPoolBelowAnotherRoot(t *testing.T) {
+	list := []dataset.Wanted{wanted(t, "rpool/alt/there", "/srv/there", "recordsize=16K"), wanted(t, "rpool/alt/new", "/srv/new")}
+	apply(t, list[0])
+	must(t, "zfs", "set", "recordsize=8K", "rpool/alt/there")
+	must(t, "zpool", "export", "rpool")
+	must(t, "zpool", "import", "-d", "/dev/ubdc", "-R", "/alt", "rpool")
+	defer func() {
+		must(t, "zpool", "export", "rpool")
+		must(t, "zpool", "import", "-d", "/dev/ubdc", "rpool")
+		apply(t, list...)
+	}()
+	before := history(t)
+	refused(t, list, "pool rpool is imported below /alt")
+	if history(t) != before {
+		t.Error("it wrote to the pool")
+	}
+	if _, err := os.Stat("/alt/srv/new"); err == nil {
+		t.Error("it mounted below the other root")
+	}
+}
+
+// What lies in a dataset whose key is not loaded can be neither made nor mounted.
+func TestKeyNotLoaded(t *testing.T) {
+	secret := wanted(t, "tank/locked", "none", "encryption=on", "keyformat=passphrase", "keylocation=file:///run/keys/passphrase")
+	there, fresh := wanted(t, "tank/locked/there", "/srv/locked/there"), wanted(t, "tank/locked/new", "/srv/locked/new")
+	apply(t, secret, there)
+	must(t, "zfs", "unmount", "tank/locked/there")
+	must(t, "zfs", "unload-key", "tank/locked")
+	refused(t, []dataset.Wanted{secret, there, fresh}, "tank/locked/there: could not be mounted", "tank/locked/new: could not be created")
+	must(t, "zfs", "load-key", "tank/locked")
+	apply(t, secret, there, fresh)
+	again(t, secret, there, fresh)
+}
+
 // What a script costs that asks and sets each property by itself, as people write it, against ours.
 func TestCost(t *testing.T) {
 	settings := []string{"recordsize=16K", "compression=zstd", "atime=off", "xattr=sa", "logbias=throughput", "com.sun:auto-snapshot=false"}
