@@ -20,6 +20,46 @@ type Drift struct {
 	// Undeclared are datasets that nobody declared and that lie in one of our containers. They are no difference: nothing
 	// is known against them, and nothing is done to them.
 	Undeclared []Undeclared `json:"undeclared"`
+	// Hidden are mounted datasets beneath whose mountpoint something lies. No step can mend it: what it is only a person knows.
+	Hidden []Hidden `json:"hidden,omitempty"`
+}
+
+// Hidden is a directory that holds something and that a declared dataset is mounted over.
+type Hidden struct {
+	Dataset Name   `json:"dataset"`
+	Path    string `json:"path"`
+}
+
+// Message says what is hidden.
+func (h Hidden) Message() string {
+	return "something lies beneath " + h.Path + ", where it is mounted: the mount hides it"
+}
+
+// Hint says how to look at it.
+func (h Hidden) Hint() string {
+	return "look at it beside the mount: mount --bind / /mnt && ls -la " + quoted("/mnt"+h.Path) + " (or the file system that holds the directory, in place of /)"
+}
+
+// FindHidden finds what lies beneath the mounts of what is desired, in the order of the datasets. It is unknown, and not listed, where
+// the observation did not look beneath.
+func FindHidden(desired Desired, observed *Observed) []Hidden {
+	var list []Hidden
+	if observed == nil {
+		return list
+	}
+	ours := map[string]Name{}
+	for i := range desired.Datasets {
+		if w := &desired.Datasets[i]; w.Role != Foreign && !w.Implicit && w.Type != Volume {
+			ours[w.Name.s] = w.Name
+		}
+	}
+	for _, p := range observed.Places {
+		if name, ok := ours[p.MountedFrom]; ok && p.MountedFrom != "" && p.Content == "populated" {
+			list = append(list, Hidden{name, p.Path})
+		}
+	}
+	slices.SortStableFunc(list, func(a, b Hidden) int { return CompareName(a.Dataset, b.Dataset) })
+	return list
 }
 
 // Difference is one value that is not as it is wanted.
@@ -83,14 +123,14 @@ func NewDrift(desired Desired, observed *Observed, opts Options) Drift {
 		if x := &d.list[i]; !x.Applies && x.Why == "" {
 			x.Applies = d.above(x)
 			if !x.Applies {
-				x.Why = "no step is planned for it"
+				x.Why = d.reason(x)
 			}
 		}
 	}
 	slices.SortStableFunc(d.list, func(a, b Difference) int {
 		return cmp.Or(CompareName(a.Dataset, b.Dataset), rankOf(a.What)-rankOf(b.What), strings.Compare(a.What, b.What))
 	})
-	out := Drift{Differences: d.list, Conflicts: d.plan.Conflicts, Undeclared: undeclared(desired, observed)}
+	out := Drift{Differences: d.list, Conflicts: d.plan.Conflicts, Undeclared: undeclared(desired, observed), Hidden: FindHidden(desired, observed)}
 	if out.Differences == nil {
 		out.Differences = []Difference{}
 	}
@@ -166,6 +206,44 @@ func (d *drift) dataset(n *node) {
 			d.add(Difference{Dataset: w.Name, What: property, Found: now.Value, Source: now.Source, Received: now.Received, Origin: w.Origin})
 		}
 	}
+	if at, ok := d.belongs(n); ok {
+		if found, hidden := d.mounted(n, at.String()); found != at.String() || hidden {
+			if hidden {
+				found += ", hidden by another mount"
+			}
+			d.add(Difference{Dataset: w.Name, What: WhatMounted, Wanted: at.String(), Found: found, Origin: w.Origin})
+		}
+	}
+}
+
+// belongs is where a dataset that is there is to be mounted, whatever a plan can do about it: as it is declared, else as it is.
+func (d *drift) belongs(n *node) (at stateward.AbsPath, ok bool) {
+	if n.want.Type == Volume {
+		return at, false
+	}
+	for property, value := range map[string]string{"canmount": "on", "zoned": "off"} {
+		now, known := n.state.Properties[property]
+		if s, set := n.want.Setting(property); set {
+			now.Value, known = s.value, true
+		}
+		if known && now.Value != value {
+			return at, false
+		}
+	}
+	return d.p.declaredAim(n.want)
+}
+
+// mounted is where a dataset is mounted: at the place where it belongs, or else at another.
+func (d *drift) mounted(n *node, at string) (found string, hidden bool) {
+	list := d.p.mountedAt(n.state)
+	switch {
+	case slices.Contains(list, at):
+		top := d.p.top[at]
+		return at, d.p.buried[[2]string{n.want.Name.s, at}] || top != nil && top.Source != n.want.Name.s
+	case len(list) > 0:
+		return list[0], false
+	}
+	return "", false
 }
 
 // unread says why nothing is known of the datasets of a pool; empty where they were read.
@@ -259,6 +337,22 @@ func (d *drift) owner(op *Own, mend func(Difference)) {
 	mend(x)
 }
 
+// reason is why nothing is planned for a difference that no conflict is about: what keeps the dataset from something else, or one above it.
+func (d *drift) reason(x *Difference) string {
+	for a := x.Dataset; !a.IsZero(); a = a.Parent() {
+		for _, c := range d.plan.Conflicts {
+			if c.Dataset != a || c.Message == "" {
+				continue
+			}
+			if a == x.Dataset {
+				return c.Message
+			}
+			return fmt.Sprintf("%s: %s", a, c.Message)
+		}
+	}
+	return "no step is planned for it"
+}
+
 // above tells whether a step on a dataset above changes a property.
 func (d *drift) above(x *Difference) bool {
 	return slices.ContainsFunc(d.plan.Ops, func(op Op) bool {
@@ -283,18 +377,20 @@ func (d *drift) conflict(c Conflict) {
 	switch c.Kind {
 	case MountpointPopulated, MountpointTaken, NotADirectory, MountBusy, KeyNotLoaded:
 		own.What, own.Wanted, own.Found = WhatMounted, c.Path, ""
-		if c.Kind == MountBusy {
-			own.Found = c.Found
+		if n := d.p.byName[c.Dataset]; n != nil && n.state != nil {
+			own.Found, _ = d.mounted(n, c.Path)
 		}
 		if _, there := d.p.states[c.Dataset]; !there {
 			own.What = WhatDataset
 		}
 	case OwnerUnknown:
-		own.What = WhatOwner
-		if strings.Contains(c.Message, "group") {
-			own.What = WhatGroup
+		own.Unknown = "it is not mounted"
+		if seen := d.p.places[c.Path]; seen != nil && seen.MountedFrom == c.Dataset.s {
+			own.Unknown, own.Found = "", cmp.Or(seen.User, strconv.Itoa(seen.UID))
+			if c.Property == WhatGroup {
+				own.Found = cmp.Or(seen.Group, strconv.Itoa(seen.GID))
+			}
 		}
-		own.Found = ""
 	case PoolAbsent, PoolUnwritable, ParentMissing, NotDeclared, WrongType:
 		own.What = WhatDataset
 	case NotObserved:
@@ -316,7 +412,9 @@ func (d *drift) conflict(c Conflict) {
 			x.Why, found = why, true
 			continue
 		}
-		if slices.Contains(c.Blocks, x.Dataset) && (c.Property == "" || x.Dataset != c.Dataset) {
+		// What keeps a dataset from being mounted keeps it from being moved, and the other way round.
+		mount := x.What == WhatMounted || x.What == "mountpoint" || x.What == "canmount"
+		if slices.Contains(c.Blocks, x.Dataset) && (c.Property == "" || x.Dataset != c.Dataset || mount && own.What == WhatMounted) {
 			x.Why, found = fmt.Sprintf("%s: %s", c.Dataset, why), true
 			if x.Dataset == c.Dataset {
 				x.Why = why

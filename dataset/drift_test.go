@@ -2,10 +2,12 @@ package dataset_test
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
 
 	"github.com/stateward/stateward"
 	"github.com/stateward/stateward/dataset"
@@ -157,5 +159,107 @@ func ok(t *testing.T, errs ...error) {
 		if err != nil {
 			t.Fatal(err)
 		}
+	}
+}
+
+// What differs is listed whole, whatever keeps it from being mended.
+func TestDriftHidesNothing(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		pool func(m machine)
+		want []dataset.Wanted
+		is   []string
+	}{
+		{"N2 a user whom the machine does not know hides neither group nor mode", func(m machine) {
+			m.create("tank/a", "mountpoint=/srv/a")
+			m.mount("tank/a")
+		}, []dataset.Wanted{want(t, "tank/a", "mountpoint=/srv/a", "owner=photos", "group=568", "mode=0700")}, []string{
+			"tank/a owner: photos, is root (), kept: is to belong to user photos, whom the machine does not know",
+			"tank/a group: 568, is root (), applies", "tank/a mode: 0700, is 0755 (), applies"}},
+		{"N2 neither of the two is known", func(m machine) {
+			m.create("tank/a", "mountpoint=/srv/a")
+			m.mount("tank/a")
+		}, []dataset.Wanted{want(t, "tank/a", "mountpoint=/srv/a", "owner=photos", "group=photos")}, []string{
+			"tank/a owner: photos, is root (), kept: is to belong to user photos, whom the machine does not know",
+			"tank/a group: photos, is root (), kept: is to belong to group photos, whom the machine does not know"}},
+		{"N18 a key that is not loaded, and what belongs in there", func(m machine) {
+			m.create("tank/enc", "mountpoint=/srv", "encryption=on", "keyformat=passphrase", "keylocation=file:///run/k")
+			m.create("tank/enc/c")
+			delete(m.Keys, dataset.MustName("tank/enc"))
+		}, []dataset.Wanted{want(t, "tank/enc", "mountpoint=/srv"), want(t, "tank/enc/c")}, []string{
+			"tank/enc mounted: /srv, is  (), kept: is encrypted, and its key is not loaded",
+			"tank/enc/c mounted: /srv/c, is  (), kept: tank/enc: is encrypted, and its key is not loaded"}},
+		{"N10 one that is mounted elsewhere", func(m machine) {
+			m.create("tank/media")
+			m.create("tank/media/photos")
+			m.mount("tank/media")
+			m.mount("tank/media/photos")
+		}, []dataset.Wanted{want(t, "tank/media", "mountpoint=/srv/media"), want(t, "tank/media/photos")}, []string{
+			"tank/media mountpoint: /srv/media, is /tank/media (default), kept: is mounted at /tank/media, and mountpoint cannot change beneath what uses it",
+			"tank/media mounted: /srv/media, is /tank/media (), kept: is mounted at /tank/media, and mountpoint cannot change beneath what uses it",
+			"tank/media/photos mounted: /srv/media/photos, is /tank/media/photos (), kept: tank/media: is mounted at /tank/media, and mountpoint cannot change beneath what uses it"}},
+		{"N36 one that a replica claims as well is mounted", func(m machine) {
+			m.create("tank/a", "mountpoint=/srv/a")
+			m.mount("tank/a")
+			m.create("tank/replica", "mountpoint=/srv/a")
+		}, []dataset.Wanted{want(t, "tank/a", "mountpoint=/srv/a")}, []string{
+			"tank/a mounted: /srv/a, is /srv/a (), kept: is to be mounted at /srv/a, and so is dataset tank/replica"}},
+		{"P8 a mountpoint that is not set, because of what lies there", func(m machine) {
+			m.must(m.Write("/srv/a/file"))
+			m.create("tank/a", "mountpoint=none")
+		}, []dataset.Wanted{want(t, "tank/a", "mountpoint=/srv/a")}, []string{
+			"tank/a mountpoint: /srv/a, is none (local), kept: is to be mounted at /srv/a, which holds files that the mount would hide",
+			"tank/a mounted: /srv/a, is  (), kept: is to be mounted at /srv/a, which holds files that the mount would hide"}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			m := machine{zfssim.New("tank"), t}
+			tt.pool(m)
+			desired := dataset.WithContainers(tt.want...)
+			seen := observe(m.Machine, desired)
+			seen.Users, seen.Groups = []string{"root"}, []string{"root"}
+			if diff := cmp.Diff(tt.is, differences(dataset.NewDrift(desired, seen, dataset.Options{}))); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// There is a difference where a plan has something to do or a conflict, and only there; and what is not mounted where it belongs is one.
+func TestDriftIsWhatAPlanHas(tt *testing.T) {
+	rapid.Check(tt, func(t *rapid.T) {
+		m, desired := drawMachine(t, tt)(), drawDesired(t, tt)
+		seen := observe(m, desired)
+		plan, drift := dataset.NewPlan(desired, seen, dataset.Options{}), dataset.NewDrift(desired, seen, dataset.Options{})
+		if len(plan.Ops)+len(plan.Conflicts) > 0 != (len(drift.Differences) > 0) {
+			t.Fatalf("plan %v\ndrift %v\n%s", text(plan), differences(drift), m.Dump())
+		}
+		for _, x := range drift.Differences {
+			if !x.Applies && (x.Why == "" || x.Why == "no step is planned for it") {
+				t.Fatalf("%v\nplan %v\n%s", differences(drift), text(plan), m.Dump())
+			}
+		}
+	})
+}
+
+func TestN17WhatLiesBeneathAMountIsSaid(t *testing.T) {
+	m := machine{zfssim.New("tank"), t}
+	m.create("tank/a", "mountpoint=/srv/a")
+	m.create("tank/b", "mountpoint=/srv/b")
+	m.mount("tank/a")
+	m.must(m.Write("/srv/a/file")) // within
+	m.mount("tank/b")
+	desired := dataset.WithContainers(want(t, "tank/a", "mountpoint=/srv/a"), want(t, "tank/b", "mountpoint=/srv/b"))
+	if d := dataset.NewDrift(desired, observe(m.Machine, desired), dataset.Options{}); len(d.Hidden)+len(d.Differences) > 0 {
+		t.Errorf("nothing lies beneath, and %+v", d)
+	}
+	m.Unmount(dataset.MustName("tank/b"))
+	m.must(m.Write("/srv/b/only-copy"))
+	seen := observe(m.Machine, desired)
+	i := slices.IndexFunc(seen.Places, func(p dataset.Place) bool { return p.Path == "/srv/b" })
+	seen.Places[i].MountedFrom = "tank/b" // zfs mount -O
+	seen.Mounts = append(seen.Mounts, dataset.Mount{At: "/srv/b", Source: "tank/b", FSType: "zfs", Root: "/"})
+	d := dataset.NewDrift(desired, seen, dataset.Options{})
+	if diff := cmp.Diff([]dataset.Hidden{{Dataset: dataset.MustName("tank/b"), Path: "/srv/b"}}, d.Hidden, cmp.Comparer(func(a, b dataset.Name) bool { return a == b })); diff != "" || len(d.Differences) > 0 {
+		t.Errorf("%s%v", diff, differences(d))
 	}
 }

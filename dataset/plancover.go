@@ -128,7 +128,12 @@ func (p *planner) declaredAim(w *Wanted) (at stateward.AbsPath, ok bool) {
 			s, set = above.Setting("mountpoint")
 			text = s.value
 		}
-		if state := p.states[a]; !set && state != nil && state.Properties["mountpoint"].Source != Inherited {
+		if state := p.states[a]; !set && state != nil && !a.IsPool() {
+			// What is there by default is that of the pool, with the names below it.
+			if now := state.Properties["mountpoint"]; now.Source != Inherited && now.Source != Default {
+				text, set = now.Value, true
+			}
+		} else if !set && state != nil {
 			text, set = state.Properties["mountpoint"].Value, true
 		}
 		if !set && a.IsPool() {

@@ -3,6 +3,7 @@ package dataset
 import (
 	"cmp"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -30,17 +31,37 @@ func (p *planner) planOwner(m mounting, mounting bool) {
 			return
 		}
 	}
+	var unknown []string
 	for _, o := range []struct {
-		owner stateward.Owner
-		known map[string]bool
-		what  string
-	}{{w.Owner, p.users, "user"}, {w.Group, p.groups, "group"}} {
+		owner          stateward.Owner
+		known          map[string]bool
+		what, property string
+	}{{w.Owner, p.users, "user", WhatOwner}, {w.Group, p.groups, "group", WhatGroup}} {
 		if o.owner.IsZero() || o.known == nil || numeric(o.owner) || o.known[o.owner.String()] {
 			continue
 		}
-		p.conflict(n, Conflict{Kind: OwnerUnknown, Path: at, Wanted: o.owner.String(), Message: fmt.Sprintf("is to belong to %s %s, whom the machine does not know", o.what, o.owner),
+		p.conflict(n, Conflict{Kind: OwnerUnknown, Path: at, Property: o.property, Wanted: o.owner.String(), Message: fmt.Sprintf("is to belong to %s %s, whom the machine does not know", o.what, o.owner),
 			Hint: "let the users be made first"})
-		return
+		unknown = append(unknown, o.property)
+	}
+	// What is known is given all the same: a mode that is wider than declared needs no user to be narrowed.
+	if len(unknown) > 0 {
+		known := *w
+		w = &known
+		if slices.Contains(unknown, WhatOwner) {
+			w.Owner = stateward.Owner{}
+		}
+		if slices.Contains(unknown, WhatGroup) {
+			w.Group = stateward.Owner{}
+		}
+		if w.Owner.IsZero() && w.Group.IsZero() && w.Mode.IsZero() {
+			return
+		}
+		if !mounting {
+			if why = p.ownerDifference(w, p.places[at]); why == "" {
+				return
+			}
+		}
 	}
 	if p.readOnly(w.Name) {
 		p.conflict(n, Conflict{Kind: Refused, Path: at, Property: "readonly", Found: "on", Message: "is read-only, so that its owner cannot change", Hint: "set readonly=off, or leave owner, group and mode out"})

@@ -33,6 +33,8 @@ type ApplyOutput struct {
 	Conflicts []dataset.Conflict `json:"conflicts"`
 	// Steps are those of the plan, in the order in which they are done.
 	Steps []AppliedStep `json:"steps"`
+	// Hidden are datasets beneath whose mountpoint something lies, as it was seen last. Nothing is done about it.
+	Hidden []dataset.Hidden `json:"hidden,omitempty"`
 	// Left are the steps that were still to be done when the machine was looked at after the last one.
 	Left []string `json:"left,omitempty"`
 	// Error is why the run ended before its end.
@@ -272,7 +274,14 @@ func (f *applyFlags) run(ctx context.Context, env Env, args []string) error {
 	// From here on an interrupt is waited for until the report is out.
 	defer env.hold()()
 	o := apply.Options{Only: d.only, Partial: f.partial, DryRun: f.dryRun, Now: env.now, Planned: p.planned, Ended: p.ended}
-	r, _ := apply.Run(ctx, d.desired, machine(env, f.patience), o)
+	m := machine(env, f.patience)
+	look := m.Observer
+	m.Observer = func(ctx context.Context, desired dataset.Desired) (*dataset.Observed, error) {
+		seen, err := look(ctx, desired)
+		p.hidden = dataset.FindHidden(desired, seen)
+		return seen, err
+	}
+	r, _ := apply.Run(ctx, d.desired, m, o)
 	return p.end(r)
 }
 
@@ -292,6 +301,8 @@ type applyPrinter struct {
 	json, quiet, dryRun bool
 	d                   *declared
 	steps               int
+	// hidden is what lay beneath mounts when the machine was looked at last.
+	hidden []dataset.Hidden
 }
 
 func (p *applyPrinter) planned(plan dataset.Plan) {
@@ -391,6 +402,7 @@ func (p *applyPrinter) text(r *apply.Result) {
 	if p.d.host.Status == stateward.StatusPartial {
 		fmt.Fprintln(w, "  partial: some values of the host could not be evaluated; stateward check lists them")
 	}
+	printHidden(w, p.hidden)
 	done := r.Count(apply.Done)
 	switch r.Outcome {
 	case apply.Applied:
@@ -452,6 +464,7 @@ func (p *applyPrinter) output(r *apply.Result) ApplyOutput {
 		}
 		out.Steps = append(out.Steps, a)
 	}
+	out.Hidden = p.hidden
 	for _, op := range r.Left.Ops {
 		out.Left = append(out.Left, dataset.Describe(op))
 	}

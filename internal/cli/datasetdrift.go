@@ -29,6 +29,8 @@ type DriftOutput struct {
 	Conflicts []dataset.Conflict `json:"conflicts"`
 	// Undeclared are datasets that nobody declared and that lie in a container of the configuration. They are no difference.
 	Undeclared []dataset.Undeclared `json:"undeclared"`
+	// Hidden are datasets beneath whose mountpoint something lies.
+	Hidden []dataset.Hidden `json:"hidden,omitempty"`
 	// Captured is the file that was compared with; without one it is this machine.
 	Captured *PoolCapture `json:"captured,omitempty"`
 }
@@ -111,7 +113,7 @@ func (f *driftFlags) run(ctx context.Context, env Env, args []string) error {
 	}
 	drift := dataset.NewDrift(d.desired, seen, dataset.Options{Only: d.only})
 	out := DriftOutput{ProtocolVersion: protocolVersion, Host: d.name, Source: d.source, Status: d.host.Status, Faults: d.faults,
-		Differences: drift.Differences, Conflicts: drift.Conflicts, Undeclared: drift.Undeclared, Captured: captured}
+		Differences: drift.Differences, Conflicts: drift.Conflicts, Undeclared: drift.Undeclared, Hidden: drift.Hidden, Captured: captured}
 	if f.output == "json" {
 		err = writeJSON(env, out)
 	} else {
@@ -120,7 +122,7 @@ func (f *driftFlags) run(ctx context.Context, env Env, args []string) error {
 	switch {
 	case err != nil:
 		return withStatus(StatusStep, err)
-	case len(out.Differences)+len(out.Conflicts)+len(out.Faults) > 0, out.Status != stateward.StatusOK, captured.isOld():
+	case len(out.Differences)+len(out.Conflicts)+len(out.Faults)+len(out.Hidden) > 0, out.Status != stateward.StatusOK, captured.isOld():
 		return &statusError{status: StatusFindings}
 	}
 	return nil
@@ -207,6 +209,7 @@ func printDrift(env Env, d *declared, out DriftOutput) {
 			fmt.Fprintf(w, "  %s %s\n    hint: %s\n", c.Dataset, inLine(c.Message), inLine(c.Hint))
 		}
 	}
+	printHidden(w, out.Hidden)
 	printFaults(env, out.Faults)
 	for _, u := range out.Undeclared {
 		more := ""
@@ -217,6 +220,13 @@ func printDrift(env Env, d *declared, out DriftOutput) {
 	}
 	if d.host.Status == stateward.StatusPartial {
 		fmt.Fprintln(w, "  partial: some values of the host could not be evaluated; stateward check lists them")
+	}
+}
+
+// printHidden says what the mounts of datasets hide.
+func printHidden(w io.Writer, list []dataset.Hidden) {
+	for _, h := range list {
+		fmt.Fprintf(w, "  ! %s: %s\n    hint: %s\n", h.Dataset, inLine(h.Message()), inLine(h.Hint()))
 	}
 }
 

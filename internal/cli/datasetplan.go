@@ -34,6 +34,8 @@ type HostDatasets struct {
 	Waiters []dataset.Waiter `json:"waiters"`
 	// Unwaited are services with a dataset that nothing holds back: no unit of theirs is known, or not where it is mounted.
 	Unwaited []string `json:"unwaited"`
+	// Hidden are datasets beneath whose mountpoint something lies. Nothing is planned for it.
+	Hidden []dataset.Hidden `json:"hidden,omitempty"`
 	// Captured is the file that was planned from; without one it is from nothing.
 	Captured *PoolCapture `json:"captured,omitempty"`
 	Error    *ErrorOutput `json:"error,omitempty"`
@@ -193,7 +195,7 @@ func planDatasets(l loaded, seen *dataset.Observed, only []dataset.Name) HostDat
 		desired, faults = dataset.Desired{Datasets: onlyWanted(desired, only)}, onlyFaults(faults, only)
 	}
 	waiters, unwaited := dataset.Waiters(l.host, desired)
-	h.desired, h.Plan = desired, &plan
+	h.desired, h.Plan, h.Hidden = desired, &plan, dataset.FindHidden(desired, seen)
 	h.Datasets = append(h.Datasets, desired.Datasets...)
 	h.Faults = append(h.Faults, faults...)
 	h.Waiters = append(h.Waiters, waiters...)
@@ -307,6 +309,7 @@ func printDatasets(env Env, h *HostDatasets) {
 	for _, op := range h.Plan.Ops {
 		fmt.Fprintf(w, "  %s\n    %s\n", inLine(dataset.Describe(op)), inLine(op.Cause().Text))
 	}
+	printHidden(w, h.Hidden)
 	problem := func(subject, message, hint string, origin stateward.Origin) {
 		if subject != "" {
 			subject += ": "

@@ -590,6 +590,14 @@ func (m *Machine) place(p string) dataset.Place {
 	}
 	if rel == "/" && !f.name.IsZero() {
 		out.MountedFrom = f.name.String()
+		// What it holds is about the directory beneath.
+		all := m.mounts
+		m.mounts = all[:slices.IndexFunc(all, func(mt mount) bool { return mt.of == f })]
+		out.Content = "empty"
+		if under, at := m.resolve(p); under.populated(at) {
+			out.Content = "populated"
+		}
+		m.mounts = all
 	}
 	return out
 }

@@ -51,6 +51,7 @@ in
   moved = host [ (sonarr { mountpoint = "/srv/elsewhere"; }) ];
   kinds = host [ (kinds { recordsize = "64K"; compression = "lz4"; atime = "off"; filesystem_limit = "10"; quota = "100M"; "org.example:note" = "one"; snapdir = "visible"; }) ];
   kinds-changed = host [ (kinds { recordsize = "1024K"; compression = "zstd-5"; atime = "on"; filesystem_limit = "none"; quota = "none"; "org.example:note" = "two words"; snapdir = "hidden"; }) ];
+  beneath = host [ (service "inner" { name = "tank/inner"; mountpoint = "/srv/outer/inner"; }) ];
   in-secret = host [ (service "app" { name = "tank/secret/app"; mountpoint = "/srv/app"; }) ];
   refused = host [
     (sonarr { })
