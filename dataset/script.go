@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"unicode"
 
+	"github.com/stateward/stateward"
 	"github.com/stateward/stateward/internal/syntax/shell"
 )
 
@@ -41,6 +43,7 @@ func Script(desired Desired, host string) (string, error) {
 			pools = append(pools, pool)
 		}
 	}
+	lines = append(lines, claimed(desired)...)
 	if !ours {
 		lines, pools, own = [][]string{{":"}}, nil, nil
 	}
@@ -60,6 +63,30 @@ func Script(desired Desired, host string) (string, error) {
 	}
 	b.WriteString("}\n\n" + scriptText)
 	return b.String(), nil
+}
+
+// claimed are the places of others that a dataset may be mounted beneath.
+func claimed(desired Desired) [][]string {
+	var lines [][]string
+	for _, c := range desired.Claims {
+		if c.Path == stateward.Root || !slices.ContainsFunc(desired.Datasets, func(w Wanted) bool {
+			if w.Role == Foreign || w.Implicit || w.Type == Volume {
+				return false
+			}
+			s, own := w.Setting("mountpoint")
+			at, err := stateward.ParsePath(s.value)
+			return !own || err == nil && at.Below(c.Path)
+		}) {
+			continue
+		}
+		lines = append(lines, []string{"claim", c.Path.String(), strings.Map(func(r rune) rune {
+			if unicode.IsControl(r) {
+				return '?'
+			}
+			return r
+		}, c.By)})
+	}
+	return lines
 }
 
 // declaration are the calls that tell the script of a dataset.

@@ -73,12 +73,21 @@ usable() {
   pools=(${left[@]+"${left[@]}"})
 }
 
+# claim PATH TEXT: what is no dataset of ours and belongs there. covers: what belongs at a place, a line each, with "on" before it, or
+# "noauto" where it counts for what lies in it only.
+declare -A covers
+claim() { covers["$1"]+="on $2"$'\n'; }
+
 # observe: reads which datasets are there, and where those that are not declared would be mounted. All that can be asked at once is.
 declare -A there have source claimed aim
 observe() {
-  local listed line lines name rest pool unread=''
+  local listed line lines name rest pool unread='' i
+  local -A planned
   usable
   [ ${#pools[@]} -gt 0 ] || return 0
+  for ((i = 0; i < ${#names[@]}; i++)); do
+    [ "${kind[i]}" = container ] || planned["${names[i]}"]=1
+  done
   listed=$(zfs list -H -o name,canmount,mountpoint -t filesystem,volume -r -- "${pools[@]}") || unread=1
   lines "$listed"
   for line in ${lines[@]+"${lines[@]}"}; do
@@ -86,6 +95,10 @@ observe() {
     there["$name"]=1 aim["$name"]=${rest#*$'\t'}
     if [[ $rest == on$'\t'/* ]]; then
       claimed["${rest#*$'\t'}"]+=$name$'\n'
+    fi
+    # Of what is declared, places knows where it will belong.
+    if [[ $rest == on$'\t'/* || $rest == noauto$'\t'/* ]] && [ -z "${planned["$name"]+x}" ]; then
+      covers["${rest#*$'\t'}"]+="${rest%%$'\t'*} $name"$'\n'
     fi
   done
   [ -n "$unread" ] || return 0
@@ -430,6 +443,9 @@ places() {
     # Where one is that cannot move, those that inherit from it are not where they belong either.
     [ -z "${stuck["$name"]+x}" ] || at=''
     aim["$name"]=$at
+    if [ "$can" = noauto ] && [ "$zoned" != on ] && [ "${kind[i]}" != container ] && [[ $at == /* ]]; then
+      covers["$at"]+="on $name"$'\n'
+    fi
     if [ "${kind[i]}" = container ] || [ "${kind[i]}" = volume ] || [ "${can:-on}" != on ] || [ "$zoned" = on ] || [[ $at != /* ]]; then
       # It may be mounted all the same: by fileSystems, or by hand.
       if [ "${kind[i]}" = own ] && [ -n "${owner[i]}${group[i]}${mode[i]}" ] && [ -n "$at" ] && [ -z "${stuck["$name"]+x}" ]; then
@@ -462,6 +478,17 @@ fits() {
       problem "$name" "belongs in ${path[i]}, where ${names[i]} is not mounted"
       return 1
     fi
+  done
+  # What belongs above and is not mounted would hide it as soon as it is.
+  above=$at
+  while above=${above%/*} && [ -n "$above" ]; do
+    [ -z "${mounted_on["$above"]+x}" ] || continue
+    lines "${covers["$above"]-}"
+    for line in ${lines[@]+"${lines[@]}"}; do
+      [[ $line == on\ * || $name == "${line#* }"/* ]] || continue
+      problem "$name" "is to be mounted at $at, which lies in $above, where ${line#* } belongs and is not mounted: it would hide it"
+      return 1
+    done
   done
   if [ -n "${mounted_on["$at"]+x}" ]; then
     problem "$name" "is to be mounted at $at, where ${mounted_on["$at"]} is mounted"

@@ -245,6 +245,10 @@ func TestScriptRefuses(t *testing.T) {
 		{"a value that zfs did not take", []dataset.Wanted{note}, "tank\ntank/a\n", gets(w("tank/a", none)), "com.example:note was set to x, and zfs prints '-'"},
 		{"D1: a dataset that is not mounted in the end", []dataset.Wanted{w("tank/a", given(t, "mountpoint", below))}, "tank\ntank/a\n",
 			gets(w("tank/a", given(t, "mountpoint", below))), "tank/a: is not mounted at "},
+		{"P5: beneath one that nobody declared and that is not mounted", []dataset.Wanted{w("tank/a", given(t, "mountpoint", below))}, "tank\ntank/outer\ton\t" + filepath.Dir(below) + "\n", gets(),
+			"where tank/outer belongs and is not mounted: it would hide it"},
+		{"P5: beneath one that is mounted by hand", []dataset.Wanted{w("tank/a", given(t, "mountpoint", below)), w("tank/outer", given(t, "mountpoint", filepath.Dir(below)), given(t, "canmount", "noauto"))},
+			"tank\n", gets(), "where tank/outer belongs and is not mounted: it would hide it"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			m := newFakeZFS(t, t.TempDir())
@@ -284,6 +288,20 @@ func TestScriptLeavesPoolsThatAreNotForHere(t *testing.T) {
 			}
 		})
 	}
+}
+
+// What fileSystems mounts is no dataset, and counts all the same.
+func TestScriptMountsNothingBeneathAFileSystem(t *testing.T) {
+	above, _ := stateward.ParsePath(filepath.Join(t.TempDir(), "disk"))
+	desired := dataset.WithContainers(dataset.Wanted{Name: dataset.MustName("tank/a"), Settings: []dataset.Setting{given(t, "mountpoint", above.String()+"/a")}})
+	desired.Claims = []dataset.Claim{{Path: stateward.Root, By: "the root"}, {Path: above, By: `fileSystems."disk"`}}
+	text, err := dataset.Script(desired, "forge")
+	require.NoError(t, err)
+	require.NotContains(t, text, "the root")
+	_, output, err := newFakeZFS(t, t.TempDir()).run(t, text, "tank\n", "")
+	require.Error(t, err)
+	require.Contains(t, output, `where fileSystems."disk" belongs and is not mounted: it would hide it`)
+	require.NotContains(t, output, "create tank/a")
 }
 
 func TestScriptNeedsItsTools(t *testing.T) {

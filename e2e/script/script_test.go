@@ -192,14 +192,17 @@ func TestRefused(t *testing.T) {
 	must(t, "mount", "-t", "tmpfs", "tmp", "/data/taken")
 	must(t, "zfs", "create", "-V", "4M", "tank/volume")
 	must(t, "zfs", "create", "-u", "tank/plain")
+	must(t, "zfs", "create", "-u", "-o", "mountpoint=/data/outer", "tank/outer")
+	must(t, "zfs", "create", "-u", "-o", "mountpoint=/srv", "-o", "canmount=noauto", "tank/replica") // nobody mounts it
 	list := []dataset.Wanted{
 		wanted(t, "tank/full", "/data/full"), wanted(t, "tank/full/in", "/data/full/in/it"), wanted(t, "tank/link", "/data/link"), wanted(t, "tank/through", "/data/above/x"),
-		wanted(t, "tank/taken", "/data/taken"), wanted(t, "nopool/x", "/srv/nopool"), wanted(t, "tank/volume", "/srv/volume"),
+		wanted(t, "tank/taken", "/data/taken"), wanted(t, "nopool/x", "/srv/nopool"), wanted(t, "tank/volume", "/srv/volume"), wanted(t, "tank/inner", "/data/outer/inner"),
 		wanted(t, "tank/plain", "/srv/plain", "casesensitivity=insensitive"), owned(wanted(t, "tank/owner", "/srv/owner"), "nobodyknows", "", ""),
 		wanted(t, "tank/good", "/srv/good"),
 	}
 	out := refused(t, list, "tank/full: is to be mounted at /data/full, which holds files", "tank/full/in: belongs in /data/full, where tank/full is not mounted",
 		"tank/link: is to be mounted at /data/link, and /data/link is no directory, or a link", "tank/through: is to be mounted at /data/above/x, and /data/above is no directory, or a link",
+		"tank/inner: is to be mounted at /data/outer/inner, which lies in /data/outer, where tank/outer belongs and is not mounted",
 		"tank/taken: is to be mounted at /data/taken, where tmp is mounted", "nopool/x: pool nopool is not imported", "tank/volume: is a volume",
 		"tank/plain: casesensitivity is sensitive and cannot become", "tank/owner: owner and mode of /srv/owner could not be set", "mount tank/good at /srv/good")
 	t.Log(out)
@@ -213,7 +216,7 @@ func TestRefused(t *testing.T) {
 		t.Errorf("mounted are %q", mounted)
 	}
 	// The next boot would mount what is there (P8).
-	for _, name := range []string{"full", "full/in", "link", "through", "taken"} {
+	for _, name := range []string{"full", "full/in", "link", "through", "taken", "inner"} {
 		if exec.Command("zfs", "list", "tank/"+name).Run() == nil {
 			t.Errorf("tank/%s was made, although it cannot be mounted", name)
 		}
