@@ -251,6 +251,9 @@ func (p *planner) unread(n Name) string {
 	if p.seen == nil {
 		return "nothing was observed"
 	}
+	if slices.Contains(p.seen.LeftOut, n.Pool()) {
+		return "pool " + n.Pool() + " was not looked at"
+	}
 	if pool, ok := p.seen.Pool(n.Pool()); !ok {
 		return "pool " + n.Pool() + " is not imported"
 	} else if pool.Health != "ONLINE" && pool.Health != "DEGRADED" && pool.Health != "" {

@@ -15,6 +15,8 @@ type Observed struct {
 	Module string `json:"module,omitempty"`
 	// Pools are those that are imported.
 	Pools []Pool `json:"pools"`
+	// LeftOut are the names of pools that are imported and were not looked at, in order: nothing is known of them.
+	LeftOut []string `json:"leftOut,omitempty"`
 	// Datasets are all file systems and volumes of the pools, in the order of [CompareName].
 	Datasets []State `json:"datasets"`
 	// Snapshots and Bookmarks are those of the datasets that were asked for, in the order of their creation.

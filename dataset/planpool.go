@@ -34,6 +34,8 @@ func (p *planner) judgePool(name string) *Conflict {
 	c := Conflict{Dataset: Name{name}}
 	pool, ok := p.seen.Pool(name)
 	switch {
+	case !ok && slices.Contains(p.seen.LeftOut, name):
+		c.Kind, c.Message, c.Hint = NotObserved, "pool "+name+" was left out when the pools were captured", "capture again without --pool"
 	case !ok:
 		c.Kind, c.Message, c.Hint = PoolAbsent, "pool "+name+" is not imported", "import it: zpool import "+name
 	case pool.AltRoot != "":

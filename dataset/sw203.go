@@ -12,7 +12,7 @@ var sw203 = Check{
 		Doc: doc(`
 Two declared datasets have one name once "/" becomes "-": ` + "`tank/media-tv`" + ` and ` + "`tank/media/tv`" + `. That is how names of units, lock
 files and metrics are made of names of datasets. Two jobs then share one lock or one unit, and one of the two datasets is never
-snapshotted, replicated or restored, without a word.
+snapshotted, replicated or restored, without a word. ` + "`stateward dataset plan` and `apply`" + ` leave both out, as declarations at fault.
 
 Mend it by renaming one of them, and tell ZFS too (` + "`zfs rename`" + `):
 

@@ -204,8 +204,11 @@ func (r *poolReader) pools(ctx context.Context, o *dataset.Observed) ([]string, 
 	for _, p := range all {
 		if r.o.Pools == nil || slices.Contains(r.o.Pools, p.Name) {
 			o.Pools = append(o.Pools, p)
+		} else {
+			o.LeftOut = append(o.LeftOut, p.Name)
 		}
 	}
+	slices.Sort(o.LeftOut)
 	slices.SortFunc(o.Pools, func(a, b dataset.Pool) int { return strings.Compare(a.Name, b.Name) })
 	var names []string
 	for i := range o.Pools {
@@ -625,4 +628,7 @@ func inText(o *dataset.Observed) {
 	for i := range o.Places {
 		o.Places[i].Path, o.Places[i].MountedFrom = inUTF8(o.Places[i].Path), inUTF8(o.Places[i].MountedFrom)
 	}
+	// In the order of the texts, which need not be that of the bytes.
+	slices.SortStableFunc(o.Places, func(a, b dataset.Place) int { return strings.Compare(a.Path, b.Path) })
+	o.Places = slices.CompactFunc(o.Places, func(a, b dataset.Place) bool { return a.Path == b.Path })
 }

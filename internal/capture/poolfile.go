@@ -79,6 +79,12 @@ func (f *PoolFile) Write(w io.Writer) error {
 			return err
 		}
 	}
+	if len(o.LeftOut) > 0 {
+		b.WriteString(", \"leftOut\": ")
+		if err := line(o.LeftOut); err != nil {
+			return err
+		}
+	}
 	for _, part := range []struct {
 		name string
 		n    int
@@ -300,6 +306,13 @@ func (f *PoolFile) validate() error {
 			return bad(at, "has a guid %q that is no number", p.GUID)
 		}
 		pools[p.Name] = p.Unread == ""
+	}
+	for i, name := range o.LeftOut {
+		n, err := dataset.ParseObservedName(name)
+		_, listed := pools[name]
+		if err != nil || !n.IsPool() || listed || i > 0 && o.LeftOut[i-1] >= name {
+			return bad(fmt.Sprintf("observed.leftOut[%d]", i), "%q is no name of a pool, is listed as one that was looked at, or is out of order", name)
+		}
 	}
 	// Each pool that was read has its root dataset, and each dataset its parent.
 	there := make(map[dataset.Name]bool, len(o.Datasets))

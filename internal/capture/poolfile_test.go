@@ -18,7 +18,7 @@ func poolFile(t testing.TB) *PoolFile {
 	t.Helper()
 	none := dataset.PropertyState{Value: "x", Source: dataset.None}
 	return NewPoolFile("forge", time.Date(2026, 3, 14, 8, 26, 53, 7, time.UTC), &dataset.Observed{
-		ZFS:   "2.3.9",
+		ZFS: "2.3.9", LeftOut: []string{"rpool", "vault"},
 		Pools: []dataset.Pool{{Name: "cold", GUID: "1", Health: "SUSPENDED", Unread: "the pool is SUSPENDED"}, {Name: "tank", GUID: "7", Health: "ONLINE", Ashift: 12, Features: []string{"a"}, Size: 10, Free: 9}},
 		Datasets: []dataset.State{
 			{Name: name("tank"), Type: dataset.Filesystem, GUID: "7", Properties: map[string]dataset.PropertyState{"type": none}},
@@ -164,4 +164,32 @@ func TestReadPoolTakesTheFirstVersion(t *testing.T) {
 	require.Equal(t, 1, got.Version)
 	require.Equal(t, []string{"root", "svc"}, got.Observed.Users)
 	require.Empty(t, got.Observed.UserIDs)
+}
+
+// R21: the order of paths is that of what is written, which need not be that of the bytes.
+func TestPlacesOfBytesThatAreNoTextAreWritten(t *testing.T) {
+	f := poolFile(t)
+	f.Observed.Places = nil
+	for _, p := range []string{"/srv/\xe9t\xe9", "/srv/\ud55c", "/srv/\uFFFDe9t\uFFFDe9"} {
+		f.Observed.Places = append(f.Observed.Places, dataset.Place{Path: p, Kind: "absent"})
+	}
+	inText(f.Observed)
+	var b bytes.Buffer
+	require.NoError(t, f.Write(&b))
+	got, err := ReadPool(&b)
+	require.NoError(t, err)
+	require.Len(t, got.Observed.Places, 2)
+}
+
+// R27: a pool that --pool leaves out is imported all the same.
+func TestPoolsThatAreLeftOutAreNotAbsent(t *testing.T) {
+	f := poolFile(t)
+	desired := dataset.WithContainers(dataset.Wanted{Name: name("vault/a")}, dataset.Wanted{Name: name("gone/a")})
+	var got []string
+	for _, c := range dataset.NewPlan(desired, f.Observed, dataset.Options{}).Conflicts {
+		got = append(got, string(c.Kind)+": "+c.Message)
+	}
+	require.Equal(t, []string{"pool is not imported: pool gone is not imported", "was not observed: pool vault was left out when the pools were captured"}, got)
+	f.Observed.LeftOut = []string{"tank"}
+	require.ErrorContains(t, f.Write(&bytes.Buffer{}), "observed.leftOut[0]")
 }
