@@ -246,7 +246,7 @@ func (p *planner) place(m mounting, mounted map[stateward.AbsPath]*node) (absent
 	}
 	seen := p.places[m.path.String()]
 	unseen := func(problem string) (bool, *Conflict) {
-		return false, &Conflict{Kind: NotObserved, Message: "what is at " + m.path.String() + " " + problem, Hint: "capture the pool again, for this configuration"}
+		return false, &Conflict{Kind: NotObserved, Message: "what is at " + m.path.String() + " " + problem, Hint: "capture again for this configuration, which says where to look: stateward capture zfs SOURCE -o FILE"}
 	}
 	switch {
 	case seen == nil:

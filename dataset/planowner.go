@@ -24,7 +24,7 @@ func (p *planner) planOwner(m mounting, mounting bool) {
 	if !mounting {
 		seen := p.places[at]
 		if seen == nil || seen.Problem != "" || seen.MountedFrom != "" && seen.MountedFrom != w.Name.s {
-			p.conflict(n, Conflict{Kind: NotObserved, Path: at, Message: "whose " + at + " is was not observed", Hint: "capture the pool again, for this configuration"})
+			p.conflict(n, Conflict{Kind: NotObserved, Path: at, Message: "whose " + at + " is was not observed", Hint: "capture again for this configuration, which says where to look: stateward capture zfs SOURCE -o FILE"})
 			return
 		}
 		if why = p.ownerDifference(w, seen); why == "" {
