@@ -138,7 +138,11 @@ type Unit struct {
 	LogsDirectory      Value[[]string]
 	// ReadWritePaths has one path an element, with its "-" or "+" prefix.
 	ReadWritePaths Value[[]string]
-	Type           Value[string]
+	// BindPaths has one bind mount an element, as written: "-SOURCE:DESTINATION:rbind".
+	BindPaths Value[[]string]
+	// WorkingDirectory is as written: a path, with a "-" before it where it may be missing, or "~".
+	WorkingDirectory Value[string]
+	Type             Value[string]
 
 	After             Value[[]string]
 	Before            Value[[]string]

@@ -51,14 +51,52 @@ type Waiter struct {
 	FileSystems []stateward.AbsPath `json:"fileSystems,omitempty"`
 	// Datasets are those, sorted.
 	Datasets []Name `json:"datasets,omitempty"`
+	// StateDirectoryMode is the mode of the dataset that is the unit's StateDirectory=: systemd sets it at each start, 0755 where it is not
+	// told otherwise, and would undo what the dataset was given.
+	StateDirectoryMode stateward.Mode `json:"stateDirectoryMode,omitzero"`
 }
 
-// Waiters are the units of the services that have datasets, and of those whose state lies on them, in the order of their names.
-// Unwaited are the services with a dataset of which no unit is known, or not where their dataset is mounted.
-func Waiters(h *stateward.Host, d Desired) (waiters []Waiter, unwaited []string) {
+// Unwaited is a service that nothing keeps from writing where its dataset is not mounted.
+type Unwaited struct {
+	Service string `json:"service"`
+	Dataset Name   `json:"dataset"`
+	// Path is the place of the service that lies on the dataset; the dataset itself is declared for the service where it is zero.
+	Path stateward.AbsPath `json:"path,omitzero"`
+	// Why nothing does, as a clause.
+	Why string `json:"why"`
+}
+
+// String is a sentence for people.
+func (u Unwaited) String() string {
+	place := ""
+	if !u.Path.IsZero() {
+		place = ", on which " + u.Path.String() + " lies,"
+	}
+	return "nothing holds service " + u.Service + " back until " + u.Dataset.String() + place + " is mounted: " + u.Why
+}
+
+// Waiters are the units of the services that have datasets, and of those whose places lie on them, in the order of their names: a
+// unit waits for all datasets that hold a place of its service, and for those mounted below one.
+// Unwaited are the services that nothing holds back: no unit of theirs is known, or one that has to run before any dataset can be made, or
+// it is not known where their dataset is mounted.
+func Waiters(h *stateward.Host, d Desired) (waiters []Waiter, unwaited []Unwaited) {
 	byUnit := map[string]*Waiter{}
-	units := unitsOf(h)
-	keepers := keepersOf(h)
+	units, early := ServiceUnits(h), earlyUnits(h)
+	places := placesOf(h, units)
+	onDeclared := map[stateward.AbsPath]bool{} // where a dataset of ours is mounted
+	for i := range d.Datasets {
+		w := &d.Datasets[i]
+		own, mounted := d.MountPoint(w.Name)
+		if w.Role == Foreign || !mounted || own == stateward.Root {
+			continue
+		}
+		onDeclared[own] = true
+		for _, s := range w.Services {
+			places = append(places, place{path: own, service: s, units: units[s], own: true})
+		}
+	}
+	held := map[stateward.AbsPath]bool{} // places of which some unit waits
+	var bare []Unwaited
 	for i := range d.Datasets {
 		w := &d.Datasets[i]
 		if w.Role == Foreign {
@@ -66,8 +104,15 @@ func Waiters(h *stateward.Host, d Desired) (waiters []Waiter, unwaited []string)
 		}
 		own, mounted := d.MountPoint(w.Name)
 		theirs := fileSystemsOf(h, w.Name)
-		wait := func(names []string) {
+		waiting := false
+		wait := func(service string, at stateward.AbsPath, names []string) {
 			for _, name := range names {
+				// Those of ZFS come before, whatever they say.
+				if early[name] || strings.HasPrefix(name, "zfs-") {
+					unwaited = append(unwaited, Unwaited{service, w.Name, at, name + " has to start before any dataset can be made"})
+					continue
+				}
+				waiting = true
 				if byUnit[name] == nil {
 					byUnit[name] = &Waiter{Unit: name}
 				}
@@ -76,19 +121,37 @@ func Waiters(h *stateward.Host, d Desired) (waiters []Waiter, unwaited []string)
 				}
 				byUnit[name].Datasets = append(byUnit[name].Datasets, w.Name)
 				byUnit[name].FileSystems = append(byUnit[name].FileSystems, theirs...)
+				held[at] = true
 			}
 		}
-		var others []string
 		if mounted && own != stateward.Root {
-			others = keepers(own)
-			wait(others)
+			for _, p := range places {
+				on := own.Contains(p.path)
+				switch {
+				case on && len(p.units) == 0 && p.sure && !p.own:
+					bare = append(bare, Unwaited{p.service, w.Name, p.path, "no unit of it is known"})
+				case on, own.Below(p.path) && p.path != stateward.Root && (p.sure || p.own || onDeclared[p.path]):
+					wait(p.service, p.path, p.units)
+				}
+			}
 		}
 		for _, service := range w.Services {
-			if len(units[service]) == 0 && len(others) == 0 || !mounted && len(theirs) == 0 && w.Type != Volume {
-				unwaited = append(unwaited, service)
-				continue
+			switch {
+			case !mounted && len(theirs) == 0 && w.Type != Volume:
+				unwaited = append(unwaited, Unwaited{Service: service, Dataset: w.Name, Why: "it is not known where that is mounted"})
+			case len(units[service]) > 0:
+				if !mounted || own == stateward.Root {
+					wait(service, stateward.AbsPath{}, units[service])
+				}
+			case !waiting:
+				unwaited = append(unwaited, Unwaited{Service: service, Dataset: w.Name, Why: "no unit of it is known"})
 			}
-			wait(units[service])
+		}
+	}
+	for _, u := range bare {
+		// What another unit keeps at the very place waits: it is the same thing, read twice.
+		if !held[u.Path] {
+			unwaited = append(unwaited, u)
 		}
 	}
 	for _, w := range byUnit {
@@ -98,72 +161,190 @@ func Waiters(h *stateward.Host, d Desired) (waiters []Waiter, unwaited []string)
 		}
 		slices.SortFunc(w.Datasets, CompareName)
 		w.Datasets = slices.Compact(w.Datasets)
+		w.StateDirectoryMode = stateDirectoryMode(h, d, w)
 		waiters = append(waiters, *w)
 	}
 	slices.SortFunc(waiters, func(a, b Waiter) int { return strings.Compare(a.Unit, b.Unit) })
-	slices.Sort(unwaited)
-	return waiters, slices.Compact(unwaited)
+	slices.SortFunc(unwaited, func(a, b Unwaited) int {
+		return cmp.Or(strings.Compare(a.Service, b.Service), CompareName(a.Dataset, b.Dataset), strings.Compare(a.Why, b.Why), comparePaths(a.Path, b.Path))
+	})
+	// One place, or none, tells enough of a service, a dataset and a reason.
+	return waiters, slices.CompactFunc(unwaited, func(a, b Unwaited) bool {
+		return a.Service == b.Service && a.Dataset == b.Dataset && a.Why == b.Why
+	})
 }
 
-// unitsOf are the units of services, by the names of the services. Where a declaration names none, it is the unit that is called as the
-// service is, or that of a container that is.
-func unitsOf(h *stateward.Host) map[string][]string {
-	units := map[string][]string{}
-	for _, s := range h.Services.Or(nil) {
-		for _, u := range s.Units {
-			if strings.HasSuffix(u, ".service") {
-				units[s.Name] = append(units[s.Name], u)
+// stateDirectoryMode is the mode that a unit's state directory is to have because a dataset of ours is just that. Where the configuration
+// says another one it is left, and so it is where it would count for another directory too.
+func stateDirectoryMode(h *stateward.Host, d Desired, w *Waiter) stateward.Mode {
+	for _, u := range h.Units.Or(nil) {
+		dirs := u.StateDirectory.Or(nil)
+		if u.Name != w.Unit || len(dirs) != 1 || u.StateDirectoryMode.IsUnknown() {
+			continue
+		}
+		at, _, ok := stateward.StateDirectoryPath(u.Name, dirs[0])
+		if !ok {
+			continue
+		}
+		for _, n := range w.Datasets {
+			own, mounted := d.MountPoint(n)
+			i, found := slices.BinarySearchFunc(d.Datasets, n, func(w Wanted, n Name) int { return CompareName(w.Name, n) })
+			if !mounted || !found || own != at || d.Datasets[i].Mode.IsZero() {
+				continue
+			}
+			if m, ok := u.StateDirectoryMode.Get(); !ok || m.Bits() == d.Datasets[i].Mode.Bits() {
+				return d.Datasets[i].Mode
 			}
 		}
 	}
-	there := map[string]bool{}
-	for _, u := range h.Units.Or(nil) {
-		there[u.Name] = true
+	return stateward.Mode{}
+}
+
+// ServiceUnits are the units of services, by the names of the services. Where a declaration names none, it is the unit that is called as the
+// service is, or that of a container that is; else all whose names begin with it ("immich-server.service" of immich), and that are not
+// those of another service with data of its own ("home-assistant.service" is not one of home).
+func ServiceUnits(h *stateward.Host) map[string][]string {
+	units := map[string][]string{}
+	add := func(service, unit string) {
+		if !slices.Contains(units[service], unit) {
+			units[service] = append(units[service], unit)
+		}
 	}
+	others := map[string]bool{}
+	for _, s := range h.Services.Or(nil) {
+		for _, u := range s.Units {
+			if strings.HasSuffix(u, ".service") {
+				add(s.Name, u)
+			}
+		}
+		paths, _ := s.StatePaths()
+		if s.Dataset != nil || s.DataDir.IsKnown() || slices.ContainsFunc(paths, func(p stateward.StatePath) bool {
+			return p.Source == stateward.SourceDataDir || p.Source == stateward.SourceTable
+		}) {
+			others[s.Name+".service"] = true
+		}
+	}
+	there := map[string]bool{}
+	var names []string
+	for _, u := range h.Units.Or(nil) {
+		if on, known := u.Enable.Get(); on || !known {
+			there[u.Name] = true
+			names = append(names, u.Name)
+		}
+	}
+	slices.Sort(names)
 	for _, s := range h.Services.Or(nil) {
 		for _, prefix := range []string{"", "podman-", "docker-"} {
 			if name := prefix + s.Name + ".service"; len(units[s.Name]) == 0 && there[name] {
-				units[s.Name] = append(units[s.Name], name)
+				add(s.Name, name)
+			}
+		}
+		if len(units[s.Name]) > 0 || s.Name == "" {
+			continue
+		}
+		for _, name := range names {
+			if (strings.HasPrefix(name, s.Name+"-") || name == "phpfpm-"+s.Name+".service") && !others[name] {
+				add(s.Name, name)
 			}
 		}
 	}
 	return units
 }
 
-// keepersOf finds the units of services that write state at a path or below it.
-func keepersOf(h *stateward.Host) func(at stateward.AbsPath) []string {
-	type place struct {
-		path  stateward.AbsPath
-		units []string
-	}
+// place is where units keep or may write something.
+type place struct {
+	path    stateward.AbsPath
+	service string
+	units   []string
+	// sure tells that the service's data is there, and that it is not only allowed to write there.
+	sure bool
+	// own is where the dataset of the service is mounted.
+	own bool
+}
+
+// placesOf are the places of all services and units that run.
+func placesOf(h *stateward.Host, known map[string][]string) []place {
 	var places []place
-	for _, s := range h.Services.Or(nil) {
-		var units []string
-		for _, u := range s.Units {
-			// What systemd itself brings starts before there is any pool, and must not wait for one.
-			if strings.HasSuffix(u, ".service") && !strings.HasPrefix(u, "systemd-") {
-				units = append(units, u)
-			}
+	add := func(p place) {
+		// What systemd itself brings starts before there is any pool, and must not wait for one.
+		p.units = slices.DeleteFunc(slices.Clone(p.units), func(u string) bool { return !strings.HasSuffix(u, ".service") })
+		all := len(p.units)
+		p.units = slices.DeleteFunc(p.units, func(u string) bool { return strings.HasPrefix(u, "systemd-") })
+		if len(p.units) > 0 || all == 0 && p.sure {
+			places = append(places, p)
 		}
-		if on, known := s.Enable.Get(); known && !on || len(units) == 0 {
+	}
+	for _, s := range h.Services.Or(nil) {
+		if on, known := s.Enable.Get(); known && !on {
 			continue
+		}
+		units := s.Units
+		if len(units) == 0 {
+			units = known[s.Name]
 		}
 		paths, _ := s.StatePaths()
 		for _, p := range paths {
-			if p.Problem == nil && !p.ReadOnly && !p.Perhaps && !p.Path.IsZero() {
-				places = append(places, place{p.Path, units})
+			if p.Problem != nil || p.ReadOnly || p.Path.IsZero() {
+				continue
 			}
+			sure := false
+			switch p.Source {
+			case stateward.SourceStateDirectory, stateward.SourceDataDir, stateward.SourcePlace, stateward.SourceBackupPaths, stateward.SourcePersistedData,
+				stateward.SourceVolume, stateward.SourceContainer, stateward.SourceTable, "":
+				sure = !p.Perhaps
+			}
+			add(place{path: p.Path, service: s.Name, units: units, sure: sure})
 		}
 	}
-	return func(at stateward.AbsPath) []string {
-		var units []string
-		for _, p := range places {
-			if p.path == at || p.path.Below(at) {
-				units = append(units, p.units...)
+	for _, u := range h.Units.Or(nil) {
+		if on, known := u.Enable.Get(); known && !on {
+			continue
+		}
+		written := func(text string) {
+			if p, err := stateward.ParsePath(strings.TrimLeft(text, "-+")); err == nil && !strings.Contains(text, "%") {
+				add(place{path: p, service: strings.TrimSuffix(u.Name, ".service"), units: []string{u.Name}})
 			}
 		}
-		return units
+		written(u.WorkingDirectory.Or(""))
+		for _, text := range u.ReadWritePaths.Or(nil) {
+			written(text)
+		}
+		for _, text := range u.BindPaths.Or(nil) {
+			source, _, _ := strings.Cut(text, ":")
+			written(source)
+		}
 	}
+	return places
+}
+
+// earlyUnits are those that the unit of the datasets itself comes after, at once or by way of others: none of them can wait for it.
+func earlyUnits(h *stateward.Host) map[string]bool {
+	before := map[string][]string{} // what comes before a unit
+	early := map[string]bool{}
+	for _, u := range h.Units.Or(nil) {
+		if on, known := u.Enable.Get(); known && !on {
+			continue
+		}
+		for _, b := range u.Before.Or(nil) {
+			before[b] = append(before[b], u.Name)
+		}
+		before[u.Name] = append(before[u.Name], u.After.Or(nil)...)
+		// A target comes after what it wants, but for what has the default order after it: all services come after sysinit.target and
+		// basic.target.
+		if slices.Contains(u.WantedBy.Or(nil), "zfs-import.target") {
+			before["zfs-import.target"] = append(before["zfs-import.target"], u.Name)
+		}
+	}
+	next := slices.Concat(after, []string{UnitName, "basic.target", "sysinit.target", "local-fs-pre.target", "sockets.target", "paths.target", "swap.target", "cryptsetup.target"})
+	for len(next) > 0 {
+		u := next[len(next)-1]
+		next = next[:len(next)-1]
+		if seen := u + "\x00"; !early[seen] {
+			early[u], early[seen] = true, true
+			next = append(next, before[u]...)
+		}
+	}
+	return early
 }
 
 // fileSystemsOf are the places where `fileSystems` mounts a dataset.
@@ -238,6 +419,10 @@ func Tmpfiles(h *stateward.Host, d Desired) []string {
 // already and would race.
 var after = []string{"local-fs.target", "zfs-import.target", "zfs-mount.service", "systemd-sysusers.service", "userborn.service"}
 
+// timeout ends a run and a reload: a oneshot has none by itself, and zfs waits for ever on a pool that is suspended, and the boot with it. A
+// thousand datasets are made within it.
+const timeout = "15min"
+
 // UnitFile is a file that belongs to systemd.
 type UnitFile struct {
 	Path string `json:"path"`
@@ -266,6 +451,7 @@ func Units(desired Desired, host string, waiters []Waiter, command ...string) ([
 		unit.Option{Section: "Unit", Name: "Wants", Value: "zfs-import.target"},
 		unit.Option{Section: "Unit", Name: "X-Reload-Triggers", Value: hex.EncodeToString(sum[:])},
 		unit.Option{Section: "Service", Name: "Type", Value: "oneshot"},
+		unit.Option{Section: "Service", Name: "TimeoutStartSec", Value: timeout},
 		unit.Option{Section: "Service", Name: "RemainAfterExit", Value: "yes"},
 		unit.Option{Section: "Service", Name: "ExecStart", Value: exec},
 		unit.Option{Section: "Service", Name: "ExecReload", Value: exec},
@@ -280,6 +466,7 @@ func Units(desired Desired, host string, waiters []Waiter, command ...string) ([
 		unit.Option{Section: "Unit", Name: "Wants", Value: UnitName},
 		unit.Option{Section: "Unit", Name: "After", Value: UnitName},
 		unit.Option{Section: "Service", Name: "Type", Value: "oneshot"},
+		unit.Option{Section: "Service", Name: "TimeoutStartSec", Value: timeout},
 		unit.Option{Section: "Service", Name: "ExecStart", Value: exec + " %I"},
 	); err != nil {
 		return nil, err
@@ -293,6 +480,9 @@ func Units(desired Desired, host string, waiters []Waiter, command ...string) ([
 		options := []unit.Option{{Section: "Unit", Name: "Requires", Value: checks}, {Section: "Unit", Name: "After", Value: UnitName + " " + checks}}
 		for _, o := range w.options() {
 			options = append(options, unit.Option{Section: "Unit", Name: o[0], Value: o[1]})
+		}
+		if !w.StateDirectoryMode.IsZero() {
+			options = append(options, unit.Option{Section: "Service", Name: "StateDirectoryMode", Value: w.StateDirectoryMode.String()})
 		}
 		text, err := unit.Write(options...)
 		if err != nil {
@@ -363,6 +553,7 @@ func Module(desired Desired, host string, waiters []Waiter, tmpfiles []string) (
 		{Name: "reloadIfChanged", Value: true},
 		{Name: "serviceConfig", Value: nix.Block{
 			{Name: "Type", Value: "oneshot"},
+			{Name: "TimeoutStartSec", Value: timeout},
 			{Name: "RemainAfterExit", Value: true},
 			{Name: "ExecStart", Value: nix.Raw(`"${script}"`)},
 			{Name: "ExecReload", Value: nix.Raw(`"${script}"`)},
@@ -374,6 +565,7 @@ func Module(desired Desired, host string, waiters []Waiter, tmpfiles []string) (
 		{Name: "path", Value: nix.List{nix.Raw("config.boot.zfs.package")}},
 		{Name: "serviceConfig", Value: nix.Block{
 			{Name: "Type", Value: "oneshot"},
+			{Name: "TimeoutStartSec", Value: timeout},
 			{Name: "ExecStart", Value: nix.Raw(`"${script} %I"`)},
 		}},
 	}}}
@@ -388,11 +580,15 @@ func Module(desired Desired, host string, waiters []Waiter, tmpfiles []string) (
 				config = append(config, nix.Attr{Name: name, Value: list(options[name])})
 			}
 		}
-		services = append(services, nix.Attr{Name: nix.String(strings.TrimSuffix(w.Unit, ".service")), Value: nix.Block{
+		service := nix.Block{
 			{Name: "requires", Value: list(w.checks())},
 			{Name: "after", Value: list(append([]string{UnitName}, w.checks()...))},
 			{Name: "unitConfig", Value: config},
-		}})
+		}
+		if !w.StateDirectoryMode.IsZero() {
+			service = append(service, nix.Attr{Name: "serviceConfig", Value: nix.Block{{Name: "StateDirectoryMode", Value: w.StateDirectoryMode.String()}}})
+		}
+		services = append(services, nix.Attr{Name: nix.String(strings.TrimSuffix(w.Unit, ".service")), Value: service})
 	}
 	module := nix.Block{{Name: "systemd.services", Value: services}}
 	if len(tmpfiles) > 0 {

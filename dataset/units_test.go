@@ -61,7 +61,7 @@ func TestWaiters(t *testing.T) {
 		{Unit: "podman-plex.service", Mounts: at("/srv/100% ours;#"), Datasets: []dataset.Name{dataset.MustName("tank/services/plex")}},
 		{Unit: "podman-sonarr.service", Mounts: at("/var/lib/sonarr"), Datasets: []dataset.Name{dataset.MustName("tank/services/sonarr")}},
 	}, waiters)
-	require.Equal(t, []string{"lost"}, unwaited)
+	require.Equal(t, []dataset.Unwaited{{Service: "lost", Dataset: dataset.MustName("tank/lost"), Why: "no unit of it is known"}}, unwaited)
 }
 
 // D10: the names are those of systemd-escape, and no two datasets have one.
@@ -177,6 +177,116 @@ func TestModule(t *testing.T) {
 			var run string
 			n.JSON(t, `((`+text+`) { config.boot.zfs.package = "/zfs"; pkgs.writeShellScript = name: text: text; }).systemd.services.stateward-datasets.serviceConfig.ExecStart`, &run)
 			require.Equal(t, script, run)
+		})
+	}
+}
+
+func with[T any](v T) stateward.Value[T] { return stateward.Known(v, stateward.Origin{}) }
+
+// D2, R8: who waits for which datasets, and who does not and is named.
+func TestWaitersByPlace(t *testing.T) {
+	photos, raw := dataset.MustName("tank/photos"), dataset.MustName("tank/photos/raw")
+	both := []dataset.Name{photos, raw}
+	service := func(name string, source stateward.StateSource, at string, units ...string) stateward.Service {
+		return stateward.Service{Name: name, Enable: with(true), Units: units, State: with([]stateward.StatePath{{Entry: path(at), Source: source}})}
+	}
+	for _, c := range []struct {
+		name     string
+		services []stateward.Service
+		units    []stateward.Unit
+		waits    map[string][]dataset.Name
+		unwaited []string
+	}{
+		{name: "unit called otherwise than its service",
+			services: []stateward.Service{service("immich", stateward.SourceDataDir, "/srv/photos")},
+			units:    []stateward.Unit{{Name: "immich-server.service"}, {Name: "immichx.service"}},
+			waits:    map[string][]dataset.Name{"immich-server.service": both}},
+		{name: "unit of another service with data of its own",
+			services: []stateward.Service{service("home", stateward.SourceDataDir, "/srv/photos"), service("home-assistant", stateward.SourceDataDir, "/var/lib/hass")},
+			units:    []stateward.Unit{{Name: "home-assistant.service"}},
+			unwaited: []string{"nothing holds service home back until tank/photos, on which /srv/photos lies, is mounted: no unit of it is known"}},
+		{name: "no unit", services: []stateward.Service{service("photoprism", stateward.SourceTable, "/srv/photos/raw/x")},
+			unwaited: []string{"nothing holds service photoprism back until tank/photos, on which /srv/photos/raw/x lies, is mounted: no unit of it is known",
+				"nothing holds service photoprism back until tank/photos/raw, on which /srv/photos/raw/x lies, is mounted: no unit of it is known"}},
+		{name: "the place of a service without a unit is another's that waits",
+			services: []stateward.Service{service("photoprism", stateward.SourceTable, "/srv/photos"), service("x", stateward.SourceVolume, "/srv/photos", "podman-x.service")},
+			waits:    map[string][]dataset.Name{"podman-x.service": both}},
+		{name: "what one may keep there, and homes, are nobody's unit", services: []stateward.Service{service("alice", stateward.SourceHome, "/srv/photos"), service("rule", stateward.SourceTmpfiles, "/srv/photos")}},
+		{name: "working directory", units: []stateward.Unit{{Name: "a.service", WorkingDirectory: with("-/srv/photos/raw/1")}}, waits: map[string][]dataset.Name{"a.service": both}},
+		{name: "bind mount", units: []stateward.Unit{{Name: "a.service", BindPaths: with([]string{"-/srv/photos:/data:rbind"})}}, waits: map[string][]dataset.Name{"a.service": both}},
+		{name: "writable path, with a dataset below it", units: []stateward.Unit{{Name: "a.service", ReadWritePaths: with([]string{"-+/srv/photos"})}}, waits: map[string][]dataset.Name{"a.service": both}},
+		{name: "may write to all of /srv", units: []stateward.Unit{{Name: "a.service", ReadWritePaths: with([]string{"/srv"})}}},
+		{name: "dataset inside of the state directory", services: []stateward.Service{service("a", stateward.SourceStateDirectory, "/srv", "a.service")}, waits: map[string][]dataset.Name{"a.service": both}},
+		{name: "unit that is off", units: []stateward.Unit{{Name: "a.service", Enable: with(false), WorkingDirectory: with("/srv/photos")}}},
+		{name: "units that come before any dataset",
+			services: []stateward.Service{service("userborn", stateward.SourceStateDirectory, "/srv/photos/u", "userborn.service"), service("zfs-import-tank", stateward.SourceStateDirectory, "/srv/photos/z", "zfs-import-tank.service"),
+				service("key", stateward.SourceStateDirectory, "/srv/photos/k", "key.service"), service("systemd-x", stateward.SourceStateDirectory, "/srv/photos/s", "systemd-x.service")},
+			units: []stateward.Unit{{Name: "userborn.service", After: with([]string{"pre.service"})}, {Name: "pre.service", WorkingDirectory: with("/srv/photos")},
+				{Name: "key.service", Before: with([]string{"sysinit.target"})}, {Name: "late.service", After: with([]string{"userborn.service"}), WorkingDirectory: with("/srv/photos")},
+				{Name: "import.service", WantedBy: with([]string{"zfs-import.target"}), WorkingDirectory: with("/srv/photos/raw")}, {Name: "basic.service", WantedBy: with([]string{"basic.target"}), WorkingDirectory: with("/srv/photos/raw")}},
+			waits: map[string][]dataset.Name{"late.service": both, "basic.service": both},
+			unwaited: []string{
+				"nothing holds service import back until tank/photos, on which /srv/photos/raw lies, is mounted: import.service has to start before any dataset can be made",
+				"nothing holds service import back until tank/photos/raw, on which /srv/photos/raw lies, is mounted: import.service has to start before any dataset can be made",
+				"nothing holds service key back until tank/photos, on which /srv/photos/k lies, is mounted: key.service has to start before any dataset can be made",
+				"nothing holds service pre back until tank/photos, on which /srv/photos lies, is mounted: pre.service has to start before any dataset can be made",
+				"nothing holds service pre back until tank/photos/raw, on which /srv/photos lies, is mounted: pre.service has to start before any dataset can be made",
+				"nothing holds service userborn back until tank/photos, on which /srv/photos/u lies, is mounted: userborn.service has to start before any dataset can be made",
+				"nothing holds service zfs-import-tank back until tank/photos, on which /srv/photos/z lies, is mounted: zfs-import-tank.service has to start before any dataset can be made",
+			}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			d := dataset.WithContainers(dataset.Wanted{Name: photos, Role: dataset.Utility, Settings: []dataset.Setting{given(t, "mountpoint", "/srv/photos")}},
+				dataset.Wanted{Name: raw, Role: dataset.Utility, Settings: []dataset.Setting{given(t, "mountpoint", "/srv/photos/raw")}})
+			waiters, unwaited := dataset.Waiters(&stateward.Host{Services: with(c.services), Units: with(c.units)}, d)
+			waits := map[string][]dataset.Name{}
+			for _, w := range waiters {
+				waits[w.Unit] = w.Datasets
+				require.Len(t, w.Mounts, len(w.Datasets))
+			}
+			if c.waits == nil {
+				c.waits = map[string][]dataset.Name{}
+			}
+			require.Equal(t, c.waits, waits)
+			var said []string
+			for _, u := range unwaited {
+				said = append(said, u.String())
+			}
+			require.Equal(t, c.unwaited, said)
+		})
+	}
+}
+
+// D9, N5: systemd gives a state directory its mode at each start, and must not undo what the dataset has.
+func TestStateDirectoryMode(t *testing.T) {
+	mode := func(s string) stateward.Mode {
+		m, err := stateward.ParseMode(s)
+		require.NoError(t, err)
+		return m
+	}
+	d := dataset.WithContainers(dataset.Wanted{Name: dataset.MustName("tank/a"), Role: dataset.Service, Services: []string{"a"}, Mode: mode("0750"), Settings: []dataset.Setting{given(t, "mountpoint", "/var/lib/a")}})
+	for _, c := range []struct {
+		name string
+		unit stateward.Unit
+		want stateward.Mode
+	}{
+		{"systemd's own mode", stateward.Unit{StateDirectory: with([]string{"a"})}, mode("0750")},
+		{"the same mode, of our module perhaps", stateward.Unit{StateDirectory: with([]string{"a"}), StateDirectoryMode: with(mode("750"))}, mode("0750")},
+		{"another mode, which somebody chose", stateward.Unit{StateDirectory: with([]string{"a"}), StateDirectoryMode: with(mode("0700"))}, stateward.Mode{}},
+		{"more than one directory", stateward.Unit{StateDirectory: with([]string{"a", "b"})}, stateward.Mode{}},
+		{"a directory on the dataset", stateward.Unit{StateDirectory: with([]string{"a/b"})}, stateward.Mode{}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			c.unit.Name = "a.service"
+			waiters, unwaited := dataset.Waiters(&stateward.Host{Units: with([]stateward.Unit{c.unit}), Services: with([]stateward.Service{{Name: "a", Units: []string{"a.service"}}})}, d)
+			require.Empty(t, unwaited)
+			require.Equal(t, c.want, waiters[0].StateDirectoryMode)
+			files, err := dataset.Units(d, "h", waiters, "/x")
+			require.NoError(t, err)
+			require.Equal(t, !c.want.IsZero(), strings.Contains(files[2].Text, "\n[Service]\nStateDirectoryMode=0750\n"))
+			module, err := dataset.Module(d, "h", waiters, nil)
+			require.NoError(t, err)
+			require.Equal(t, !c.want.IsZero(), strings.Contains(module, `StateDirectoryMode = "0750";`))
 		})
 	}
 }

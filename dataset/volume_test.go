@@ -188,7 +188,8 @@ func TestWaitersOfVolumes(t *testing.T) {
 	h := &stateward.Host{Datasets: known([]stateward.Dataset{ds}), Services: known([]stateward.Service{{Name: "vm", Enable: known(true), Dataset: &ds, Units: []string{"vm.service"}}})}
 	desired, faults := dataset.NewDesired(h)
 	waiters, unwaited := dataset.Waiters(h, desired)
-	if diff := cmp.Diff([]dataset.Waiter{{Unit: "vm.service", Datasets: []dataset.Name{dataset.MustName("tank/v")}}}, waiters, cmp.Comparer(func(a, b dataset.Name) bool { return a == b })); diff != "" || len(unwaited)+len(faults) > 0 {
+	if diff := cmp.Diff([]dataset.Waiter{{Unit: "vm.service", Datasets: []dataset.Name{dataset.MustName("tank/v")}}}, waiters, cmp.Comparer(func(a, b dataset.Name) bool { return a == b }),
+		cmp.Comparer(func(a, b stateward.Mode) bool { return a == b })); diff != "" || len(unwaited)+len(faults) > 0 {
 		t.Errorf("%s %v %v", diff, unwaited, faults)
 	}
 	if _, err := dataset.Module(desired, "h", waiters, nil); err != nil {

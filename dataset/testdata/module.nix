@@ -54,6 +54,7 @@ in
       reloadIfChanged = true;
       serviceConfig = {
         Type = "oneshot";
+        TimeoutStartSec = "15min";
         RemainAfterExit = true;
         ExecStart = "${script}";
         ExecReload = "${script}";
@@ -72,6 +73,7 @@ in
       ];
       serviceConfig = {
         Type = "oneshot";
+        TimeoutStartSec = "15min";
         ExecStart = "${script} %I";
       };
     };

@@ -53,13 +53,15 @@ func install(t *testing.T, recordsize string) {
 		return s
 	}
 	mode, _ := stateward.ParseMode("0700")
+	group, _ := stateward.ParseMode("0750")
 	d := dataset.WithContainers(
 		dataset.Wanted{Name: dataset.MustName("tank/services/app"), Role: dataset.Service, Services: []string{"app"}, Owner: stateward.MustOwner("daemon"), Mode: mode,
 			Settings: []dataset.Setting{setting("mountpoint", "/var/lib/app"), setting("recordsize", recordsize)}},
 		dataset.Wanted{Name: dataset.MustName("tank/services/odd"), Role: dataset.Service, Services: []string{"app"}, Settings: []dataset.Setting{setting("mountpoint", odd)}},
 		// Once "/" becomes "-" the two are one (D10).
-		dataset.Wanted{Name: dataset.MustName("tank/services/b-c"), Role: dataset.Service, Services: []string{"other"}, Settings: []dataset.Setting{setting("mountpoint", "/var/lib/other")}},
+		dataset.Wanted{Name: dataset.MustName("tank/services/b-c"), Role: dataset.Service, Services: []string{"other"}, Mode: group, Settings: []dataset.Setting{setting("mountpoint", "/var/lib/other")}},
 		dataset.Wanted{Name: dataset.MustName("tank/services/b/c"), Role: dataset.Service, Services: []string{"third"}, Settings: []dataset.Setting{setting("mountpoint", "/var/lib/third")}},
+		dataset.Wanted{Name: dataset.MustName("tank/raw"), Role: dataset.Utility, Settings: []dataset.Setting{setting("mountpoint", "/var/lib/third/raw")}},
 	)
 	script, err := dataset.Script(d, "forge")
 	if err != nil {
@@ -70,8 +72,15 @@ func install(t *testing.T, recordsize string) {
 	for _, name := range []string{"app", "other", "third"} {
 		services = append(services, stateward.Service{Name: name, Units: []string{name + ".service"}})
 	}
-	h := &stateward.Host{Services: stateward.Known(services, stateward.Origin{})}
-	waiters, _ := dataset.Waiters(h, d)
+	known := func(texts ...string) stateward.Value[[]string] { return stateward.Known(texts, stateward.Origin{}) }
+	h := &stateward.Host{Services: stateward.Known(services, stateward.Origin{}), Units: stateward.Known([]stateward.Unit{
+		{Name: "other.service", StateDirectory: known("other")},
+		{Name: "early.service", Before: known("sysinit.target"), ReadWritePaths: known("/var/lib/other/early")},
+	}, stateward.Origin{})}
+	waiters, unwaited := dataset.Waiters(h, d)
+	if len(unwaited) != 1 || unwaited[0].Service != "early" {
+		t.Errorf("nothing holds %v", unwaited)
+	}
 	files, err := dataset.Units(d, "forge", waiters, dataset.DefaultScript)
 	if err != nil {
 		t.Fatal(err)
@@ -98,13 +107,36 @@ ExecStart=/bin/sleep infinity
 WantedBy=multi-user.target
 `, 0o644)
 	for _, name := range []string{"other", "third"} {
-		write(t, "/etc/systemd/system/"+name+".service", "[Service]\nExecStart=/bin/sh -c 'echo run >/var/lib/"+name+"/started; exec sleep infinity'\n", 0o644)
+		write(t, "/etc/systemd/system/"+name+".service", "[Service]\nStateDirectory="+name+"\nExecStart=/bin/sh -c 'echo run >/var/lib/"+name+"/started; exec sleep infinity'\n", 0o644)
 	}
+	write(t, "/etc/systemd/system/early.service", "[Unit]\nDefaultDependencies=no\nBefore=sysinit.target\n[Service]\nType=oneshot\nExecStart=/bin/true\n[Install]\nWantedBy=sysinit.target\n", 0o644)
 	install(t, "16K")
+	if got := must(t, "systemctl", "show", "-P", "TimeoutStartUSec", dataset.UnitName, dataset.CheckUnit(dataset.MustName("tank/raw"))); strings.Count(got, "15min") != 2 {
+		t.Errorf("the timeouts are %s", got)
+	}
 	must(t, "systemctl", "enable", "app.service", dataset.UnitName)
 	if out := must(t, "systemd-analyze", "verify", "--man=no", "app.service", dataset.UnitName); strings.Contains(out, "stateward") {
 		t.Errorf("systemd-analyze says %s", out)
 	}
+
+	// A unit that the datasets come after has no drop-in; with one systemd would throw out a job at boot.
+	analyze := func() string {
+		out, _ := try("systemd-analyze", "verify", "--man=no", "early.service", dataset.UnitName)
+		return out
+	}
+	if out := analyze(); strings.Contains(out, "cycle") {
+		t.Errorf("systemd-analyze says %s", out)
+	}
+	const dropIn = "/etc/systemd/system/early.service.d/50-stateward-datasets.conf"
+	if _, err := os.Stat(dropIn); err == nil {
+		t.Errorf("there is %s", dropIn)
+	}
+	write(t, dropIn, "[Unit]\nRequires="+dataset.UnitName+"\nAfter="+dataset.UnitName+"\n", 0o644)
+	if out := analyze(); !strings.Contains(out, "cycle") {
+		t.Errorf("systemd-analyze finds no cycle: %s", out)
+	}
+	os.Remove(dropIn)
+	must(t, "systemctl", "daemon-reload")
 
 	// From nothing: the service pulls its datasets in.
 	must(t, "systemctl", "start", "app.service")
@@ -175,6 +207,22 @@ WantedBy=multi-user.target
 	if got := must(t, "findmnt", "-no", "SOURCE", "/var/lib/other") + " " + must(t, "findmnt", "-no", "SOURCE", "/var/lib/third"); got != "tank/services/b-c tank/services/b/c" {
 		t.Errorf("mounted are %s", got)
 	}
+
+	// The mode of the dataset is what the service's state directory has after a start, too.
+	if got := must(t, "stat", "-c", "%a", "/var/lib/other", "/var/lib/third"); got != "750\n755" {
+		t.Errorf("the modes are %s", got)
+	}
+
+	// A dataset within the service's own is asserted as well.
+	must(t, "mountpoint", "-q", "/var/lib/third/raw")
+	must(t, "systemctl", "stop", "third.service")
+	must(t, "zfs", "set", "canmount=noauto", "tank/raw")
+	must(t, "zfs", "unmount", "tank/raw")
+	if out, err := try("systemctl", "start", "third.service"); err == nil || active("third.service") == "active" {
+		t.Errorf("the service was started without the dataset within its own: %s", out)
+	}
+	must(t, "zfs", "set", "-u", "canmount=on", "tank/raw")
+	must(t, "systemctl", "start", "third.service")
 
 	// Another dataset in the place of the right one: what is mounted there satisfies an assertion, and no unit that looks.
 	must(t, "systemctl", "stop", "other.service")

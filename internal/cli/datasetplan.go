@@ -32,8 +32,8 @@ type HostDatasets struct {
 	Plan *dataset.Plan `json:"plan,omitempty"`
 	// Waiters are the units that must not start without their datasets.
 	Waiters []dataset.Waiter `json:"waiters"`
-	// Unwaited are services with a dataset that nothing holds back: no unit of theirs is known, or not where it is mounted.
-	Unwaited []string `json:"unwaited"`
+	// Unwaited are services that nothing holds back until their dataset is mounted.
+	Unwaited []dataset.Unwaited `json:"unwaited"`
 	// Hidden are datasets beneath whose mountpoint something lies. Nothing is planned for it.
 	Hidden []dataset.Hidden `json:"hidden,omitempty"`
 	// Captured is the file that was planned from; without one it is from nothing.
@@ -183,7 +183,7 @@ func (f *datasetPlanFlags) run(ctx context.Context, env Env, args []string) erro
 
 func planDatasets(l loaded, seen *dataset.Observed, only []dataset.Name) HostDatasets {
 	h := HostDatasets{Name: l.name, Source: l.source, Status: stateward.StatusFailed, Datasets: []dataset.Wanted{}, Faults: []dataset.Fault{},
-		Waiters: []dataset.Waiter{}, Unwaited: []string{}}
+		Waiters: []dataset.Waiter{}, Unwaited: []dataset.Unwaited{}}
 	if l.err != nil {
 		h.Error = errorOutput(l.err)
 		return h
@@ -282,9 +282,8 @@ func unitFiles(h *HostDatasets) (string, error) {
 	return b.String(), nil
 }
 
-func unwaitedOutput(service string) ErrorOutput {
-	return ErrorOutput{Message: "nothing holds service " + service + " back until its dataset is mounted: no unit of it is known, or not where the dataset is mounted",
-		Hint: "give its unit RequiresMountsFor= or AssertPathIsMountPoint= by hand"}
+func unwaitedOutput(u dataset.Unwaited) ErrorOutput {
+	return ErrorOutput{Message: u.String(), Hint: "give its unit Requires= and After=" + dataset.CheckUnit(u.Dataset) + " and AssertPathIsMountPoint= by hand; one that starts too early keeps its data elsewhere"}
 }
 
 func printDatasets(env Env, h *HostDatasets) {

@@ -354,6 +354,7 @@ in
       unitConfig = fields { RequiresMountsFor = lines; DefaultDependencies = leaf; AssertPathIsMountPoint = lines; ConditionPathIsMountPoint = lines; };
       serviceConfig = fields {
         StateDirectory = lines; StateDirectoryMode = leaf; CacheDirectory = lines; LogsDirectory = lines; ReadWritePaths = lines;
+        BindPaths = lines; WorkingDirectory = leaf;
         User = leaf; Group = leaf; DynamicUser = leaf; Type = leaf;
       };
     }));

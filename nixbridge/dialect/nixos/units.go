@@ -33,6 +33,8 @@ func units(n *dialect.Node) stateward.Value[[]unit] {
 			CacheDirectory:      words(c.At("CacheDirectory")),
 			LogsDirectory:       words(c.At("LogsDirectory")),
 			ReadWritePaths:      u.writable.value(c.At("ReadWritePaths").Origin()),
+			BindPaths:           words(c.At("BindPaths")),
+			WorkingDirectory:    c.At("WorkingDirectory").Filled(),
 			Type:                c.At("Type").Filled(),
 			After:               n.At("after").Strings(),
 			Before:              n.At("before").Strings(),
