@@ -23,7 +23,7 @@ func Command(op Op) []string {
 		return append(args, "--", name)
 	case *Set:
 		args := []string{"zfs", "set"}
-		if slices.Contains(mountProperties, op.Setting.name) {
+		if slices.Contains(mountProperties, op.Setting.name) && (!slices.Contains(shareProperties, op.Setting.name) || Shares(op.Setting)) {
 			args = append(args, "-u")
 		}
 		return append(args, "--", op.Setting.String(), name)
@@ -59,6 +59,13 @@ func createVolume(op *Create) []string {
 // mountProperties are those that make zfs mount, move or share when they are set without -u (zfs_prop_set_list of
 // libzfs_dataset.c, changelist_postfix of libzfs_changelist.c).
 var mountProperties = []string{"mountpoint", "canmount", "sharenfs", "sharesmb", "zoned"}
+
+// shareProperties share, or take back what is shared. With -u they do neither: off is set without, which mounts nothing.
+var shareProperties = []string{"sharenfs", "sharesmb"}
+
+// Shares tells whether a setting shares what is mounted. Its command does not do that, and whoever carries it out does: without -u it
+// would mount all that inherits it as well.
+func Shares(s Setting) bool { return slices.Contains(shareProperties, s.name) && s.value != "off" }
 
 // Describe says in one line, for people, what a step does. A property's value may be any text: whoever prints it looks to
 // control characters.

@@ -150,18 +150,17 @@ func carryOut(t *rapid.T, m *zfssim.Machine, ops []dataset.Op) {
 	}
 }
 
-// carryOutSome tells whether a mount was refused because of what is beneath.
-func carryOutSome(t *rapid.T, m *zfssim.Machine, ops []dataset.Op) bool {
+// carryOutSome ends where a step is refused because of what is beneath.
+func carryOutSome(t *rapid.T, m *zfssim.Machine, ops []dataset.Op) {
 	for _, op := range ops {
 		err := m.Apply(op)
-		if _, mount := op.(*dataset.MountDataset); mount && err != nil && strings.Contains(err.Error(), "is not empty") {
-			return true
+		if err != nil && strings.Contains(err.Error(), "is not empty") {
+			return
 		}
 		if err != nil {
 			t.Fatalf("%s of %s: %v\n%s", dataset.OpKind(op), op.Target(), err, m.Dump())
 		}
 	}
-	return false
 }
 
 // What must hold of every plan, whatever is declared and whatever is there.
@@ -238,6 +237,9 @@ func TestEveryPlan(tt *testing.T) {
 
 			booted := build()
 			carryOut(t, booted, plan.Ops[:k])
+			nothingIsHidden(t, build, booted, plan.Ops[:k])
+			booted = build()
+			carryOut(t, booted, plan.Ops[:k])
 			for _, n := range booted.Names() {
 				if !n.IsPool() {
 					booted.Unmount(n)
@@ -246,7 +248,8 @@ func TestEveryPlan(tt *testing.T) {
 			// What lies in a dataset that is not mounted shows once it is: a step may be refused, and is a conflict then.
 			for range len(desired.Datasets) {
 				rest = dataset.NewPlan(desired, observe(booted, desired), dataset.Options{})
-				if !carryOutSome(t, booted, rest.Ops) {
+				carryOutSome(t, booted, rest.Ops)
+				if len(rest.Ops) == 0 {
 					break
 				}
 			}
@@ -255,6 +258,27 @@ func TestEveryPlan(tt *testing.T) {
 			}
 		}
 	})
+}
+
+// nothingIsHidden boots a machine after steps, and one without them: what is seen on that one is seen on the other.
+func nothingIsHidden(t *rapid.T, build func() *zfssim.Machine, after *zfssim.Machine, ops []dataset.Op) {
+	before := build()
+	seen := before.Seen()
+	before.Boot()
+	atBoot := before.Seen()
+	after.Boot()
+	then := after.Seen()
+	for path, on := range seen {
+		// What the next boot would have hidden anyway is not the plan's to keep.
+		if on != "" {
+			if mounted, _ := after.Get(dataset.MustName(on), "mounted"); mounted.Value == "no" {
+				continue // canmount=noauto is declared, or the directory cannot be made: nothing lies over it
+			}
+		}
+		if atBoot[path] == on && then[path] != on {
+			t.Fatalf("P8 after %v and a boot %s is of %q, and was of %q\n%s", text(dataset.Plan{Ops: ops}), path, then[path], on, after.Dump())
+		}
+	}
 }
 
 func isMountpoint(m *zfssim.Machine, at string) bool {

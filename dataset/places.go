@@ -35,6 +35,11 @@ func Places(desired Desired, observed *Observed) []stateward.AbsPath {
 			if path, ok := p.mountpoint(n); ok {
 				add(path)
 			}
+			for _, at := range p.mountedAt(n.state) {
+				if path, err := stateward.ParsePath(at); err == nil && !(n.want.Owner.IsZero() && n.want.Group.IsZero() && n.want.Mode.IsZero()) {
+					add(path)
+				}
+			}
 		}
 	}
 	list := make([]stateward.AbsPath, 0, len(set))

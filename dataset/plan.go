@@ -40,12 +40,17 @@ type Create struct {
 	// Type is [Volume] for a volume, whose size is among the settings, and unset for a file system.
 	Type     Types     `json:"type,omitzero"`
 	Settings []Setting `json:"settings"`
+	// Path is where it is to be mounted, unset where it is not. Whoever carries it out looks there before: the next boot mounts what is
+	// there, over whatever lies at its mountpoint.
+	Path stateward.AbsPath `json:"path,omitzero"`
 }
 
 // Set gives a dataset a property of its own (`zfs set`), and neither mounts nor moves it (`zfs set -u`).
 type Set struct {
 	Step
 	Setting Setting `json:"setting"`
+	// Path is where a mountpoint or canmount that is set lets the next boot mount it, as for [Create].
+	Path stateward.AbsPath `json:"path,omitzero"`
 	// Was is the value that it had, WasFrom where that was from, and WasIn the ancestor that it was inherited from; all are
 	// empty where it had none.
 	Was     string `json:"was,omitempty"`
@@ -87,7 +92,8 @@ type Own struct {
 
 // Plan is what makes a pool what the configuration wants. The order of its steps is decided. First come the steps on the
 // pool, in the order of [CompareName], so that parents come before what lies in them; of one dataset its creation, or its
-// settings by name, with mountpoint and canmount last. Then come mountpoints, mounts and owners in the order of the paths,
+// settings by name, with mountpoint and canmount last. What is to be mounted in a dataset that is there and not mounted yet is made once
+// that is mounted, since what lies there shows then only. Then come mountpoints, mounts and owners in the order of the paths,
 // so that nothing is mounted over what was mounted just before (P5).
 type Plan struct {
 	Ops []Op

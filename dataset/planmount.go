@@ -34,7 +34,8 @@ func (p *planner) moves(n *node, to string) (at string, busy bool) {
 	i, _ := slices.BinarySearchFunc(p.sorted, name, func(s *State, n Name) int { return CompareName(s.Name, n) })
 	for i++; i < len(p.sorted) && p.sorted[i].Name.Below(name); i++ {
 		m := p.sorted[i].Properties["mountpoint"]
-		if m.Source != Inherited || !m.From.IsZero() && m.From.Below(name) {
+		// What is below the mountpoint of a pool that has none of its own is "default".
+		if m.Source != Inherited && m.Source != Default || !m.From.IsZero() && m.From.Below(name) {
 			continue
 		}
 		for _, at := range p.mountedAt(p.sorted[i]) {
@@ -74,6 +75,8 @@ func (p *planner) planMounts() {
 		}
 		if path, ok := p.mountpoint(n); ok {
 			list = append(list, mounting{n, path})
+		} else if n.unmounted == nil {
+			p.planOwnerElsewhere(n)
 		}
 	}
 	slices.SortStableFunc(list, func(a, b mounting) int { return comparePaths(a.path, b.path) })
@@ -191,7 +194,7 @@ func (p *planner) planMount(m mounting, claims []Name, covers map[stateward.AbsP
 		p.mountOps = append(p.mountOps, &MakeMountpoint{Step: p.step(n, "is to be mounted at %s, which is not there", at), Path: m.path})
 	}
 	p.mountOps = append(p.mountOps, &MountDataset{Step: p.step(n, "is not mounted, and belongs at %s", at), Path: m.path})
-	mounted[m.path] = n
+	mounted[m.path], n.mountedOn = n, m.path
 	p.planOwner(m, true)
 	return nil
 }

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/stateward/stateward"
 )
 
 // NewPlan plans the steps that make what is observed what is desired. It never destroys, and never touches a dataset that is
@@ -19,10 +21,7 @@ func NewPlan(desired Desired, observed *Observed, opts Options) Plan {
 		p.planPool(n)
 	}
 	p.planMounts()
-	for _, n := range p.nodes {
-		p.plan.Ops = append(p.plan.Ops, n.ops...)
-	}
-	p.plan.Ops = append(p.plan.Ops, p.mountOps...)
+	p.plan.Ops = p.inOrder()
 	for _, c := range p.conflicts {
 		slices.SortFunc(c.Blocks, CompareName)
 		c.Blocks = slices.Compact(c.Blocks)
@@ -47,6 +46,8 @@ type node struct {
 	set     map[string]string
 	inherit []string
 	ops     []Op
+	// mountedOn is where a step mounts it.
+	mountedOn stateward.AbsPath
 }
 
 type planner struct {

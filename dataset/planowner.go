@@ -109,3 +109,18 @@ func (p *planner) ownerDifference(w *Wanted, seen *Place) string {
 	}
 	return strings.Join(list, "; ")
 }
+
+// planOwnerElsewhere plans owner, group and mode of a dataset that its own property does not mount, where others have mounted it (D7). One
+// that is mounted nowhere has none: modules give each dataset an owner by default, so that it is no fault.
+func (p *planner) planOwnerElsewhere(n *node) {
+	w := n.want
+	if w.Owner.IsZero() && w.Group.IsZero() && w.Mode.IsZero() {
+		return
+	}
+	for _, at := range p.mountedAt(n.state) {
+		if path, err := stateward.ParsePath(at); err == nil && p.top[at] != nil && p.top[at].Source == w.Name.s {
+			p.planOwner(mounting{n, path}, false)
+			return
+		}
+	}
+}

@@ -62,7 +62,7 @@ func (p *planner) elsewhere(n *node) bool {
 	return ok && pool.AltRoot != "" && !p.writable(n)
 }
 
-// features are those of zpool-features(7) that a value needs.
+// featureOf is the one of zpool-features(7) that a value needs.
 func featureOf(s Setting) string {
 	switch s.name {
 	case "recordsize":
@@ -86,10 +86,21 @@ func featureOf(s Setting) string {
 		if s.value != "off" {
 			return "encryption"
 		}
+	case "filesystem_limit", "snapshot_limit":
+		if s.value != "none" {
+			return "filesystem_limits"
+		}
 	case "longname":
 		if s.value == "on" {
 			return "longname"
 		}
+	}
+	switch kind, _, quota := strings.Cut(s.name, "@"); {
+	case !quota:
+	case strings.HasPrefix(kind, "project"):
+		return "project_quota"
+	case strings.HasSuffix(kind, "objquota"):
+		return "userobj_accounting"
 	}
 	return ""
 }

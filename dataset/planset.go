@@ -15,9 +15,13 @@ func (p *planner) ordered(n *node) []Setting {
 	rank := func(s Setting) int {
 		switch s.name {
 		case "mountpoint":
-			return 2
-		case "canmount":
 			return 3
+		case "canmount":
+			// A boot between the two must not mount it at the new place.
+			if s.value == "on" {
+				return 4
+			}
+			return 2
 		case "reservation", "refreservation":
 			if number(s.value) < number(n.state.Properties[s.name].Value) {
 				return 0
@@ -45,11 +49,11 @@ func (p *planner) planInherit(n *node, property string) {
 	if was.Source != Local && was.Source != Received || n.out != nil {
 		return
 	}
-	if prop.Name == "mountpoint" {
-		if at, busy := p.moves(n, ""); busy {
-			n.unmounted = p.conflict(n, p.busy(prop.Name, "", at))
-			return
-		}
+	if slices.Contains(mountProperties, prop.Name) {
+		// `zfs inherit` has no -u: it mounts at once, over files too.
+		n.unmounted = p.conflict(n, Conflict{Kind: Refused, Property: prop.Name, Found: was.Value, Message: "has a " + prop.Name + " of its own, and zfs would mount or share at once what inherits it",
+			Hint: "set it, or inherit it by hand while nothing lies beneath: zfs inherit " + prop.Name + " " + quoted(n.want.Name.s)})
+		return
 	}
 	if !p.writable(n) {
 		return
@@ -242,6 +246,9 @@ func (p *planner) refuse(n *node, s Setting) (Conflict, bool) {
 	case "reservation", "refreservation":
 		// Checked by zfs against what is free then: what is asked for beyond all that there is can be told now.
 		used, available := n.state.Properties["used"], n.state.Properties["available"]
+		if p.widens(n.want.Name) {
+			return Conflict{}, false
+		}
 		if total := number(used.Value) + number(available.Value); available.Value != "" && number(s.value) > total {
 			return Conflict{Kind: Refused, Property: s.name, Wanted: s.value, Found: strconv.FormatUint(total, 10),
 				Message: fmt.Sprintf("%s is more than the %d bytes that it uses and that are free", s, total), Hint: "reserve less, or free some space"}, true
@@ -286,10 +293,24 @@ func (p *planner) refuse(n *node, s Setting) (Conflict, bool) {
 	return Conflict{}, false
 }
 
+// widens tells whether a step before changes a quota that limits what is free now: zfs judges the reservation then.
+func (p *planner) widens(name Name) bool {
+	for ; !name.IsZero(); name = name.Parent() {
+		if n := p.byName[name]; n != nil {
+			for _, quota := range []string{"quota", "refquota"} {
+				if _, set := n.set[quota]; set {
+					return true
+				}
+			}
+		}
+	}
+	return false
+}
+
 func (p *planner) busy(property, wanted, at string) Conflict {
 	return Conflict{Kind: MountBusy, Property: property, Wanted: wanted, Found: at, Path: at,
 		Message: fmt.Sprintf("is mounted at %s, and %s cannot change beneath what uses it", at, property),
-		Hint:    "stop what uses it, zfs unmount it, and plan again"}
+		Hint:    "stop what uses it, zfs unmount it, and plan again; what else lay in it and is not declared is to be mounted again by hand"}
 }
 
 // value is what a dataset has once all steps so far are done, and where it is from.

@@ -450,7 +450,6 @@ places() {
       # It may be mounted all the same: by fileSystems, or by hand.
       if [ "${kind[i]}" = own ] && [ -n "${owner[i]}${group[i]}${mode[i]}" ] && [ -n "$at" ] && [ -z "${stuck["$name"]+x}" ]; then
         where[i]=${mounted_at["$name"]-}
-        [ -n "${where[i]}" ] || [ "$at" != none ] || problem "$name" 'is mounted nowhere, so that owner, group and mode cannot be given'
       fi
       continue
     fi

@@ -554,6 +554,17 @@ func TestStepsLookBeforeTheyTouch(t *testing.T) {
 	equal(t, "755\n755\n0", command(t, "stat", "-c", "%a", "/srv/new", "/srv/new/deep", "/srv/new/deep/b"))
 	do(&dataset.Own{Step: on, Path: path("/srv/a"), Owner: stateward.MustOwner("nobody-knows")}, "user nobody-knows is unknown")
 	do(&dataset.Create{Step: on}, "already exists")
+	// What would be mounted by the next boot only is looked at as well.
+	fresh := dataset.Step{Dataset: dataset.MustName("tank/fresh")}
+	note, err := dataset.ParseSetting("mountpoint", "/srv/full", dataset.Filesystem)
+	if err != nil {
+		t.Fatal(err)
+	}
+	do(&dataset.Create{Step: fresh, Path: path("/srv/full")}, "holds files, such as \"x\"")
+	do(&dataset.Create{Step: fresh, Path: path("/srv/a")}, "tank/a is mounted at /srv/a")
+	do(&dataset.Create{Step: fresh, Path: path("/srv/link/x")}, "is a symbolic link")
+	do(&dataset.Set{Step: dataset.Step{Dataset: dataset.MustName("tank/b")}, Setting: note, Path: path("/srv/full")}, "holds files")
+	do(&dataset.Create{Step: fresh, Path: path("/srv/absent/x")}, "")
 }
 
 // stopping is a machine on which a run ends after a step.

@@ -29,6 +29,8 @@ type PoolOptions struct {
 	Mountpoints []string
 	// Timeout is how long one process of zfs may take; 0 means [DefaultTimeout].
 	Timeout time.Duration
+	// NoSnapshots leaves snapshots, bookmarks and holds out, which plans of datasets do not look at: there may be a hundred thousand.
+	NoSnapshots bool
 	// NoJSON does not ask zfs for JSON where what it prints as text is ambiguous.
 	NoJSON bool
 	// Env is the environment of the processes; nil means the PATH of this one and the folders where zfs usually is.
@@ -175,8 +177,10 @@ func (r *poolReader) observe(ctx context.Context) (*dataset.Observed, error) {
 		if err := r.quotas(ctx, o); err != nil {
 			return nil, err
 		}
-		if err := r.snapshots(ctx, o, names); err != nil {
-			return nil, err
+		if !r.o.NoSnapshots {
+			if err := r.snapshots(ctx, o, names); err != nil {
+				return nil, err
+			}
 		}
 	}
 	if err := r.places(ctx, o); err != nil {

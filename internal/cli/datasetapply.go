@@ -176,7 +176,7 @@ func (e *manyDatasetHostsError) Hint() string { return "name the host, as in .#f
 func machine(env Env, patience time.Duration) *apply.System {
 	environment := []string{"PATH=" + env.Getenv("PATH") + ":/run/current-system/sw/bin:/usr/local/sbin:/usr/sbin:/sbin:/usr/bin:/bin", "LC_ALL=C.UTF-8"}
 	observe := func(ctx context.Context, d dataset.Desired) (*dataset.Observed, error) {
-		return capture.Pool(ctx, capture.PoolOptions{Env: environment, Timeout: patience, Desired: d})
+		return capture.Pool(ctx, capture.PoolOptions{Env: environment, Timeout: patience, Desired: d, NoSnapshots: true})
 	}
 	return &apply.System{Observer: observe, Env: environment}
 }

@@ -498,11 +498,17 @@ func (m *Machine) Own(name dataset.Name, at string, owner, group, mode string) e
 func (m *Machine) Apply(op dataset.Op) error {
 	switch op := op.(type) {
 	case *dataset.Create:
+		if err := m.free(op.Dataset, op.Path); err != nil {
+			return err
+		}
 		if op.Type == dataset.Volume {
 			return m.CreateVolume(op.Dataset, op.Settings...)
 		}
 		return m.Create(op.Dataset, op.Settings...)
 	case *dataset.Set:
+		if err := m.free(op.Dataset, op.Path); err != nil {
+			return err
+		}
 		return m.Set(op.Dataset, op.Setting)
 	case *dataset.Inherit:
 		return m.Inherit(op.Dataset, op.Property)
@@ -520,6 +526,50 @@ func (m *Machine) Apply(op dataset.Op) error {
 		return m.Own(op.Dataset, op.Path.String(), op.Owner.String(), op.Group.String(), op.Mode.String())
 	}
 	return fmt.Errorf("unknown step %T", op)
+}
+
+// free tells why a dataset cannot be mounted at a place, of which nothing is made.
+func (m *Machine) free(name dataset.Name, at stateward.AbsPath) error {
+	if at == (stateward.AbsPath{}) || m.mountedAt(m.datasets[name]) == at.String() {
+		return nil
+	}
+	on, rel := m.resolve(at.String())
+	if d := on.dirs[rel]; d != nil && (d.file || on.populated(rel) || rel == "/") {
+		return fmt.Errorf("cannot mount %q: %s is not empty", name, at)
+	}
+	return nil
+}
+
+// Boot is what happens at a start of the machine: nothing is mounted, and `zfs mount -a` mounts all that can be, by path, over whatever
+// is there (overlay=on).
+func (m *Machine) Boot() {
+	m.mounts = m.mounts[:1]
+	names := m.Names()
+	slices.SortStableFunc(names, func(a, b dataset.Name) int {
+		return strings.Compare(m.value(m.datasets[a], "mountpoint"), m.value(m.datasets[b], "mountpoint"))
+	})
+	for _, name := range names {
+		f := m.datasets[name]
+		at := m.value(f, "mountpoint")
+		if f.vol || m.value(f, "canmount") != "on" || m.value(f, "zoned") == "on" || !strings.HasPrefix(at, "/") || !f.keyRoot.IsZero() && !m.Keys[f.keyRoot] || m.Mkdir(at) != nil {
+			continue
+		}
+		m.mounts = append(m.mounts, mount{at, f})
+	}
+}
+
+// Seen are the files that paths lead to, each with the dataset that it lies on (empty for the root file system), and the mounts that are not hidden.
+func (m *Machine) Seen() map[string]string {
+	out := map[string]string{}
+	for _, mt := range m.mounts {
+		for rel, d := range mt.of.dirs {
+			p := path.Join(mt.at, rel)
+			if on, in := m.resolve(p); on == mt.of && in == rel && (d.file || rel == "/") {
+				out[p] = mt.of.name.String()
+			}
+		}
+	}
+	return out
 }
 
 // Observe is what a capture finds, with these places looked at.

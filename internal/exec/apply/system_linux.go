@@ -41,8 +41,19 @@ func (s *System) Observe(ctx context.Context, desired dataset.Desired) (*dataset
 func (s *System) Do(ctx context.Context, op dataset.Op) error {
 	var err error
 	switch op := op.(type) {
-	case *dataset.Create, *dataset.Set, *dataset.Inherit:
+	case *dataset.Create:
+		if err = free(op.Dataset, op.Path); err == nil {
+			_, err = s.zfs(ctx, dataset.Command(op))
+		}
+	case *dataset.Inherit:
 		_, err = s.zfs(ctx, dataset.Command(op))
+	case *dataset.Set:
+		if err = free(op.Dataset, op.Path); err != nil {
+			break
+		}
+		if _, err = s.zfs(ctx, dataset.Command(op)); err == nil && dataset.Shares(op.Setting) {
+			err = s.share(ctx, op.Dataset.String(), op.Setting.Name())
+		}
 	case *dataset.MakeMountpoint:
 		err = makeMountpoint(op.Path)
 	case *dataset.MountDataset:
@@ -150,7 +161,9 @@ func walk(path stateward.AbsPath, mk bool) (fd int, err error) {
 				next, err = open(fd, part, how)
 			}
 			if made == nil && err == nil && !last {
-				err = readable(next)
+				if err = readable(next); err != nil {
+					unix.Close(next)
+				}
 			}
 		}
 		if err != nil {
@@ -306,6 +319,45 @@ func (m *mountpoint) is(name dataset.Name, path stateward.AbsPath) bool {
 	return m.fsType == "zfs" && m.source == name.String() && m.root == "/" && m.at == path.String()
 }
 
+// look looks at the open directory on which a dataset is to be mounted: here tells that it is mounted there already.
+func look(fd int, name dataset.Name, path stateward.AbsPath) (here bool, err error) {
+	at := path.String()
+	m, top, err := mountOf(fd)
+	switch {
+	case err != nil:
+		return false, err
+	case top && m.is(name, path):
+		return true, nil
+	case top:
+		return false, &pathError{fmt.Sprintf("%s is mounted at %s", m.source, at), "unmount that, or choose another mountpoint"}
+	}
+	switch found, err := entry(fd); {
+	case err != nil:
+		return false, &fs.PathError{Op: "read", Path: at, Err: err}
+	case found != "":
+		return false, &pathError{fmt.Sprintf("%s holds files, such as %s, that the mount would hide", at, strconv.Quote(found)), "move them onto the dataset first: stateward plan migrate"}
+	}
+	return false, nil
+}
+
+// free tells why a dataset could not be mounted at a place, which may be unset. One that is made all the same, or given its mountpoint,
+// would be mounted by the next boot, over what lies there.
+func free(name dataset.Name, path stateward.AbsPath) error {
+	if path == (stateward.AbsPath{}) {
+		return nil
+	}
+	fd, err := walk(path, false)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	_, err = look(fd, name, path)
+	return err
+}
+
 // mount mounts a dataset on an empty directory (D2). The directory is held open meanwhile: whoever puts something into it until
 // the mount is there is found, and so is a path that leads elsewhere since.
 func (s *System) mount(ctx context.Context, op *dataset.MountDataset) error {
@@ -315,34 +367,28 @@ func (s *System) mount(ctx context.Context, op *dataset.MountDataset) error {
 		return err
 	}
 	defer unix.Close(below)
-	m, top, err := mountOf(below)
-	switch {
-	case err != nil:
+	if here, err := look(below, op.Dataset, op.Path); here || err != nil {
 		return err
-	case top && m.is(op.Dataset, op.Path):
-		return nil
-	case top:
-		return &pathError{fmt.Sprintf("%s is mounted at %s", m.source, at), "unmount that, or choose another mountpoint"}
 	}
-	switch found, err := entry(below); {
-	case err != nil:
-		return &fs.PathError{Op: "read", Path: at, Err: err}
-	case found != "":
-		return &pathError{fmt.Sprintf("%s holds files, such as %s, that the mount would hide", at, strconv.Quote(found)), "move them onto the dataset first: stateward plan migrate"}
-	}
-	out, err := s.zfs(ctx, []string{"zfs", "get", "-Hp", "-o", "value", "mountpoint,mounted,canmount", "--", name})
+	out, err := s.zfs(ctx, []string{"zfs", "get", "-Hp", "-o", "value", "mountpoint,mounted,canmount,sharenfs,sharesmb", "--", name})
 	if err != nil {
 		return err
 	}
+	shared := false
 	switch values := strings.Split(strings.TrimSuffix(string(out), "\n"), "\n"); {
-	case len(values) != 3:
+	case len(values) != 5:
 		return fmt.Errorf("zfs get printed %q", out)
 	case values[0] != at:
 		return &pathError{fmt.Sprintf("its mountpoint is %s by now", values[0]), ""}
 	case values[1] != "no":
+		if here, err := s.mountedHere(op); here || err != nil {
+			return err
+		}
 		return &pathError{"it is mounted elsewhere by now", ""}
 	case values[2] == "off":
 		return &pathError{"it has canmount=off by now", ""}
+	default:
+		shared = values[3] != "off" || values[4] != "off"
 	}
 	if _, err := s.zfs(ctx, dataset.Command(op)); err != nil {
 		return err
@@ -353,17 +399,60 @@ func (s *System) mount(ctx context.Context, op *dataset.MountDataset) error {
 		return &pathError{fmt.Sprintf("%s was written into while it was being mounted: %s is hidden now", at, strconv.Quote(found)),
 			"stop what writes there, zfs unmount " + name + ", and move what is there onto the dataset"}
 	}
-	top1, err := walk(op.Path, false)
+	switch here, err := s.mountedHere(op); {
+	case err != nil:
+		return err
+	case !here:
+		return &pathError{fmt.Sprintf("zfs mounted it, and something else is what is seen at %s", at), "look at findmnt: something else was mounted over it, or a directory above was"}
+	case shared:
+		// `zfs mount` shares nothing.
+		_, err := s.zfs(ctx, []string{"zfs", "share", "--", name})
+		return err
+	}
+	return nil
+}
+
+// mountedHere tells whether a dataset is what is seen where it is to be mounted.
+func (s *System) mountedHere(op *dataset.MountDataset) (bool, error) {
+	fd, err := walk(op.Path, false)
+	if err != nil {
+		return false, err
+	}
+	defer unix.Close(fd)
+	m, top, err := mountOf(fd)
+	return err == nil && top && m.is(op.Dataset, op.Path), err
+}
+
+// share shares a dataset anew, and those that inherit from it, as far as they are mounted: `zfs set -u` does not, and without -u it
+// would mount the others, over files too.
+func (s *System) share(ctx context.Context, name, property string) error {
+	out, err := s.zfs(ctx, []string{"zfs", "get", "-Hr", "-t", "filesystem", "-o", "name,property,value,source", "--", "mounted," + property, name})
 	if err != nil {
 		return err
 	}
-	defer unix.Close(top1)
-	if m, top, err := mountOf(top1); err != nil {
-		return err
-	} else if !top || !m.is(op.Dataset, op.Path) {
-		return &pathError{fmt.Sprintf("zfs mounted it, and %s is what is seen at %s", m.source, at), "look at findmnt: something else was mounted over it, or a directory above was"}
+	mounted := map[string]bool{}
+	var theirs []string
+	for line := range strings.Lines(string(out)) {
+		switch f := strings.Split(strings.TrimSuffix(line, "\n"), "\t"); {
+		case len(f) != 4:
+			return fmt.Errorf("zfs get printed %q", line)
+		case f[1] == "mounted":
+			mounted[f[0]] = f[2] == "yes"
+		case f[0] == name || f[3] == "inherited from "+name:
+			theirs = append(theirs, f[0])
+		}
 	}
-	return nil
+	for _, d := range theirs {
+		if !mounted[d] {
+			continue
+		}
+		// One that is not shared cannot be unshared.
+		_, _ = s.zfs(ctx, []string{"zfs", "unshare", "--", d})
+		if _, shareErr := s.zfs(ctx, []string{"zfs", "share", "--", d}); shareErr != nil {
+			err = shareErr
+		}
+	}
+	return err
 }
 
 // own changes the directory at the top of a mounted dataset, and nothing that is not it (D2): the directory is opened once,
