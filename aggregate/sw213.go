@@ -20,7 +20,7 @@ which modules are imported decides who may write there. Of two rules that only a
 Where it is the ` + "`StateDirectory`" + ` of a unit with a user of its own, systemd gives the directory, and all that is in it, to that user at each start of the
 unit, and tmpfiles takes the directory away from it at each boot and switch: a service that runs can no longer make files.
 
-Where only the rights of group and others differ it is an info.
+Where only the rights of group and others differ it is an info. All rules for one path are one finding.
 
 Mend it by saying it in one place:
 
@@ -49,24 +49,7 @@ systemd.tmpfiles.rules = [ "d /var/lib/sonarr 0755 root root -" ]; # drop this
 			c := class{r.At.Path, strings.Contains("zZ", r.Type[:1])}
 			rules[c] = append(rules[c], r)
 		}
-		for c, rs := range rules {
-			for i := range rs[1:] {
-				a, b := owning(&rs[0], c.adjusts), owning(&rs[1+i], c.adjusts)
-				wrong, severity := f.contrast(b, a)
-				if len(wrong) == 0 {
-					continue
-				}
-				wins := "ignores the one that it reads last"
-				if c.adjusts {
-					wins = "the last one decides"
-				}
-				d := finding(rs[1+i].Origin)
-				d.Path, d.Severity = c.at.String(), severity
-				d.Message = fmt.Sprintf("a rule of tmpfiles (%s) gives %s %s, as %s has it: systemd reads both and %s", rs[1+i].Type, c.at, strings.Join(wrong, ", "), rs[0].Origin, wins)
-				d.Hint = "give owner and mode in one place"
-				out = append(out, d)
-			}
-		}
+		said := map[stateward.AbsPath]bool{} // a rule that fights a unit is not told again for fighting a rule
 		for _, u := range f.host.Units.Or(nil) {
 			on, known := u.Enable.Get()
 			user, ok := u.User.Get()
@@ -83,27 +66,103 @@ systemd.tmpfiles.rules = [ "d /var/lib/sonarr 0755 root root -" ]; # drop this
 				if !ok || partial {
 					continue
 				}
-				for _, adjusts := range []bool{false, true} {
-					for _, r := range rules[class{at, adjusts}] {
-						if r.OnlyNew {
-							continue
-						}
-						wrong, severity := f.contrast(owning(&r, true), ownedAs{user, group, &mode})
-						if len(wrong) == 0 {
-							continue
-						}
-						d := finding(r.Origin)
-						d.Path, d.Severity, d.Service = at.String(), severity, strings.TrimSuffix(u.Name, ".service")
-						d.Message = fmt.Sprintf("a rule of tmpfiles (%s) gives %s %s, as %s has it (StateDirectory): the two undo one another", r.Type, at, strings.Join(wrong, ", "), u.Name)
-						d.Hint = "leave owner and mode to StateDirectory and StateDirectoryMode, and drop the rule"
-						out = append(out, d)
+				var fight fight
+				for _, r := range slices.Concat(rules[class{at, false}], rules[class{at, true}]) {
+					if wrong, severity := f.contrast(owning(&r, true), ownedAs{user, group, &mode}); len(wrong) > 0 && !r.OnlyNew {
+						fight.add(r, wrong, severity)
 					}
 				}
+				if len(fight.types) == 0 {
+					continue
+				}
+				said[at] = true
+				d := finding(fight.origin)
+				d.Path, d.Severity, d.Service = at.String(), fight.severity, strings.TrimSuffix(u.Name, ".service")
+				d.Message = fmt.Sprintf("%s %s, as %s has it (StateDirectory): the two undo one another", fight.gives(at), strings.Join(fight.wrong, ", "), u.Name)
+				d.Hint = "leave owner and mode to StateDirectory and StateDirectoryMode, and drop the " + plural("rule", len(fight.types))
+				out = append(out, d)
 			}
+		}
+		fights := map[stateward.AbsPath]*fight{}
+		for _, adjusts := range []bool{false, true} {
+			for c, rs := range rules {
+				if c.adjusts != adjusts || said[c.at] || fights[c.at] != nil {
+					continue
+				}
+				for i := range rs[1:] {
+					wrong, severity := f.contrast(owning(&rs[1+i], adjusts), owning(&rs[0], adjusts))
+					if len(wrong) == 0 {
+						continue
+					}
+					if fights[c.at] == nil {
+						fights[c.at] = &fight{first: rs[0].Origin, wins: "ignores what it reads last"}
+						if adjusts {
+							fights[c.at].wins = "the last one decides"
+						}
+					}
+					fights[c.at].add(rs[1+i], wrong, severity)
+				}
+			}
+		}
+		for at, fight := range fights {
+			d := finding(fight.origin)
+			d.Path, d.Severity = at.String(), fight.severity
+			d.Message = fmt.Sprintf("%s %s, as %s has it: systemd reads %s and %s", fight.gives(at), strings.Join(fight.wrong, ", "), fight.first, bothOrAll(len(fight.types)), fight.wins)
+			d.Hint = "give owner and mode in one place"
+			out = append(out, d)
 		}
 		slices.SortFunc(out, stateward.CompareDiagnostics)
 		return out
 	},
+}
+
+// fight is what rules of tmpfiles that contradict the same thing are told of, in one finding.
+type fight struct {
+	// origin is the first of the rules, and first what they contradict.
+	origin, first stateward.Origin
+	types, wrong  []string
+	severity      stateward.Severity
+	wins          string
+}
+
+func (g *fight) add(r stateward.TmpfilesRule, wrong []string, severity stateward.Severity) {
+	if len(g.types) == 0 {
+		g.origin, g.severity = r.Origin, severity
+	}
+	g.types = append(g.types, r.Type)
+	// Zero is the severity of the check itself, and graver than an info.
+	if severity == 0 {
+		g.severity = 0
+	}
+	for _, w := range wrong {
+		if !slices.Contains(g.wrong, w) {
+			g.wrong = append(g.wrong, w)
+		}
+	}
+}
+
+func (g *fight) gives(at stateward.AbsPath) string { return rulesGive(g.types, at) }
+
+// rulesGive begins a message about rules for one path.
+func rulesGive(types []string, at stateward.AbsPath) string {
+	if len(types) == 1 {
+		return fmt.Sprintf("a rule of tmpfiles (%s) gives %s", types[0], at)
+	}
+	return fmt.Sprintf("%d rules of tmpfiles (%s) give %s", len(types), strings.Join(types, ", "), at)
+}
+
+func plural(word string, n int) string {
+	if n == 1 {
+		return word
+	}
+	return word + "s"
+}
+
+func bothOrAll(others int) string {
+	if others == 1 {
+		return "both"
+	}
+	return "all of them"
 }
 
 // stateDirectoryMode is the default of StateDirectoryMode= (systemd.exec(5)).

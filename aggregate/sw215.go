@@ -28,16 +28,28 @@ systemd.tmpfiles.rules = [ "d /srv/media 0750 sonar media -" ]; # sonarr
 	},
 	run: func(f *facts) []stateward.Diagnostic {
 		var out []stateward.Diagnostic
+		type fault struct {
+			at  stateward.AbsPath
+			who string
+		}
+		types, first := map[fault][]string{}, map[fault]int{}
 		for _, r := range f.host.Tmpfiles.Or(nil) {
 			if _, runtime := runtimePath(r.At.Path); runtime || r.At.Problem != nil || r.At.Path.IsZero() {
 				continue
 			}
 			for _, o := range f.undefined(&r.At) {
-				d := finding(r.Origin)
-				d.Path = r.At.Path.String()
-				d.Message = fmt.Sprintf("a rule of tmpfiles (%s) gives %s the %s, and %s: systemd-tmpfiles skips the rule", r.Type, r.At.Path, o.who, o.why)
-				d.Hint = o.hint
-				out = append(out, d)
+				// One finding for a path and a name, however many rules there are.
+				k := fault{r.At.Path, o.who}
+				i, again := first[k]
+				if !again {
+					i = len(out)
+					first[k] = i
+					d := finding(r.Origin)
+					d.Path, d.Hint = r.At.Path.String(), o.hint
+					out = append(out, d)
+				}
+				types[k] = append(types[k], r.Type)
+				out[i].Message = fmt.Sprintf("%s the %s, and %s: systemd-tmpfiles skips the %s", rulesGive(types[k], k.at), o.who, o.why, plural("rule", len(types[k])))
 			}
 		}
 		for _, e := range f.entries {

@@ -77,7 +77,7 @@ func TestProfileMisfits(t *testing.T) {
 		profile, recordsize string
 		want                bool
 	}{
-		{"postgresql-data", "8K", false}, {"postgresql-data", "32K", false}, {"postgresql-data", "64K", true}, {"postgresql-data", "128K", true},
+		{"postgresql-data", "8K", false}, {"postgresql-data", "32K", false}, {"postgresql-data", "128K", false}, {"postgresql-data", "256K", true}, {"postgresql-data", "1M", true},
 		{"sqlite", "128K", false}, {"sqlite", "1M", true}, {"sqlite", "4K", false},
 		{"media", "16K", true}, {"media", "64K", false}, {"media", "16M", false},
 		{"general", "1M", false},
