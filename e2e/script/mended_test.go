@@ -168,7 +168,7 @@ func TestOneAtATime(t *testing.T) {
 	defer c.Wait()
 	time.Sleep(300 * time.Millisecond)
 	began := time.Now()
-	apply(t, wanted(t, "tank/locked", "none"))
+	apply(t, wanted(t, "tank/oneatatime", "none"))
 	if took := time.Since(began); took < time.Second {
 		t.Errorf("it did not wait: %v", took)
 	}
