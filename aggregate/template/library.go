@@ -114,6 +114,8 @@ func (l *Library) chain(name string) ([]*source, error) {
 			return &Fault{File: s.file, Field: "extends", Reason: reason, hint: hint}
 		}
 		switch {
+		case next == nil && s.extends == s.name:
+			return nil, fault("extends itself", "extend another one, or none")
 		case next == nil:
 			return nil, fault(fmt.Sprintf("there is no template %q", s.extends), unknownHint(s.extends, l.Names()))
 		case slices.Contains(chain, next):
@@ -218,6 +220,8 @@ const setFile = "--set"
 type resolver struct {
 	chain   []*source
 	options Options
+	// tree is what the chain comes to, its parameters not yet put in.
+	tree    object
 	params  map[string]Parameter
 	values  map[string]Scalar
 	missing map[string]bool
@@ -226,6 +230,10 @@ type resolver struct {
 
 // fault names the file that has the field: a template need not repeat what it extends.
 func (r *resolver) fault(path, reason, hint string) {
+	if name := r.setAt(path); name != "" {
+		r.faults = append(r.faults, &Fault{File: setFile, Field: name, Reason: reason, hint: hint})
+		return
+	}
 	s := r.chain[0]
 	for _, c := range r.chain {
 		if has(c.tree, path) {
@@ -238,6 +246,62 @@ func (r *resolver) fault(path, reason, hint string) {
 		file = "template " + s.name
 	}
 	r.faults = append(r.faults, &Fault{File: file, Field: path, Reason: reason, hint: hint})
+}
+
+// setAt is the parameter that was set, where a field is nothing but that: its value is what is wrong there.
+func (r *resolver) setAt(path string) string {
+	var at any = r.tree
+	for _, name := range splitPath(path) {
+		switch v := at.(type) {
+		case object:
+			at = v[name]
+		case []any:
+			i, err := strconv.Atoi(name)
+			if err != nil || i >= len(v) {
+				return ""
+			}
+			at = v[i]
+		}
+	}
+	text, _ := at.(string)
+	if m := reference.FindStringSubmatch(text); m != nil && m[0] == text {
+		if _, set := r.options.Set[m[1]]; set {
+			return m[1]
+		}
+	}
+	return ""
+}
+
+// splitPath splits the path of a field, or of an option, into names and numbers.
+func splitPath(path string) []string {
+	var out []string
+	for path != "" {
+		switch path[0] {
+		case '.', ']':
+			path = path[1:]
+		case '"':
+			end := 1
+			for end < len(path) && path[end] != '"' {
+				if path[end] == '\\' {
+					end++
+				}
+				end++
+			}
+			end = min(end+1, len(path))
+			out, path = append(out, path[:end]), path[end:]
+			if name, err := strconv.Unquote(strings.ReplaceAll(out[len(out)-1], `\$`, "$")); err == nil {
+				out[len(out)-1] = name
+			}
+		default:
+			path = strings.TrimPrefix(path, "[")
+			end := strings.IndexAny(path, ".[]")
+			if end < 0 {
+				end = len(path)
+			}
+			out, path = append(out, path[:end]), path[end:]
+		}
+	}
+	return out
 }
 
 // has tells whether a tree has a value at a path, as far as objects go.
@@ -269,6 +333,7 @@ func (r *resolver) resolve(tree object) *Resolved {
 		r.fault("parameters", err.Error(), "")
 		return out
 	}
+	r.tree = tree
 	properties := r.settings(tree)
 	r.parameters(out)
 	if len(r.faults) > 0 {
@@ -402,6 +467,11 @@ func (r *resolver) parameters(out *Resolved) {
 	}
 }
 
+func (r *resolver) isParameter(name string) bool {
+	_, ok := r.params[name]
+	return ok
+}
+
 func describe(p Parameter) string {
 	if p.Description == "" {
 		return ""
@@ -474,33 +544,52 @@ func (r *resolver) profile(out *Resolved, set map[string]string) {
 		if ds.Profile == "" {
 			hint = oneOf(dataset.ProfileNames())
 		}
+		if _, set := r.options.Set["profile"]; set && !r.isParameter("profile") {
+			r.faults = append(r.faults, &Fault{File: setFile, Field: "profile", Reason: fmt.Sprintf("there is no profile %q", ds.Profile), hint: hint})
+			return
+		}
 		r.fault("service.dataset.profile", fmt.Sprintf("there is no profile %q", ds.Profile), hint)
 		return
 	}
-	props := map[string]Property{}
-	for _, pp := range p.Properties {
-		props[pp.Property] = Property{pp.Property, pp.Value, "profile " + p.Name, pp.Reason, pp.Source}
-	}
-	for name, value := range ds.Properties {
-		props[name] = Property{Property: name, Value: value, From: "template"}
-	}
-	for name, value := range set {
-		props[name] = Property{Property: name, Value: value, From: "--set"}
-	}
-	ds.Properties = map[string]string{}
-	for _, name := range sortedKeys(props) {
-		pp := props[name]
+	props, names := map[string]Property{}, map[string]string{}
+	put := func(name string, pp Property, file string) {
+		path := below("service.dataset.properties", name)
+		fault := func(reason, hint string) {
+			if file != "" {
+				r.faults = append(r.faults, &Fault{File: file, Field: stateward.OptionPath("properties", name), Reason: reason, hint: hint})
+				return
+			}
+			r.fault(path, reason, hint)
+		}
 		s, err := dataset.ParseSetting(name, pp.Value, dataset.Filesystem)
 		switch {
 		case name == "mountpoint" || name == "canmount":
-			r.fault("service.dataset.properties."+name, "is no matter of properties", "the dataset is mounted at service.dataset.mountpoint, or at dataDir")
+			fault("is no matter of properties", "the dataset is mounted at service.dataset.mountpoint, or at dataDir")
+			return
 		case err != nil:
-			r.fault(below("service.dataset.properties", name), err.Error(), hintOf(err))
-		default:
-			pp.Property, pp.Value = s.Name(), s.Text()
+			fault(err.Error(), hintOf(err))
+			return
+		case props[s.Name()].From == pp.From:
+			// recsize is recordsize.
+			fault(fmt.Sprintf("is %s in other words", names[s.Name()]), "leave one of them out")
+			return
 		}
-		ds.Properties[pp.Property] = pp.Value
-		out.Properties = append(out.Properties, pp)
+		pp.Property, pp.Value = s.Name(), s.Text()
+		props[pp.Property], names[pp.Property] = pp, name
+	}
+	for _, pp := range p.Properties {
+		put(pp.Property, Property{Value: pp.Value, From: "profile " + p.Name, Reason: pp.Reason, Source: pp.Source}, "")
+	}
+	for _, name := range sortedKeys(ds.Properties) {
+		put(name, Property{Value: ds.Properties[name], From: "template"}, "")
+	}
+	for _, name := range sortedKeys(set) {
+		put(name, Property{Value: set[name], From: setFile}, setFile)
+	}
+	ds.Properties = map[string]string{}
+	for _, name := range sortedKeys(props) {
+		ds.Properties[name] = props[name].Value
+		out.Properties = append(out.Properties, props[name])
 	}
 }
 

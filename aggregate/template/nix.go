@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/stateward/stateward"
 	"github.com/stateward/stateward/dataset"
@@ -29,7 +31,8 @@ func (r *Resolved) Nix() (string, error) {
 		args = "{pkgs, ...}: "
 	}
 	var b strings.Builder
-	fmt.Fprintf(&b, "# Written by \"stateward template show %s -o nix\". %s.\n", r.Name, strings.ToUpper(r.Description[:1])+r.Description[1:])
+	first, size := utf8.DecodeRuneInString(r.Description)
+	fmt.Fprintf(&b, "# Written by \"stateward template show %s -o nix\". %c%s.\n", r.Name, unicode.ToUpper(first), r.Description[size:])
 	if carried := r.Carried(); len(carried) > 0 {
 		fmt.Fprintf(&b, "# Read by stateward, and acted on by nothing in this file: %s.\n", strings.Join(carried, ", "))
 	}
@@ -306,6 +309,9 @@ func value(v any) any {
 		n, _ := v.Int64()
 		return int(n)
 	case []any:
+		if len(v) == 0 {
+			return nix.Raw("[]")
+		}
 		l := nix.List{}
 		for _, e := range v {
 			l = append(l, value(e))

@@ -9,6 +9,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/stateward/stateward"
 )
@@ -94,6 +95,21 @@ func parse(file, name string, data []byte) (*source, error) {
 	}
 	if len(data) > MaxFile {
 		return nil, one(0, fmt.Sprintf("is larger than %d KiB", MaxFile>>10), "a template is one service")
+	}
+	if bytes.HasPrefix(data, []byte("\ufeff")) {
+		return nil, one(1, "begins with a byte order mark", "save it as UTF-8 without one")
+	}
+	// encoding/json would put something else in the place of what is no UTF-8.
+	if !utf8.Valid(data) {
+		at := 0
+		for at < len(data) {
+			r, size := utf8.DecodeRune(data[at:])
+			if r == utf8.RuneError && size == 1 {
+				break
+			}
+			at += size
+		}
+		return nil, one(lineAt(data, int64(at)), "is no UTF-8", "save it as UTF-8")
 	}
 	d := json.NewDecoder(bytes.NewReader(data))
 	d.UseNumber()
@@ -324,6 +340,10 @@ func (c *checker) any(v any, path string) {
 		if _, err := v.Int64(); err != nil {
 			c.fault(path, v.String()+" is no whole number", "write a whole number, or a text")
 		}
+	case string:
+		if strings.ContainsRune(v, 0) {
+			c.fault(path, "has a NUL byte, which no text of Nix can hold", "leave it out")
+		}
 	case nil:
 		if !c.null {
 			c.fault(path, "is null", "leave it out")
@@ -358,6 +378,9 @@ func sortedKeys[V any](m map[string]V) []string {
 func unknownHint(name string, known []string) string {
 	if n := nearest(name, known); n != "" {
 		return fmt.Sprintf("write %q instead?", n)
+	}
+	if len(known) == 0 {
+		return "there is none"
 	}
 	return "there is " + strings.Join(known, ", ")
 }

@@ -195,9 +195,33 @@ func TestFaults(t *testing.T) {
 		{"a line break", with("", `, "user": { "name": "x", "group": "a\nb" }`), nil, `d/x.json: user.group: "a\nb" has a control character, or is no UTF-8`},
 
 		{"extends nothing", x(`{ "name": "x", "extends": "sonar", "description": "X" }`), nil, `d/x.json: extends: there is no template "sonar"`},
-		{"extends itself", x(`{ "name": "x", "extends": "x", "description": "X" }`), nil, `d/x.json: extends: there is no template "x"`},
+		{"extends itself", x(`{ "name": "x", "extends": "x", "description": "X" }`), nil, "d/x.json: extends: extends itself"},
 		{"extends what has its name", map[string]string{"d/radarr.json": `{ "name": "radarr", "extends": "radarr", "description": "Mine", "parameters": { "repository": { "default": "/r" } } }`}, nil, ""},
 		{"a name twice in two folders", map[string]string{"d/x.json": small, "e/x.json": small}, nil, "e/x.json: is called as d/x.json, and one would hide the other"},
+
+		{"no UTF-8", with("", ", \"options\": { \"services.x\": { \"a\":\n\"\xff\" } }"), nil, "d/x.json:2: is no UTF-8"},
+		{"a byte order mark", x("\ufeff" + small), nil, "d/x.json:1: begins with a byte order mark"},
+		{"D6 a NUL byte", with("", `, "options": { "services.x": { "a": ["b\u0000c"] } }`), nil, `d/x.json: options."services.x".a[0]: has a NUL byte, which no text of Nix can hold`},
+		{"a description that is no ASCII", x(strings.Replace(small, `"X"`, `"über x"`, 1)), nil, ""},
+		{"D5 a property by both of its names", dataset(`, "properties": { "recordsize": "32K", "recsize": "64K" }`), nil, "d/x.json: service.dataset.properties.recsize: is recordsize in other words"},
+		{"D5 a property by its other name", dataset(`, "properties": { "recsize": "64K" }`), nil, ""},
+		{"D5 a property that is set", dataset(""), map[string]string{"properties.recordsize": "3K"}, `--set: properties.recordsize: value "3K" of property "recordsize" is no power of two`},
+		{"a profile that is set", dataset(""), map[string]string{"profile": "nope"}, `--set: profile: there is no profile "nope"`},
+		{"a value that its field does not take", sonarr(`, "service": { "unit": "podman-x.service" }`), map[string]string{"memory": "lots"}, `--set: memory: size "lots" does not begin with a digit`},
+		{"a value that an element does not take", with(`, "backup": { "repository": "/r", "tags": ["a", "${tag}"] }`, `, "parameters": { "tag": {} }`), map[string]string{"tag": "a,b"}, `--set: tag: tag "a,b" has a comma`},
+		{"D7 data in the root", x(strings.Replace(small, "/var/lib/x", "/", 1)), nil, "d/x.json: service.dataDir: / is no place for data: it would get the owner and mode of the service"},
+		{"P2 data that no boot outlives", x(strings.Replace(small, "/var/lib/x", "/run/x", 1)), nil, "d/x.json: service.dataDir: /run/x is no place for data: it is empty at each boot"},
+		{"D7 a dataset in the place of the root", dataset(`, "mountpoint": "/"`), nil, "d/x.json: service.dataset.mountpoint: / is no place for data: it would get the owner and mode of the service"},
+		{"a port", sonarr(`, "service": { "unit": "podman-x.service" }`), map[string]string{"port": "70000"}, `template sonarr: container.ports[0]: "127.0.0.1:70000:8989" has a port 70000`},
+		{"no port", sonarr(`, "service": { "unit": "podman-x.service" }`), map[string]string{"port": "0"}, `template sonarr: container.ports[0]: "127.0.0.1:0:8989" has a port 0`},
+		{"an address", sonarr(`, "service": { "unit": "podman-x.service" }, "container": { "ports": ["127.0.0.256:1:1"] }`), nil, `d/x.json: container.ports[0]: "127.0.0.256:1:1" has an address with 256`},
+		{"a group twice", sonarr(`, "service": { "unit": "podman-x.service" }`), map[string]string{"mediaGroup": "sonarr"}, "--set: mediaGroup: sonarr is there twice"},
+		{"two groups of one number", sonarr(`, "service": { "unit": "podman-x.service" }`), map[string]string{"mediaGid": "568"}, "--set: mediaGid: 568 is the number of group sonarr too"},
+		{"an option twice", with("", `, "options": { "services.x": { "a": { "b": 1 } }, "services.x.a.b": 2 }`), nil, "d/x.json: options: services.x.a.b is set twice"},
+		{"an option below a value", with("", `, "options": { "services.x": [], "services.x.a": 2 }`), nil, "d/x.json: options: services.x.a is set twice"},
+		{"an option that limits set too", with(`, "resources": { "memory": "1G" }`, `, "options": { "systemd.services.x.serviceConfig.MemoryMax": "2G" }`), nil, "d/x.json: options: systemd.services.x.serviceConfig.MemoryMax is set twice"},
+		{"an option and a package", with("", `, "options": { "services.x.package": "a" }, "packages": { "services.x.package": "a" }`), nil, "d/x.json: options: services.x.package is set twice"},
+		{"options beside one another", with(`, "resources": { "memory": "1G" }`, `, "options": { "services.x": { "a": {}, "e": [] }, "services.x.a.b": 2, "services.x.\"a.b\"": 3, "systemd.services.x": { "after": ["a"] } }`), nil, ""},
 
 		{"a parameter that there is not", with(`, "user": "${usr}"`, `, "parameters": { "user": { "default": "a" } }`), nil, `d/x.json: service.user: names a parameter "usr" that there is not`},
 		{"a parameter that is not closed", with(`, "user": "${user"`, ""), nil, `d/x.json: service.user: has a "${" that nothing closes`},
@@ -229,7 +253,12 @@ func TestFaults(t *testing.T) {
 			}
 		})
 	}
-	_, err := add(t, nil, "sonar", nil)
+	r, err := add(t, map[string]string{"d/x.json": strings.Replace(small, `"X"`, `"über x"`, 1)}, "x", nil)
+	require.NoError(t, err)
+	text, err := r.Nix()
+	require.NoError(t, err)
+	require.Contains(t, text, `-o nix". Über x.`)
+	_, err = add(t, nil, "sonar", nil)
 	require.EqualError(t, err, `there is no template "sonar"`)
 }
 

@@ -9,6 +9,7 @@ import (
 
 	"github.com/stateward/stateward"
 	"github.com/stateward/stateward/dataset"
+	"github.com/stateward/stateward/internal/syntax/nix"
 )
 
 // validator checks the values of a template with the parsers that read the contract.
@@ -25,6 +26,12 @@ var (
 	userForm   = regexp.MustCompile(`^\d+(:\d+)?$`)
 	packForm   = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_'-]*(\.[A-Za-z_][A-Za-z0-9_'-]*)*$`)
 )
+
+// places are where nothing is kept, and why.
+var places = map[string]string{
+	"/nix": "it belongs to nix", "/proc": "it is the kernel's", "/sys": "it is the kernel's", "/dev": "it is made anew at each boot",
+	"/run": "it is empty at each boot", "/tmp": "it is cleaned",
+}
 
 // given tells whether a text is there, and is no parameter that has no value yet.
 func given(s string) bool { return s != "" && !strings.Contains(s, "${") }
@@ -105,6 +112,39 @@ var (
 		}
 		return nil
 	}
+	isPort = func(s string) error {
+		m := portForm.FindStringSubmatch(s)
+		if m == nil {
+			return &kindError{fmt.Sprintf("%q is no port", s), `write "8989:8989", or with an address: "127.0.0.1:8989:8989"`}
+		}
+		for _, port := range m[3:5] {
+			if n, err := strconv.Atoi(port); err != nil || n < 1 || n > 65535 {
+				return &kindError{fmt.Sprintf("%q has a port %s", s, port), "ports are from 1 to 65535"}
+			}
+		}
+		for _, part := range strings.Split(strings.TrimSuffix(m[1], ":"), ".") {
+			if n, err := strconv.Atoi(part); err == nil && n > 255 {
+				return &kindError{fmt.Sprintf("%q has an address with %s", s, part), `write such as "127.0.0.1:8989:8989"`}
+			}
+		}
+		return nil
+	}
+	// Where data can be: its owner is set there.
+	isDataDir = func(s string) error {
+		err := checkPath(s)
+		if err != nil {
+			return err
+		}
+		for _, place := range []string{"/nix", "/proc", "/sys", "/dev", "/run", "/tmp"} {
+			if within(place, s) {
+				return &kindError{fmt.Sprintf("%s is no place for data: %s", s, places[place]), "name a directory such as /var/lib/NAME"}
+			}
+		}
+		if s == "/" {
+			return &kindError{"/ is no place for data: it would get the owner and mode of the service", "name a directory such as /var/lib/NAME"}
+		}
+		return nil
+	}
 	// A file that is read at run time.
 	isSecret = func(s string) error {
 		err := checkPath(s)
@@ -142,7 +182,70 @@ func (v *validator) all() {
 		path := fmt.Sprintf("groups[%d]", i)
 		v.required(path+".name", g.Name, isOwner)
 		v.text(path+".gid", string(g.GID), isID)
+		for _, other := range t.Groups[:i] {
+			switch {
+			case g.Name == other.Name && given(g.Name):
+				v.r.fault(path+".name", fmt.Sprintf("%s is there twice", g.Name), "two groups have two names")
+			case g.GID == other.GID && given(string(g.GID)):
+				v.r.fault(path+".gid", fmt.Sprintf("%s is the number of group %s too", g.GID, other.Name), "two groups have two numbers: NixOS refuses one that is there twice")
+			}
+		}
 	}
+	if len(v.r.faults) == 0 {
+		set := branch{}
+		for _, a := range t.running() {
+			if twice := set.add(a, ""); twice != "" {
+				v.r.fault("options", fmt.Sprintf("%s is set twice", twice), "write it in one place: nix refuses a file that sets it in two")
+			}
+		}
+	}
+}
+
+// branch is what is set below an option; nil is a value.
+type branch map[string]branch
+
+// add sets what an attribute sets, and names what was set before.
+func (b branch) add(a nix.Attr, above string) (twice string) {
+	at, last := b, ""
+	for i, name := range splitPath(a.Name) {
+		if i > 0 {
+			below, there := at[last]
+			if there && below == nil {
+				return joinPath(above, a.Name)
+			} else if !there {
+				below = branch{}
+				at[last] = below
+			}
+			at = below
+		}
+		last = name
+	}
+	block, isBlock := a.Value.(nix.Block)
+	isBlock = isBlock || a.Value == nix.Raw("{}")
+	below, there := at[last]
+	switch {
+	case there && (!isBlock || below == nil):
+		return joinPath(above, a.Name)
+	case !isBlock:
+		at[last] = nil
+		return ""
+	case !there:
+		below = branch{}
+		at[last] = below
+	}
+	for _, inner := range block {
+		if twice := below.add(inner, joinPath(above, a.Name)); twice != "" {
+			return twice
+		}
+	}
+	return ""
+}
+
+func joinPath(above, name string) string {
+	if above == "" {
+		return name
+	}
+	return above + "." + name
 }
 
 func (v *validator) service(s *Service) {
@@ -150,7 +253,7 @@ func (v *validator) service(s *Service) {
 	v.required(at+"unit", s.Unit, isUnit)
 	v.text(at+"user", s.User, isOwner)
 	v.text(at+"group", s.Group, isOwner)
-	v.required(at+"dataDir", s.DataDir, checkPath)
+	v.required(at+"dataDir", s.DataDir, isDataDir)
 	v.list(at+"backupPaths", s.BackupPaths, checkPath)
 	if p := s.Persist; p != nil {
 		v.list(at+"persist.directories", p.Directories, checkPath)
@@ -160,6 +263,9 @@ func (v *validator) service(s *Service) {
 		v.required(at+"dataset.name", d.Name, isName)
 		v.text(at+"dataset.mountpoint", d.MountPoint, func(s string) error {
 			_, err := dataset.ParseSetting("mountpoint", s, dataset.Filesystem)
+			if err == nil && strings.HasPrefix(s, "/") {
+				err = isDataDir(s)
+			}
 			return err
 		})
 		if m := d.MountPoint; strings.HasPrefix(m, "/") && given(m) && given(s.DataDir) && !within(m, s.DataDir) {
@@ -276,7 +382,7 @@ func (v *validator) container(c *Container) {
 	if !held && given(v.t.Service.DataDir) {
 		v.r.fault("container.volumes", fmt.Sprintf("none of them holds the data directory %s", v.t.Service.DataDir), "mount it: what a container keeps elsewhere is gone with it")
 	}
-	v.list("container.ports", c.Ports, form(portForm, "port", `write "8989:8989", or with an address: "127.0.0.1:8989:8989"`))
+	v.list("container.ports", c.Ports, isPort)
 	if want := "podman-" + v.t.Name + ".service"; v.t.Service.Unit != want && v.t.Service.Unit != "" {
 		v.r.fault("service.unit", fmt.Sprintf("%s does not run the container", v.t.Service.Unit), "write "+want+", as NixOS calls it")
 	}

@@ -341,7 +341,15 @@ func printTemplate(env Env, r *template.Resolved) {
 		}
 	}
 	if b := s.Backup; b != nil {
-		line("  backup to %s, %s", orNone(b.Repository), strings.Join(b.Schedule, ", "))
+		when := "without a schedule"
+		if len(b.Schedule) > 0 {
+			when = strings.Join(b.Schedule, ", ")
+		}
+		to := b.Repository
+		if to == "" {
+			to = "what " + b.RepositoryFile + " says"
+		}
+		line("  backup to %s, %s", to, when)
 		for _, l := range []struct {
 			name  string
 			texts []string
@@ -359,10 +367,32 @@ func printTemplate(env Env, r *template.Resolved) {
 		line("  preseed from %s; without any backup: %s", strings.Join(methods, ", then "), p.OnNoBackup)
 	}
 	if h := s.HealthCheck; h != nil && h.Enable {
-		line("  health check %q every %s within %s, %s times, from %s after the start on", h.Command, h.Interval, h.Timeout, h.Retries, h.StartPeriod)
+		text := fmt.Sprintf("  health check %q", h.Command)
+		if h.Interval != "" {
+			text += " every " + h.Interval
+		}
+		if h.Timeout != "" {
+			text += " within " + h.Timeout
+		}
+		if h.Retries != "" {
+			text += fmt.Sprintf(", %s times", h.Retries)
+		}
+		if h.StartPeriod != "" {
+			text += fmt.Sprintf(", from %s after the start on", h.StartPeriod)
+		}
+		line("%s", text)
 	}
 	if m := s.Resources; m != nil {
-		line("  at most %s of memory, %s processors", orNone(m.Memory), orNone(string(m.CPUs)))
+		var limits []string
+		if m.Memory != "" {
+			limits = append(limits, m.Memory+" of memory")
+		}
+		if m.CPUs != "" {
+			limits = append(limits, string(m.CPUs)+" processors")
+		}
+		if len(limits) > 0 {
+			line("  at most %s", strings.Join(limits, ", "))
+		}
 	}
 	if n := s.Notifications; n != nil && n.Enable {
 		line("  a failure is told with priority %s", orNone(string(n.Priority)))
@@ -376,7 +406,9 @@ func printTemplate(env Env, r *template.Resolved) {
 			line("    port %s", p)
 		}
 	}
-	line("  only read, and acted on by nothing that -o nix writes: %s", strings.Join(r.Carried(), ", "))
+	if carried := r.Carried(); len(carried) > 0 {
+		line("  only read, and acted on by nothing that -o nix writes: %s", strings.Join(carried, ", "))
+	}
 	if len(r.Values) == 0 {
 		return
 	}
