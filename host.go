@@ -381,7 +381,9 @@ type Job struct {
 	PostHook Value[bool]
 	// DynamicPaths tells that a command adds paths at run time (`dynamicFilesFrom`).
 	DynamicPaths Value[bool]
-	Origin       Origin
+	// Asked tells that the configuration asks for the job and that nothing that is read runs it.
+	Asked  bool
+	Origin Origin
 }
 
 // SnapshotPolicy is one `services.sanoid.datasets.<name>` or `.templates.<name>`.

@@ -31,7 +31,7 @@ func decode(n *dialect.Node, h *stateward.Host) {
 func job(name string, n *dialect.Node) (stateward.Job, bool) {
 	paths, why := n.At("paths").Paths(stateward.Directory, dialect.RootOwned)
 	j := stateward.Job{
-		Name: name, Engine: Name, Origin: n.Origin(),
+		Name: name, Engine: Name, Asked: true, Origin: n.Origin(),
 		Exclude:        n.At("exclude").Strings(),
 		StopUnits:      n.At("systemdUnits").Strings(),
 		Priority:       n.At("priority").Int(),

@@ -217,7 +217,7 @@ func job(name string, n *dialect.Node, s *stateward.Service) *stateward.Job {
 	}
 	delay := n.At("randomizedDelay")
 	j := &stateward.Job{
-		Name: name, Engine: n.At("engine").Filled().Or(Name), Origin: n.Origin(),
+		Name: name, Engine: n.At("engine").Filled().Or(Name), Asked: true, Origin: n.Origin(),
 		Exclude:         n.At("exclude").Strings(),
 		Tags:            n.At("tags").Strings(),
 		Repository:      n.At("repository").Filled(),

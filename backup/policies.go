@@ -1,0 +1,399 @@
+package backup
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/stateward/stateward"
+)
+
+// SnapshotPolicy is what sanoid does with one dataset, its templates and sanoid's own defaults laid beneath.
+type SnapshotPolicy struct {
+	// Dataset is the ZFS name.
+	Dataset string
+	// Templates are those that apply, in order; a later one counts.
+	Templates []string
+	// Settings are all keys that are read of it, by name, with the option that says so. Those of the defaults are marked.
+	Settings map[string]Setting[string]
+	// Policy is what is kept; unknown where a setting, or a template, is not understood.
+	Policy stateward.Value[SanoidPolicy]
+	// AutoSnap tells that sanoid takes snapshots, and does not only prune.
+	AutoSnap stateward.Value[bool]
+	// Children tells that datasets below are covered, Itself that the dataset is.
+	Children, Itself stateward.Value[bool]
+	// Atomic tells that all are taken at one moment (`recursive = zfs`).
+	Atomic bool
+	// Schedule is when sanoid runs.
+	Schedule stateward.Value[Schedule]
+	Origin   stateward.Origin
+}
+
+// String names the policy.
+func (p *SnapshotPolicy) String() string { return "snapshot policy of " + p.Dataset }
+
+// UnknownTemplateError is a template that nothing defines.
+type UnknownTemplateError struct{ Name string }
+
+func (e *UnknownTemplateError) Error() string { return fmt.Sprintf("no template is named %q", e.Name) }
+
+// Hint says what to write instead.
+func (e *UnknownTemplateError) Hint() string {
+	return stateward.OptionPath("services", "sanoid", "templates", e.Name) + " = { hourly = 36; daily = 30; monthly = 3; autosnap = true; autoprune = true; };"
+}
+
+// sanoidDefaults are the settings of sanoid.defaults.conf of sanoid 2.2 that are read here.
+var sanoidDefaults = map[string]string{
+	"frequently": "0", "hourly": "48", "daily": "90", "weekly": "0", "monthly": "6", "yearly": "0", "frequent_period": "15",
+	"autosnap": "yes", "autoprune": "yes", "hourly_min": "0", "daily_hour": "23", "daily_min": "59",
+}
+
+// SnapshotPolicies returns what sanoid does with each dataset, sorted by name, and what is not understood of it. Both are
+// complete as far as Host.Snapshots is known.
+func SnapshotPolicies(h *stateward.Host) ([]SnapshotPolicy, []Fault) {
+	var faults []Fault
+	out := []SnapshotPolicy{}
+	templates := map[string]*stateward.SnapshotPolicy{}
+	list := h.SnapshotTemplates.Or(nil)
+	for i := range list {
+		templates[list[i].Name] = &list[i]
+	}
+	for _, raw := range h.Snapshots.Or(nil) {
+		p := SnapshotPolicy{Dataset: raw.Name, Origin: raw.Origin, Settings: map[string]Setting[string]{}}
+		for key, val := range sanoidDefaults {
+			p.Settings[key] = Setting[string]{Value: stateward.Known(val, stateward.Origin{}), Default: true}
+		}
+		var doubt error
+		fault := func(o stateward.Origin, err error) {
+			doubt = err
+			faults = append(faults, Fault{p.String(), o, err})
+		}
+		lay := func(settings map[string]stateward.Value[string]) {
+			for key, val := range settings {
+				if !val.IsAbsent() {
+					p.Settings[key] = written(val)
+				}
+			}
+		}
+		names := raw.Templates.Or(nil)
+		if t := templates["default"]; t != nil { // sanoid lays it beneath all others
+			lay(t.Settings)
+		}
+		if why, unknown := raw.Templates.Why(); unknown {
+			doubt = errors.New(why.String())
+		}
+		for _, name := range names {
+			switch t := templates[name]; {
+			case t != nil:
+				p.Templates = append(p.Templates, name)
+				lay(t.Settings)
+			case h.SnapshotTemplates.IsUnknown():
+				why, _ := h.SnapshotTemplates.Why()
+				doubt = errors.New(why.String())
+			default:
+				fault(raw.Templates.Origin(), &UnknownTemplateError{name})
+			}
+		}
+		lay(raw.Settings)
+
+		known := map[string]string{}
+		for _, key := range slices.Sorted(maps.Keys(p.Settings)) {
+			if why, unknown := p.Settings[key].Why(); unknown {
+				doubt = errors.New(why.String())
+				continue
+			}
+			known[key] = yesNo(p.Settings[key].Or(""))
+		}
+		policy, _, err := ParseSanoidPolicy(known)
+		if err != nil {
+			fault(raw.Origin, err)
+		}
+		if doubt != nil {
+			p.Policy = stateward.NotKnown[SanoidPolicy](stateward.Unknown{Subject: raw.Origin.Option, Kind: stateward.UnknownForm, Message: doubt.Error(), File: raw.Origin.File, Line: raw.Origin.Line})
+		} else {
+			p.Policy = stateward.Known(policy, raw.Origin)
+		}
+		p.AutoSnap = sanoidFlag(p.Settings["autosnap"].Value)
+		if why, unknown := p.Policy.Why(); unknown && (raw.Templates.IsUnknown() || h.SnapshotTemplates.IsUnknown()) {
+			p.AutoSnap = stateward.NotKnown[bool](why)
+		}
+
+		p.Children = stateward.MapValue(raw.Recursive, func(text string) (bool, error) {
+			p.Atomic = text == "zfs"
+			if p.Atomic {
+				return true, nil
+			}
+			return parseYesNo(text)
+		})
+		if p.Children.IsAbsent() {
+			p.Children = sanoidFlag(p.Settings["recursive"].Value)
+		}
+		if p.Children.IsAbsent() {
+			p.Children = stateward.Known(false, raw.Origin)
+		}
+		only := sanoidFlag(p.Settings["process_children_only"].Value)
+		p.Itself = stateward.MapValue(only, func(only bool) (bool, error) { return !only, nil })
+		if p.Itself.IsAbsent() {
+			p.Itself = stateward.Known(true, raw.Origin)
+		}
+
+		if p.Schedule, err = ScheduleOf(raw.Schedule, stateward.Value[stateward.Duration]{}, stateward.Value[bool]{}); err != nil {
+			faults = append(faults, Fault{p.String(), raw.Schedule.Origin(), err})
+		}
+		out = append(out, p)
+	}
+	slices.SortStableFunc(out, func(a, b SnapshotPolicy) int { return strings.Compare(a.Dataset, b.Dataset) })
+	slices.SortFunc(faults, CompareFaults)
+	return out, faults
+}
+
+// yesNo spells a Boolean of Nix as sanoid reads it.
+func yesNo(text string) string {
+	switch text {
+	case "true":
+		return "yes"
+	case "false":
+		return "no"
+	}
+	return text
+}
+
+func parseYesNo(text string) (bool, error) {
+	switch strings.ToLower(text) {
+	case "1", "true", "yes", "on":
+		return true, nil
+	case "0", "false", "no", "off":
+		return false, nil
+	}
+	return false, fmt.Errorf("%q is neither yes nor no", text)
+}
+
+func sanoidFlag(v stateward.Value[string]) stateward.Value[bool] {
+	return stateward.MapValue(v, parseYesNo)
+}
+
+// Covers tells whether the policy is for a dataset, and whether that is known.
+func (p *SnapshotPolicy) Covers(name string) (covered, known bool) {
+	flag := p.Itself
+	if name != p.Dataset {
+		if !strings.HasPrefix(name, p.Dataset+"/") {
+			return false, true
+		}
+		flag = p.Children
+	}
+	covered, known = flag.Get()
+	return covered, known
+}
+
+// Taken lists the types of snapshots that are taken and kept, the most frequent first. It is unknown where that is.
+func (p *SnapshotPolicy) Taken() stateward.Value[[]string] {
+	if why, unknown := p.AutoSnap.Why(); unknown {
+		return stateward.NotKnown[[]string](why)
+	}
+	return stateward.MapValue(p.Policy, func(policy SanoidPolicy) ([]string, error) {
+		out := []string{}
+		for _, t := range policy.types() {
+			if *t.keep > 0 && p.AutoSnap.Or(false) {
+				out = append(out, t.name)
+			}
+		}
+		return out, nil
+	})
+}
+
+// Gap returns the largest age that the newest snapshot can reach, counted from one to the next that follows it, through the
+// days after from, without the time that sanoid takes.
+func (p *SnapshotPolicy) Gap(from time.Time, local *time.Location) Gap {
+	unknown := func(why string) Gap { return Gap{State: GapUnknown, Why: why} }
+	taken := p.Taken()
+	if why, is := taken.Why(); is {
+		return unknown(why.String())
+	}
+	if len(taken.Or(nil)) == 0 {
+		return Gap{State: GapUnbounded, Why: "no snapshots are taken that are kept"}
+	}
+	s, ok := p.Schedule.Get()
+	if why, is := p.Schedule.Why(); is {
+		return unknown(why.String())
+	}
+	if !ok {
+		return unknown("no timer is seen that runs sanoid")
+	}
+	none, _ := stateward.NewDuration(0)
+	s.RunTime = &none
+	timer := s.WorstGap(from, local)
+	if timer.State != GapBounded {
+		return timer
+	}
+	policy := p.Policy.Or(SanoidPolicy{})
+	var best Gap
+	for _, t := range policy.types() {
+		if !slices.Contains(taken.Or(nil), t.name) {
+			continue
+		}
+		g := p.gapOf(t, s, timer, from, local)
+		if best.State != GapBounded || g.Age < best.Age {
+			best = g
+		}
+	}
+	return best
+}
+
+// gapOf is the gap of one type: a snapshot is due once each period, and taken at the next run.
+func (p *SnapshotPolicy) gapOf(t sanoidType, s Schedule, timer Gap, from time.Time, local *time.Location) Gap {
+	jitter := s.RandomizedDelay.Std() + time.Minute
+	bound := Gap{State: GapBounded, Age: t.period + timer.Age, Parts: []GapPart{{"until the next " + t.name + " one is due", t.period}, {"until sanoid runs", timer.Age}}}
+	number := func(key string) time.Duration {
+		n, err := strconv.Atoi(p.Settings[key].Or(""))
+		if err != nil {
+			return 0
+		}
+		return time.Duration(n)
+	}
+	start, count := from.UTC().Truncate(24*time.Hour), 0
+	switch t.name {
+	case "frequently":
+		count = 4 * 24 * 60 / max(int(t.period/time.Minute), 1)
+	case "hourly":
+		start, count = start.Add(number("hourly_min")*time.Minute), 8*24
+	case "daily":
+		start, count = start.Add(number("daily_hour")*time.Hour+number("daily_min")*time.Minute), 15
+	}
+	if local != time.UTC || count == 0 || t.period <= 0 {
+		return bound
+	}
+	var last time.Time
+	longest := time.Duration(0)
+	for i := range count {
+		due := start.Add(time.Duration(i) * t.period)
+		var run time.Time
+		for _, c := range s.Calendar {
+			at, err := c.Next(due.Add(-time.Microsecond), local)
+			if err == nil && (run.IsZero() || at.Before(run)) {
+				run = at
+			}
+		}
+		if run.IsZero() {
+			return bound
+		}
+		if !last.IsZero() {
+			longest = max(longest, run.Sub(last))
+		}
+		last = run
+	}
+	if age := longest + jitter; age < bound.Age {
+		return Gap{State: GapBounded, Age: age, Least: age, Parts: []GapPart{{"from one " + t.name + " snapshot to the next", longest}, {"RandomizedDelaySec= and AccuracySec=", jitter}}}
+	}
+	return bound
+}
+
+// Replication sends the snapshots of a dataset elsewhere (syncoid).
+type Replication struct {
+	Name           string
+	Source, Target stateward.Value[Place]
+	// Recursive tells that datasets below are sent too.
+	Recursive stateward.Value[bool]
+	Schedule  stateward.Value[Schedule]
+	// NoSyncSnap tells that no snapshot is made for the transfer: what another policy keeps is all that both ends can share.
+	NoSyncSnap stateward.Value[bool]
+	// Kept tells that holds or bookmarks keep the last common snapshot or what replaces it (--use-hold, --create-bookmark).
+	Kept   stateward.Value[bool]
+	Origin stateward.Origin
+}
+
+// String names the replication.
+func (r *Replication) String() string { return "replication " + r.Name }
+
+// Place is a dataset, of this host or of another.
+type Place struct {
+	// Host is empty for this one.
+	Host string
+	// Dataset is the ZFS name.
+	Dataset string
+}
+
+// Pool is the dataset's pool.
+func (p Place) Pool() string {
+	pool, _, _ := strings.Cut(p.Dataset, "/")
+	return pool
+}
+
+// Here tells whether the dataset is one of this host, be it by way of a connection to itself.
+func (p Place) Here() bool { return p.Host == "" || IsLoopback(p.Host) }
+
+func (p Place) String() string {
+	if p.Host == "" {
+		return p.Dataset
+	}
+	return p.Host + ":" + p.Dataset
+}
+
+// ParsePlace reads what syncoid takes: "pool/dataset" or "user@host:pool/dataset".
+func ParsePlace(text string) (Place, error) {
+	p := Place{Dataset: text}
+	// A colon may be part of a dataset's name, but not of that of its pool's.
+	if host, rest, found := strings.Cut(text, ":"); found && !strings.Contains(host, "/") {
+		_, after, user := strings.Cut(host, "@")
+		if user {
+			host = after
+		}
+		p = Place{Host: strings.ToLower(host), Dataset: rest}
+		if host == "" {
+			return Place{}, fmt.Errorf("%q has no host before the colon", text)
+		}
+	}
+	if p.Dataset == "" || strings.HasPrefix(p.Dataset, "/") || strings.ContainsAny(p.Dataset, "$@#") {
+		return Place{}, fmt.Errorf("%q is no dataset", text)
+	}
+	return p, nil
+}
+
+// Replications returns what syncoid does, sorted by name, and what is not understood of it. Both are complete as far as
+// Host.Replications is known.
+func Replications(h *stateward.Host) ([]Replication, []Fault) {
+	var faults []Fault
+	out := []Replication{}
+	for _, raw := range h.Replications.Or(nil) {
+		r := Replication{Name: raw.Name, Recursive: raw.Recursive, Origin: raw.Origin}
+		place := func(v stateward.Value[string]) stateward.Value[Place] {
+			return stateward.MapValue(v, func(text string) (Place, error) {
+				p, err := ParsePlace(text)
+				if err != nil {
+					faults = append(faults, Fault{r.String(), v.Origin(), err})
+				}
+				return p, err
+			})
+		}
+		r.Source, r.Target = place(raw.Source), place(raw.Target)
+		args := func(names ...string) stateward.Value[bool] {
+			v := stateward.MapValue(raw.ExtraArgs, func(list []string) (bool, error) {
+				return slices.ContainsFunc(list, func(a string) bool {
+					return slices.ContainsFunc(strings.Fields(a), func(one string) bool { return slices.Contains(names, one) })
+				}), nil
+			})
+			if v.IsAbsent() {
+				v = stateward.Known(false, raw.Origin)
+			}
+			return v
+		}
+		r.NoSyncSnap, r.Kept = args("--no-sync-snap"), args("--create-bookmark", "--use-hold")
+		if on := args("--recursive", "-r"); on.IsUnknown() || on.Or(false) {
+			r.Recursive = on
+		}
+		if r.Recursive.IsAbsent() {
+			r.Recursive = stateward.Known(false, raw.Origin)
+		}
+		var err error
+		if r.Schedule, err = ScheduleOf(raw.Schedule, stateward.Value[stateward.Duration]{}, stateward.Value[bool]{}); err != nil {
+			faults = append(faults, Fault{r.String(), raw.Schedule.Origin(), err})
+		}
+		out = append(out, r)
+	}
+	slices.SortStableFunc(out, func(a, b Replication) int { return strings.Compare(a.Name, b.Name) })
+	slices.SortFunc(faults, CompareFaults)
+	return out, faults
+}
