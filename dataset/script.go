@@ -20,7 +20,7 @@ var scriptText string
 //
 // Given names of datasets as its arguments, it does those only, and the containers above them.
 //
-// It needs bash 5, zfs, the coreutils and find in its PATH, and root. It asks zfs twice, and stat once, where all is as
+// It needs bash 5, zfs, the coreutils and find in its PATH, and root. It asks zfs twice, zpool and stat once, where all is as
 // desired; it never destroys, rolls back, unmounts, or changes an owner below the top directory of a dataset. What it
 // cannot do it says, does the rest, and fails at its end. The error is that a text cannot be quoted.
 func Script(desired Desired, host string) (string, error) {

@@ -166,6 +166,18 @@ get() {
   REPLY=${have["$key"]}
 }
 
+# before MAJOR MINOR: whether zfs is older than that. Sets REPLY to its version.
+before() {
+  local major minor
+  [ -n "${zfs_version-}" ] || zfs_version=$(zfs version) || zfs_version=unknown
+  REPLY=${zfs_version%%$'\n'*}
+  REPLY=${REPLY#zfs-}
+  major=${REPLY%%.*} minor=${REPLY#*.}
+  minor=${minor%%[!0-9]*}
+  case $major$minor in '' | *[!0-9]*) return 1 ;; esac
+  [ "$major" -lt "$1" ] || { [ "$major" -eq "$1" ] && [ "$minor" -lt "$2" ]; }
+}
+
 # wanted NAME J NOW: sets REPLY to what zfs prints once property J is as declared. A volume has whole blocks, and a reservation of auto is
 # what zfs reckons that it may take.
 wanted() {
@@ -180,6 +192,12 @@ wanted() {
       if [ "$size" = auto ]; then
         get "$1" volsize
         [ "$3" -lt "$REPLY" ] || size=$3
+      fi
+      ;;
+    xattr)
+      # Before 2.3 zfs prints sa as it is, and "on" is dir.
+      if [ "${text[$2]}" = sa ] && { [ "$3" = sa ] || { [ "$3" = on ] && before 2 3; }; }; then
+        size=sa
       fi
       ;;
   esac
@@ -268,18 +286,6 @@ busy() {
   return 1
 }
 
-# unmoved KEY: whether zfs can set a property without mounting or moving anything: -u came with 2.2. Sets REPLY to the version where it cannot.
-unmoved() {
-  local major minor
-  [ -n "${zfs_version-}" ] || zfs_version=$(zfs version) || zfs_version=unknown
-  REPLY=${zfs_version%%$'\n'*}
-  REPLY=${REPLY#zfs-}
-  major=${REPLY%%.*} minor=${REPLY#*.}
-  minor=${minor%%[!0-9]*}
-  case $major$minor in '' | *[!0-9]*) return 0 ;; esac
-  [ "$major" -gt 2 ] || { [ "$major" -eq 2 ] && [ "$minor" -ge 2 ]; }
-}
-
 # change I: sets what differs, in one go. What moves a mount is left to move.
 declare -A moving stuck
 change() {
@@ -325,7 +331,7 @@ change() {
       stuck["$name"]=1
     elif [ "$key" = canmount ] && [ "${text[j]}" = off ] && [ -n "${mounted_at["$name"]-}" ]; then
       problem "$name" "is mounted at ${mounted_at["$name"]}, and canmount cannot become off beneath what uses it"
-    elif [[ $key =~ ^(mountpoint|canmount|sharenfs|sharesmb|zoned)$ ]] && ! unmoved; then
+    elif [[ $key =~ ^(mountpoint|canmount|sharenfs|sharesmb|zoned)$ ]] && before 2 2; then
       problem "$name" "$key would mount or move what is there: zfs $REPLY cannot set it without (zfs set -u came with 2.2)"
       [ "$key" != mountpoint ] || stuck["$name"]=1
     elif [ "$key" = mountpoint ] || [ "$key" = canmount ]; then

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -302,6 +303,27 @@ func TestScriptMountsNothingBeneathAFileSystem(t *testing.T) {
 	require.Error(t, err)
 	require.Contains(t, output, `where fileSystems."disk" belongs and is not mounted: it would hide it`)
 	require.NotContains(t, output, "create tank/a")
+}
+
+// OpenZFS 2.2 prints xattr=sa as it is, and calls "on" what 2.3 calls "dir".
+func TestScriptKnowsTheXattrOfOlderZFS(t *testing.T) {
+	want := dataset.Wanted{Name: dataset.MustName("tank/a"), Role: dataset.Utility, Settings: []dataset.Setting{given(t, "mountpoint", "none"), given(t, "xattr", "sa")}}
+	for _, test := range []struct {
+		version, has string
+		sets         bool
+	}{{"zfs-2.2.6-1", "sa", false}, {"zfs-2.2.6-1", "on", true}, {"zfs-2.3.9-1", "on", false}, {"zfs-2.3.9-1", "dir", true}} {
+		t.Run(test.version+" has "+test.has, func(t *testing.T) {
+			m := newFakeZFS(t, t.TempDir())
+			m.version(t, test.version)
+			got := strings.Replace(gets(want), "tank/a\txattr\ton\t", "tank/a\txattr\t"+test.has+"\t", 1)
+			calls, output, err := m.run(t, script(t, want), "tank\ntank/a\n", got)
+			sets := slices.ContainsFunc(calls, func(c []string) bool { return c[0] == "set" && slices.Contains(c, "xattr=sa") })
+			require.Equal(t, test.sets, sets, output)
+			if !test.sets {
+				require.NoError(t, err, output)
+			}
+		})
+	}
 }
 
 func TestScriptNeedsItsTools(t *testing.T) {
