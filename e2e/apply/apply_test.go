@@ -608,95 +608,96 @@ func desired(t *testing.T) dataset.Desired {
 	return dataset.WithContainers(w("tank/services/sonarr", "/srv/sonarr", "568", "0711", "recordsize=16K"), w("tank/services/sonarr/films", "/srv/sonarr/deep/films", "sonarr", "0700"))
 }
 
-// A run that ends after any of its steps, and is started again, gets to the same end.
+// A run that ends after any of its steps gets to the same end when it is started again, and that is ended after a step in its turn.
 func TestStoppedAfterEveryStep(t *testing.T) {
-	want, steps := "", 1
-	for n := 0; n < steps; n++ {
-		fresh(t)
-		d := desired(t)
-		if n > 0 {
-			r, err := apply.Run(context.Background(), d, &stopping{system(), n}, apply.Options{})
-			if err == nil || r.Outcome != apply.Stopped || r.Count(apply.Done) != n {
-				t.Fatalf("stopped after %d: %+v", n, r)
-			}
-		}
-		r, err := apply.Run(context.Background(), d, system(), apply.Options{})
-		if err != nil {
-			t.Fatalf("stopped after %d: %v", n, err)
-		}
-		got := machineState(t)
-		if n == 0 {
-			want, steps = got, len(r.Steps)
-		}
-		if diff := cmp.Diff(want, got); diff != "" {
-			t.Fatalf("stopped after %d of %d (-want +got):\n%s", n, steps, diff)
-		}
+	fresh(t)
+	d := desired(t)
+	r, err := apply.Run(context.Background(), d, system(), apply.Options{})
+	if err != nil {
+		t.Fatal(err)
 	}
-	t.Logf("%d steps", steps)
+	want, steps := machineState(t), r.Steps
+	fresh(t)
+	for n := range steps {
+		r, err := apply.Run(context.Background(), d, &stopping{system(), 1}, apply.Options{})
+		if last := n == len(steps)-1; (err == nil) != last || (r.Outcome == apply.Stopped) == last || r.Count(apply.Done) != 1 {
+			t.Fatalf("run %d: %v\n%+v", n, err, r)
+		}
+		equal(t, len(steps)-n, len(r.Steps))
+	}
+	equal(t, want, machineState(t))
+	r, err = apply.Run(context.Background(), d, system(), apply.Options{})
+	if err != nil || r.Outcome != apply.Nothing {
+		t.Errorf("%s, %v", r.Outcome, err)
+	}
+	t.Logf("%d steps", len(steps))
 }
 
-const wrapper = `#!/bin/sh
-# Stands for zfs, and ends whoever called it at a call that writes.
+const wrapper = `#!/bin/bash
+# Stands for zfs, and ends whoever called it at a call that writes: before it, together with it while it is at work, or after it.
+# That is done once for each call.
 real=/usr/sbin/zfs
 case "$1" in
 create|set|inherit|mount)
-  n=$(($(cat /tmp/wrap/count) + 1))
-  echo $n >/tmp/wrap/count
-  if [ $n = "$(cat /tmp/wrap/at)" ]; then
-    case "$(cat /tmp/wrap/when)" in
+  mapfile -t known </tmp/wrap/known
+  for when in $(</tmp/wrap/when); do
+    ! printf '%s\n' "${known[@]}" | grep -qxFe "$when $*" || continue
+    echo "$when $*" >>/tmp/wrap/known
+    case $when in
     before) kill -KILL $PPID; exit 1 ;;
-    during) kill -KILL $PPID; sleep 0.2 ;;
+    amid) $real "$@" & sleep "$(printf 0.0%02d $((5 + ${#known[@]} * 10 % 45)))"; kill -KILL $! $PPID; wait; exit 1 ;;
     after) $real "$@"; kill -KILL $PPID; exit 1 ;;
     esac
-  fi ;;
+  done ;;
 esac
 exec $real "$@"
 `
 
-// The command that is killed before, during or after any of its calls of zfs, and started again, gets to the same end.
-func TestKilledAtEveryWrite(t *testing.T) {
-	must := func(err error) {
-		t.Helper()
-		if err != nil {
+// killedAtEveryWrite starts what applies until it comes to its end: with zfs it is killed at the first of its writes at which it was not
+// killed that way before. It returns at which it was.
+func killedAtEveryWrite(t *testing.T, when string, run func(env []string) (status int, said string)) []string {
+	t.Helper()
+	if err := os.MkdirAll("/tmp/wrap", 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for name, text := range map[string]string{"zfs": wrapper, "known": "", "when": when} {
+		if err := os.WriteFile("/tmp/wrap/"+name, []byte(text), 0o755); err != nil {
 			t.Fatal(err)
 		}
 	}
-	must(os.MkdirAll("/tmp/wrap", 0o755))
-	must(os.WriteFile("/tmp/wrap/zfs", []byte(wrapper), 0o755))
-	put := func(name, text string) { must(os.WriteFile("/tmp/wrap/"+name, []byte(text), 0o644)) }
-	env := []string{"PATH=/tmp/wrap:" + os.Getenv("PATH")}
-	args := []string{"dataset", "apply", "testdata/hosts.json", "--host", "one", "-q"}
-	want, calls := "", 1
-	for n := 0; n <= calls; n++ {
-		for _, when := range []string{"before", "during", "after"} {
-			fresh(t)
-			put("count", "0\n")
-			put("at", fmt.Sprintf("%d\n", n))
-			put("when", when)
-			status, out, errs := statewardCommand(env, args...)
-			if n == 0 {
-				if status != 0 {
-					t.Fatalf("status %d\n%s\n%s", status, out, errs)
-				}
-				count, err := os.ReadFile("/tmp/wrap/count")
-				must(err)
-				fmt.Sscan(string(count), &calls)
-				want = machineState(t)
-				break
-			}
-			if status != -1 {
-				t.Fatalf("%s call %d: status %d\n%s\n%s", when, n, status, out, errs)
-			}
-			if when == "during" {
-				time.Sleep(400 * time.Millisecond) // it ends by itself
-			}
-			applyHost(t, 0, "one")
-			if diff := cmp.Diff(want, machineState(t)); diff != "" {
-				t.Fatalf("killed %s call %d of %d (-want +got):\n%s", when, n, calls, diff)
-			}
+	known := 0
+	for {
+		status, said := run([]string{"PATH=/tmp/wrap:" + os.Getenv("PATH")})
+		text, err := os.ReadFile("/tmp/wrap/known")
+		if err != nil {
+			t.Fatal(err)
 		}
+		points := strings.Split(strings.TrimSuffix(string(text), "\n"), "\n")
+		if status == 0 && string(text) != "" && len(points) == known {
+			return points
+		}
+		if status != -1 || len(points) != known+1 {
+			t.Fatalf("after %q: status %d: %s", points, status, said)
+		}
+		known++
 	}
-	t.Logf("%d writes", calls)
+}
+
+// The command that is killed before, amid or after any of its calls of zfs, and started again, gets to the same end.
+func TestKilledAtEveryWrite(t *testing.T) {
+	fresh(t)
+	applyHost(t, 0, "one")
+	want := machineState(t)
+	for when, killed := range map[string]int{"before after": 6, "amid": 3} {
+		fresh(t)
+		points := killedAtEveryWrite(t, when, func(env []string) (int, string) {
+			status, out, errs := statewardCommand(env, "dataset", "apply", "testdata/hosts.json", "--host", "one", "-q")
+			return status, out + errs
+		})
+		equal(t, want, machineState(t))
+		equal(t, killed, len(points))
+		t.Logf("%q", points)
+	}
 }
 
 // The first step that fails ends the run, which says what is done and what is not.

@@ -13,8 +13,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
-
 	"github.com/stateward/stateward"
 	"github.com/stateward/stateward/dataset"
 	"github.com/stateward/stateward/internal/exec/apply"
@@ -60,78 +58,27 @@ func applyChanged() int {
 	return 0
 }
 
-const cutter = `#!/bin/sh
-# Stands for zfs, and at a call that writes ends whoever called it: before it, after it, or together with zfs while it is at work.
-real=/usr/sbin/zfs
-case "$1" in
-create|set|inherit|mount)
-  n=$(($(cat /tmp/cut/count) + 1))
-  echo $n >/tmp/cut/count
-  echo "$1" >>/tmp/cut/kinds
-  if [ $n = "$(cat /tmp/cut/at)" ]; then
-    case "$(cat /tmp/cut/when)" in
-    before) kill -KILL $PPID; exit 1 ;;
-    amid) $real "$@" & sleep 0.0$(cat /tmp/cut/delay); kill -KILL $PPID $! ; wait; exit 1 ;;
-    after) $real "$@"; kill -KILL $PPID; exit 1 ;;
-    esac
-  fi ;;
-esac
-exec $real "$@"
-`
-
 // What sets and inherits is killed before, in the midst of or after each of its writes, and gets to the same end when it is started again.
 func TestKilledAtEverySetAndInherit(t *testing.T) {
-	must := func(err error) {
-		t.Helper()
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
-	must(os.MkdirAll("/tmp/cut", 0o755))
-	must(os.WriteFile("/tmp/cut/zfs", []byte(cutter), 0o755))
-	put := func(name, text string) { must(os.WriteFile("/tmp/cut/"+name, []byte(text), 0o644)) }
-	run := func() (int, string) {
+	run := func(env []string) (int, string) {
 		cmd := exec.Command(os.Args[0])
-		cmd.Env = append(os.Environ(), applying+"=1", "PATH=/tmp/cut:"+os.Getenv("PATH"))
+		cmd.Env = slices.Concat(os.Environ(), []string{applying + "=1"}, env)
 		out, _ := cmd.CombinedOutput()
 		return cmd.ProcessState.ExitCode(), string(out)
 	}
-	start := func(n int, when string) {
-		toChange(t)
-		put("count", "0\n")
-		put("kinds", "")
-		put("at", fmt.Sprintf("%d\n", n))
-		put("when", when)
-		// From 5 to 45 ms: a call takes some 30.
-		put("delay", fmt.Sprintf("%02d", 5+n*10%45))
-	}
-	start(0, "")
-	if status, out := run(); status != 0 {
+	toChange(t)
+	if status, out := run(nil); status != 0 {
 		t.Fatalf("status %d: %s", status, out)
 	}
 	want := machineState(t)
-	kinds, err := os.ReadFile("/tmp/cut/kinds")
-	must(err)
-	list := strings.Fields(string(kinds))
-	equal(t, []string{"inherit", "mount", "set", "set", "set"}, slices.Sorted(slices.Values(list)))
 	equal(t, "16384\tlocal\non\tdefault\n/srv/kinds\tlocal", command(t, "zfs", "get", "-Hpo", "value,source", "recordsize,compression,mountpoint", "tank/kinds"))
-	for n := range len(list) {
-		for _, when := range []string{"before", "amid", "after"} {
-			if when == "before" && n > 0 && list[n] != "mount" {
-				continue // the same as after the one before it
-			}
-			start(n+1, when)
-			if status, out := run(); status != -1 {
-				t.Fatalf("%s %d: status %d: %s", when, n+1, status, out)
-			}
-			put("at", "0\n")
-			if status, out := run(); status != 0 {
-				t.Fatalf("after it was killed %s %d (%s): status %d: %s", when, n+1, list[n], status, out)
-			}
-			if diff := cmp.Diff(want, machineState(t)); diff != "" {
-				t.Fatalf("killed %s %s, %d of %d (-want +got):\n%s", when, list[n], n+1, len(list), diff)
-			}
-		}
+	// What is killed amid may be done by then, and then is not done again.
+	for when, killed := range map[string]int{"before after": 10, "amid": 5} {
+		toChange(t)
+		points := killedAtEveryWrite(t, when, run)
+		equal(t, want, machineState(t))
+		equal(t, killed, len(points))
+		t.Logf("%q", points)
 	}
 }
 

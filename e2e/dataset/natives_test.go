@@ -5,6 +5,7 @@ package dataset_test
 
 import (
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"slices"
@@ -102,62 +103,95 @@ func TestNatives(t *testing.T) {
 	must(t, "create", "-u", "-o", "canmount=off", "-o", "mountpoint=none", "tank/n")
 	must(t, "create", "-s", "-V", "4M", "tank/n/vol")
 	must(t, "create", "-u", "-o", "encryption=on", "-o", "keyformat=passphrase", "-o", "keylocation=file:///run/keys/passphrase", "tank/n/enc")
-	made := 0
-	tried := 0
+	made, tried := 0, 0
+	// What is to be read back: one process reads all that the same round has set.
+	type reading struct{ text, want string }
+	var rounds []map[string]reading // by name and property
 	for _, p := range dataset.NativeProperties() {
 		if p.ReadOnly || p.Name == "mlslabel" { // which Linux does not support
 			continue
 		}
 		// A file system of its own: a reservation is refused above a quota.
-		own := "tank/n/fs-" + p.Name
-		must(t, "create", "-u", own)
+		on, types := "tank/n/fs-"+p.Name, dataset.Filesystem
+		switch {
+		case p.Types&dataset.Filesystem == 0:
+			on, types = "tank/n/vol", dataset.Volume
+		case p.Name == "keylocation":
+			on = "tank/n/enc"
+		case !p.CreateOnly:
+			must(t, "create", "-u", on)
+		}
+		round := 0
 		for _, value := range samples(p) {
-			on, types := own, dataset.Filesystem
-			switch {
-			case p.Types&dataset.Filesystem == 0:
-				on, types = "tank/n/vol", dataset.Volume
-			case p.Name == "keylocation":
-				on = "tank/n/enc"
-			}
 			s, err := dataset.ParseSetting(p.Name, value, types)
 			if err != nil {
 				t.Errorf("%s=%s is refused here: %v", p.Name, value, err)
 				continue
 			}
-			texts := []string{p.Name + "=" + value, s.String()}
-			for _, text := range slices.Compact(texts) {
+			for _, text := range slices.Compact([]string{p.Name + "=" + value, s.String()}) {
 				tried++
-				if p.CreateOnly {
-					made++
-					on = fmt.Sprintf("tank/n/c%d", made)
-					args := []string{"create", "-u"}
-					switch {
-					case types == dataset.Volume:
-						args = []string{"create", "-s", "-V", "4M"}
-					case p.Name == "encryption" && value != "off":
-						args = append(args, "-o", "keyformat=raw", "-o", "keylocation=file:///run/keys/raw")
-					case p.Name == "keyformat" && value != "none":
-						args = append(args, "-o", "encryption=on", "-o", "keylocation=file:///run/keys/"+value)
-					case p.Name == "pbkdf2iters":
-						args = append(args, "-o", "encryption=on", "-o", "keyformat=passphrase", "-o", "keylocation=file:///run/keys/passphrase")
+				if !p.CreateOnly {
+					if round == len(rounds) {
+						rounds = append(rounds, map[string]reading{})
 					}
-					_, err = zfs(append(args, "-o", text, on)...)
-				} else if types == dataset.Volume {
-					_, err = zfs("set", text, on)
-				} else {
-					_, err = zfs("set", "-u", text, on)
+					rounds[round][on+"\t"+p.Name] = reading{text, s.Value()}
+					round++
+					continue
 				}
-				if err != nil {
+				made++
+				on := fmt.Sprintf("tank/n/c%d", made)
+				args := []string{"create", "-u"}
+				switch {
+				case types == dataset.Volume:
+					args = []string{"create", "-s", "-V", "4M"}
+				case p.Name == "encryption" && value != "off":
+					args = append(args, "-o", "keyformat=raw", "-o", "keylocation=file:///run/keys/raw")
+				case p.Name == "keyformat" && value != "none":
+					args = append(args, "-o", "encryption=on", "-o", "keylocation=file:///run/keys/"+value)
+				case p.Name == "pbkdf2iters":
+					args = append(args, "-o", "encryption=on", "-o", "keyformat=passphrase", "-o", "keylocation=file:///run/keys/passphrase")
+				}
+				if _, err := zfs(append(args, "-o", text, on)...); err != nil {
 					t.Errorf("%s: %v", text, err)
 					continue
 				}
 				if got := must(t, "get", "-Hpo", "value", p.Name, on); got != s.Value() {
 					t.Errorf("%s reads back as %q, and is %q here", text, got, s.Value())
 				}
-				if p.CreateOnly {
-					must(t, "destroy", on)
-				}
+				must(t, "destroy", on)
 			}
+		}
+	}
+	for _, round := range rounds {
+		names, properties, read := map[string]bool{}, map[string]bool{}, 0
+		for _, where := range slices.Sorted(maps.Keys(round)) {
+			r := round[where]
+			on, property, _ := strings.Cut(where, "\t")
+			args := []string{"set", "-u", r.text, on}
+			if on == "tank/n/vol" {
+				args = []string{"set", r.text, on}
+			}
+			if _, err := zfs(args...); err != nil {
+				t.Errorf("%s: %v", r.text, err)
+				continue
+			}
+			names[on], properties[property] = true, true
+			read++
+		}
+		out := must(t, slices.Concat([]string{"get", "-Hpo", "name,property,value", strings.Join(slices.Sorted(maps.Keys(properties)), ",")}, slices.Sorted(maps.Keys(names)))...)
+		for line := range strings.SplitSeq(out, "\n") {
+			f := strings.SplitN(line, "\t", 3)
+			r, ok := round[f[0]+"\t"+f[1]]
+			if !ok {
+				continue
+			}
+			read--
+			if r.want != f[2] {
+				t.Errorf("%s reads back as %q, and is %q here", r.text, f[2], r.want)
+			}
+		}
+		if read > 0 {
+			t.Errorf("%d values were not read back", read)
 		}
 	}
 	t.Logf("%d values of %d properties", tried, len(dataset.NativeProperties()))
