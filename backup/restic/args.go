@@ -161,7 +161,8 @@ type Restore struct {
 	Path string
 	// File says that there is a file, and no folder.
 	File bool
-	// Target is a folder that is empty or missing: what is in Path comes to lie right in it. Whoever runs this sees to it (R5).
+	// Target is a folder that is empty or missing: what is in Path comes to lie right in it. Whoever runs this sees to it (R5), and to
+	// mode, owner and times of the target itself, which restic leaves as they are, or makes 0700.
 	Target string
 	// Root is what was recorded with the snapshot, where it is not the job's of today.
 	Root *string

@@ -64,6 +64,8 @@ type Job struct {
 	OneFileSystem bool `json:"oneFileSystem,omitempty"`
 	// RequireMounted are places where a file system must be mounted (R8).
 	RequireMounted []string `json:"requireMounted,omitempty"`
+	// AllowEmpty are those of the paths that may be an empty folder.
+	AllowEmpty []string `json:"allowEmpty,omitempty"`
 	// Floor is how many percent of the files and bytes of the last good run there must be at least (R8): 50 where it is nil.
 	Floor *int `json:"floorPercent,omitempty"`
 	// LockWait is how long to wait for a lock of the repository, as systemd.time(7) has it: 10 minutes where it is empty.
@@ -222,6 +224,11 @@ func (j Job) Validate() error {
 			if slices.Contains(list.paths[:i], p) {
 				return fault(list.field, fmt.Sprintf("has %q twice", p), "")
 			}
+		}
+	}
+	for _, p := range j.AllowEmpty {
+		if !slices.Contains(j.Paths, p) {
+			return fault("allowEmpty", fmt.Sprintf("has %q, which is none of the paths", p), "")
 		}
 	}
 	for _, p := range j.Exclude {

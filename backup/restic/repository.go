@@ -177,3 +177,9 @@ func (r Repository) String() string {
 	name, _, _ := strings.Cut(r.user, ":")
 	return strings.Replace(r.text, r.user+"@", name+":***@", 1)
 }
+
+// Password is the one in the text, as it is written there; mostly empty.
+func (r Repository) Password() string {
+	_, password, _ := strings.Cut(r.user, ":")
+	return password
+}

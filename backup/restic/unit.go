@@ -172,6 +172,8 @@ func (j Job) Stock(t Timer, depth int) (string, error) {
 		return refuse("source", "it takes no snapshot of ZFS")
 	case len(j.RequireMounted) > 0:
 		return refuse("requireMounted", "it looks at no mount")
+	case len(j.AllowEmpty) > 0:
+		return refuse("allowEmpty", "it looks at no folder")
 	case j.Floor != nil:
 		return refuse("floorPercent", "it knows nothing of the last run")
 	case j.MetricsDir != "":

@@ -37,6 +37,11 @@ type Cmd struct {
 	// OnStderrLine is called with each line of standard error, without its end, as it comes. The slice is
 	// only valid during the call. A line longer than 16 MiB is cut there.
 	OnStderrLine func(line []byte)
+	// OnStdoutLine is the same for standard output, of which only the end, MaxStderr bytes, is kept then.
+	OnStdoutLine func(line []byte)
+	// Grace is how long the process may take to end once ctx does: its group is sent SIGINT then, and killed after that time. 0 kills
+	// at once.
+	Grace time.Duration
 	// MemoryLimit bounds the address space of the process in bytes; 0 means no bound. Only Linux enforces it.
 	MemoryLimit int64
 }
@@ -132,6 +137,13 @@ func Run(ctx context.Context, c Cmd) (Result, error) {
 	defer runtime.UnlockOSThread()
 	cmd.Cancel = func() error {
 		// Read by Wait, which is told of the end of ctx only after this returns.
+		if c.Grace > 0 {
+			cmd.WaitDelay = c.Grace
+			if err := syscall.Kill(-cmd.Process.Pid, syscall.SIGINT); err != nil && !errors.Is(err, syscall.ESRCH) {
+				return err
+			}
+			return nil
+		}
 		cmd.WaitDelay = cancelDelay
 		return killAll(cmd.Process.Pid)
 	}
@@ -147,6 +159,10 @@ func Run(ctx context.Context, c Cmd) (Result, error) {
 		errs.keep = defaultMaxStderr
 	}
 	cmd.Stdout, cmd.Stderr = out, errs
+	outLines := &lines{keep: errs.keep, each: c.OnStdoutLine}
+	if c.OnStdoutLine != nil {
+		cmd.Stdout = outLines
+	}
 
 	began := time.Now()
 	if err := cmd.Start(); err != nil {
@@ -170,11 +186,15 @@ func Run(ctx context.Context, c Cmd) (Result, error) {
 	w := watch(cmd.Process.Pid)
 	err = cmd.Wait()
 	w.stop()
-	if errors.Is(err, exec.ErrWaitDelay) {
+	if errors.Is(err, exec.ErrWaitDelay) || c.Grace > 0 && ctx.Err() != nil {
 		// The process is gone; what held its pipes open goes too.
 		_ = killGroup(cmd.Process.Pid)
 	}
 	errs.flush()
+	outLines.flush()
+	if c.OnStdoutLine != nil {
+		out.buf = outLines.tail
+	}
 	r := Result{Stdout: out.buf, Stderr: errs.tail, ExitCode: cmd.ProcessState.ExitCode(), Duration: time.Since(began)}
 	r.User = cmd.ProcessState.UserTime()
 	r.CPU = r.User + cmd.ProcessState.SystemTime()
