@@ -361,6 +361,10 @@ func TestMountsAndRules(t *testing.T) {
 		{"D8 options that are not known", "SW212", []part{disko("tank/a", "/a"), changedFS(mounted("/a", "tank/a", "zfs"), func(f *stateward.FileSystem) { f.Options = unknown[[]string]("o") })}, nil},
 		{"D8 one that is declared here is SW204's", "SW212", []part{utility("tank/a", "/a", nil), late("/a", "tank/a")}, nil},
 
+		{"D5 a database on a dataset that fileSystems mounts", "SW211", []part{disko("tank/db", "legacy", property("recordsize", "1M")), fileSystem("/var/lib/mysql", "tank/db", "zfs"), service("mysql", "/var/lib/mysql")},
+			[]string{`warning disko.devices.zpool."tank/db".recordsize [/var/lib/mysql] dataset tank/db has a recordsize of 1M, and mysql keeps there what suits 16K (profile innodb): each page of 16K that is written rewrites a whole record, and every snapshot keeps the old one`}},
+		{"D5 a database on a dataset that nothing declares", "SW211", []part{fileSystem("/var/lib/mysql", "tank/db", "zfs"), service("mysql", "/var/lib/mysql")}, nil},
+		{"D5 a database on another file system", "SW211", []part{fileSystem("/var/lib/mysql", "/dev/a", "ext4"), service("mysql", "/var/lib/mysql")}, nil},
 		{"D9 two rules", "SW213", []part{tmpfiles("d", "/srv/a", "root", "root", "0755"), tmpfiles("d", "/srv/a/", "568", "media", "0750")},
 			[]string{`warning ` + rule + `[1] [/srv/a] a rule of tmpfiles (d) gives /srv/a user 568 and not root, group media and not root, mode 0750 and not 0755, as ` + rule + `[0] has it: systemd reads both and ignores what it reads last`}},
 		{"D9 a rule that leaves its owner out makes root's", "SW213", []part{tmpfiles("d", "/srv/a", "", "", ""), tmpfiles("d", "/srv/a", "568", "root", "0755")},

@@ -114,12 +114,31 @@ func (f *facts) workloads(s *stateward.Service) []workload {
 			continue
 		}
 		for _, m := range f.mounts[at] {
-			if m.zfs != nil && !slices.ContainsFunc(out, func(w workload) bool { return w.dataset == m.zfs.Name }) {
-				out = append(out, workload{dataset: m.zfs.Name, profile: p, origin: m.zfs.Origin, path: sp.Path.String()})
+			name, origin, ok := f.declaredOn(m)
+			if ok && !slices.ContainsFunc(out, func(w workload) bool { return w.dataset == name }) {
+				out = append(out, workload{dataset: name, profile: p, origin: origin, path: sp.Path.String()})
 			}
 		}
 	}
 	return out
+}
+
+// declaredOn is the dataset that is mounted: one that mounts itself, or that fileSystems mounts and something declares. Of one that
+// nothing declares, nothing is known: it was made by hand, with the properties that were typed then.
+func (f *facts) declaredOn(m mount) (name string, origin stateward.Origin, ok bool) {
+	if m.zfs != nil {
+		return m.zfs.Name, m.zfs.Origin, true
+	}
+	if m.fs.FSType.Or("") != "zfs" {
+		return "", stateward.Origin{}, false
+	}
+	name = m.fs.Device.Or("")
+	for _, d := range f.host.Datasets.Or(nil) {
+		if d.Name == name && name != "" {
+			return name, d.Origin, true
+		}
+	}
+	return "", stateward.Origin{}, false
 }
 
 // misfit says that the recordsize of a dataset does harm.
