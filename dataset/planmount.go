@@ -266,9 +266,20 @@ func (p *planner) place(m mounting, mounted map[stateward.AbsPath]*node) (absent
 			Hint: "unmount that, or choose another mountpoint"}
 	case seen.Content == "populated":
 		return false, &Conflict{Kind: MountpointPopulated, Found: seen.Content, Message: fmt.Sprintf("is to be mounted at %s, which holds files that the mount would hide", m.path),
-			Hint: "move them onto the dataset first: stateward plan migrate"}
+			Hint: "move them onto the dataset first: " + migrateCommand(m.n.want)}
 	case seen.Content != "empty":
 		return unseen("could not be looked into")
 	}
 	return false, nil
+}
+
+// migrateCommand plans to move what lies at the mountpoint onto the dataset.
+func migrateCommand(w *Wanted) string {
+	if len(w.Services) > 0 {
+		return "stateward plan migrate " + w.Services[0]
+	}
+	if name, ok := strings.CutPrefix(w.Origin.Option, "modules.storage.datasets.services."); ok && !strings.ContainsAny(name, `."`) {
+		return "stateward plan migrate " + name
+	}
+	return "stateward plan migrate SERVICE --dataset " + w.Name.String()
 }

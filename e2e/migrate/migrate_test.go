@@ -549,7 +549,7 @@ func TestBoundFromADataset(t *testing.T) {
 
 	succeeds(t, s, "run")
 	equal(t, "the data", want, tree(t, app))
-	snapshots := strings.Split(must(t, "zfs", "list", "-H", "-t", "snapshot", "-o", "name", "-s", "creation"), "\n")
+	snapshots := strings.Split(must(t, "zfs", "list", "-H", "-r", "-t", "snapshot", "-o", "name", "-s", "creation", "rpool"), "\n")
 	if len(snapshots) != 2 {
 		t.Fatalf("there are snapshots %q, and there were two attempts", snapshots)
 	}
@@ -558,7 +558,7 @@ func TestBoundFromADataset(t *testing.T) {
 	must(t, "zfs", "snapshot", snapshots[0])
 	refused(t, "has not the guid", s, "release", snapshots[0])
 	succeeds(t, s, "release", snapshots[1])
-	equal(t, "snapshots", snapshots[0], must(t, "zfs", "list", "-H", "-t", "snapshot", "-o", "name"))
+	equal(t, "snapshots", snapshots[0], must(t, "zfs", "list", "-H", "-r", "-t", "snapshot", "-o", "name", "rpool"))
 	old, _ := filepath.Glob("/persist/var/lib/app.pre-migration-*")
 	equal(t, "the old data", want, tree(t, old[0]))
 	must(t, "systemctl", "stop", "app.timer", "app.service", "reader.service")

@@ -53,6 +53,28 @@ func TestMigrationScriptIsClean(t *testing.T) {
 	}
 }
 
+// bash carries a script out while it reads it. One that was cut off, as by a full disk or a copy that broke, does nothing, and says so.
+func TestMigrationScriptThatIsCutOff(t *testing.T) {
+	t.Chdir(repository)
+	r := run(t, nil, "plan", "migrate", "app", hostsToMigrate, "--host", "kept", "-q", "-o", "script")
+	require.Equal(t, StatusOK, r.status, r.stderr)
+	lines := strings.SplitAfter(r.stdout, "\n")
+	first := 0
+	for strings.HasPrefix(lines[first], "#") {
+		first++
+	}
+	last := len(lines) - 2 // the rest is empty
+	for n := first + 1; n <= last; n++ {
+		if n%40 != 0 && n > first+3 && n < last-8 {
+			continue
+		}
+		file := filepath.Join(t.TempDir(), "script")
+		require.NoError(t, os.WriteFile(file, []byte(strings.Join(lines[:n], "")), 0o600))
+		_, err := runner.Run(context.Background(), runner.Cmd{Path: "bash", Args: []string{"-n", file}, Env: []string{"PATH=" + os.Getenv("PATH")}})
+		require.Error(t, err, "%d of %d lines", n, last+1)
+	}
+}
+
 func TestMigrationOutputIsOfItsSchema(t *testing.T) {
 	t.Chdir(repository)
 	for _, args := range [][]string{{"app", "--host", "kept", "--release"}, {"app", "--host", "plain"}, {"nope", "--host", "kept"}} {

@@ -21,7 +21,9 @@ func migrationScript(m *aggregate.Migration, host string) (string, error) {
 		fmt.Sprintf("Written by `stateward plan migrate %s -o script` for %s: moves %s onto %s.", m.Service, host, m.Path, m.Dataset),
 		"Run it as root on that host: run, status, back, release. It writes down what is done, so that a run that was killed goes",
 		"on with the next one, or is taken back; it keeps the old data, and removes nothing that is not named."))
-	b.WriteString("# shellcheck disable=SC1003,SC1111,SC1112,SC2016,SC2034,SC2088,SC2100 # no value is meant to be expanded\n")
+	b.WriteString("# shellcheck disable=SC1003,SC1111,SC1112,SC2016,SC2034,SC2088,SC2100,SC2317 # no value is meant to be expanded\n")
+	// bash carries a script out while it reads it: as one group, one that is cut off, or overwritten while it runs, does nothing or all.
+	b.WriteString("{\n")
 	job := m.Job
 	if job == nil {
 		job = &aggregate.MigrationJob{}
@@ -45,7 +47,7 @@ func migrationScript(m *aggregate.Migration, host string) (string, error) {
 		return line
 	}
 	for _, a := range [][2]string{
-		{"service", m.Service}, {"id", m.ID}, {"dataset", m.Dataset.String()}, {"guid", m.GUID}, {"path", m.Path.String()}, {"source", m.Source.String()},
+		{"host", host}, {"service", m.Service}, {"id", m.ID}, {"dataset", m.Dataset.String()}, {"guid", m.GUID}, {"path", m.Path.String()}, {"source", m.Source.String()},
 		{"old", m.Old.String()}, {"staging", m.Staging.String()}, {"journal", m.Journal.String()}, {"bound", flag(m.Bound)}, {"from", m.From.String()},
 		{"snapshot", m.Snapshot}, {"canmount", m.CanMount}, {"owner", ids}, {"mode", m.Mode.String()}, {"settle", fmt.Sprint(m.Settle)},
 		{"job_unit", job.Unit}, {"job_user", job.User}, {"environment_file", job.EnvironmentFile}, {"recorded", job.RecordedAs.String()},
@@ -80,5 +82,5 @@ func migrationScript(m *aggregate.Migration, host string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return b.String() + "\n" + migrateScript, nil
+	return b.String() + "\n" + migrateScript + "}\n", nil
 }

@@ -6,6 +6,8 @@ umask 077
 cd /
 exec </dev/null
 
+down='' self="bash ${0@Q}"
+
 say() { printf '%s\n' "$*"; }
 fail() {
   printf 'stateward: %s\n' "$*" >&2
@@ -72,6 +74,7 @@ empty() {
 # keep NAME TEXT: writes a fact of this attempt down, as a whole or not at all.
 keep() {
   printf '%s\n' "$2" >"$now/$1.new"
+  sync -- "$now/$1.new" # else a power cut may leave an empty file by that name
   mv -f -- "$now/$1.new" "$now/$1"
   sync -f -- "$now"
 }
@@ -95,6 +98,7 @@ own_journal() {
   [ -d "${journal%/*}/" ] || fail "there is no directory ${journal%/*}"
   if [ -L "$journal" ]; then fail "$journal is a symbolic link"; fi
   mkdir -p -- "$journal"
+  [ "$(stat -c %u -- "$journal")" = 0 ] || fail "$journal belongs to somebody else than root, who could write down what was not done: look what it holds, and move it away"
   chmod 0700 -- "$journal"
   exec 9>>"$journal/lock"
   flock -n 9 || fail 'another run works on this migration'
@@ -138,6 +142,31 @@ unstage() {
   [ ! -d "$staging" ] || rmdir -- "$staging"
 }
 
+# rescue: where the dataset was in use before, a copy onto it would remove what was written to it then: a snapshot keeps that.
+rescue() {
+  local n k=1 name since=''
+  for ((n = 1; n <= number; n++)); do
+    [ ! -e "$journal/$n/live" ] || since=$(<"$journal/$n/live")
+  done
+  [ -n "$since" ] || return 0
+  zfs set -u canmount=noauto "$dataset" || fail "canmount of $dataset could not be set"
+  while [ -e "$journal/written-$k" ]; do k=$((k + 1)); done
+  name=$dataset@stateward-migration-$id-written-$k
+  if there "$name"; then
+    marked "$name" || fail "$name is there, and is not of this migration"
+  else
+    zfs snapshot -o "stateward:migration=$id" -- "$name" || fail "$name could not be taken: what was written to $dataset since $(date -d "@$since") would be lost"
+  fi
+  printf '%s %s\n' "$(property guid "$name")" "$name" >"$journal/written-$k.new"
+  sync -- "$journal/written-$k.new"
+  mv -f -- "$journal/written-$k.new" "$journal/written-$k"
+  sync -f -- "$journal"
+  for ((n = 1; n <= number; n++)); do
+    rm -f -- "$journal/$n/live"
+  done
+  say "  what was written to $dataset since $(date -d "@$since") is kept as $name"
+}
+
 # --- units
 
 # states UNIT...: sets states to what each is, and running to those that run, come up or go down.
@@ -166,14 +195,33 @@ triggers() {
   triggers=(${timers[@]+"${timers[@]}"} ${words[@]+"${words[@]}"})
 }
 
+# dependents UNIT...: sets dependents to what systemd stops along with the units, and does not start along with them.
+dependents() {
+  local text words unit seen=" $* " todo=("$@")
+  dependents=()
+  while [ ${#todo[@]} -gt 0 ]; do
+    text=$(systemctl show --value -p RequiredBy -p RequisiteOf -p BoundBy -p ConsistsOf -p PropagatesStopTo -- "${todo[@]}")
+    words "${text//$'\n'/ }"
+    todo=()
+    for unit in ${words[@]+"${words[@]}"}; do
+      [[ $seen != *" $unit "* ]] || continue
+      seen+="$unit "
+      todo+=("$unit")
+      [[ $unit == *.target ]] || dependents+=("$unit") # to start one would start all that it wants
+    done
+  done
+}
+
 # quiet: stops all that may use the data. What ran when it was first called is written down before.
 quiet() {
-  local unit text='' triggers states running early=()
+  local unit text='' triggers dependents states running early=()
   triggers
   states ${triggers[@]+"${triggers[@]}"}
   early=(${running[@]+"${running[@]}"})
-  states ${units[@]+"${units[@]}"}
+  down=1
   if ! kept active; then
+    dependents ${units[@]+"${units[@]}"}
+    states ${units[@]+"${units[@]}"} ${dependents[@]+"${dependents[@]}"}
     for unit in ${early[@]+"${early[@]}"}; do
       text+="trigger $unit"$'\n'
     done
@@ -210,18 +258,20 @@ ran() {
 wake() {
   local kind ran
   for kind in unit trigger; do
-    ran $kind
+    ran "$kind"
     [ ${#ran[@]} -gt 0 ] || continue
     say "  start ${ran[*]}"
     systemctl start -- "${ran[@]}" || fail "not all of ${ran[*]} could be started: systemctl status ${ran[*]}"
   done
+  down=''
 }
 
 # --- restic
 
 # with_restic ARGUMENT...: runs restic as the job does. systemd reads the environment file, and no secret is an argument.
 with_restic() {
-  local run=(systemd-run --quiet --wait --pipe --collect -p Type=exec -p CacheDirectory=stateward-restic --setenv=RESTIC_CACHE_DIR) name
+  # ssh and rclone are found where they are found here.
+  local run=(systemd-run --quiet --wait --pipe --collect -p Type=exec -p CacheDirectory=stateward-restic --setenv=RESTIC_CACHE_DIR --setenv=PATH) name
   [ -z "$job_user" ] || run+=("--uid=$job_user")
   [ -z "$environment_file" ] || run+=(-p "EnvironmentFile=$environment_file")
   for name in RESTIC_REPOSITORY RESTIC_REPOSITORY_FILE RESTIC_PASSWORD_FILE; do
@@ -235,20 +285,20 @@ restic_failed() {
   case $1 in
     3) fail "$2: restic could not read some of the files (status 3), and what it stored is not all" ;;
     10) fail "$2: there is no repository; it is not made here" ;;
-    11) fail "$2: the repository is locked" ;;
+    11) fail "$2: the repository is locked: wait until the other backup has ended" ;;
     12) fail "$2: the password is wrong" ;;
-    *) fail "$2: restic ended with status $1" ;;
+    *) fail "$2: restic ended with status $1, and says above why" ;;
   esac
 }
 restic_ready() {
   local version status=0
-  restic=$(type -P restic) || fail 'there is no restic in PATH'
+  restic=$(type -P restic) || fail "there is no restic in PATH: where nix is, nix shell nixpkgs#restic -c $self run"
   version=$("$restic" version)
   if [[ ! $version =~ ^restic\ ([0-9]+)\.([0-9]+) ]] || [ $((BASH_REMATCH[1] * 1000 + BASH_REMATCH[2])) -lt 18 ]; then
     fail "restic 0.18 or newer is needed, and this is ${version%% compiled*}: an older one does not tell a wrong password from a repository that is not there"
   fi
   with_restic cat config >/dev/null || status=$?
-  [ $status -eq 0 ] || restic_failed $status 'the repository could not be opened'
+  [ "$status" -eq 0 ] || restic_failed "$status" 'the repository could not be opened'
 }
 
 # listed SINCE PATH LS-ARGUMENT...: counts what the newest snapshot that is chosen has at a path and below, into count.
@@ -256,7 +306,7 @@ listed() {
   local since=$1 at=$2 status=0 line='' made
   shift 2
   with_restic ls --json --recursive "$@" latest "$at" >"$now/listing" || status=$?
-  [ $status -eq 0 ] || restic_failed $status 'the snapshot could not be listed'
+  [ "$status" -eq 0 ] || restic_failed "$status" 'the snapshot could not be listed'
   IFS= read -r line <"$now/listing" || true
   [[ $line =~ \"time\":\"([^\"]+)\" ]] || fail 'restic printed no time of the snapshot'
   made=$(date -d "${BASH_REMATCH[1]}" +%s)
@@ -265,16 +315,23 @@ listed() {
   rm -f -- "$now/listing"
 }
 
+# unchanged_since TIME DIRECTORY: sets least to how many entries have not changed since, all of which a backup must have. What is
+# removed meanwhile is none of them.
+unchanged_since() { least=$({ find "$2" -xdev ! -newerct "@$1" ! -type s -printf x 2>/dev/null || true; } | wc -c); }
+
 # --- the steps
 
 do_backup() {
-  local status=0 since count
+  local status=0 since count least
   restic_ready
   since=$EPOCHSECONDS
   with_restic backup --quiet --tag "$tag" -- "$source" || status=$?
-  [ $status -eq 0 ] || restic_failed $status 'the backup failed'
+  [ "$status" -eq 0 ] || restic_failed "$status" 'the backup failed'
   listed "$since" "$source" --tag "$tag" --path "$source"
-  [ "$count" -gt 0 ] || fail "the backup holds nothing of $source"
+  unchanged_since "$since" "$source"
+  if [ "$count" -eq 0 ] || [ "$count" -lt "$least" ]; then
+    fail "the backup has $count entries of $source, and there are $least that have not changed since it was begun: not all is in it"
+  fi
   say "  $count entries are in the repository, under the tag $tag"
 }
 
@@ -359,11 +416,12 @@ do_copy() {
   local status=0 options=(-aHAXSx --numeric-ids --delete)
   staged
   quiet
+  rescue
   [ ! -e "$now/mismatch" ] || options+=(--checksum)
   keep stamp "$(date +%s.%N)"
   sleep 0.1 # the clock of ctime may lag behind by a tick
   rsync "${options[@]}" -- "$source/" "$staging/" || status=$?
-  if [ $status -ne 0 ]; then
+  if [ "$status" -ne 0 ]; then
     say "  rsync ended with status $status. Where it could not keep an ACL, the dataset needs acltype=posix; extended attributes need xattr=sa or on" >&2
     fail "the copy is not whole, and $source is as it was"
   fi
@@ -419,7 +477,7 @@ do_verify() {
       fi
     done < <(find "$source" -xdev -type f -size +1023k -printf '%s %b %P\0')
   fi
-  [ $differ -eq 0 ] || fail 'files with holes would take more room than they did'
+  [ "$differ" -eq 0 ] || fail 'files with holes would take more room than they did'
   outside
   say "  $(find "$source" -xdev -printf x | wc -c) entries are equal"
 }
@@ -474,6 +532,7 @@ do_swap() {
   if ! renamed; then
     directory "$source" || fail "$source is no directory, or a link leads there"
     unchanged
+    [ -e "$now/live" ] || keep live "$EPOCHSECONDS" # from here on a reboot puts the dataset to use
     zfs set -u "canmount=$canmount" "$dataset" || fail "canmount of $dataset could not be set"
     if [ -n "$bound" ] && mount_at "$path"; then
       umount -- "$path" || fail "$path could not be unmounted"
@@ -512,42 +571,69 @@ do_health() {
     done
     healthy
     [ "$restarts" = "$(systemctl show -P NRestarts -- "${ran[@]}")" ] || fail "one of ${ran[*]} was started again while it was watched: systemctl status ${ran[*]}"
+  else
+    say "  to know: none of ${units[*]-the units} ran before, so none was started, and nothing was seen of how they are on $dataset"
   fi
   mounted "$path" || fail "$dataset is not what is mounted at $path"
 }
 healthy() {
   states "${ran[@]}"
   for ((i = 0; i < ${#ran[@]}; i++)); do
-    [ "${states[i]}" = active ] || fail "${ran[i]} is ${states[i]}, and ran before: systemctl status ${ran[i]}"
+    case ${states[i]} in
+      active | reloading | refreshing) continue ;;
+      inactive) # a oneshot that ran when it was stopped, and has ended
+        if [ "$(systemctl show -P Type -- "${ran[i]}")" = oneshot ] && [ "$(systemctl show -P Result -- "${ran[i]}")" = success ]; then
+          continue
+        fi
+        ;;
+    esac
+    fail "${ran[i]} is ${states[i]}, and ran before: systemctl status ${ran[i]}"
   done
 }
 
 do_proof() {
-  local since status=0 count least
+  local since status=0 count least line
   restic_ready
   since=$EPOCHSECONDS
   if [ -n "$job_unit" ]; then
     systemctl start -- "$job_unit" || status=$?
-    [ $status -ne 0 ] || status=$(systemctl show -P ExecMainStatus -- "$job_unit")
+    [ "$status" -ne 0 ] || status=$(systemctl show -P ExecMainStatus -- "$job_unit")
+    # Each of its commands counts, and SuccessExitStatus= does not: 3 is a backup without some of the files.
+    while IFS= read -r line; do
+      if [ "$status" -eq 0 ] && [[ $line =~ \;\ status=([0-9]+)(/[A-Z0-9+-]+)?\ \}$ ]]; then status=${BASH_REMATCH[1]}; fi
+    done < <(systemctl show -P ExecStart -- "$job_unit")
     [ "$status" -eq 0 ] || fail "$job_unit ended with status $status: journalctl -u ${job_unit@Q}"
   else
     with_restic backup --quiet -- "$path" || status=$?
-    [ $status -eq 0 ] || restic_failed $status 'the backup failed'
+    [ "$status" -eq 0 ] || restic_failed "$status" 'the backup failed'
   fi
   listed "$since" "$recorded" ${selects:+--path "$selects"}
   [ "$count" -gt 1 ] || empty "$path" || fail "the newest snapshot holds nothing of $recorded: the job does not read the dataset"
+  kept started
+  unchanged_since "$REPLY" "$path"
   if [ -n "$whole" ]; then
-    kept started
-    least=$(find "$path" -xdev ! -newerct "@$REPLY" ! -type s -printf x | wc -c)
     [ "$count" -ge "$least" ] || fail "the newest snapshot has $count entries of $recorded, and there are $least that have not changed since: not all is in it"
   fi
-  say "  $count entries are in the newest snapshot"
+  say "  $count entries are in the newest snapshot; $least of $path have not changed since it was started"
+  if [ -z "$whole" ] && [ "$count" -lt "$least" ]; then
+    say "  to know: the job excludes some, so it is not known whether the $((least - count)) others are among them: look at what restic ls latest ${recorded@Q} lists"
+  fi
 }
 
 # --- what can be asked for
 
 # fits: fails where the machine is not as the plan takes it to be.
 fits() {
+  local text known
+  if mounted "$path" && [ ! -e "$now/live" ] && ! is_done swap; then
+    fail "$dataset is mounted at $path already, and this migration did not mount it there: is the service migrated? Nothing is touched"
+  fi
+  if [ ${#units[@]} -gt 0 ]; then
+    text=$(systemctl show -P LoadState -- "${units[@]}")
+    words "${text//$'\n'/ }"
+    known=("${words[@]//not-found/}")
+    [[ ${known[*]} == *[a-z]* ]] || fail "this machine, $(uname -n), has none of ${units[*]}: is it not $host, or is that configuration not switched to yet? What uses the data could not be stopped"
+  fi
   if [ ! -e "$now/old" ]; then
     directory "$source" || fail "$source is no directory, or a link leads there"
     ! below "$source" || fail "$REPLY is mounted below $source: unmount it, and see to it that nothing mounts it again"
@@ -568,18 +654,29 @@ fits() {
   fi
 }
 
+# ended: says what to do where a run has failed.
+ended() {
+  local status=$? ran
+  [ "$status" -ne 0 ] || return 0
+  if [ -n "$down" ]; then
+    ran unit
+    [ ${#ran[@]} -eq 0 ] || say "  stopped, and not started again: ${ran[*]}" >&2
+  fi
+  say "mend that and run this again, and it goes on where it is; $self back takes back what is done" >&2
+}
+
 main_run() {
   local step i=0
   own_journal
-  if [ -e "$journal/going-back" ]; then fail "this is on its way back: finish that with '$0 back'"; fi
+  if [ -e "$journal/going-back" ]; then fail "this is on its way back: finish that with $self back"; fi
   if [ -e "$journal/finished" ]; then
     say "$service is migrated: $dataset is at $path, and the old data is kept at $old"
-    mounted "$path" || fail "$dataset is not mounted at $path, and was"
+    mounted "$path" || fail "$dataset is not mounted at $path, and was: zfs mount -- ${dataset@Q}"
     return
   fi
-  mkdir -p -- "$now"
-  trap '[ $? -eq 0 ] || say "mend that and run this again, and it goes on where it is; $0 back takes back what is done" >&2' EXIT
+  trap ended EXIT
   fits
+  mkdir -p -- "$now"
   if is_done stop && ! is_done swap; then quiet; fi
   for step in "${steps[@]}"; do
     i=$((i + 1))
@@ -592,7 +689,14 @@ main_run() {
   : >"$journal/finished"
   sync -f -- "$journal"
   say "$service is migrated: $dataset is at $path"
-  say "the old data is kept at $old until you say '$0 release'"
+  say "the old data is kept at $old until you say $self release"
+}
+
+# found_old: fails where the old data is in neither of its places. A dataset that is mounted over it hides it.
+found_old() {
+  if [ -e "$now/old" ] && [ ! -e "$old" ] && { [ ! -d "$source" ] || [ "$(stat -c %d:%i -- "$source")" != "$(<"$now/old")" ]; }; then
+    fail "the old data is neither at $old nor at $source"
+  fi
 }
 
 main_back() {
@@ -602,16 +706,17 @@ main_back() {
     return
   fi
   if [ -e "$now/released" ]; then fail "$old is released: there is nothing to go back to but the backup"; fi
-  if [ -e "$now/old" ] && [ ! -e "$old" ] && { [ ! -d "$source" ] || [ "$(stat -c %d:%i -- "$source")" != "$(<"$now/old")" ]; }; then
-    fail "the old data is neither at $old nor at $source"
+  mounted "$path" || found_old
+  if mounted "$path" && [ ! -e "$now/live" ] && ! is_done swap; then
+    fail "$dataset is mounted at $path, and this migration did not mount it there: nothing is touched"
   fi
   mkdir -p -- "$now"
   : >"$journal/going-back"
   rm -f -- "$journal/finished"
   sync -f -- "$journal"
   if kept active; then quiet; fi
-  if there "$dataset" && marked "$dataset"; then
-    if kept started; then
+  if [ -e "$journal/guid" ] && there "$dataset" && marked "$dataset"; then
+    if kept live; then
       say "  what $service wrote since $(date -d "@$REPLY") stays in $dataset, and is not in the old data"
     fi
     if mounted "$path"; then
@@ -620,6 +725,7 @@ main_back() {
     unstage
     zfs set -u canmount=noauto "$dataset" || fail "canmount of $dataset could not be set"
   fi
+  found_old
   if [ -e "$now/old" ] && renamed; then
     if [ -z "$bound" ]; then
       ! mount_at "$path" || fail "$mount_source is mounted at $path"
@@ -630,7 +736,9 @@ main_back() {
     if renamed 2>/dev/null; then fail "$old could not be renamed to $source"; fi
     sync -f -- "$source"
   fi
-  if [ -n "$bound" ] && ! mount_at "$path"; then
+  if [ -n "$bound" ] && mount_at "$path"; then
+    [ "$path" -ef "$source" ] || fail "$mount_source is mounted at $path"
+  elif [ -n "$bound" ]; then
     mount --bind -- "$source" "$path" || fail "$source could not be mounted at $path"
   fi
   wake
@@ -638,7 +746,11 @@ main_back() {
   rm -f -- "$journal/going-back" "$journal/source.manifest" "$journal/copy.manifest"
   sync -f -- "$journal"
   say "$service is where it was: $source"
-  ! there "$dataset" || say "$dataset stays, unmounted; it holds nothing but a copy. The next run takes it up again"
+  if [ -e "$now/live" ]; then
+    say "$dataset stays, unmounted, with all that was written to it. The next run keeps that in a snapshot, and copies again"
+  elif there "$dataset"; then
+    say "$dataset stays, unmounted; it holds nothing but a copy. The next run takes it up again"
+  fi
 }
 
 main_status() {
@@ -668,8 +780,8 @@ victims() {
   local file
   set +o noglob
   [ ! -d "$old" ] || printf 'directory\t%s\t\n' "$old"
-  for file in "$journal"/*/snapshot; do
-    if [ -e "$file" ] && there "$(cut -d ' ' -f 2- -- "$file")"; then
+  for file in "$journal"/*/snapshot "$journal"/written-*; do
+    if [ -e "$file" ] && [[ $file != *.new ]] && there "$(cut -d ' ' -f 2- -- "$file")"; then
       printf 'snapshot\t%s\t%s\n' "$(cut -d ' ' -f 2- -- "$file")" "$(cut -d ' ' -f 1 -- "$file")"
     fi
   done
@@ -686,7 +798,7 @@ main_release() {
   if [ $# -eq 0 ]; then
     say 'nothing is removed unless it is named:'
     while IFS=$'\t' read -r kind name guid; do
-      [ -z "$kind" ] || say "  $0 release ${name@Q}   # $kind${guid:+, guid $guid}"
+      [ -z "$kind" ] || say "  $self release ${name@Q}   # $kind${guid:+, guid $guid}"
     done <<<"$list"
     return
   fi
@@ -729,8 +841,9 @@ case $command in
   release) ;;
   *) usage ;;
 esac
-[ "$EUID" -eq 0 ] || fail 'run this as root'
+[ "$EUID" -eq 0 ] || fail "run this as root: sudo $self $command"
 for tool in zfs rsync getfattr find sort xargs sha256sum cmp stat du mv mkdir rmdir sync flock mount umount systemctl systemd-run; do
-  type -P "$tool" >/dev/null || fail "there is no $tool in PATH"
+  type -P "$tool" >/dev/null || fail "there is no $tool in PATH: install it (getfattr is of attr, cmp of diffutils), or run this in a nix shell that has it"
 done
 "main_$command" "$@"
+exit

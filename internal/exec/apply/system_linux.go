@@ -335,7 +335,7 @@ func look(fd int, name dataset.Name, path stateward.AbsPath) (here bool, err err
 	case err != nil:
 		return false, &fs.PathError{Op: "read", Path: at, Err: err}
 	case found != "":
-		return false, &pathError{fmt.Sprintf("%s holds files, such as %s, that the mount would hide", at, strconv.Quote(found)), "move them onto the dataset first: stateward plan migrate"}
+		return false, &pathError{fmt.Sprintf("%s holds files, such as %s, that the mount would hide", at, strconv.Quote(found)), "move them onto the dataset first: stateward plan migrate SERVICE --dataset " + name.String()}
 	}
 	return false, nil
 }
