@@ -240,6 +240,14 @@ func TestDatasetsOfServices(t *testing.T) {
 			changed(contract("a", "/a"), func(s *stateward.Service) {}), utility("tank/a", "/a", nil)}, []string{
 			`warning systemd.services.a [/a] a.service is not ordered after stateward-datasets.service, which makes its dataset: what starts before the dataset is there writes beneath it, and the dataset hides that`}},
 		{"D2 no unit makes it", "SW206", []part{bootUnit("a", nil), forService("a", "/a", "/a", nil)}, nil},
+		{"D2 no unit of it is found", "SW206", []part{makes, forService("a", "/a", "/a", nil)},
+			[]string{`warning ` + at + `a [/a] a has /a on dataset tank/services/a, which ` + waited + ` makes, and nothing can be seen to hold it back until then: no unit of it is known`}},
+		{"D2 a unit that is called otherwise", "SW206", []part{makes, bootUnit("a-server", nil), bootUnit("a-cron", after(waited)), forService("a", "/a", "/a", nil)},
+			[]string{`warning systemd.services.a-server [/a] a-server.service is not ordered after ` + waited + `, which makes its dataset: what starts before the dataset is there writes beneath it, and the dataset hides that`}},
+		{"D2 a unit that works there", "SW206", []part{makes, bootUnit("a", after(waited)), bootUnit("b", func(u *stateward.Unit) { u.WorkingDirectory = known("/a/b") }), bootUnit("c", func(u *stateward.Unit) { u.BindPaths = known([]string{"/c"}) }), forService("a", "/a", "/a", nil)},
+			[]string{`warning systemd.services.b [/a] b.service is not ordered after ` + waited + `, which makes its dataset: what starts before the dataset is there writes beneath it, and the dataset hides that`}},
+		{"D2 a unit that the datasets come after", "SW206", []part{makes, bootUnit("a", func(u *stateward.Unit) { u.Before = known([]string{"sysinit.target"}) }), forService("a", "/a", "/a", nil)},
+			[]string{`warning ` + at + `a [/a] a has /a on dataset tank/services/a, which ` + waited + ` makes, and nothing can be seen to hold it back until then: a.service has to start before any dataset can be made`}},
 		{"D2 its data lies elsewhere", "SW206", []part{makes, bootUnit("a", nil), forService("a", "/a", "/b", nil)}, nil},
 
 		{"D3 never mounted", "SW207", []part{forService("a", "none", "/a", nil)},

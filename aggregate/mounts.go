@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/stateward/stateward"
+	"github.com/stateward/stateward/dataset"
 )
 
 // The options that mount units come from.
@@ -83,6 +84,16 @@ func compareMounts(a, b mount) int {
 func (s *storage) addDatasets(v stateward.Value[[]stateward.Dataset]) {
 	s.noteUnknown(v.Why())
 	datasets := v.Or(nil)
+	if slices.ContainsFunc(s.host.Units.Or(nil), func(u stateward.Unit) bool {
+		on, known := u.Enable.Get()
+		return u.Name == dataset.UnitName && (on || !known)
+	}) {
+		// Our unit makes and mounts all that is asked for.
+		datasets = slices.Clone(datasets)
+		for i := range datasets {
+			datasets[i].Asked = false
+		}
+	}
 	byName, canMounts, doubts := declared(datasets)
 	named := map[string][]stateward.AbsPath{}
 	for at, ms := range s.mounts {
@@ -137,7 +148,7 @@ func (s *storage) addDatasets(v stateward.Value[[]stateward.Dataset]) {
 		switch {
 		case doubt != "":
 		case d.Asked:
-			doubt = fmt.Sprintf("dataset %s is declared by the contract, and nothing that is read makes or mounts it at %s", d.Name, at)
+			doubt = fmt.Sprintf("dataset %s is declared, and nothing that is read makes or mounts it at %s", d.Name, at)
 		case len(places) == 0:
 			doubt = s.unmounted(d.Name)
 		case !slices.Contains(places, at):

@@ -239,7 +239,7 @@ func TestDatasetsThatMountThemselves(t *testing.T) {
 		"it is not mounted by itself":                       {[]part{pools("tank"), changedLast(func(d *stateward.Dataset) { d.CanMount = known("noauto") })}, unsure, ""},
 		"whether it is mounted could not be had":            {[]part{pools("tank"), changedLast(func(d *stateward.Dataset) { d.CanMount = unknown[string]("c") })}, unsure, "c: it throws"},
 		"where it is mounted could not be had":              {[]part{changedLast(func(d *stateward.Dataset) { d.MountPoint = unknown[string]("m") })}, unsure, "m: it throws"},
-		"D1 nothing makes it":                               {[]part{pools("tank"), changedLast(func(d *stateward.Dataset) { d.Asked = true })}, unsure, "dataset tank/services/app is declared by the contract, and nothing that is read makes or mounts it at /var/lib/app"},
+		"D1 nothing makes it":                               {[]part{pools("tank"), changedLast(func(d *stateward.Dataset) { d.Asked = true })}, unsure, "dataset tank/services/app is declared, and nothing that is read makes or mounts it at /var/lib/app"},
 		"declared twice alike":                              {[]part{pools("tank"), data, data}, yes, ""},
 		"declared twice, mounted at two places":             {[]part{pools("tank"), dataset("tank/services/app", "/srv"), data}, unsure, "dataset tank/services/app is to be mounted at /srv and at /var/lib/app"},
 		"the other of two places":                           {[]part{pools("tank"), data, dataset("tank/services/app", "/srv")}, unsure, ""},

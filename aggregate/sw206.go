@@ -40,6 +40,7 @@ systemd.services.sonarr = {
 			if d, ok := f.impatient(m.option, m.unit); ok {
 				out = append(out, d)
 			}
+			out = append(out, f.unheld(m.option, m.unit)...)
 		}
 		return out
 	},
@@ -81,25 +82,54 @@ func (f *facts) impatient(option, maker string) (stateward.Diagnostic, bool) {
 	var names []string
 	var first stateward.Origin
 	var unit string
-	f.running(func(s *stateward.Service) {
-		at, w := f.dataOn(s, made)
-		if w == nil {
+	early, named := dataset.EarlyUnits(f.host), dataset.ServiceUnits(f.host)
+	say := func(service string, at stateward.AbsPath, w *dataset.Wanted, u *stateward.Unit) {
+		if waits[u.Name] || u.Name == maker || early[u.Name] || u.After.IsUnknown() || len(u.WantedBy.Or(nil)) == 0 {
 			return
 		}
-		for _, u := range f.unitsOf(s) {
-			if waits[u.Name] || u.Name == maker || u.After.IsUnknown() || len(u.WantedBy.Or(nil)) == 0 {
-				continue
+		c := stateward.Covered{Service: service, Path: at.String(), Subject: w.Origin.Option}
+		if slices.Contains(members, c) {
+			return
+		}
+		if names = addSorted(names, u.Name); names[0] == u.Name {
+			first, unit = u.Origin, u.Name
+		}
+		members = append(members, c)
+	}
+	f.running(func(s *stateward.Service) {
+		if at, w := f.dataOn(s, made); w != nil {
+			units := f.unitsOf(s)
+			// Another declaration of the service may name them.
+			if len(units) == 0 && !slices.ContainsFunc(f.host.Services.Or(nil), func(o stateward.Service) bool { return o.Name == s.Name && len(o.Units) > 0 }) {
+				for _, name := range named[s.Name] {
+					if u := f.unit(name); u != nil {
+						units = append(units, u)
+					}
+				}
 			}
-			c := stateward.Covered{Service: s.Name, Path: at.String(), Subject: w.Origin.Option}
-			if slices.Contains(members, c) {
-				return
+			for _, u := range units {
+				say(s.Name, at, w, u)
 			}
-			if names = addSorted(names, u.Name); names[0] == u.Name {
-				first, unit = u.Origin, u.Name
-			}
-			members = append(members, c)
 		}
 	})
+	// What has a place there in another way: a unit that works or writes there. Whether a service's data is on its own dataset is SW207's.
+	waiters, _ := dataset.Waiters(f.host, f.desired)
+	for i := range waiters {
+		w := &waiters[i]
+		if slices.Contains(names, w.Unit) {
+			continue
+		}
+		for _, n := range w.Datasets {
+			at, mounted := f.desired.MountPoint(n)
+			if made[n.String()] == nil || !mounted || slices.ContainsFunc(made[n.String()].Services, func(s string) bool { return slices.Contains(named[s], w.Unit) }) {
+				continue
+			}
+			if u := f.unit(w.Unit); u != nil {
+				say(strings.TrimSuffix(w.Unit, ".service"), at, made[n.String()], u)
+			}
+			break
+		}
+	}
 	if len(members) == 0 {
 		return stateward.Diagnostic{}, false
 	}
@@ -111,6 +141,43 @@ func (f *facts) impatient(option, maker string) (stateward.Diagnostic, bool) {
 		pick(len(names), "is", "are"), maker, pick(len(names), "its dataset", "their datasets"))
 	d.Hint = fmt.Sprintf("%s = { requires = [ %[2]q ]; after = [ %[2]q ]; };", stateward.OptionPath("systemd", "services", strings.TrimSuffix(unit, ".service")), maker)
 	return d, true
+}
+
+// unheld speaks of services with a place on a dataset that a unit makes, and that nothing can be seen to hold back: no unit of theirs is found,
+// or one that starts before any dataset can be made.
+func (f *facts) unheld(option, maker string) []stateward.Diagnostic {
+	var out []stateward.Diagnostic
+	_, unwaited := dataset.Waiters(f.host, f.desired)
+	said := map[string]bool{}
+	for _, u := range unwaited {
+		// That a dataset has no place is SW207's.
+		if u.Path.IsZero() || said[u.Service] {
+			continue
+		}
+		for _, w := range f.declared() {
+			if w.Name != u.Dataset || !strings.HasPrefix(w.Origin.Option, option) {
+				continue
+			}
+			said[u.Service] = true
+			d := finding(w.Origin)
+			d.Service, d.Path = u.Service, u.Path.String()
+			d.Message = fmt.Sprintf("%s has %s on dataset %s, which %s makes, and nothing can be seen to hold it back until then: %s", u.Service, u.Path, w.Name, maker, u.Why)
+			d.Hint = fmt.Sprintf("give the unit that runs it requires and after = [ %q ]; one that starts so early keeps its data elsewhere", maker)
+			out = append(out, d)
+		}
+	}
+	return out
+}
+
+// unit is one of the host's; nil where it has none of that name, or it is off.
+func (f *facts) unit(name string) *stateward.Unit {
+	units := f.host.Units.Or(nil)
+	for i := range units {
+		if on, known := units[i].Enable.Get(); (on || !known) && units[i].Name == name {
+			return &units[i]
+		}
+	}
+	return nil
 }
 
 // dataOn finds a place of a service's own data that lies on one of some datasets.

@@ -81,7 +81,7 @@ func (u Unwaited) String() string {
 // it is not known where their dataset is mounted.
 func Waiters(h *stateward.Host, d Desired) (waiters []Waiter, unwaited []Unwaited) {
 	byUnit := map[string]*Waiter{}
-	units, early := ServiceUnits(h), earlyUnits(h)
+	units, early := ServiceUnits(h), EarlyUnits(h)
 	places := placesOf(h, units)
 	onDeclared := map[stateward.AbsPath]bool{} // where a dataset of ours is mounted
 	for i := range d.Datasets {
@@ -166,7 +166,7 @@ func Waiters(h *stateward.Host, d Desired) (waiters []Waiter, unwaited []Unwaite
 	}
 	slices.SortFunc(waiters, func(a, b Waiter) int { return strings.Compare(a.Unit, b.Unit) })
 	slices.SortFunc(unwaited, func(a, b Unwaited) int {
-		return cmp.Or(strings.Compare(a.Service, b.Service), CompareName(a.Dataset, b.Dataset), strings.Compare(a.Why, b.Why), comparePaths(a.Path, b.Path))
+		return cmp.Or(strings.Compare(a.Service, b.Service), CompareName(a.Dataset, b.Dataset), strings.Compare(a.Why, b.Why), -comparePaths(a.Path, b.Path))
 	})
 	// One place, or none, tells enough of a service, a dataset and a reason.
 	return waiters, slices.CompactFunc(unwaited, func(a, b Unwaited) bool {
@@ -317,8 +317,8 @@ func placesOf(h *stateward.Host, known map[string][]string) []place {
 	return places
 }
 
-// earlyUnits are those that the unit of the datasets itself comes after, at once or by way of others: none of them can wait for it.
-func earlyUnits(h *stateward.Host) map[string]bool {
+// EarlyUnits are those that the unit of the datasets itself comes after, at once or by way of others: none of them can wait for it.
+func EarlyUnits(h *stateward.Host) map[string]bool {
 	before := map[string][]string{} // what comes before a unit
 	early := map[string]bool{}
 	for _, u := range h.Units.Or(nil) {
@@ -339,8 +339,8 @@ func earlyUnits(h *stateward.Host) map[string]bool {
 	for len(next) > 0 {
 		u := next[len(next)-1]
 		next = next[:len(next)-1]
-		if seen := u + "\x00"; !early[seen] {
-			early[u], early[seen] = true, true
+		if !early[u] {
+			early[u] = true
 			next = append(next, before[u]...)
 		}
 	}
