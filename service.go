@@ -194,7 +194,8 @@ type TierResult struct {
 	State TierState `json:"state"`
 	// By names what makes the data survive, or what hides the answer.
 	By string `json:"by,omitempty"`
-	// RPO is the recovery point reached, as a time span of systemd.time(7).
+	// RPO is the recovery point reached, as a time span of systemd.time(7): how old the newest copy can get by its schedule, in a
+	// zone without summer time. The time that a run takes comes on top.
 	RPO string `json:"rpo,omitempty"`
 }
 

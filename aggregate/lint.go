@@ -101,7 +101,7 @@ func Lint(in Input) Report {
 	out = slices.CompactFunc(out, func(a, b stateward.Diagnostic) bool {
 		return stateward.CompareDiagnostics(a, b) == 0 && a.Acknowledged == b.Acknowledged
 	})
-	return Report{Root: f.root, Findings: out, Survival: survivalRows(f.rows, f.own.rows), Matched: matched}
+	return Report{Root: f.root, Findings: out, Survival: survivalRows(f.rows, f.own.rows, newCopies(f.storage)), Matched: matched}
 }
 
 // facts are what checks share, computed once for a host.

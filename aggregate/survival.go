@@ -16,10 +16,11 @@ import (
 //
 // What the host itself keeps has rows too, where its root is not kept: its SSH keys, its machine-id, homes.
 //
-// The tier answered here is "reboot".
+// The tiers answered here are "reboot", and, by what jobs, snapshot policies and replications are read, "rollback", "disk" and
+// "site". The RPO of these is what their schedules reach in a zone without summer time: the time of a run comes on top.
 func Survival(h *stateward.Host) []stateward.SurvivalRow {
 	s := newStorage(h)
-	return survivalRows(stateRows(s), s.hostState().rows)
+	return survivalRows(stateRows(s), s.hostState().rows, newCopies(s))
 }
 
 // stateRow is a survival row with what the checks need of it.
@@ -326,7 +327,7 @@ func gravity(t stateward.TierState) int {
 }
 
 // survivalRows are the rows as they are reported, those of the host among those of the services; both are sorted.
-func survivalRows(rows, own []stateRow) []stateward.SurvivalRow {
+func survivalRows(rows, own []stateRow, c *copies) []stateward.SurvivalRow {
 	out := make([]stateward.SurvivalRow, 0, len(rows)+len(own))
 	for len(rows)+len(own) > 0 {
 		from := &rows
@@ -344,8 +345,7 @@ func survivalRows(rows, own []stateRow) []stateward.SurvivalRow {
 		r := &(*from)[0]
 		*from = (*from)[1:]
 		out = append(out, stateward.SurvivalRow{
-			Service: r.service.Name, Path: r.path, Origin: string(r.state.Source),
-			Tiers: map[stateward.Tier]stateward.TierResult{stateward.TierReboot: r.reboot},
+			Service: r.service.Name, Path: r.path, Origin: string(r.state.Source), Tiers: c.tiers(r),
 		})
 	}
 	return out

@@ -125,9 +125,9 @@ func TestSurvival(t *testing.T) {
 		h := with(kept, service("a", "/a"), stateUnit("b", known(true), "b"))
 		require.Empty(t, cmp.Diff([]row{{"a", "/a", "dataDir", "yes"}, {"b", "/var/lib/private/b", "StateDirectory", "yes"}}, rowsOf(h)))
 	})
-	t.Run("only the tier reboot is answered", func(t *testing.T) {
+	t.Run("reboot and the tiers of copies are answered", func(t *testing.T) {
 		for _, r := range aggregate.Survival(with(wiped, service("a", "/a"))) {
-			require.Len(t, r.Tiers, 1)
+			require.Len(t, r.Tiers, 4)
 		}
 	})
 }

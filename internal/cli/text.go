@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"maps"
@@ -242,6 +243,39 @@ func (r *textReport) rows(b *strings.Builder, h HostOutput) {
 	}
 	for _, line := range align(cells) {
 		fmt.Fprintf(b, "    %s\n", line)
+	}
+	r.copies(b, h)
+}
+
+// copies says which state is in snapshots, on other disks and in other houses: one line where nothing is.
+func (r *textReport) copies(b *strings.Builder, h HostOutput) {
+	tiers := []stateward.Tier{stateward.TierRollback, stateward.TierDisk, stateward.TierSite}
+	cells, some := [][]string{{"snapshot", "other disk", "other house", "", ""}}, false
+	for _, row := range h.Survival {
+		if row.Tiers[stateward.TierReboot].State == stateward.SurvivalNotNeeded {
+			continue
+		}
+		line := []string{}
+		for _, tier := range tiers {
+			t := row.Tiers[tier]
+			word := string(t.State)
+			if t.RPO != "" {
+				word = t.RPO
+			}
+			some = some || t.State != stateward.SurvivalNo
+			line = append(line, word)
+		}
+		cells = append(cells, append(line, inLine(cmp.Or(row.Path, "(unknown)")), inLine(row.Service)))
+	}
+	switch {
+	case len(cells) == 1:
+	case !some:
+		b.WriteString("  no snapshot, replication or backup job that is read covers any of it\n")
+	default:
+		b.WriteString("  copies, and how old the newest can be by its schedule:\n")
+		for _, line := range align(cells) {
+			fmt.Fprintf(b, "    %s\n", line)
+		}
 	}
 }
 

@@ -348,6 +348,9 @@ func survival(h *stateward.Host, report aggregate.Report, s scrub) []byte {
 				continue
 			}
 			word := cmp.Or(stateWords[t.State], string(t.State))
+			if tier != stateward.TierReboot {
+				word = string(t.State)
+			}
 			if t.RPO != "" {
 				word += ", " + t.RPO + " at most"
 			}
