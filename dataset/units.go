@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -54,6 +55,30 @@ type Waiter struct {
 	// StateDirectoryMode is the mode of the dataset that is the unit's StateDirectory=: systemd sets it at each start, 0755 where it is not
 	// told otherwise, and would undo what the dataset was given.
 	StateDirectoryMode stateward.Mode `json:"stateDirectoryMode,omitzero"`
+}
+
+// waiterJSON is a Waiter without what has no JSON form of its own.
+type waiterJSON struct {
+	waiterFields
+	StateDirectoryMode string `json:"stateDirectoryMode,omitempty"`
+}
+
+type waiterFields Waiter
+
+// MarshalJSON writes the mode as a text.
+func (w Waiter) MarshalJSON() ([]byte, error) {
+	return json.Marshal(waiterJSON{waiterFields(w), w.StateDirectoryMode.String()})
+}
+
+// UnmarshalJSON reads what MarshalJSON writes; a mode that cannot be parsed is an error.
+func (w *Waiter) UnmarshalJSON(b []byte) (err error) {
+	var j waiterJSON
+	if err := json.Unmarshal(b, &j); err != nil {
+		return err
+	}
+	*w = Waiter(j.waiterFields)
+	_, _, w.StateDirectoryMode, err = parseOwnership("", "", j.StateDirectoryMode)
+	return err
 }
 
 // Unwaited is a service that nothing keeps from writing where its dataset is not mounted.
