@@ -118,6 +118,9 @@ func (b *bench) init() {
 var made0 string
 
 func TestMain(m *testing.M) {
+	if os.Getenv(killedEnv) != "" {
+		os.Exit(runKilled())
+	}
 	dir, err := os.MkdirTemp("", "repositories")
 	if err != nil {
 		panic(err)
@@ -612,4 +615,55 @@ func TestCanaryReachesResticAndNothingElse(t *testing.T) {
 	env, err := os.ReadFile(seen)
 	require.NoError(t, err)
 	require.Contains(t, string(env), "AWS_SECRET_ACCESS_KEY="+canary+"-s3\n")
+}
+
+// killedEnv names the bench of a run that is killed.
+const killedEnv = "STATEWARD_TEST_KILLED"
+
+// runKilled is the process that is killed.
+func runKilled() int {
+	var j restic.Job
+	dir := os.Getenv(killedEnv)
+	text, err := os.ReadFile(filepath.Join(dir, "job.json"))
+	if err != nil || json.Unmarshal(text, &j) != nil {
+		return 2
+	}
+	_, err = backup.Run(context.Background(), j, backup.Options{Restic: filepath.Join(dir, "restic"), Env: []string{"PATH=" + os.Getenv("PATH"), "HOME=" + dir},
+		StateDir: filepath.Join(dir, "state"), LockDir: filepath.Join(dir, "lock"), Now: time.Now})
+	if err != nil {
+		return 1
+	}
+	return 0
+}
+
+// What was written down before stays whole, restic goes with the run, and the next run goes on.
+func TestE10KilledHalfWay(t *testing.T) {
+	each(t, func(t *testing.T, b *bench) {
+		b.init()
+		first, err := b.run()
+		require.NoError(t, err)
+		require.NoError(t, os.WriteFile(filepath.Join(b.source, "large"), randomBytes(20<<20), 0o600))
+		b.job.Limits.Upload = 200
+		text, err := b.job.Write()
+		require.NoError(t, err)
+		b.file("job.json", string(text))
+		cmd := exec.Command(os.Args[0])
+		cmd.Env = append(os.Environ(), killedEnv+"="+b.dir)
+		require.NoError(t, cmd.Start())
+		for i := 0; b.locks() == 0; i++ {
+			require.Less(t, i, 10000, "no lock was taken")
+			time.Sleep(2 * time.Millisecond)
+		}
+		time.Sleep(200 * time.Millisecond)
+		require.NoError(t, cmd.Process.Kill())
+		_ = cmd.Wait()
+		rec, err := backup.ReadRecord(b.o.StateDir, "forge-apps")
+		require.NoError(t, err)
+		require.Equal(t, first.Snapshot, rec.LastGood.Snapshot)
+		require.Equal(t, 1, b.snapshots())
+		b.job.Limits.Upload, b.job.Prune, b.job.Retention.ResticPolicy = 0, true, policy.ResticPolicy{Last: 2}
+		_, err = b.run()
+		require.NoError(t, err, b.said.String())
+		require.Zero(t, b.locks(), "the lock of the one that was killed is stale")
+	})
 }
