@@ -128,6 +128,9 @@ func (c *copies) readUnits() {
 		has := func(tools []string) bool {
 			return slices.ContainsFunc(tools, func(t string) bool { return strings.HasPrefix(lower, t) })
 		}
+		if strings.HasPrefix(lower, "zfs-import-") {
+			continue // of a pool that may be named so
+		}
 		if c.snapshots == "" && (has(snapshotTools) || strings.Contains(lower, "snapshot")) {
 			c.snapshots = u.Name + " may take snapshots, and of what is not read"
 		}

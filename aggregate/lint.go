@@ -70,6 +70,7 @@ func Catalog() []Check {
 		ofDatasets(),
 		[]Check{
 			sw205, sw206, sw207, sw208, sw209, sw211, sw212, sw213, sw214, sw215, sw216, sw217,
+			sw301, sw302,
 			sw601, sw602, sw603, sw604, sw605, sw606, sw607,
 			sw701,
 		},

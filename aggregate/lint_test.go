@@ -472,14 +472,14 @@ func TestChecks(t *testing.T) {
 			"warning services.a.dataDir [] services.a.dataDir could not be evaluated: x y; needed by SW101, SW112, SW114, SW120",
 			"warning warnings [] warnings is nested too deeply to be read; needed by SW602"}},
 		{"N6 what nothing needs", "SW603", []part{unknowns(thrown("systemd.services.a.after"), thrown("systemd.services.a.serviceConfig.Type"),
-			thrown("services.sanoid"), thrown("services.sanoid.datasets"), thrown("services.restic.backups.a.timerConfig.OnCalendar[0]"))}, nil},
+			thrown("services.syncoid"), thrown("services.syncoid.commands"), thrown("services.restic.backups.a.timerConfig.OnCalendar[0]"))}, nil},
 		{"N4 a whole dialect", "SW603", []part{unknowns(thrown("config"))},
 			[]string{"warning config [] config could not be evaluated: it throws; needed by every check"}},
 		{"N4 an option of another dialect", "SW603", []part{unknowns(thrown("servicesX"))},
 			[]string{"warning servicesX [] servicesX could not be evaluated: it throws; needed by every check"}},
 		{"N6 what lies above an option that nothing needs", "SW603", []part{unknowns(thrown("services.restic.backups"), thrown("users"))}, []string{
-			"warning services.restic.backups [] services.restic.backups and 1 more could not be evaluated: it throws; needed by SW101, SW103, SW104, SW106, SW110, SW111, SW112, SW114, SW119, SW205, SW213, SW215, SW604, SW701"}},
-		{"N6 one error takes many values away", "SW603", []part{unknowns(thrown("fileSystems"), thrown("warnings"), thrown("users.groups"), thrown("services.sanoid"), thrown("systemd.mounts[0].what"),
+			"warning services.restic.backups [] services.restic.backups and 1 more could not be evaluated: it throws; needed by SW101, SW103, SW104, SW106, SW110, SW111, SW112, SW114, SW119, SW205, SW213, SW215, SW302, SW604, SW701"}},
+		{"N6 one error takes many values away", "SW603", []part{unknowns(thrown("fileSystems"), thrown("warnings"), thrown("users.groups"), thrown("services.syncoid"), thrown("systemd.mounts[0].what"),
 			stateward.Unknown{Subject: "boot.zfs", Kind: stateward.UnknownThrow, Message: "another\n  error. Definition values:\n- In x"},
 			stateward.Unknown{Subject: "age", Kind: stateward.UnknownThrow}, stateward.Unknown{Subject: "sops", Kind: stateward.UnknownThrow},
 			stateward.Unknown{Subject: "assertions", Kind: stateward.UnknownType, Message: "it throws"})}, []string{

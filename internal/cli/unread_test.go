@@ -16,7 +16,7 @@ import (
 
 // unreadSections are read by no check yet: that they cannot be had is listed, and is no finding.
 var unreadSections = map[string]bool{
-	"services.sanoid": true, "services.syncoid": true, "modules.backup.sanoid": true, "modules.filesystems.zfs": true, "modules.storage.protection": true,
+	"services.syncoid": true, "modules.filesystems.zfs": true, "modules.storage.protection": true,
 	// These tell what a capture is of, and what is in use: without one, no check asks.
 	"networking.hostName": true, "swapDevices": true, "boot.initrd.network.ssh.hostKeys": true,
 }
