@@ -151,6 +151,19 @@ func TestR2R7R8SnapshotAsSource(t *testing.T) {
 	}
 	clean(t, others)
 
+	// A dataset below that nobody named would be missing without a word.
+	bad = job()
+	bad.Paths, bad.Source = []string{"/srv/apps"}, bad.Source[1:]
+	if _, err := backup.Run(t.Context(), bad, options()); err == nil || !strings.Contains(err.Error(), "/srv/apps/media is mounted below what is backed up, and not in source") {
+		t.Error(err)
+	}
+	command(t, "zfs", "umount", "tank/apps/media")
+	if _, err := backup.Run(t.Context(), job(), options()); err == nil || !strings.Contains(err.Error(), "/srv/apps/media has not tank/apps/media mounted") {
+		t.Error(err)
+	}
+	command(t, "zfs", "mount", "tank/apps/media")
+	clean(t, others)
+
 	// Killed half-way: the next run finds what was left, and takes the one that is ours.
 	cmd := exec.Command("/proc/self/exe")
 	cmd.Env = append(os.Environ(), killed+"=1")

@@ -24,7 +24,7 @@ func TestR1R6UnitsUnderSystemd(t *testing.T) {
 	j := job()
 	j.Name, j.Paths, j.Exclude, j.Repository = "unit", []string{"/srv/unit"}, nil, "/srv/unitrepository"
 	j.Source = []restic.Dataset{{Name: "tank/unit", Mountpoint: "/srv/unit"}}
-	j.Limits.Upload = 100
+	j.Limits.Upload = 2000 // what is being written is finished first: a pack has up to 16 MiB
 	plan, err := j.Write()
 	if err != nil {
 		t.Fatal(err)
@@ -76,7 +76,7 @@ func TestR1R6UnitsUnderSystemd(t *testing.T) {
 	}
 	left()
 
-	command(t, "dd", "if=/dev/urandom", "of=/srv/unit/large", "bs=1M", "count=20", "status=none")
+	command(t, "dd", "if=/dev/urandom", "of=/srv/unit/large", "bs=1M", "count=60", "status=none")
 	command(t, "systemctl", "start", "--no-block", unit)
 	for i := 0; ; i++ {
 		if locks, _ := os.ReadDir("/srv/unitrepository/locks"); len(locks) > 0 {

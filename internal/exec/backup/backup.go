@@ -411,7 +411,7 @@ func (c *caller) stdout(name string, line []byte) {
 
 // message is what a line of standard error says to people: restic writes JSON there, or text.
 func message(line []byte) string {
-	text := strings.TrimSpace(string(line))
+	text := strings.TrimSpace(strings.ReplaceAll(string(line), "\x1b[2K", "")) // it clears the line before it says that it was interrupted
 	var m struct {
 		Type    string `json:"message_type"`
 		Message string `json:"message"`

@@ -51,6 +51,13 @@ func mountSnapshot(ctx context.Context, j restic.Job, o Options) (_ *journal, er
 	if err := g.leftovers(ctx); err != nil {
 		return nil, err
 	}
+	mounts, err := readMounts()
+	if err != nil {
+		return nil, err
+	}
+	if err := sourceGate(j, mounts); err != nil {
+		return nil, err
+	}
 	stamp := o.Now().UTC().Format("20060102T150405.000000000Z")
 	g.Mark = j.Name + ":" + stamp
 	// Parents are mounted first.
@@ -104,6 +111,34 @@ func mountSnapshot(ctx context.Context, j restic.Job, o Options) (_ *journal, er
 		}
 	}
 	return g, nil
+}
+
+// sourceGate looks whether the datasets are mounted where the job says, and whether all is in their snapshots that lies below its paths
+// now (R8): what else is mounted there would be missing, and nothing would say so.
+func sourceGate(j restic.Job, mounts []mount) error {
+	at := map[string]string{}
+	for _, m := range mounts {
+		at[m.at] = m.source // the newest is what is seen
+	}
+	for _, d := range j.Source {
+		switch source, ok := at[d.Mountpoint]; {
+		case !ok:
+			return &GateError{d.Mountpoint, "has not " + d.Name + " mounted: what is written there now is in none of its snapshots", "mount it, or mend source"}
+		case source != d.Name:
+			return &GateError{d.Mountpoint, "has " + source + " mounted, and not " + d.Name, "mend source"}
+		}
+	}
+	if j.OneFileSystem {
+		return nil
+	}
+	for _, m := range mounts {
+		declared := slices.ContainsFunc(j.Source, func(d restic.Dataset) bool { return d.Mountpoint == m.at })
+		below := slices.ContainsFunc(j.Paths, func(p string) bool { return strings.HasPrefix(m.at, strings.TrimSuffix(p, "/")+"/") })
+		if below && !declared && !strings.Contains(m.at, "/.zfs/snapshot/") {
+			return &GateError{m.at, "is mounted below what is backed up, and not in source: it would be missing", "add its dataset to source, or set oneFileSystem where it is meant to be left out"}
+		}
+	}
+	return nil
 }
 
 // makeDir makes a folder to mount on, and writes down first what it makes. In a snapshot there is nothing to be made.
