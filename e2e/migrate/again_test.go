@@ -64,10 +64,9 @@ func TestBackAndAgainLosesNothing(t *testing.T) {
 
 	// The machine came up with the dataset between the swap's first command and the renaming, and the service used it.
 	succeeds(t, s, "back")
-	mv, _ := os.ReadFile("/srv/wrap/mv")
-	write(t, "/srv/wrap/mv", "#!/bin/sh\n[ \"$1\" != -nT ] || kill -KILL 0\nexec /bin/mv \"$@\"\n", 0o755)
-	_, err := script(never, never, s, "run")
-	write(t, "/srv/wrap/mv", string(mv), 0o755)
+	restore := instead(t, "mv", "[ \"$1\" != -nT ] || kill -KILL 0\nexec REAL \"$@\"")
+	_, err := script("/srv/wrap", s, "run")
+	restore()
 	if err == nil {
 		t.Fatal("the renaming was not met")
 	}

@@ -63,31 +63,52 @@ func TestMain(m *testing.M) {
 	unit("restic-backups-apps.timer", "[Timer]\nOnActiveSec=1h\n")
 	unit("restic-backups-apps.service", "[Service]\nType=oneshot\nEnvironment=RESTIC_REPOSITORY=/srv/repository RESTIC_PASSWORD_FILE=/srv/password HOME=/root\nExecStart=/usr/bin/restic backup -q "+app+"\n")
 	try("systemctl", "daemon-reload")
-	os.MkdirAll("/srv/wrap", 0o755)
+	for _, dir := range []string{"/srv/wrap", "/srv/kill"} {
+		os.MkdirAll(dir, 0o755)
+	}
 	os.WriteFile("/srv/wrap/sleep", []byte("#!/bin/sh\nexec /bin/sleep 0.05\n"), 0o755)
 	for _, name := range []string{"zfs", "rsync", "mount", "umount", "mv", "mkdir", "systemctl"} {
-		real, err := exec.LookPath(name)
-		if err != nil {
-			panic(err)
-		}
 		// What counts is a step that is written down, and what changes the places and the units.
 		text := `#!/bin/bash
+shopt -s extglob
 case "${0##*/} $*" in
   zfs\ get* | zfs\ list* | systemctl\ show* | systemctl\ is-active*) exec REAL "$@" ;;
   mv\ *done-* | mv\ *pre-migration* | mkdir\ -m* | zfs* | mount* | umount* | rsync* | systemctl*) ;;
   *) exec REAL "$@" ;;
 esac
-n=$(($(</srv/count) + 1))
-echo $n >/srv/count
-[ $n -ne "$(</srv/before)" ] || { echo "${0##*/} $*" >/srv/killed; kill -KILL 0; }
+point() {
+  # Before these it is as after the one before, for nothing is written down in between.
+  case "$1 ${0##*/}" in before\ zfs | before\ mount | before\ umount | before\ mkdir) return ;; esac
+  local known p="$1 ${0##*/} ${*:2}"
+  p=${p//\/+([0-9])\///ATTEMPT/}
+  mapfile -t known </srv/points
+  local IFS=$'\n'
+  [[ $IFS${known[*]}$IFS == *"$IFS$p$IFS"* ]] || { echo "$p" >>/srv/points; kill -KILL 0; }
+}
+point before "$@"
 REAL "$@"
 status=$?
-[ $n -ne "$(</srv/after)" ] || { echo "${0##*/} $*" >/srv/killed; kill -KILL 0; }
+point after "$@"
 exit $status
 `
-		os.WriteFile("/srv/wrap/"+name, []byte(strings.ReplaceAll(text, "REAL", real)), 0o755)
+		os.WriteFile("/srv/kill/"+name, []byte(strings.ReplaceAll(text, "REAL", program(name))), 0o755)
 	}
 	os.Exit(m.Run())
+}
+
+func program(name string) string {
+	path, err := exec.LookPath(name)
+	if err != nil {
+		panic(err)
+	}
+	return path
+}
+
+// instead puts a program into the place of one that the script calls, and returns what takes it away. REAL is the one itself.
+func instead(t *testing.T, name, text string) func() {
+	t.Helper()
+	write(t, "/srv/wrap/"+name, "#!/bin/bash\n"+strings.ReplaceAll(text, "REAL", program(name)), 0o755)
+	return func() { os.Remove("/srv/wrap/" + name) }
 }
 
 // fresh makes empty pools, and the data.
@@ -147,7 +168,7 @@ func populate(t *testing.T, dir string) {
 		t.Fatal(err)
 	}
 	f.WriteAt([]byte("head"), 0)
-	f.WriteAt([]byte("tail"), 20<<20)
+	f.WriteAt([]byte("tail"), 3<<20)
 	f.Close()
 	must(t, "touch", "-d", "2001-02-03 04:05:06.789", at("config.xml"), at("empty"))
 	must(t, "chown", "daemon:daemon", dir)
@@ -239,35 +260,43 @@ func plan(t *testing.T, host string, args ...string) string {
 	return file
 }
 
-const never = 1 << 30
-
-// script runs it in a process group of its own. Its processes are killed before, or after, the command of that number.
-func script(before, after int, args ...string) (string, error) {
-	os.WriteFile("/srv/count", []byte("0\n"), 0o600)
-	os.WriteFile("/srv/before", fmt.Appendln(nil, before), 0o600)
-	os.WriteFile("/srv/after", fmt.Appendln(nil, after), 0o600)
-	os.Remove("/srv/killed")
+// script runs it in a process group of its own, with what is in these folders before other programs.
+func script(path string, args ...string) (string, error) {
 	cmd := exec.Command("bash", args...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	cmd.Env = append(os.Environ(), "PATH=/srv/wrap:"+os.Getenv("PATH"))
+	cmd.Env = append(os.Environ(), "PATH="+path+":"+os.Getenv("PATH"))
 	out, err := cmd.CombinedOutput()
 	return string(out), err
 }
 
 func succeeds(t *testing.T, args ...string) string {
 	t.Helper()
-	out, err := script(never, never, args...)
+	out, err := script("/srv/wrap", args...)
 	if err != nil {
-		killed, _ := os.ReadFile("/srv/killed")
-		t.Fatalf("%s: %v\n%s%s", strings.Join(args[1:], " "), err, out, killed)
+		t.Fatalf("%s: %v\n%s", strings.Join(args[1:], " "), err, out)
 	}
 	return out
+}
+
+// killed runs the script until it comes to a point where it was not killed yet, before or after a command that counts. There it is
+// killed with all that it started, and the point is returned; nothing is where it comes to its end.
+func killed(t *testing.T, args ...string) string {
+	t.Helper()
+	before, _ := os.ReadFile("/srv/points")
+	write(t, "/srv/points", string(before), 0o600)
+	out, err := script("/srv/kill:/srv/wrap", args...)
+	after, _ := os.ReadFile("/srv/points")
+	point := strings.TrimSuffix(string(after[len(before):]), "\n")
+	if (err == nil) != (point == "") {
+		t.Fatalf("%s: %v, killed %q\n%s", strings.Join(args[1:], " "), err, point, out)
+	}
+	return point
 }
 
 // refused expects the script to fail, and to say why.
 func refused(t *testing.T, want string, args ...string) {
 	t.Helper()
-	out, err := script(never, never, args...)
+	out, err := script("/srv/wrap", args...)
 	if err == nil || !strings.Contains(out, want) {
 		t.Fatalf("%s: %v, want %q\n%s", strings.Join(args[1:], " "), err, want, out)
 	}
@@ -372,47 +401,57 @@ func TestWholeMigration(t *testing.T) {
 	equal(t, "the data", want, tree(t, app))
 }
 
-// Killed before any step is written down, and before whatever changes the places and the units, a run goes on to the same end, or
-// is taken back.
+// Killed before and after any step is written down, and around whatever changes the places and the units, a run goes on to the same
+// end, or is taken back. It is killed at one after the other of them, so that what goes on is killed in its turn; some machines come up anew
+// in between.
 func TestKilledAnywhere(t *testing.T) {
 	fresh(t)
 	want := tree(t, app)
 	s := plan(t, "plain", "--no-backup", "a test")
-	commands := 0
-	for n := 1; ; n++ {
-		out, err := script(n, never, s, "run")
-		if err == nil {
-			commands = n - 1
+	takenBack := []string{"after systemctl stop", "after zfs create", "before mv -f -- JOURNAL/ATTEMPT/done-verify", "before mv -nT", "after mv -nT", "after zfs mount"}
+	os.Remove("/srv/points")
+	points := 0
+	for ; ; points++ {
+		point := killed(t, s, "run")
+		if point == "" {
 			break
 		}
-		killed, _ := os.ReadFile("/srv/killed")
-		if len(killed) == 0 {
-			t.Fatalf("%d: the run failed by itself: %v\n%s", n, err, out)
-		}
-		t.Logf("%d: %s", n, killed)
-		if n%2 == 0 {
+		t.Log(point)
+		if i := slices.IndexFunc(takenBack, func(of string) bool { return isPoint(point, of) }); i >= 0 {
+			takenBack = slices.Delete(takenBack, i, i+1)
+			succeeds(t, s, "back")
+			unmigrated(t, want)
+		} else if strings.HasPrefix(point, "after ") && !strings.HasPrefix(point, "after mv -f") {
 			boot(t)
-			succeeds(t, s, "run")
-			migrated(t, want)
 		}
-		succeeds(t, s, "back")
-		unmigrated(t, want)
 	}
 	migrated(t, want)
-	t.Logf("%d commands", commands)
-	// The way back can be killed as well, and then only it goes on. What is killed after the last command is at its end.
-	for n := 1; ; n++ {
-		if _, err := script(never, n, s, "back"); err == nil {
+	t.Logf("killed at %d points", points)
+	equal(t, "points that were not met", 0, len(takenBack))
+
+	// The way back can be killed as well, and then only it goes on.
+	os.Remove("/srv/points")
+	for points = 0; ; points++ {
+		point := killed(t, s, "back")
+		if point == "" {
 			break
 		}
+		t.Log(point)
 		if journals, _ := filepath.Glob("/var/lib/.stateward-migration-*/going-back"); len(journals) > 0 {
 			refused(t, "on its way back", s, "run")
 		}
-		succeeds(t, s, "back")
-		unmigrated(t, want)
-		succeeds(t, s, "run")
+		if strings.HasPrefix(point, "after ") {
+			boot(t)
+		}
 	}
 	unmigrated(t, want)
+	t.Logf("killed at %d points", points)
+}
+
+// isPoint tells whether it is a point of those that begin so.
+func isPoint(point, of string) bool {
+	journals, _ := filepath.Glob("/var/lib/.stateward-migration-*")
+	return strings.HasPrefix(point, strings.Replace(of, "JOURNAL", journals[0], 1))
 }
 
 // boot does what a machine does that comes up after a power cut: it mounts what mounts itself, and then starts its services.
@@ -473,17 +512,16 @@ func TestRefusals(t *testing.T) {
 	must(t, "mount", "-t", "tmpfs", "x", filepath.Join(app, "empty"))
 	refused(t, "is mounted below", adopt, "run")
 	must(t, "umount", filepath.Join(app, "empty"))
-	rsync, _ := os.ReadFile("/srv/wrap/rsync")
-	write(t, "/srv/wrap/rsync", strings.Replace(string(rsync), "status=$?", "status=$?; echo more >>"+app+"/config.xml", 1), 0o755)
+	instead(t, "rsync", "REAL \"$@\" || exit; echo more >>"+app+"/config.xml")
 	refused(t, "has changed since the copy was begun", adopt, "run")
-	write(t, "/srv/wrap/rsync", strings.Replace(string(rsync), "status=$?", "status=$?; cd /run/stateward/migration-*; setfattr -x user.dir 'a b'", 1), 0o755)
+	instead(t, "rsync", "REAL \"$@\" || exit; cd /run/stateward/migration-*; setfattr -x user.dir 'a b'")
 	refused(t, "differs from", adopt, "run")
-	write(t, "/srv/wrap/rsync", strings.Replace(string(rsync), "status=$?", "status=$?; cd /run/stateward/migration-*; rm 'hard link'; cp -a config.xml 'hard link'", 1), 0o755)
+	instead(t, "rsync", "REAL \"$@\" || exit; cd /run/stateward/migration-*; rm 'hard link'; cp -a config.xml 'hard link'")
 	refused(t, "differs from", adopt, "run")
 	// The size and the time are the same: only its contents tell.
-	write(t, "/srv/wrap/rsync", strings.Replace(string(rsync), "status=$?", "status=$?; cd /run/stateward/migration-*; cp -p ./-rf ../time; printf 4 >./-rf; touch -r ../time ./-rf", 1), 0o755)
+	restore := instead(t, "rsync", "REAL \"$@\" || exit; cd /run/stateward/migration-*; cp -p ./-rf ../time; printf 4 >./-rf; touch -r ../time ./-rf")
 	refused(t, "differs from", adopt, "run")
-	write(t, "/srv/wrap/rsync", string(rsync), 0o755)
+	restore()
 	want = tree(t, app) // with the line that was written
 	succeeds(t, adopt, "run")
 	migrated(t, want)
@@ -507,10 +545,9 @@ func TestFullPool(t *testing.T) {
 	refused(t, "make room; nothing has been copied", s, "run")
 	// It fills up while it is copied.
 	must(t, "zfs", "set", "quota=none", "small")
-	rsync, _ := os.ReadFile("/srv/wrap/rsync")
-	write(t, "/srv/wrap/rsync", strings.Replace(string(rsync), "n=$((", "/usr/sbin/zfs set quota=1M small\nn=$((", 1), 0o755)
+	restore := instead(t, "rsync", "/usr/sbin/zfs set quota=1M small\nexec REAL \"$@\"")
 	refused(t, "the copy is not whole", s, "run")
-	write(t, "/srv/wrap/rsync", string(rsync), 0o755)
+	restore()
 	succeeds(t, s, "back")
 	unmigrated(t, want)
 	must(t, "zfs", "set", "quota=none", "small")
