@@ -723,7 +723,6 @@ main_back() {
       zfs unmount -- "$dataset" || fail "$dataset could not be unmounted: something uses it"
     fi
     unstage
-    zfs set -u canmount=noauto "$dataset" || fail "canmount of $dataset could not be set"
   fi
   found_old
   if [ -e "$now/old" ] && renamed; then
@@ -740,6 +739,10 @@ main_back() {
     [ "$path" -ef "$source" ] || fail "$mount_source is mounted at $path"
   elif [ -n "$bound" ]; then
     mount --bind -- "$source" "$path" || fail "$source could not be mounted at $path"
+  fi
+  # Not before: a machine that comes up in the midst of this mounts the one or the other.
+  if [ -e "$journal/guid" ] && there "$dataset" && marked "$dataset"; then
+    zfs set -u canmount=noauto "$dataset" || fail "canmount of $dataset could not be set"
   fi
   wake
   : >"$now/taken-back"
