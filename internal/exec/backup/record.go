@@ -210,13 +210,16 @@ func lock(dir, job string) (release func(), err error) {
 	if err != nil {
 		return nil, err
 	}
-	for {
+	// A process that is just being started holds what its parent held, until it runs its own program.
+	for patience := 20; ; patience-- {
 		err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
 		switch {
 		case err == nil:
 			return func() { f.Close() }, nil
 		case errors.Is(err, unix.EINTR):
 			continue
+		case errors.Is(err, unix.EWOULDBLOCK) && patience > 0:
+			time.Sleep(25 * time.Millisecond)
 		case errors.Is(err, unix.EWOULDBLOCK):
 			f.Close()
 			return nil, &HeldError{name}
