@@ -254,11 +254,11 @@ func (m mount) zfsName() string {
 
 // verdict gathers what several mechanisms say of one tier.
 type verdict struct {
-	yes, no bool
-	age     time.Duration // -1 where it is not known
-	by      string
-	doubts  []string
-	nos     []string
+	yes    bool
+	age    time.Duration // -1 where it is not known
+	by     string
+	doubts []string
+	nos    []string
 }
 
 func (v *verdict) copied(by string, g backup.Gap) {
