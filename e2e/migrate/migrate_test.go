@@ -534,14 +534,13 @@ func TestRefusals(t *testing.T) {
 
 func TestFullPool(t *testing.T) {
 	fresh(t)
-	want := tree(t, app)
 	must(t, "zpool", "create", "-f", "-O", "mountpoint=none", "small", "/dev/ubdc")
 	must(t, "zfs", "set", "quota=1M", "small")
 	s := plan(t, "full", "--no-backup", "a test")
 	random := make([]byte, 4<<20)
 	rand.Read(random) // what can be compressed takes less
 	write(t, app+"/large", string(random), 0o600)
-	want = tree(t, app)
+	want := tree(t, app)
 	refused(t, "make room; nothing has been copied", s, "run")
 	// It fills up while it is copied.
 	must(t, "zfs", "set", "quota=none", "small")
