@@ -437,7 +437,7 @@ func TestKeyNotLoaded(t *testing.T) {
 func TestPoolExportedOrReadOnly(t *testing.T) {
 	fresh(t)
 	applyHost(t, 0, "few")
-	command(t, "zpool", "export", "tank")
+	export(t)
 	a := applyHost(t, 1, "few")
 	equal(t, dataset.PoolAbsent, a.Conflicts[0].Kind)
 	lines, _ := drift(t, "few")
@@ -449,9 +449,24 @@ func TestPoolExportedOrReadOnly(t *testing.T) {
 	equal(t, "nothing to do", applyHost(t, 0, "few").Outcome)
 	a = applyHost(t, 1, "kinds")
 	equal(t, dataset.PoolUnwritable, a.Conflicts[0].Kind)
-	command(t, "zpool", "export", "tank")
+	export(t)
 	command(t, "zpool", "import", "-d", "/dev/ubdb", "tank")
 	equal(t, "nothing to do", applyHost(t, 0, "few").Outcome)
+}
+
+// export takes the pool away. For a moment after it was written to, it may be busy with itself.
+func export(t *testing.T) {
+	t.Helper()
+	for try := 0; ; try++ {
+		out, err := exec.Command("zpool", "export", "tank").CombinedOutput()
+		if err == nil {
+			return
+		}
+		if try == 20 || !strings.Contains(string(out), "busy") {
+			t.Fatalf("zpool export tank: %v\n%s", err, out)
+		}
+		time.Sleep(250 * time.Millisecond)
+	}
 }
 
 // D5, D6: what cannot be said safely is refused before anything is done.
