@@ -220,6 +220,7 @@ func lock(dir, job string) (release func(), err error) {
 			continue
 		case errors.Is(err, unix.EWOULDBLOCK) && patience > 0:
 			time.Sleep(25 * time.Millisecond)
+			continue
 		case errors.Is(err, unix.EWOULDBLOCK):
 			f.Close()
 			return nil, &HeldError{name}
