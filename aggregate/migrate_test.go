@@ -109,6 +109,15 @@ func kinds(err error) []RefusalKind {
 	return list
 }
 
+// unlinked takes what names the dataset away from the services, as where `modules.storage.datasets` declares it.
+func unlinked(h *stateward.Host) {
+	list := slices.Clone(h.Services.Or(nil))
+	for i := range list {
+		list[i].Dataset = nil
+	}
+	h.Services = is(list)
+}
+
 func TestMigrationRefusals(t *testing.T) {
 	for _, tc := range []struct {
 		name     string
@@ -123,6 +132,9 @@ func TestMigrationRefusals(t *testing.T) {
 		{name: "a service that is off", host: migratable(), service: "lidarr", want: []RefusalKind{ServiceOff}, says: "services that declare one: sonarr"},
 		{name: "no dataset", host: migratable(addService(stateward.Service{Name: "x", Enable: is(true)})), service: "x", want: []RefusalKind{NoDataset}},
 		{name: "a dataset that is refused", host: migratable(aDataset(func(d *stateward.Dataset) { d.Properties = map[string]stateward.Value[string]{"recordsize": is("15K")} })), want: []RefusalKind{NoDataset}, says: "recordsize"},
+		{name: "a dataset that is refused, and found by its place only", host: migratable(aDataset(func(d *stateward.Dataset) { d.Properties = map[string]stateward.Value[string]{"recordsize": is("15K")} }), unlinked),
+			want: []RefusalKind{NoDataset}, says: "its dataset cannot be planned"},
+		{name: "a service that is not there, beside one whose dataset is found by its place", host: migratable(unlinked), service: "radarr", want: []RefusalKind{ServiceUnknown}, says: "services that declare one: sonarr"},
 		{name: "several datasets", host: migratable(func(h *stateward.Host) {
 			h.Datasets = is(append(h.Datasets.Or(nil), stateward.Dataset{Name: "tank/media", MountPoint: is("/var/lib/sonarr/media")}))
 		}), want: []RefusalKind{SeveralDatasets}, says: "tank/media, tank/services/sonarr"},

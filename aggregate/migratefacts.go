@@ -96,7 +96,7 @@ func (g *migrator) services(name string) ([]stateward.Service, error) {
 			if on || !known {
 				found = append(found, s)
 			}
-		} else if s.Dataset != nil && on {
+		} else if on && (s.Dataset != nil || slices.ContainsFunc(g.host.Datasets.Or(nil), func(d stateward.Dataset) bool { return holdsStateOf(&d, []stateward.Service{s}) })) {
 			there = append(there, s.Name)
 		}
 	}
@@ -125,6 +125,11 @@ func (g *migrator) dataset(services []stateward.Service) (dataset.Desired, error
 	for _, s := range services {
 		if s.Dataset != nil {
 			declared[s.Dataset.Name] = s.Dataset.Origin
+		}
+	}
+	for _, d := range g.host.Datasets.Or(nil) {
+		if name, err := dataset.ParseObservedName(d.Name); holdsStateOf(&d, services) || err == nil && name == g.opts.Dataset {
+			declared[d.Name] = d.Origin
 		}
 	}
 	var list []dataset.Wanted
@@ -194,6 +199,13 @@ func keeps(services []stateward.Service, at stateward.AbsPath) bool {
 		}
 	}
 	return false
+}
+
+// holdsStateOf tells whether a dataset is declared to be mounted where services keep their state, whatever else is wrong with it.
+func holdsStateOf(d *stateward.Dataset, services []stateward.Service) bool {
+	text, _ := d.MountPoint.Get()
+	at, err := stateward.ParsePath(text)
+	return err == nil && keeps(services, at)
 }
 
 // inPrivate is where DynamicUser keeps a directory of /var/lib.
