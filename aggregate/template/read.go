@@ -12,6 +12,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/stateward/stateward"
+	"github.com/stateward/stateward/internal/text"
 )
 
 // MaxFile is how large the file of a template may be, in bytes.
@@ -376,46 +377,11 @@ func sortedKeys[V any](m map[string]V) []string {
 
 // unknownHint names what may have been meant, or what there is.
 func unknownHint(name string, known []string) string {
-	if n := nearest(name, known); n != "" {
+	if n := text.Nearest(name, known); n != "" {
 		return fmt.Sprintf("write %q instead?", n)
 	}
 	if len(known) == 0 {
 		return "there is none"
 	}
 	return "there is " + strings.Join(known, ", ")
-}
-
-// nearest is the known word that a mistyped one was meant to be; empty where none is like it.
-func nearest(word string, known []string) string {
-	best, least := "", 3
-	for _, k := range known {
-		if strings.EqualFold(k, word) {
-			return k
-		}
-		if d := distance(word, k); d < least && d < len(k) {
-			best, least = k, d
-		}
-	}
-	return best
-}
-
-// distance counts the letters to add, remove or replace.
-func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		before := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := before
-			if a[i] != b[j] {
-				cost++
-			}
-			before = row[j+1]
-			row[j+1] = min(cost, row[j]+1, row[j+1]+1)
-		}
-	}
-	return row[len(b)]
 }

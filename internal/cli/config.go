@@ -16,6 +16,7 @@ import (
 
 	"github.com/stateward/stateward"
 	"github.com/stateward/stateward/aggregate"
+	"github.com/stateward/stateward/internal/text"
 	"github.com/stateward/stateward/nixbridge"
 	"github.com/stateward/stateward/nixbridge/dialect"
 	"github.com/stateward/stateward/nixbridge/dialect/own"
@@ -266,7 +267,7 @@ func tomlFault(name string, err error) error {
 				known, last = configKeys[""], key[0]
 			}
 			hint := "the keys there are " + strings.Join(known, ", ")
-			if near := nearest(last, known); near != "" {
+			if near := text.Nearest(last, known); near != "" {
 				hint = "write " + near
 			}
 			faults = append(faults, &ConfigError{name, line, column, fmt.Sprintf("unknown key %q", strings.Join(key, ".")), hint})
@@ -406,38 +407,6 @@ func hintOf(err error) string {
 		return h.Hint()
 	}
 	return ""
-}
-
-// nearest is the known word that a mistyped one was meant to be; empty where none is like it.
-func nearest(word string, known []string) string {
-	best, least := "", 3
-	for _, k := range known {
-		if d := editDistance(word, k); d < least && d < len(k) {
-			best, least = k, d
-		}
-	}
-	return best
-}
-
-// editDistance counts the letters to add, remove or replace.
-func editDistance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		before := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := before
-			if a[i] != b[j] {
-				cost++
-			}
-			before = row[j+1]
-			row[j+1] = min(cost, row[j]+1, row[j+1]+1)
-		}
-	}
-	return row[len(b)]
 }
 
 // configuration reads the configuration file that goes with a source: the one that is named, else

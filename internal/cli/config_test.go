@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/stateward/stateward"
+	"github.com/stateward/stateward/internal/text"
 	"github.com/stateward/stateward/nixbridge/dialect/table"
 )
 
@@ -74,9 +75,9 @@ func TestConfigurationFaultsHaveAPlace(t *testing.T) {
 }
 
 func TestNearest(t *testing.T) {
-	require.Equal(t, "threshold", nearest("treshold", configKeys["check"]))
-	require.Equal(t, "check", nearest("chekc", configKeys[""]))
-	require.Empty(t, nearest("ignore", configKeys["acknowledge"]))
+	require.Equal(t, "threshold", text.Nearest("treshold", configKeys["check"]))
+	require.Equal(t, "check", text.Nearest("chekc", configKeys[""]))
+	require.Empty(t, text.Nearest("ignore", configKeys["acknowledge"]))
 }
 
 func FuzzConfiguration(f *testing.F) {

@@ -1,5 +1,5 @@
 // Package text prints what came out of a configuration, so that it can neither steer a terminal nor pass
-// for a line of ours.
+// for a line of ours, and finds the word that a mistyped one was meant to be.
 package text
 
 import (
