@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/stateward/stateward/dataset"
+	"github.com/stateward/stateward/internal/syntax/mountinfo"
 )
 
 // mount is a line of mountinfo with what tells it from others.
@@ -40,11 +41,11 @@ func parseMountinfo(data []byte) ([]mount, error) {
 		if err1 != nil || err2 != nil {
 			return nil, bad
 		}
-		m.Root, m.At = unescape(f[3]), unescape(f[4])
+		m.Root, m.At = mountinfo.Unescape(f[3]), mountinfo.Unescape(f[4])
 		if !strings.HasPrefix(m.At, "/") {
 			return nil, bad
 		}
-		m.FSType, m.Source = unescape(f[dash+1]), unescape(f[dash+2])
+		m.FSType, m.Source = mountinfo.Unescape(f[dash+1]), mountinfo.Unescape(f[dash+2])
 		m.ReadOnly = option(f[5], "ro")
 		if len(f) > dash+3 {
 			m.ReadOnly = m.ReadOnly || option(f[dash+3], "ro")
@@ -56,25 +57,6 @@ func parseMountinfo(data []byte) ([]mount, error) {
 }
 
 func option(list, name string) bool { return slices.Contains(strings.Split(list, ","), name) }
-
-// unescape reads the octal escapes of mangle_path in fs/seq_file.c: \040 is a blank.
-func unescape(s string) string {
-	if !strings.Contains(s, `\`) {
-		return strings.Clone(s)
-	}
-	var b strings.Builder
-	for i := 0; i < len(s); i++ {
-		if s[i] == '\\' && i+3 < len(s) {
-			if n, err := strconv.ParseUint(s[i+1:i+4], 8, 8); err == nil {
-				b.WriteByte(byte(n))
-				i += 3
-				continue
-			}
-		}
-		b.WriteByte(s[i])
-	}
-	return b.String()
-}
 
 // markHidden finds the mounts to which no path leads: those that another is mounted over, on the same place or on a directory above,
 // and what is mounted in them.

@@ -68,7 +68,7 @@ var layers = []layer{
 	{dir: "internal/storepath", third: []string{goNix}, pure: true},
 	{dir: "docs/schema", pure: true},
 	{dir: "internal/run", third: []string{sys}, starts: true},
-	{dir: "internal/capture", ours: join(".", "dataset", "internal/run"), third: []string{sys}},
+	{dir: "internal/capture", ours: join(".", "dataset", "internal/run", syntax), third: []string{sys}},
 	{dir: "internal/exec/*", ours: join(plans, "aggregate", "internal/run", syntax), third: []string{sync, sys}},
 	{dir: "internal/cli", ours: join(public, syntax, "internal/run", "internal/text", "internal/storepath", "docs/schema", "internal/capture", "internal/exec/*"), third: command},
 	{dir: "internal/golden", third: []string{toolDiff}, tests: true},

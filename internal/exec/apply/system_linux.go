@@ -17,6 +17,7 @@ import (
 	"github.com/stateward/stateward"
 	"github.com/stateward/stateward/dataset"
 	"github.com/stateward/stateward/internal/run"
+	"github.com/stateward/stateward/internal/syntax/mountinfo"
 )
 
 // System is the machine that this process runs on.
@@ -293,25 +294,9 @@ func findMount(info string, id int) (m mountpoint, ok bool) {
 		if dash+2 >= len(f) {
 			return m, false
 		}
-		return mountpoint{id: id, device: f[2], root: unescape(f[3]), at: unescape(f[4]), fsType: f[dash+1], source: unescape(f[dash+2])}, true
+		return mountpoint{id: id, device: f[2], root: mountinfo.Unescape(f[3]), at: mountinfo.Unescape(f[4]), fsType: f[dash+1], source: mountinfo.Unescape(f[dash+2])}, true
 	}
 	return m, false
-}
-
-// unescape reads the octal escapes of mangle_path in fs/seq_file.c: \040 is a blank.
-func unescape(s string) string {
-	var b strings.Builder
-	for i := 0; i < len(s); i++ {
-		if s[i] == '\\' && i+3 < len(s) {
-			if n, err := strconv.ParseUint(s[i+1:i+4], 8, 8); err == nil {
-				b.WriteByte(byte(n))
-				i += 3
-				continue
-			}
-		}
-		b.WriteByte(s[i])
-	}
-	return b.String()
 }
 
 // is tells whether a directory is the top of this dataset's file system, mounted there.

@@ -9,10 +9,10 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/stateward/stateward/backup/restic"
+	"github.com/stateward/stateward/internal/syntax/mountinfo"
 )
 
 // gate looks whether there is what is to be backed up (R8): mounted where that is asked for, no empty folder, and not far less than
@@ -155,24 +155,8 @@ func readMounts() ([]mount, error) {
 		before, after, ok := strings.Cut(line, " - ")
 		fields, more := strings.Fields(before), strings.Fields(after)
 		if ok && len(fields) >= 5 && len(more) >= 2 {
-			out = append(out, mount{unescape(fields[4]), more[0], unescape(more[1])})
+			out = append(out, mount{mountinfo.Unescape(fields[4]), more[0], mountinfo.Unescape(more[1])})
 		}
 	}
 	return out, nil
-}
-
-// unescape undoes the octal escapes of the kernel.
-func unescape(s string) string {
-	var b strings.Builder
-	for i := 0; i < len(s); i++ {
-		if s[i] == '\\' && i+3 < len(s) {
-			if n, err := strconv.ParseUint(s[i+1:i+4], 8, 8); err == nil {
-				b.WriteByte(byte(n))
-				i += 3
-				continue
-			}
-		}
-		b.WriteByte(s[i])
-	}
-	return b.String()
 }
