@@ -2,7 +2,9 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"math"
 	"path/filepath"
 	"strings"
@@ -60,13 +62,28 @@ func (f *backupFlags) read() (restic.Job, error) {
 	}
 	text, err := readRegular(f.plan, maxConfig)
 	if err != nil {
-		return restic.Job{}, withStatus(StatusEvaluation, err)
+		return restic.Job{}, withStatus(StatusEvaluation, &planFileError{err})
 	}
 	j, err := restic.ReadJob(text)
 	if err != nil {
 		return restic.Job{}, withStatus(StatusEvaluation, fmt.Errorf("%s: %w", f.plan, err))
 	}
 	return j, nil
+}
+
+// planFileError says that the file of --plan cannot be read.
+type planFileError struct{ err error }
+
+func (e *planFileError) Error() string {
+	var p *fs.PathError
+	if errors.As(e.err, &p) {
+		return fmt.Sprintf("--plan: %s: %v", p.Path, p.Err)
+	}
+	return "--plan: " + e.err.Error()
+}
+func (e *planFileError) Unwrap() error { return e.err }
+func (e *planFileError) Hint() string {
+	return "nothing was backed up: name the file with the job; docs/backup.md shows one"
 }
 
 type noPlanError struct{}
