@@ -611,6 +611,17 @@ settle() (
   [ -z "$4" ] || chmod -- "0$4" .
 )
 
+# claims NAME PATH: whether the next boot may mount another dataset over this one. Asked for all of them only: what waits for this one
+# has it where it belongs.
+claims() {
+  local lines line
+  [ -n "$whole" ] || return 0
+  lines "${claimed["$2"]-}"
+  for line in ${lines[@]+"${lines[@]}"}; do
+    [ "$line" = "$1" ] || problem "$1" "is mounted at $2, and $line has the same mountpoint: the next boot may mount it over this one"
+  done
+}
+
 # own_all: sees to it that all are mounted where they belong, and what their top directories are like. Asks stat once for all.
 own_all() {
   local i n name at seen list=() paths=() lines words ids bits
@@ -624,6 +635,7 @@ own_all() {
       problem "$name" "is mounted at $at, which another mount or a link hides"
     else
       list+=("$i") paths+=("$at")
+      claims "$name" "$at"
     fi
   done
   [ ${#list[@]} -gt 0 ] || return 0
@@ -679,7 +691,11 @@ for tool in zfs zpool find mkdir sort stat chown chmod; do
 done
 declared
 start+=("${#property[@]}")
-[ $# -eq 0 ] || only "$@"
+whole=1
+if [ $# -gt 0 ]; then
+  whole=''
+  only "$@"
+fi
 [ ${#names[@]} -gt 0 ] || exit 0
 # One at a time changes the datasets of a machine: `stateward dataset apply` holds the same lock.
 if type -P flock >/dev/null; then

@@ -246,6 +246,8 @@ func TestScriptRefuses(t *testing.T) {
 		{"a value that zfs did not take", []dataset.Wanted{note}, "tank\ntank/a\n", gets(w("tank/a", none)), "com.example:note was set to x, and zfs prints '-'"},
 		{"D1: a dataset that is not mounted in the end", []dataset.Wanted{w("tank/a", given(t, "mountpoint", below))}, "tank\ntank/a\n",
 			gets(w("tank/a", given(t, "mountpoint", below))), "tank/a: is not mounted at "},
+		{"P5: where the next boot mounts another", []dataset.Wanted{w("tank/a", given(t, "mountpoint", below))}, "tank\ntank/old\ton\t" + below + "\n", gets(),
+			"tank/a: is to be mounted at " + below + ", and so is tank/old"},
 		{"P5: beneath one that nobody declared and that is not mounted", []dataset.Wanted{w("tank/a", given(t, "mountpoint", below))}, "tank\ntank/outer\ton\t" + filepath.Dir(below) + "\n", gets(),
 			"where tank/outer belongs and is not mounted: it would hide it"},
 		{"P5: beneath one that is mounted by hand", []dataset.Wanted{w("tank/a", given(t, "mountpoint", below)), w("tank/outer", given(t, "mountpoint", filepath.Dir(below)), given(t, "canmount", "noauto"))},
@@ -258,6 +260,18 @@ func TestScriptRefuses(t *testing.T) {
 			require.Contains(t, output, test.say)
 		})
 	}
+}
+
+// S4: a replica that has the mountpoint of what is mounted: the next boot decides which of them is seen.
+func TestScriptTellsOfAReplicaOverWhatIsMounted(t *testing.T) {
+	m := newFakeZFS(t, t.TempDir())
+	at := t.TempDir()
+	want := dataset.Wanted{Name: dataset.MustName("tank/a"), Role: dataset.Utility, Settings: []dataset.Setting{given(t, "mountpoint", at)}}
+	require.NoError(t, os.WriteFile(filepath.Join(m.dir, "mountinfo"), []byte("22 1 0:5 / / rw - ext4 /dev/a rw\n23 22 0:5 / "+at+" rw - zfs tank/a rw\n"), 0o600))
+	there := "tank\ntank/a\ton\t" + at + "\ntank/replica\ton\t" + at + "\n"
+	_, output, err := m.run(t, script(t, want), there, gets(want))
+	require.Error(t, err, output)
+	require.Contains(t, output, "tank/a: is mounted at "+at+", and tank/replica has the same mountpoint: the next boot may mount it over this one")
 }
 
 // What does not answer, or is imported for another system, is not asked and not written to; the others are done.
