@@ -356,6 +356,9 @@ type Job struct {
 	// where the job reads what is mounted.
 	Dataset Value[string]
 	Exclude Value[[]string]
+	// Options are those that are handed to the engine's own command as they are, and that may leave out more: restic's
+	// `extraBackupArgs`, borg's `extraCreateArgs`, and its `patterns` as "--pattern PATTERN".
+	Options Value[[]string]
 	// Tags are those of the engine's snapshots.
 	Tags Value[[]string]
 	// Repository is restic's `repository`, borg's `repo`.

@@ -446,10 +446,17 @@ func (c *copies) ofJobs(l *lying, d, s *verdict, both func(string)) {
 
 // stored tells whether a job that names top stores p below it under that name.
 func (c *copies) stored(j *scheduled[backup.Job], top, p stateward.AbsPath) (doubt string, ok bool) {
-	switch is, pattern := excluded(j.of.Engine.Or(""), j.of.Exclude.Or(nil), p); {
+	engine := j.of.Engine.Or("")
+	patterns, option := optionExcludes(engine, j.of.Options.Or(nil))
+	switch is, pattern := excluded(engine, slices.Concat(j.of.Exclude.Or(nil), patterns), p); {
 	case j.of.Exclude.IsUnknown():
 		why, _ := j.of.Exclude.Why()
 		return why.String(), true
+	case j.of.Options.IsUnknown():
+		why, _ := j.of.Options.Why()
+		return why.String(), true
+	case option != "" && is != stateward.SurvivalYes:
+		return fmt.Sprintf("%s may leave it out by its option %s", j.of.String(), option), true
 	case is == stateward.SurvivalYes:
 		return "", false
 	case is == stateward.SurvivalUnknown:

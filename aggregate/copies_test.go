@@ -78,6 +78,9 @@ func TestTiers(t *testing.T) {
 	exclude := func(patterns ...string) func(*stateward.Job) {
 		return func(j *stateward.Job) { j.Exclude = known(patterns) }
 	}
+	options := func(list ...string) func(*stateward.Job) {
+		return func(j *stateward.Job) { j.Options = known(list) }
+	}
 	for _, tc := range []struct {
 		name string
 		base []part
@@ -140,6 +143,15 @@ func TestTiers(t *testing.T) {
 		{"R7 a part of it is left out", zfs, []part{restic("r", "b2:x:y", exclude("/srv/app/cache", "*.tmp", "cache"), "/srv")}, away("yes 1d 1min: services.restic.r to b2:x:y", "yes 1d 1min: services.restic.r to b2:x:y")},
 		{"R7 a pattern that may match", zfs, []part{restic("r", "b2:x:y", exclude("/srv/[ab]*"), "/srv")}, away(`unknown: restic job r may leave it out by the pattern "/srv/[ab]*"`, `unknown: restic job r may leave it out by the pattern "/srv/[ab]*"`)},
 		{"R7 borg's patterns", zfs, []part{job("borg", "r", "b2:x", exclude("*/app"), "/srv")}, away(`unknown: borg job r may leave it out by the pattern "*/app"`, `unknown: borg job r may leave it out by the pattern "*/app"`)},
+		{"R7 it is left out by an option", zfs, []part{restic("r", "b2:x:y", options("--tag a", "--exclude=/srv/app"), "/srv")}, nearly("no: " + nothing)},
+		{"R7 an option that leaves out something else", zfs, []part{restic("r", "b2:x:y", options("--exclude", "/srv/other", "--host forge", "--exclude-caches"), "/srv")}, away("yes 1d 1min: services.restic.r to b2:x:y", "yes 1d 1min: services.restic.r to b2:x:y")},
+		{"R7 an option whose file is not read", zfs, []part{restic("r", "b2:x:y", options("--exclude-file=/etc/x"), "/srv")}, away("unknown: restic job r may leave it out by its option --exclude-file", "unknown: restic job r may leave it out by its option --exclude-file")},
+		{"R7 a dry run", zfs, []part{restic("r", "b2:x:y", options("-n"), "/srv")}, away("unknown: restic job r may leave it out by its option -n", "unknown: restic job r may leave it out by its option -n")},
+		{"R7 what a shell makes of it", zfs, []part{restic("r", "b2:x:y", options(`--exclude "$dir"`), "/srv")}, away("unknown: restic job r may leave it out by its option --exclude", "unknown: restic job r may leave it out by its option --exclude")},
+		{"R7 options that are unknown", zfs, []part{restic("r", "b2:x:y", func(j *stateward.Job) {
+			j.Options = stateward.NotKnown[[]string](stateward.Unknown{Subject: "services.restic.backups.r.extraBackupArgs", Kind: stateward.UnknownThrow, Message: "no"})
+		}, "/srv")}, away("unknown: services.restic.backups.r.extraBackupArgs: no", "unknown: services.restic.backups.r.extraBackupArgs: no")},
+		{"R7 borg's own patterns", zfs, []part{job("borg", "r", "b2:x", options("--stats", "--pattern - /srv/app"), "/srv")}, away("unknown: borg job r may leave it out by its option --pattern", "unknown: borg job r may leave it out by its option --pattern")},
 		{"R7 borg cuts off what leads", zfs, []part{job("borg", "r", "b2:x", exclude("srv/app"), "/srv")}, nearly("no: " + nothing)},
 		{"another file system below", zfs, []part{restic("r", "b2:x:y", nil, "/")}, away("unknown: whether restic job r goes from / into other file systems is not read", "unknown: whether restic job r goes from / into other file systems is not read")},
 		{"R2 the snapshot of another dataset", zfs, []part{restic("r", "b2:x:y", change(func(j *stateward.Job) { j.Dataset = known("rpool/root") }), "/")}, nearly("no: " + nothing)},

@@ -31,6 +31,8 @@ type Job struct {
 	// Dataset is a ZFS dataset of which a snapshot is read in place of what is mounted.
 	Dataset Setting[string]
 	Exclude Setting[[]string]
+	// Options are those of the engine's command, raw, which may leave out more.
+	Options Setting[[]string]
 	Tags    Setting[[]string]
 	// PreHook, PostHook and DynamicPaths tell that there is such a command.
 	PreHook, PostHook, DynamicPaths Setting[bool]
@@ -103,7 +105,7 @@ func newJob(raw *stateward.Job) (Job, []Fault) {
 	var faults []Fault
 	j := Job{
 		Name: raw.Name, Asked: raw.Asked, Origin: raw.Origin,
-		Dataset: written(raw.Dataset), Exclude: written(raw.Exclude), Tags: written(raw.Tags),
+		Dataset: written(raw.Dataset), Exclude: written(raw.Exclude), Options: written(raw.Options), Tags: written(raw.Tags),
 		PreHook: written(raw.PreHook), PostHook: written(raw.PostHook), DynamicPaths: written(raw.DynamicPaths), Secret: written(raw.PasswordFile),
 	}
 	if raw.Engine == "restic" || raw.Engine == "borg" {

@@ -2,6 +2,7 @@ package nixos
 
 import (
 	"errors"
+	"slices"
 
 	"github.com/stateward/stateward"
 	"github.com/stateward/stateward/nixbridge/dialect"
@@ -34,6 +35,7 @@ func resticJobs(n *dialect.Node) stateward.Value[[]stateward.Job] {
 			Name: name, Engine: "restic", Origin: n.Origin(),
 			Paths:           sources(n.At("paths")),
 			Exclude:         n.At("exclude").Strings(),
+			Options:         n.At("extraBackupArgs").Strings(),
 			Repository:      n.At("repository").Filled(),
 			RepositoryFile:  n.At("repositoryFile").File(),
 			PasswordFile:    n.At("passwordFile").File(),
@@ -81,6 +83,7 @@ func borgJobs(n *dialect.Node) stateward.Value[[]stateward.Job] {
 			Name: name, Engine: "borg", Origin: n.Origin(),
 			Paths:      sources(n.At("paths")),
 			Exclude:    n.At("exclude").Strings(),
+			Options:    borgOptions(n),
 			Repository: n.At("repo").Filled(),
 			User:       jobUser(n.At("user")),
 			Initialize: n.At("doInit").Bool(),
@@ -92,6 +95,21 @@ func borgJobs(n *dialect.Node) stateward.Value[[]stateward.Job] {
 			// What a command prints is stored: it is known at run time only.
 			DynamicPaths: n.At("dumpCommand").Given(),
 		}, true
+	})
+}
+
+// borgOptions are `extraCreateArgs`, a text or a list, and `patterns`, which borg is handed as options.
+func borgOptions(n *dialect.Node) stateward.Value[[]string] {
+	args, patterns := n.At("extraCreateArgs").Strings(), n.At("patterns").Strings()
+	if args.IsUnknown() || patterns.IsAbsent() {
+		return args
+	}
+	return stateward.MapValue(patterns, func(list []string) ([]string, error) {
+		out := slices.Clone(args.Or(nil))
+		for _, pattern := range list {
+			out = append(out, "--pattern "+pattern)
+		}
+		return out, nil
 	})
 }
 

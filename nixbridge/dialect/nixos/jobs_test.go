@@ -28,6 +28,7 @@ func jobLines(h stateward.Host) []string {
 		valueLine(&out, "  schedule", j.Schedule)
 		valueLine(&out, "  delay", j.RandomizedDelay)
 		valueLine(&out, "  persistent", j.Persistent)
+		valueLine(&out, "  options", j.Options)
 		valueLine(&out, "  prune", j.Prune)
 		valueLine(&out, "  pre", j.PreHook)
 		valueLine(&out, "  post", j.PostHook)
@@ -47,6 +48,17 @@ func TestJobs(t *testing.T) {
 			want: []string{"restic x", `  path "/srv"`, `  path "/home/" /home`, "  exclude = [*.tmp]", "  repository = /mnt/repo", "  repositoryFile = {/run/repo false}",
 				"  passwordFile = {/run/pw false}", "  environmentFile = {/run/env false}", "  user = backup", "  initialize = true", "  schedule = [daily]",
 				"  delay = 1h 30min", "  persistent = true", "  prune = [--keep-daily 7]", "  pre = true", "  post = false", "  dynamic = true"},
+		},
+		"R7 options that the engine is handed": {
+			config: restic(`paths = [ ]; extraBackupArgs = [ "--exclude /a" "--tag x" ];`), want: []string{"restic x", "  options = [--exclude /a --tag x]"},
+		},
+		"R7 options and patterns of borg": {
+			config: borg(`paths = [ ]; extraCreateArgs = "--stats --list"; patterns = [ "- /a" ];`), want: []string{"borg x", "  options = [--stats --list --pattern - /a]"},
+		},
+		"R7 options that throw": {
+			config:  restic(`paths = [ ]; extraBackupArgs = throw "no";`),
+			want:    []string{"restic x", "  options = unknown (services.restic.backups.x.extraBackupArgs: throw)"},
+			unknown: []string{"services.restic.backups.x.extraBackupArgs [throw] "},
 		},
 		"N7 restic's nulls": {
 			config: restic(`paths = null; repository = null; repositoryFile = null; passwordFile = null; environmentFile = null; timerConfig = null; dynamicFilesFrom = null;`),

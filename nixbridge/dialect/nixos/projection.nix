@@ -398,7 +398,7 @@ in
 
     "services.restic.backups" = attrsOf (fields {
       paths = lines; exclude = lines; repository = leaf; repositoryFile = leaf; passwordFile = leaf; environmentFile = leaf;
-      user = leaf; initialize = leaf; pruneOpts = lines;
+      user = leaf; initialize = leaf; pruneOpts = lines; extraBackupArgs = lines;
       timerConfig = fields {
         OnCalendar = lines; RandomizedDelaySec = leaf; Persistent = leaf;
         OnActiveSec = leaf; OnBootSec = leaf; OnStartupSec = leaf; OnUnitActiveSec = leaf; OnUnitInactiveSec = leaf;
@@ -406,7 +406,7 @@ in
       dynamicFilesFrom = given; backupPrepareCommand = given; backupCleanupCommand = given;
     });
     "services.borgbackup.jobs" = attrsOf (fields {
-      paths = lines; exclude = lines; repo = leaf; user = leaf; doInit = leaf; startAt = lines; persistentTimer = leaf;
+      paths = lines; exclude = lines; patterns = lines; extraCreateArgs = lines; repo = leaf; user = leaf; doInit = leaf; startAt = lines; persistentTimer = leaf;
       prune = fields { keep = leaf; };
       dumpCommand = given; preHook = given; postHook = given;
     });
