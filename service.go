@@ -80,7 +80,9 @@ type Service struct {
 	Databases  Value[[]Database]
 	Dataset    *Dataset
 	Protection *Protection
-	Exposure   Exposure
+	// HealthCheck says how to see whether the service works; nil where nothing does.
+	HealthCheck *HealthCheck
+	Exposure    Exposure
 }
 
 // StatePaths returns every state path that is known, and whether that is all.
@@ -98,6 +100,18 @@ type Database struct {
 	Name   Value[string]
 	User   Value[string]
 	Origin Origin
+}
+
+// HealthCheck is how to see whether a service works, as `healthcheck` of a container says it.
+type HealthCheck struct {
+	// Command is for `bash -c`, and ends with status 0 while the service works.
+	Command Value[string]
+	// Interval is how long to wait between two tries, Timeout how long one may take, StartPeriod for how long after the start
+	// a failure tells nothing.
+	Interval, Timeout, StartPeriod Value[Duration]
+	// Retries is how many failures in a row make it unhealthy.
+	Retries Value[int]
+	Origin  Origin
 }
 
 // Exposure is how a service is reached. It protects nothing, and is kept because

@@ -41,6 +41,8 @@ type Migration struct {
 	// Units are stopped, in this order, and started again the other way round; Timers are those of backup jobs that read the data.
 	Units  []string `json:"units"`
 	Timers []string `json:"timers"`
+	// Health is how to see whether the service works; nil where it is only looked whether its units stay up.
+	Health *MigrationHealth `json:"health,omitempty"`
 	// Sharers are other services that use the data, and why.
 	Sharers []Sharer `json:"sharers"`
 	// Job is the backup job that holds the data; nil where none is known.
@@ -60,6 +62,16 @@ type Migration struct {
 	// Unmet are what is missing before the first step may be done.
 	Unmet []Unmet  `json:"unmet"`
 	Notes []string `json:"notes"`
+}
+
+// MigrationHealth is how to see whether a service works. Times are in seconds.
+type MigrationHealth struct {
+	// Command is for `bash -c`.
+	Command     string `json:"command"`
+	Interval    int    `json:"interval"`
+	Timeout     int    `json:"timeout"`
+	StartPeriod int    `json:"startPeriod"`
+	Retries     int    `json:"retries"`
 }
 
 // Sharer is another service that uses the data.
@@ -177,6 +189,8 @@ type MigrationOptions struct {
 	Used dataset.Size
 	// Settle is for how many seconds the units must stay up; 0 means [DefaultSettle].
 	Settle int
+	// Health is a command that ends with status 0 while the service works, in place of that of its healthCheck.
+	Health string
 	// Release asks for the steps that remove what was kept.
 	Release bool
 }
@@ -224,6 +238,7 @@ func NewMigration(h *stateward.Host, service string, observed *dataset.Observed,
 	g.lie(desired)
 	g.pool(desired)
 	g.units(services)
+	g.health(services)
 	g.job(services)
 	if err := joined(g.refusals); err != nil {
 		return Migration{}, err
@@ -385,6 +400,11 @@ func (g *migrator) steps() {
 		After: []Condition{{fmt.Sprintf("what ran before is active for %d seconds, and was not started again in between", m.Settle), nil},
 			{name + " is still what is mounted at " + path, []string{"findmnt", "-n", "-o", "SOURCE", "--mountpoint", path}}},
 		Back: Way{Text: "nothing to undo: it only looks"}}
+	if m.Health != nil {
+		health.Commands = append(health.Commands, []string{"timeout", "-k", "5", fmt.Sprint(m.Health.Timeout), "bash", "-c", m.Health.Command})
+		health.After = append([]Condition{{fmt.Sprintf("the health check succeeds: failures tell nothing for %d seconds, and then %d in a row, %d seconds apart, are one too many",
+			m.Health.StartPeriod, m.Health.Retries, m.Health.Interval), nil}}, health.After...)
+	}
 	for _, u := range m.Units {
 		health.Commands = append(health.Commands, []string{"systemctl", "show", "-P", "ActiveState", "-P", "NRestarts", "--", u})
 	}

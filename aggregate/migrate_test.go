@@ -12,6 +12,7 @@ import (
 
 	"github.com/stateward/stateward"
 	"github.com/stateward/stateward/dataset"
+	"github.com/stateward/stateward/internal/redact"
 )
 
 func is[T any](v T) stateward.Value[T] { return stateward.Known(v, stateward.Origin{}) }
@@ -233,6 +234,53 @@ func TestMigrationPlaces(t *testing.T) {
 	}
 	if diff := cmp.Diff([]StepKind{StepBackup, StepStop, StepSnapshot, StepCreate, StepStage, StepCopy, StepVerify, StepOwn, StepSwap, StepStart, StepHealth, StepProof}, steps); diff != "" {
 		t.Errorf("steps (-want +got):\n%s", diff)
+	}
+}
+
+// What sees whether the service works is its own health check, where its command is to be had.
+func TestMigrationHealth(t *testing.T) {
+	span := func(text string) stateward.Value[stateward.Duration] {
+		d, err := stateward.ParseDuration(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return is(d)
+	}
+	check := func(h stateward.HealthCheck) func(*stateward.Host) {
+		h.Origin = stateward.Origin{Option: "stateward.services.sonarr.healthCheck"}
+		return service(func(s *stateward.Service) { s.HealthCheck = &h })
+	}
+	full := stateward.HealthCheck{Command: is("curl -f localhost"), Interval: span("1min"), Timeout: span("1500ms"), StartPeriod: span("5min"), Retries: is(5)}
+	for _, tc := range []struct {
+		name string
+		host *stateward.Host
+		opts MigrationOptions
+		want *MigrationHealth
+		note string
+	}{
+		{name: "none", host: migratable()},
+		{name: "one with all", host: migratable(check(full)), want: &MigrationHealth{Command: "curl -f localhost", Interval: 60, Timeout: 2, StartPeriod: 300, Retries: 5}},
+		{name: "one with a command", host: migratable(check(stateward.HealthCheck{Command: is("x")})), want: &MigrationHealth{Command: "x", Interval: 30, Timeout: 30, Retries: 3}},
+		{name: "one that was asked for", host: migratable(check(full)), opts: MigrationOptions{Health: "y"}, want: &MigrationHealth{Command: "y", Interval: 60, Timeout: 2, StartPeriod: 300, Retries: 5}},
+		{name: "one that was asked for alone", host: migratable(), opts: MigrationOptions{Health: "y"}, want: &MigrationHealth{Command: "y", Interval: 30, Timeout: 30, Retries: 3}},
+		{name: "a container", host: migratable(check(full), service(func(s *stateward.Service) { s.Units = []string{"podman-sonarr.service"} }),
+			func(h *stateward.Host) { h.Units = is([]stateward.Unit{{Name: "podman-sonarr.service"}}) }),
+			want: &MigrationHealth{Command: "podman exec sonarr sh -c 'curl -f localhost'", Interval: 60, Timeout: 2, StartPeriod: 300, Retries: 5}},
+		{name: "a secret in it", host: migratable(check(stateward.HealthCheck{Command: is("curl -H " + redact.Hidden)})), note: "has a secret in its command"},
+		{name: "unknown", host: migratable(check(stateward.HealthCheck{Command: stateward.NotKnown[string](stateward.Unknown{})})), note: "has no command that could be read"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			m, err := NewMigration(tc.host, "sonarr", nil, tc.opts)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(tc.want, m.Health); diff != "" {
+				t.Errorf("-want +got:\n%s", diff)
+			}
+			if notes := strings.Join(m.Notes, "\n"); tc.note != "" && !strings.Contains(notes, tc.note) || tc.note == "" && strings.Contains(notes, "--health") {
+				t.Errorf("notes: %s", notes)
+			}
+		})
 	}
 }
 

@@ -5,9 +5,12 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/stateward/stateward"
 	"github.com/stateward/stateward/dataset"
+	"github.com/stateward/stateward/internal/redact"
+	"github.com/stateward/stateward/internal/syntax/shell"
 )
 
 // RefusalKind tells why data is not migrated.
@@ -509,6 +512,67 @@ func (g *migrator) space() {
 }
 
 // units finds who uses the data.
+// What podman takes where a container's healthcheck leaves it out, in seconds.
+const (
+	healthInterval = 30
+	healthTimeout  = 30
+	healthRetries  = 3
+)
+
+// health is how to see whether the service works: what was asked for, or the healthCheck that it declares.
+func (g *migrator) health(services []stateward.Service) {
+	h := MigrationHealth{Command: g.opts.Health, Interval: healthInterval, Timeout: healthTimeout, Retries: healthRetries}
+	hidden := func(origin stateward.Origin, why string) {
+		g.m.Notes = append(g.m.Notes, fmt.Sprintf("%s %s, so it is only looked whether the units stay up: --health gives a command", origin.Option, why))
+	}
+	for _, s := range services {
+		c := s.HealthCheck
+		if c == nil {
+			continue
+		}
+		seconds := func(v stateward.Value[stateward.Duration], otherwise int) int {
+			if d, ok := v.Get(); ok {
+				return int((d.Std() + time.Second - 1) / time.Second)
+			}
+			return otherwise
+		}
+		h.Interval, h.Timeout, h.StartPeriod = max(1, seconds(c.Interval, healthInterval)), max(1, seconds(c.Timeout, healthTimeout)), seconds(c.StartPeriod, 0)
+		h.Retries = c.Retries.Or(healthRetries)
+		if h.Command != "" {
+			break
+		}
+		command, ok := c.Command.Get()
+		switch {
+		case !ok:
+			hidden(c.Origin, "has no command that could be read")
+		case strings.Contains(command, redact.Hidden):
+			hidden(c.Origin, "has a secret in its command, which is not carried into a plan")
+		default:
+			h.Command = g.inContainer(command)
+		}
+		break
+	}
+	if h.Command != "" {
+		g.m.Health = &h
+	}
+}
+
+// inContainer has the command run where podman or docker would run it, if the service is a container.
+func (g *migrator) inContainer(command string) string {
+	for _, u := range g.m.Units {
+		for _, engine := range []string{"podman", "docker"} {
+			name, ok := strings.CutPrefix(strings.TrimSuffix(u, ".service"), engine+"-")
+			if !ok {
+				continue
+			}
+			if line, err := shell.Command(engine, "exec", name, "sh", "-c", command); err == nil {
+				return line
+			}
+		}
+	}
+	return command
+}
+
 func (g *migrator) units(services []stateward.Service) {
 	m := &g.m
 	g.unread(g.host.Units.Why())

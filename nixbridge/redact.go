@@ -13,7 +13,7 @@ var (
 	mountPlaces = set("options", "Options", "o", "mountOptions", "commonMountOptions", "rawConfig")
 	// A place that a backup goes to, or that is mounted.
 	addressPlaces = set("repository", "repo", "repositories", "url", "device", "what", "What")
-	commandPlaces = set("script", "preStart", "postStart", "ExecCondition", "ExecStartPre", "ExecStart", "ExecStartPost", "ExecStop", "text",
+	commandPlaces = set("script", "preStart", "postStart", "ExecCondition", "ExecStartPre", "ExecStart", "ExecStartPost", "ExecStop", "text", "command",
 		"preDeviceCommands", "preLVMCommands", "postDeviceCommands", "postResumeCommands", "postMountCommands", "kernelParams",
 		"extraOptions", "podmanArgs", "extraFlags", "extraArgs", "commonArgs", "sendOptions", "recvOptions", "pruneOpts")
 	messagePlaces = set("message", "warnings")

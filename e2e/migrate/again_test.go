@@ -146,6 +146,20 @@ func TestOneshotEnds(t *testing.T) {
 	succeeds(t, s, "run")
 }
 
+// A service may run and not work: its health check says so. Once it works, the next run goes on.
+func TestHealthCheck(t *testing.T) {
+	fresh(t)
+	want := tree(t, app)
+	s := plan(t, "healthy", "--no-backup", "a test")
+	out, err := script("/srv/wrap", s, "run")
+	if err == nil || !strings.Contains(out, "the health check of app failed 2 times in a row, the last time with status 1") || strings.Contains(out, "SECRET") {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	write(t, "/srv/it works", "", 0o600)
+	succeeds(t, s, "run")
+	migrated(t, want)
+}
+
 // On a machine that does not have the units, nothing can be stopped.
 func TestAnotherMachine(t *testing.T) {
 	fresh(t)

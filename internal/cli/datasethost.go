@@ -86,12 +86,6 @@ func (f *hostFlags) captured(env Env, name string, file *capture.PoolFile, l *lo
 	return nil
 }
 
-// noteOtherHost says that a capture is of another machine than the host that it is compared with.
-func noteOtherHost(env Env, name string, file *capture.PoolFile, l loaded) {
-	f := hostFlags{other: true}
-	_ = f.captured(env, name, file, &l)
-}
-
 // PoolCapture is the file of `stateward capture zfs` that was compared with.
 type PoolCapture struct {
 	File  string    `json:"file"`

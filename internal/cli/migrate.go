@@ -41,6 +41,7 @@ type MigrationRefusal struct {
 
 type migrateFlags struct {
 	sourceFlags
+	hostFlags
 	output     string
 	observed   string
 	dataset    string
@@ -49,6 +50,7 @@ type migrateFlags struct {
 	noBackup   string
 	used       string
 	settle     int
+	health     string
 	release    bool
 }
 
@@ -68,11 +70,13 @@ run was killed, "status" says how far it is, "back" takes it back from wherever 
 
 Without --observed, what the configuration says is taken for what is there, and the script
 looks first. A directory that a persistence module mounts is found with --observed only, a file
-that "stateward capture zfs" wrote on the host.
+that "stateward capture zfs" wrote on the host. One of another host is refused, unless
+--other-host is given.
 
 --release adds the steps that remove what was kept, with what each removes.
 
-Status 1 means that the data cannot be moved like that, or that something is missing first.
+Status 1 means that the data cannot be moved like that, that something is missing first, or that
+the file is older than 30 days.
 
 ` + exitStatus,
 		Example: "  stateward plan migrate sonarr .#forge --observed pool.json\n  stateward plan migrate sonarr .#forge -o script > migrate-sonarr",
@@ -81,7 +85,8 @@ Status 1 means that the data cannot be moved like that, or that something is mis
 			return f.run(cmd.Context(), env, args)
 		},
 	}
-	f.register(cmd)
+	f.sourceFlags.register(cmd)
+	f.hostFlags.register(cmd, "the capture")
 	choiceFlag(cmd, &f.output, "output", "o", "`FORMAT` of the output: text, json or script", "text", "text", "json", "script")
 	fs := cmd.Flags()
 	fs.StringVar(&f.observed, "observed", "", "plan for what this `FILE` of \"stateward capture zfs\" holds")
@@ -91,6 +96,7 @@ Status 1 means that the data cannot be moved like that, or that something is mis
 	fs.StringVar(&f.noBackup, "no-backup", "", "make no backup first and look for none later, for this `REASON`")
 	fs.StringVar(&f.used, "used", "", "how much the data takes (`SIZE`, such as 40G), to compare with what is free")
 	fs.IntVar(&f.settle, "settle", aggregate.DefaultSettle, "for how many `SECONDS` the units must stay up")
+	fs.StringVar(&f.health, "health", "", "see with this `COMMAND` of bash whether the service works, in place of its healthCheck")
 	fs.BoolVar(&f.release, "release", false, "plan to remove what was kept too")
 	return cmd
 }
@@ -102,7 +108,7 @@ func (e *unmetError) Error() string { return e.u.Message }
 func (e *unmetError) Hint() string  { return e.u.Hint }
 
 func (f *migrateFlags) options() (opts aggregate.MigrationOptions, err error) {
-	opts = aggregate.MigrationOptions{Job: f.job, NoBackup: f.noBackup, Settle: f.settle, Release: f.release}
+	opts = aggregate.MigrationOptions{Job: f.job, NoBackup: f.noBackup, Settle: f.settle, Health: f.health, Release: f.release}
 	if f.settle <= 0 {
 		return opts, fmt.Errorf("--settle %d is not longer than nothing", f.settle)
 	}
@@ -147,7 +153,13 @@ func (f *migrateFlags) run(ctx context.Context, env Env, args []string) error {
 		return withStatus(StatusEvaluation, l.err)
 	}
 	if seen != nil {
-		noteOtherHost(env, f.observed, file, l)
+		if err := f.captured(env, f.observed, file, &l); err != nil {
+			return err
+		}
+	}
+	var captured *PoolCapture
+	if file != nil {
+		captured = capturedPools(env, f.observed, file)
 	}
 	m, refused := aggregate.NewMigration(l.host, args[0], seen, opts)
 	sound := refused == nil && len(m.Unmet) == 0
@@ -184,10 +196,13 @@ func (f *migrateFlags) run(ctx context.Context, env Env, args []string) error {
 			printError(env.Stderr, e)
 		}
 	}
+	if captured.isOld() {
+		printError(env.Stderr, &plainError{ErrorOutput{Message: captured.Old, Hint: oldCaptureHint}})
+	}
 	if l.host.Status == stateward.StatusPartial && f.output != "json" {
 		fmt.Fprintln(env.Stderr, "stateward: some values of the host could not be evaluated; stateward check lists them")
 	}
-	if !sound {
+	if !sound || captured.isOld() {
 		return &statusError{status: StatusFindings}
 	}
 	return nil

@@ -28,6 +28,10 @@ func migrationScript(m *aggregate.Migration, host string) (string, error) {
 	if job == nil {
 		job = &aggregate.MigrationJob{}
 	}
+	health := m.Health
+	if health == nil {
+		health = &aggregate.MigrationHealth{}
+	}
 	flag := func(on bool) string {
 		if on {
 			return "1"
@@ -50,6 +54,8 @@ func migrationScript(m *aggregate.Migration, host string) (string, error) {
 		{"host", host}, {"service", m.Service}, {"id", m.ID}, {"dataset", m.Dataset.String()}, {"guid", m.GUID}, {"path", m.Path.String()}, {"source", m.Source.String()},
 		{"old", m.Old.String()}, {"staging", m.Staging.String()}, {"journal", m.Journal.String()}, {"bound", flag(m.Bound)}, {"from", m.From.String()},
 		{"snapshot", m.Snapshot}, {"canmount", m.CanMount}, {"owner", ids}, {"mode", m.Mode.String()}, {"settle", fmt.Sprint(m.Settle)},
+		{"health", health.Command}, {"health_interval", fmt.Sprint(health.Interval)}, {"health_timeout", fmt.Sprint(health.Timeout)},
+		{"health_start", fmt.Sprint(health.StartPeriod)}, {"health_retries", fmt.Sprint(health.Retries)},
 		{"job_unit", job.Unit}, {"job_user", job.User}, {"environment_file", job.EnvironmentFile}, {"recorded", job.RecordedAs.String()},
 		{"selects", job.Selects.String()}, {"whole", flag(job.Whole)}, {"tag", job.Tag},
 	} {

@@ -50,7 +50,7 @@ var layers = []layer{
 	{dir: "backup", ours: join(".", "dataset", syntax), pure: true},
 	{dir: "backup/*", ours: join(".", "dataset", "backup", syntax), pure: true},
 	{dir: "preseed", ours: join(".", "dataset", "backup", "backup/*", syntax), pure: true},
-	{dir: "aggregate", ours: join(plans, syntax, "aggregate/template", "internal/storepath"), third: []string{shell}, pure: true},
+	{dir: "aggregate", ours: join(plans, syntax, "aggregate/template", "internal/storepath", "internal/redact"), third: []string{shell}, pure: true},
 	{dir: "aggregate/template", ours: join(".", "dataset", syntax, "internal/text"), pure: true},
 	{dir: "nixbridge", ours: join(".", "internal/run", "internal/nar", "internal/storepath", "internal/redact", "nixbridge/dialect", "nixbridge/dialect/*"), third: []string{goNix, sync}},
 	{dir: "nixbridge/dialect", ours: join(".")},

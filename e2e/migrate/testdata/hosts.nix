@@ -30,6 +30,13 @@ in
     systemd.services = units;
     stateward.services.app = service;
   };
+  # It says how to see whether it works.
+  healthy.config = {
+    systemd.services = units;
+    stateward.services.app = service // {
+      healthCheck = { command = "echo A SECRET; test -e '/srv/it works'"; interval = "1s"; retries = 2; };
+    };
+  };
   # There is a restic job.
   kept.config = {
     systemd.services = units;

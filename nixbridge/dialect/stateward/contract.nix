@@ -47,7 +47,7 @@ let
     exposure = closed { exposed = leaf; domain = leaf; subdomain = leaf; type = leaf; port = leaf; middlewares = lines; };
     # Reserved: nothing of them is used yet.
     preseed = closed { enable = leaf; methods = lines; onNoBackup = leaf; };
-    healthCheck = closed { enable = leaf; command = given; interval = leaf; timeout = leaf; retries = leaf; startPeriod = leaf; };
+    healthCheck = closed { enable = leaf; command = leaf; interval = leaf; timeout = leaf; retries = leaf; startPeriod = leaf; };
     resources = closed { memory = leaf; cpus = leaf; };
     notifications = closed { enable = leaf; channels = lines; priority = leaf; };
   };

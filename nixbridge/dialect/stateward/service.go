@@ -1,7 +1,9 @@
 package stateward
 
 import (
+	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/stateward/stateward"
@@ -97,6 +99,7 @@ func service(name string, n *dialect.Node) (stateward.Service, *stateward.Job) {
 	})
 	s.Dataset = dataset(n.At("dataset"), s.DataDir, off)
 	s.Protection = protection(n.At("protection"))
+	s.HealthCheck = healthCheck(n.At("healthCheck"))
 	s.Exposure = dialect.ReadExposure(n.At("exposure"))
 	return s, job(name, n.At("backup"), &s)
 }
@@ -157,6 +160,34 @@ func dataset(n *dialect.Node, dataDir stateward.Value[stateward.Entry], off bool
 		n.Wrong(stateward.UnknownForm, "has no name: name the dataset, such as tank/services/NAME")
 	}
 	return d
+}
+
+// healthCheck reads how to see whether the service works.
+func healthCheck(n *dialect.Node) *stateward.HealthCheck {
+	on := n.At("enable").Bool()
+	if n.Kind() != dialect.Attrs || on.IsKnown() && !on.Or(true) {
+		return nil
+	}
+	span := func(n *dialect.Node) stateward.Value[stateward.Duration] {
+		return dialect.Understood(n, n.Filled(), stateward.ParseDuration)
+	}
+	retries := n.At("retries")
+	h := &stateward.HealthCheck{
+		Command:  n.At("command").Filled(),
+		Interval: span(n.At("interval")), Timeout: span(n.At("timeout")), StartPeriod: span(n.At("startPeriod")),
+		Retries: dialect.Understood(retries, retries.Scalar(), func(text string) (int, error) {
+			many, err := strconv.Atoi(text)
+			if err != nil || many < 1 {
+				return 0, fmt.Errorf("%q is no number of tries: write 1 or more", text)
+			}
+			return many, nil
+		}),
+		Origin: n.Origin(),
+	}
+	if h.Command.IsAbsent() {
+		n.Wrong(stateward.UnknownForm, "has no command: write what ends with status 0 while the service works")
+	}
+	return h
 }
 
 // protection reads which losses the service must survive, and how much may be missing then.

@@ -69,6 +69,9 @@ func lines(h stateward.Host) []string {
 				}
 			}
 		}
+		if c := s.HealthCheck; c != nil {
+			add("  health %s %s %s %s %s", c.Command, c.Interval, c.Timeout, c.StartPeriod, c.Retries)
+		}
 		if s.Exposure.Exposed.IsKnown() {
 			add("  exposed %v", s.Exposure)
 		}
@@ -215,9 +218,21 @@ func TestContract(t *testing.T) {
 				`stateward.services.x.protection.tiers[0] [form] tier "moon" is none of reboot, rollback, disk, site, rebuild, point-in-time`},
 		},
 		"what is reserved": {
-			config: `{ services.x = { enable = true; preseed = { enable = true; methods = [ "restic" ]; onNoBackup = "refuse"; }; healthCheck = { command = "x"; retries = 3; startPeriod = "5m"; };
+			config: `{ services.x = { enable = true; preseed = { enable = true; methods = [ "restic" ]; onNoBackup = "refuse"; }; 
 				resources = { memory = "1G"; cpus = "2"; }; notifications = { channels = [ "mail" ]; priority = "high"; }; }; }`,
 			want: []string{"x true  absent:absent"},
+		},
+		"a health check": {
+			config: `{ services.x = { enable = true; healthCheck = { command = "curl localhost"; retries = 3; startPeriod = "5m"; timeout = "10s"; }; };
+				services.y = { enable = true; healthCheck = { enable = false; }; }; }`,
+			want: []string{"x true  absent:absent", "  health curl localhost absent 10s 5min 3", "y true  absent:absent"},
+		},
+		"a health check that is none": {
+			config: `{ services.x = { enable = true; healthCheck = { retries = 0; interval = "soon"; }; }; }`,
+			want:   []string{"x true  absent:absent", "  health absent unknown (stateward.services.x.healthCheck.interval: time span \"soon\" has no number at \"soon\") absent absent unknown (stateward.services.x.healthCheck.retries: \"0\" is no number of tries: write 1 or more)"},
+			unknown: []string{"stateward.services.x.healthCheck [form] has no command: write what ends with status 0 while the service works",
+				`stateward.services.x.healthCheck.interval [form] time span "soon" has no number at "soon"`,
+				`stateward.services.x.healthCheck.retries [form] "0" is no number of tries: write 1 or more`},
 		},
 		"a workload, and tags": {
 			config: `{ services.x = { enable = true; dataset = { name = "t/x"; profile = "sqlite"; }; backup.tags = [ "a" "b" ]; }; }`,
@@ -229,12 +244,13 @@ func TestContract(t *testing.T) {
 				dataset = { name = "t/x"; recordsize = "16K"; }; backup.cron = "x"; protection.tier = 1; exposure.host = "x"; databases = [ { name = "a"; db = "b"; } ];
 				preseed.x = 1; healthCheck.x = 1; notifications.x = 1; resources.x = 1; }; acknowledge = [ { code = "SW101"; reason = "r"; Path = "/a"; } ]; }`,
 			want: []string{"x true  absent:absent", `  state persist directory "/b"`, `  state persist file "/g"`, "  database absent a absent", "  protection []",
-				"dataset t/x absent absent map[] absent:absent absent", "job x stateward []"},
+				"  health absent absent absent absent absent", "dataset t/x absent absent map[] absent:absent absent", "job x stateward []"},
 			unknown: []string{
 				"stateward.acknowledge[0].Path [form] stateward knows no such field", "stateward.foo [form] stateward knows no such field",
 				"stateward.services.x.backup.cron [form] stateward knows no such field", "stateward.services.x.databases[0].db [form] stateward knows no such field",
 				"stateward.services.x.datadir [form] stateward knows no such field", "stateward.services.x.dataset.recordsize [form] stateward knows no such field",
-				"stateward.services.x.exposure.host [form] stateward knows no such field", "stateward.services.x.healthCheck.x [form] stateward knows no such field",
+				"stateward.services.x.exposure.host [form] stateward knows no such field", "stateward.services.x.healthCheck [form] has no command: write what ends with status 0 while the service works",
+				"stateward.services.x.healthCheck.x [form] stateward knows no such field",
 				"stateward.services.x.notifications.x [form] stateward knows no such field", "stateward.services.x.persist.directories[0].owner [form] stateward knows no such field",
 				"stateward.services.x.persist.directory [form] stateward knows no such field", "stateward.services.x.persist.files[0].path [form] stateward knows no such field",
 				"stateward.services.x.preseed.x [form] stateward knows no such field", "stateward.services.x.protection.tier [form] stateward knows no such field",
