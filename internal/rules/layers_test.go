@@ -48,7 +48,7 @@ var layers = []layer{
 	{dir: ".", pure: true},
 	{dir: "dataset", ours: join(".", syntax), pure: true},
 	{dir: "backup", ours: join(".", "dataset", syntax), pure: true},
-	{dir: "backup/*", ours: join(".", "dataset", "backup", syntax), pure: true},
+	{dir: "backup/*", ours: join(".", "dataset", "backup", "internal/text", syntax), pure: true},
 	{dir: "preseed", ours: join(".", "dataset", "backup", "backup/*", syntax), pure: true},
 	{dir: "aggregate", ours: join(plans, syntax, "aggregate/template", "internal/storepath", "internal/redact"), third: []string{shell}, pure: true},
 	{dir: "aggregate/template", ours: join(".", "dataset", syntax, "internal/text"), pure: true},

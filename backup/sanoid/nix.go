@@ -1,0 +1,78 @@
+package sanoid
+
+import (
+	"strconv"
+
+	"github.com/stateward/stateward/backup"
+	"github.com/stateward/stateward/internal/syntax/nix"
+)
+
+// Nix is the value of `services.sanoid` of NixOS, indented by depth levels: that of [Config.Explicit]. interval is the calendar event
+// at which sanoid runs; the most frequent type that is taken should be no more frequent.
+func (c *Config) Nix(interval string, depth int) (string, error) {
+	if err := c.Validate(); err != nil {
+		return "", err
+	}
+	if _, err := backup.ParseCalendar(interval, nil); err != nil {
+		return "", err
+	}
+	full := c.Explicit()
+	templates, datasets := nix.Set{}, nix.Set{}
+	for _, t := range full.Templates {
+		set, err := attrs(nil, t.Settings)
+		if err != nil {
+			return "", err
+		}
+		templates = append(templates, nix.Attr{Name: t.Name, Value: set})
+	}
+	for _, d := range full.Datasets {
+		set := nix.Set{}
+		if len(d.UseTemplate) > 0 {
+			var list nix.List
+			for _, name := range d.UseTemplate {
+				list = append(list, name)
+			}
+			set = append(set, nix.Attr{Name: "use_template", Value: list})
+		}
+		switch d.Recursive {
+		case RecursiveZFS:
+			set = append(set, nix.Attr{Name: "recursive", Value: "zfs"})
+		default:
+			set = append(set, nix.Attr{Name: "recursive", Value: d.Recursive == RecursiveYes})
+		}
+		set, err := attrs(set, d.Settings)
+		if err != nil {
+			return "", err
+		}
+		datasets = append(datasets, nix.Attr{Name: d.Name, Value: set})
+	}
+	out := nix.Set{{Name: "enable", Value: true}, {Name: "interval", Value: interval}}
+	if len(templates) > 0 {
+		out = append(out, nix.Attr{Name: "templates", Value: templates})
+	}
+	return nix.Write(append(out, nix.Attr{Name: "datasets", Value: datasets}), depth)
+}
+
+func attrs(set nix.Set, s Settings) (nix.Set, error) {
+	for _, k := range keys {
+		value, ok := s[k.name]
+		if !ok {
+			continue
+		}
+		text, err := k.canonical(value)
+		if err != nil {
+			return nil, err
+		}
+		var v any = text
+		switch k.kind {
+		case flag:
+			v = text == "yes"
+		case number, bounded:
+			if v, err = strconv.Atoi(text); err != nil {
+				return nil, err
+			}
+		}
+		set = append(set, nix.Attr{Name: k.name, Value: v})
+	}
+	return set, nil
+}
