@@ -73,6 +73,8 @@ type Job struct {
 	Limits   Limits `json:"limits,omitzero"`
 	// Source are the datasets of ZFS that are read from one snapshot of all of them; without it the paths are read as they change.
 	Source []Dataset `json:"source,omitempty"`
+	// RPO is how old the last good run may be, as systemd.time(7) has it: `stateward backup status` compares.
+	RPO string `json:"rpo,omitempty"`
 	// MetricsDir is where node_exporter reads text files.
 	MetricsDir string `json:"metricsDir,omitempty"`
 }
@@ -260,7 +262,7 @@ func (j Job) Validate() error {
 	if j.Floor != nil && (*j.Floor < 0 || *j.Floor > 100) {
 		return fault("floorPercent", fmt.Sprintf("is %d", *j.Floor), "write 0 to 100")
 	}
-	for field, span := range map[string]string{"lockWait": j.LockWait, "limits.runTime": j.Limits.RunTime} {
+	for field, span := range map[string]string{"lockWait": j.LockWait, "limits.runTime": j.Limits.RunTime, "rpo": j.RPO} {
 		if span == "" {
 			continue
 		}

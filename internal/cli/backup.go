@@ -30,7 +30,7 @@ func newBackup(env Env) *cobra.Command {
 			return &statusError{status: StatusUsage}
 		},
 	}
-	cmd.AddCommand(newBackupRun(env), newBackupInit(env))
+	cmd.AddCommand(newBackupRun(env), newBackupInit(env), newBackupStatus(env))
 	return cmd
 }
 
@@ -102,6 +102,8 @@ func (f *backupFlags) options(env Env) execbackup.Options {
 	}
 	if dir, _, _ := strings.Cut(env.Getenv("CACHE_DIRECTORY"), ":"); dir != "" && env.Getenv("RESTIC_CACHE_DIR") == "" {
 		environment = append(environment, "RESTIC_CACHE_DIR="+dir) // of the unit
+	} else if env.Getenv("HOME")+env.Getenv("XDG_CACHE_HOME")+env.Getenv("RESTIC_CACHE_DIR") == "" {
+		environment = append(environment, "RESTIC_CACHE_DIR=/var/cache/stateward/restic") // 0.19 does nothing without
 	}
 	return execbackup.Options{Restic: f.restic, Env: environment, StateDir: f.stateDir, LockDir: f.lockDir, AcceptSize: f.acceptSize, Now: env.now}
 }

@@ -36,6 +36,7 @@ var outputs = []struct {
 }{
 	{"apply", "What `stateward dataset apply -o json` prints.", reflect.TypeFor[ApplyOutput](), map[string]any{"protocolVersion": protocolVersion}},
 	{"backup", "What `stateward backup run -o json` prints.", reflect.TypeFor[BackupOutput](), map[string]any{"protocolVersion": protocolVersion}},
+	{"backup-status", "What `stateward backup status -o json` prints.", reflect.TypeFor[BackupStatusOutput](), map[string]any{"protocolVersion": protocolVersion}},
 	{"cache", "What `stateward cache -o json` prints.", reflect.TypeFor[CacheOutput](), map[string]any{"protocolVersion": protocolVersion}},
 	{"capture", "What `stateward capture persist` writes and `stateward check --capture` reads: docs/capture.md.", reflect.TypeFor[stateward.Listing](),
 		map[string]any{"kind": stateward.ListingKind, "version": stateward.ListingVersion}},
@@ -460,6 +461,6 @@ func TestSchemaCommand(t *testing.T) {
 	for _, bad := range []string{"nope", "../schema/check", "", "*"} {
 		r := run(t, nil, "schema", bad)
 		require.Equal(t, StatusUsage, r.status, bad)
-		require.Contains(t, r.stderr, "hint: there is apply, backup, cache, ")
+		require.Contains(t, r.stderr, "hint: there is apply, backup, ")
 	}
 }

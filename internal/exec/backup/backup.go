@@ -91,6 +91,8 @@ type Result struct {
 	Steps   []Step    `json:"steps"`
 	// LastGood is the newest run whose snapshot is complete; nil where there was none.
 	LastGood *Good `json:"lastGood,omitempty"`
+	// after is what is known of the steps after the backup, from earlier runs.
+	after map[string]After
 	// Err is why the run is not complete.
 	Err error `json:"-"`
 }
@@ -156,7 +158,7 @@ func Run(ctx context.Context, j restic.Job, o Options) (*Result, error) {
 	defer release()
 	rec, err := readRecord(o.StateDir, j.Name)
 	if err == nil {
-		r.LastGood = rec.LastGood
+		r.LastGood, r.after = rec.LastGood, rec.After
 		err = r.run(ctx, j, o)
 	}
 	r.Ended = o.Now()
@@ -342,7 +344,13 @@ func newCaller(ctx context.Context, j restic.Job, o Options) (*caller, error) {
 const maxSaid = 20
 
 func (c *caller) call(ctx context.Context, name string, args []string) Step {
-	s := Step{Name: name}
+	s, _ := c.start(ctx, name, args, func(line []byte) { c.stdout(name, line) })
+	return s
+}
+
+// start runs restic. What it prints is given to each, line by line; where that is nil it is returned.
+func (c *caller) start(ctx context.Context, name string, args []string, each func(line []byte)) (s Step, printed []byte) {
+	s.Name = name
 	began := c.o.Now()
 	said := func(text string) {
 		text = c.secrets.Replace(text)
@@ -355,7 +363,7 @@ func (c *caller) call(ctx context.Context, name string, args []string) Step {
 	}
 	res, err := run.Run(ctx, run.Cmd{
 		Path: c.o.Restic, Args: args, Env: c.env, Dir: "/", Grace: grace,
-		OnStdoutLine: func(line []byte) { c.stdout(name, line) },
+		OnStdoutLine: each,
 		OnStderrLine: func(line []byte) {
 			if text := message(line); text != "" {
 				said(text)
@@ -380,7 +388,7 @@ func (c *caller) call(ctx context.Context, name string, args []string) Step {
 		s.Outcome = restic.Failed
 		said(err.Error())
 	}
-	return s
+	return s, res.Stdout
 }
 
 // stdout reads a line of the JSON that restic writes.

@@ -25,6 +25,40 @@ type Record struct {
 	Job             string `json:"job"`
 	LastRun         *Last  `json:"lastRun,omitempty"`
 	LastGood        *Good  `json:"lastGood,omitempty"`
+	// After is what became of the steps after the backup (forget, prune, check), by their names, in the newest run that came to each.
+	After map[string]After `json:"after,omitempty"`
+}
+
+// After is a step that follows the backup: one that fails for ever leaves every backup good (R6).
+type After struct {
+	// LastComplete is when it was complete; nil where it never was.
+	LastComplete *time.Time `json:"lastComplete,omitempty"`
+	// FailingSince is the first of the runs in which it failed since; nil where it does not.
+	FailingSince *time.Time `json:"failingSince,omitempty"`
+	// Outcome is that of the newest of them.
+	Outcome restic.Outcome `json:"outcome"`
+}
+
+// followed brings what is known of the steps after the backup up to this run.
+func (r *Result) followed() map[string]After {
+	out := map[string]After{}
+	for name, a := range r.after {
+		out[name] = a
+	}
+	for _, s := range r.Steps {
+		if s.Name == "backup" {
+			continue
+		}
+		a := out[s.Name]
+		switch a.Outcome = s.Outcome; {
+		case s.Outcome == restic.Complete:
+			a.LastComplete, a.FailingSince = &r.Started, nil
+		case a.FailingSince == nil:
+			a.FailingSince = &r.Started
+		}
+		out[s.Name] = a
+	}
+	return out
 }
 
 // Last is the newest run.
@@ -104,7 +138,7 @@ func (r *Result) write(j restic.Job, o Options) error {
 	if r.Err != nil {
 		last.Message = r.Err.Error()
 	}
-	text, err := json.MarshalIndent(Record{restic.FormatVersion, j.Name, last, r.LastGood}, "", "  ")
+	text, err := json.MarshalIndent(Record{restic.FormatVersion, j.Name, last, r.LastGood, r.followed()}, "", "  ")
 	if err != nil {
 		return err
 	}
