@@ -115,7 +115,7 @@ func (c *copies) readUnits() {
 	}
 	own := map[string]bool{"restic-rest-server": true, "syncoid": true}
 	for _, j := range c.jobs {
-		for _, prefix := range []string{"restic-backups-", "restic-backup-", "borgbackup-job-"} {
+		for _, prefix := range []string{"restic-backups-", "restic-backup-", "borgbackup-job-", "zfs-snapshot-"} {
 			own[prefix+j.of.Name] = true
 		}
 	}
@@ -257,8 +257,17 @@ type verdict struct {
 	yes    bool
 	age    time.Duration // -1 where it is not known
 	by     string
+	gap    backup.Gap
 	doubts []string
 	nos    []string
+}
+
+// cell is one of the matrix, with what its RPO is made of.
+type cell struct {
+	stateward.TierResult
+	gap backup.Gap
+	// open says why an older age need not be the newest copy's; empty where all that makes copies is read.
+	open string
 }
 
 func (v *verdict) copied(by string, g backup.Gap) {
@@ -271,7 +280,7 @@ func (v *verdict) copied(by string, g backup.Gap) {
 		return
 	}
 	if !v.yes || age >= 0 && (v.age < 0 || age < v.age) {
-		v.yes, v.age, v.by = true, age, by
+		v.yes, v.age, v.by, v.gap = true, age, by, g
 	}
 }
 
@@ -280,35 +289,51 @@ func (v *verdict) doubt(why string) { v.doubts = append(v.doubts, why) }
 func (v *verdict) not(why string) { v.nos = append(v.nos, why) }
 
 // result is the cell; otherwise says what is not read that may make copies, and none what there is not.
-func (v *verdict) result(otherwise, none string) stateward.TierResult {
+func (v *verdict) result(otherwise, none string) cell {
+	simply := func(state stateward.TierState, by string) cell {
+		return cell{TierResult: stateward.TierResult{State: state, By: by}}
+	}
+	open := otherwise
+	if len(v.doubts) > 0 {
+		open = slices.Min(v.doubts)
+	}
 	switch {
 	case v.yes:
-		r := stateward.TierResult{State: stateward.SurvivalYes, By: v.by}
+		r := simply(stateward.SurvivalYes, v.by)
 		if d, err := stateward.NewDuration(v.age); err == nil && v.age >= 0 {
 			r.RPO = d.String()
 		}
+		r.gap, r.open = v.gap, open
 		return r
-	case len(v.doubts) > 0:
-		return stateward.TierResult{State: stateward.SurvivalUnknown, By: slices.Min(v.doubts)}
-	case otherwise != "":
-		return stateward.TierResult{State: stateward.SurvivalUnknown, By: otherwise}
+	case open != "":
+		return simply(stateward.SurvivalUnknown, open)
 	case len(v.nos) > 0:
-		return stateward.TierResult{State: stateward.SurvivalNo, By: slices.Min(v.nos)}
+		return simply(stateward.SurvivalNo, slices.Min(v.nos))
 	}
-	return stateward.TierResult{State: stateward.SurvivalNo, By: none}
+	return simply(stateward.SurvivalNo, none)
 }
 
 // tiers answers for a row, given what it answers for a reboot.
 func (c *copies) tiers(r *stateRow) map[stateward.Tier]stateward.TierResult {
-	all := func(t stateward.TierResult) map[stateward.Tier]stateward.TierResult {
-		return map[stateward.Tier]stateward.TierResult{stateward.TierReboot: r.reboot, stateward.TierRollback: t, stateward.TierDisk: t, stateward.TierSite: t}
+	out := map[stateward.Tier]stateward.TierResult{}
+	for tier, answer := range c.cells(r) {
+		out[tier] = answer.TierResult
+	}
+	return out
+}
+
+// cells is tiers, with what the answers are made of.
+func (c *copies) cells(r *stateRow) map[stateward.Tier]cell {
+	reboot := cell{TierResult: r.reboot}
+	all := func(t cell) map[stateward.Tier]cell {
+		return map[stateward.Tier]cell{stateward.TierReboot: reboot, stateward.TierRollback: t, stateward.TierDisk: t, stateward.TierSite: t}
 	}
 	p, err := stateward.ParsePath(r.path)
 	switch {
 	case r.reboot.State == stateward.SurvivalNotNeeded:
-		return all(r.reboot)
+		return all(reboot)
 	case r.unread || r.state.Problem != nil || err != nil:
-		return all(stateward.TierResult{State: stateward.SurvivalUnknown, By: r.reboot.By})
+		return all(cell{TierResult: stateward.TierResult{State: stateward.SurvivalUnknown, By: r.reboot.By}})
 	}
 	l := c.s.lies(p)
 	if l.doubt == "" && r.pattern() && c.s.anythingBelow(p) {
@@ -316,14 +341,14 @@ func (c *copies) tiers(r *stateRow) map[stateward.Tier]stateward.TierResult {
 	}
 	rollback := c.rollback(&l)
 	if r.reboot.State == stateward.SurvivalNo && rollback.State != stateward.SurvivalNo {
-		rollback = stateward.TierResult{State: stateward.SurvivalNo, By: "it is lost at every boot"}
+		rollback = cell{TierResult: stateward.TierResult{State: stateward.SurvivalNo, By: "it is lost at every boot"}}
 	}
 	disk, site := c.elsewhere(&l, rollback)
-	return map[stateward.Tier]stateward.TierResult{stateward.TierReboot: r.reboot, stateward.TierRollback: rollback, stateward.TierDisk: disk, stateward.TierSite: site}
+	return map[stateward.Tier]cell{stateward.TierReboot: reboot, stateward.TierRollback: rollback, stateward.TierDisk: disk, stateward.TierSite: site}
 }
 
 // rollback answers for snapshots on the same pool.
-func (c *copies) rollback(l *lying) stateward.TierResult {
+func (c *copies) rollback(l *lying) cell {
 	var v verdict
 	if l.doubt != "" {
 		v.doubt(l.doubt)
@@ -380,7 +405,7 @@ func parentDataset(name string) string {
 }
 
 // elsewhere answers for copies on other disks, and in other houses.
-func (c *copies) elsewhere(l *lying, rollback stateward.TierResult) (disk, site stateward.TierResult) {
+func (c *copies) elsewhere(l *lying, rollback cell) (disk, site cell) {
 	var d, s verdict
 	both := func(why string) {
 		d.doubt(why)
@@ -598,7 +623,7 @@ func (c *copies) ofJob(j *scheduled[backup.Job], l *lying, d, s *verdict) {
 		s.copied(by, j.gap)
 	case backup.WhereRemote:
 		d.copied(by, j.gap)
-		s.doubt(fmt.Sprintf("in which house %s is kept is not known", r.Name))
+		s.doubt(fmt.Sprintf("in which house %s stands is not known", cmp.Or(r.Host, r.Name)))
 	case backup.WhereLocal:
 		s.not(by + " stays in the house")
 		switch state, why := c.apart(l, r.Path); state {
@@ -645,7 +670,7 @@ func (c *copies) apart(l *lying, dir stateward.AbsPath) (stateward.TierState, st
 }
 
 // ofReplication says what a replication of a dataset, or of one above it, makes of the tiers.
-func (c *copies) ofReplication(r *scheduled[backup.Replication], name string, rollback stateward.TierResult, d, s *verdict) {
+func (c *copies) ofReplication(r *scheduled[backup.Replication], name string, rollback cell, d, s *verdict) {
 	both := func(why string) {
 		d.doubt(why)
 		s.doubt(why)
@@ -682,13 +707,15 @@ func (c *copies) ofReplication(r *scheduled[backup.Replication], name string, ro
 			gap = backup.Gap{State: backup.GapUnknown}
 		default:
 			gap.Age += age.Std()
+			gap.Least += age.Std()
+			gap.Parts = append(slices.Clone(gap.Parts), backup.GapPart{What: "of the newest snapshot that it finds", Span: age.Std()})
 		}
 	}
 	by := fmt.Sprintf("%s to %s", r.of.Origin.Option, target)
 	switch {
 	case !target.Here():
 		d.copied(by, gap)
-		s.doubt(fmt.Sprintf("in which house %s is kept is not known", target))
+		s.doubt(fmt.Sprintf("in which house %s stands is not known", target.Host))
 	case target.Pool() == source.Pool():
 		d.not(by + " stays on the same pool")
 		s.not(by + " stays in the house")

@@ -115,7 +115,7 @@ func TestTiers(t *testing.T) {
 		{"R11 a repository on another pool", zfs, []part{restic("r", "/mnt/usb/r", nil, "/srv")}, away("yes 1d 1min: services.restic.r to /mnt/usb/r", "no: services.restic.r to /mnt/usb/r stays in the house")},
 		{"R11 a repository on another machine's disk", zfs, []part{restic("r", "/mnt/nas/r", nil, "/srv")}, away("yes 1d 1min: services.restic.r to /mnt/nas/r", "no: services.restic.r to /mnt/nas/r stays in the house")},
 		{"R11 a repository on what may be the same disk", zfs, []part{restic("r", "/boot/r", nil, "/srv")}, away("unknown: services.restic.r to /boot/r: whether tank and /dev/sda1 are on one disk is not known", "no: services.restic.r to /boot/r stays in the house")},
-		{"a repository on another host", zfs, []part{restic("r", "sftp:nas:/r", nil, "/srv")}, away("yes 1d 1min: services.restic.r to sftp:nas:/r", "unknown: in which house sftp:nas:/r is kept is not known")},
+		{"a repository on another host", zfs, []part{restic("r", "sftp:nas:/r", nil, "/srv")}, away("yes 1d 1min: services.restic.r to sftp:nas:/r", "unknown: in which house nas stands is not known")},
 		{"a repository at a provider", zfs, []part{job("borg", "r", "u1@u1.your-storagebox.de:r", nil, "/srv")}, away("yes 1d 1min: services.borg.r to u1@u1.your-storagebox.de:r", "yes 1d 1min: services.borg.r to u1@u1.your-storagebox.de:r")},
 		{"a server on the host itself", zfs, []part{restic("r", "rest:http://localhost:8000/", nil, "/srv")}, away("unknown: services.restic.r to rest:http://localhost:8000/ is a server on this host, and where that stores is not read", "unknown: services.restic.r to rest:http://localhost:8000/ is a server on this host, and where that stores is not read")},
 
@@ -161,13 +161,13 @@ func TestTiers(t *testing.T) {
 		{"units that could not be had", zfs, []part{func(h *stateward.Host) { h.Units = unknown[[]stateward.Unit]("systemd.services") }}, lost("unknown: systemd.services: it throws", "unknown: systemd.services: it throws", "unknown: systemd.services: it throws")},
 
 		// Replication.
-		{"a replication to another host", zfs, []part{syncoid("tank", "root@nas:backup/tank", true)}, away("yes 1d 1min: services.syncoid.commands.tank to nas:backup/tank", "unknown: in which house nas:backup/tank is kept is not known")},
+		{"a replication to another host", zfs, []part{syncoid("tank", "root@nas:backup/tank", true)}, away("yes 1d 1min: services.syncoid.commands.tank to nas:backup/tank", "unknown: in which house nas stands is not known")},
 		{"a replication without children", zfs, []part{syncoid("tank", "nas:backup/tank", false)}, nearly("no: " + nothing)},
 		{"S8 a replication to the same pool", zfs, []part{syncoid("tank/srv", "tank/copy", false)}, away(`no: services.syncoid.commands."tank/srv" to tank/copy stays on the same pool`, `no: services.syncoid.commands."tank/srv" to tank/copy stays in the house`)},
 		{"S8 a replication to another pool", zfs, []part{syncoid("tank/srv", "usb/copy", false)}, away(`yes 1d 1min: services.syncoid.commands."tank/srv" to usb/copy`, `no: services.syncoid.commands."tank/srv" to usb/copy stays in the house`)},
 		{"S8 a replication from another host", zfs, []part{syncoid("nas:tank/srv", "usb/copy", false)}, nearly("no: " + nothing)},
 		{"R12 only what the policy took is sent", zfs, []part{syncoid("tank/srv", "nas:x/srv", false, "--no-sync-snap"), sanoid("tank/srv", "no")},
-			lost(`yes 1h 1min: services.sanoid.datasets."tank/srv"`, `yes 1d 1h 2min: services.syncoid.commands."tank/srv" to nas:x/srv`, "unknown: in which house nas:x/srv is kept is not known")},
+			lost(`yes 1h 1min: services.sanoid.datasets."tank/srv"`, `yes 1d 1h 2min: services.syncoid.commands."tank/srv" to nas:x/srv`, "unknown: in which house nas stands is not known")},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			if diff := cmp.Diff(tc.want, cells(with(tc.base, tc.add...))); diff != "" {

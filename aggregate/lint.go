@@ -70,7 +70,7 @@ func Catalog() []Check {
 		ofDatasets(),
 		[]Check{
 			sw205, sw206, sw207, sw208, sw209, sw211, sw212, sw213, sw214, sw215, sw216, sw217,
-			sw301, sw302,
+			sw301, sw302, sw303, sw304,
 			sw601, sw602, sw603, sw604, sw605, sw606, sw607,
 			sw701,
 		},
@@ -102,7 +102,7 @@ func Lint(in Input) Report {
 	out = slices.CompactFunc(out, func(a, b stateward.Diagnostic) bool {
 		return stateward.CompareDiagnostics(a, b) == 0 && a.Acknowledged == b.Acknowledged
 	})
-	return Report{Root: f.root, Findings: out, Survival: survivalRows(f.rows, f.own.rows, newCopies(f.storage)), Matched: matched}
+	return Report{Root: f.root, Findings: out, Survival: survivalRows(f.rows, f.own.rows, f.copies()), Matched: matched}
 }
 
 // facts are what checks share, computed once for a host.
@@ -120,8 +120,18 @@ type facts struct {
 	// desired are the declared datasets that are sound, faults what is wrong with the others.
 	desired dataset.Desired
 	faults  []dataset.Fault
+	// made is what copies answers with, once it was asked for.
+	made *copies
 	// acks are the acknowledgements, once it is known what they match.
 	acks []judgedAck
+}
+
+// copies answers for what is kept elsewhere.
+func (f *facts) copies() *copies {
+	if f.made == nil {
+		f.made = newCopies(f.storage)
+	}
+	return f.made
 }
 
 type rootEntry struct {

@@ -16,7 +16,7 @@ import (
 
 // unreadSections are read by no check yet: that they cannot be had is listed, and is no finding.
 var unreadSections = map[string]bool{
-	"services.syncoid": true, "modules.filesystems.zfs": true, "modules.storage.protection": true,
+	"modules.filesystems.zfs": true,
 	// These tell what a capture is of, and what is in use: without one, no check asks.
 	"networking.hostName": true, "swapDevices": true, "boot.initrd.network.ssh.hostKeys": true,
 }
