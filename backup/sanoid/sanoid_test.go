@@ -201,7 +201,7 @@ var lines = []struct {
 	{"a day that not every month has", "[tank]\nmonthly_mday = 31\n", `line 2: monthly_mday is "31", which is no whole number from 1 to 28`, "", "", "monthly_mday", "31"},
 	{"a span", "[tank]\nhourly_warn = 90min\n", `line 2: hourly_warn is "90min", which is no time span such as 90m, 28h or 32d`, "", "", "hourly_warn", "90min"},
 	{"other ends of lines", "[tank]\r\nhourly = 1\ndaily = 2\r\n", "line 2: the line ends otherwise than the first, and sanoid's reader joins it with the next", "end every line in the same way", "cannot load", "", ""},
-	{"a line that ends within", "[tank]\nhourly = 1\x15\ndaily = 2\n", "line 2: a control character, at which sanoid's reader may end the line", "", "", "hourly", "1"},
+	{"a line that ends within", "[tank]\nhourly = 1\x15\ndaily = 2\n", "line 2: a control character, at which sanoid's reader may end the line", "", "", "hourly", "1\x15"},
 }
 
 func TestParseTellsWhatSanoidDoesNot(t *testing.T) {
