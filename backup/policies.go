@@ -62,10 +62,20 @@ func SnapshotPolicies(h *stateward.Host) ([]SnapshotPolicy, []Fault) {
 	for i := range list {
 		templates[list[i].Name] = &list[i]
 	}
-	for _, raw := range h.Snapshots.Or(nil) {
+	// Sections above come first, as in the file that NixOS writes: sanoid gives what is below a recursive one its settings.
+	raws := slices.SortedStableFunc(slices.Values(h.Snapshots.Or(nil)), func(a, b stateward.SnapshotPolicy) int {
+		return slices.Compare(strings.Split(a.Name, "/"), strings.Split(b.Name, "/"))
+	})
+	above := map[string]*SnapshotPolicy{}
+	for _, raw := range raws {
 		p := SnapshotPolicy{Dataset: raw.Name, Origin: raw.Origin, Settings: map[string]Setting[string]{}}
-		for key, val := range sanoidDefaults {
-			p.Settings[key] = Setting[string]{Value: stateward.Known(val, stateward.Origin{}), Default: true}
+		base := handedDown(above, raw.Name)
+		if base == nil {
+			for key, val := range sanoidDefaults {
+				p.Settings[key] = Setting[string]{Value: stateward.Known(val, stateward.Origin{}), Default: true}
+			}
+		} else {
+			maps.Copy(p.Settings, base)
 		}
 		var doubt error
 		fault := func(o stateward.Origin, err error) {
@@ -80,7 +90,7 @@ func SnapshotPolicies(h *stateward.Host) ([]SnapshotPolicy, []Fault) {
 			}
 		}
 		names := raw.Templates.Or(nil)
-		if t := templates["default"]; t != nil { // sanoid lays it beneath all others
+		if t := templates["default"]; t != nil && base == nil { // sanoid lays it beneath all others
 			lay(t.Settings)
 		}
 		if why, unknown := raw.Templates.Why(); unknown {
@@ -144,11 +154,48 @@ func SnapshotPolicies(h *stateward.Host) ([]SnapshotPolicy, []Fault) {
 		if p.Schedule, err = ScheduleOf(raw.Schedule, stateward.Value[stateward.Duration]{}, stateward.Value[bool]{}); err != nil {
 			faults = append(faults, Fault{p.String(), raw.Schedule.Origin(), err})
 		}
+		above[p.Dataset] = &p
 		out = append(out, p)
 	}
 	slices.SortStableFunc(out, func(a, b SnapshotPolicy) int { return strings.Compare(a.Dataset, b.Dataset) })
 	slices.SortFunc(faults, CompareFaults)
 	return out, faults
+}
+
+// handedDown are the settings that the nearest recursive section above gives a dataset in place of sanoid's defaults, before its own
+// templates and settings are laid over them; nil where there is none. Those of which it is not known whether they are
+// given, or what they are, are unknown.
+func handedDown(policies map[string]*SnapshotPolicy, name string) map[string]Setting[string] {
+	for at := name; ; {
+		i := strings.LastIndexByte(at, '/')
+		if i < 0 {
+			return nil
+		}
+		at = at[:i]
+		p := policies[at]
+		if p == nil {
+			continue
+		}
+		given, known := p.Children.Get()
+		if known && !given {
+			continue
+		}
+		why, unclear := p.Policy.Why()
+		if !known {
+			why, unclear = p.Children.Why()
+		}
+		out := map[string]Setting[string]{}
+		for key, s := range p.Settings {
+			if key == "recursive" || strings.Contains(key, "children") {
+				continue
+			}
+			if unclear {
+				s = Setting[string]{Value: stateward.NotKnown[string](why)}
+			}
+			out[key] = s
+		}
+		return out
+	}
 }
 
 // yesNo spells a Boolean of Nix as sanoid reads it.
@@ -301,8 +348,14 @@ type Replication struct {
 	// NoSyncSnap tells that no snapshot is made for the transfer: what another policy keeps is all that both ends can share.
 	NoSyncSnap stateward.Value[bool]
 	// Kept tells that holds or bookmarks keep the last common snapshot or what replaces it (--use-hold, --create-bookmark).
-	Kept   stateward.Value[bool]
-	Origin stateward.Origin
+	Kept stateward.Value[bool]
+	// Raw tells that the stream is sent as it lies on the disk, encrypted where that is (zfs send -w).
+	Raw stateward.Value[bool]
+	// Unmounted tells that neither the transfer nor the next boot mounts what arrives (-u, and canmount or mountpoint).
+	Unmounted stateward.Value[bool]
+	// Rollback tells that the target may be rolled back, ForceDelete that it may be destroyed.
+	Rollback, ForceDelete stateward.Value[bool]
+	Origin                stateward.Origin
 }
 
 // String names the replication.
@@ -352,6 +405,27 @@ func ParsePlace(text string) (Place, error) {
 	return p, nil
 }
 
+// ofOptions asks something of the options of zfs send or receive as syncoid takes them, "u o canmount=noauto x mountpoint": letters, each "o" and "x"
+// followed by a word. Those in the extra arguments do not count: NixOS writes sendOptions and recvOptions behind them, even empty ones.
+func ofOptions(options stateward.Value[string], o stateward.Origin, ask func(letters, properties []string) bool) stateward.Value[bool] {
+	if why, unknown := options.Why(); unknown {
+		return stateward.NotKnown[bool](why)
+	}
+	var letters, properties []string
+	value := false
+	for _, w := range strings.Fields(options.Or("")) {
+		if value {
+			properties, value = append(properties, w), false
+			continue
+		}
+		for _, l := range w {
+			letters = append(letters, string(l))
+			value = l == 'o' || l == 'x'
+		}
+	}
+	return stateward.Known(ask(letters, properties), o)
+}
+
 // Replications returns what syncoid does, sorted by name, and what is not understood of it. Both are complete as far as
 // Host.Replications is known.
 func Replications(h *stateward.Host) ([]Replication, []Fault) {
@@ -381,6 +455,14 @@ func Replications(h *stateward.Host) ([]Replication, []Fault) {
 			return v
 		}
 		r.NoSyncSnap, r.Kept = args("--no-sync-snap"), args("--create-bookmark", "--use-hold")
+		r.ForceDelete = args("--force-delete")
+		r.Rollback = stateward.MapValue(args("--no-rollback"), func(on bool) (bool, error) { return !on, nil })
+		r.Raw = ofOptions(raw.SendOptions, raw.Origin, func(letters, _ []string) bool { return slices.Contains(letters, "w") })
+		r.Unmounted = ofOptions(raw.RecvOptions, raw.Origin, func(letters, properties []string) bool {
+			return slices.Contains(letters, "u") && slices.ContainsFunc(properties, func(p string) bool {
+				return p == "canmount=noauto" || p == "canmount=off" || p == "mountpoint=none" || p == "mountpoint=legacy"
+			})
+		})
 		if on := args("--recursive", "-r"); on.IsUnknown() || on.Or(false) {
 			r.Recursive = on
 		}
