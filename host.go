@@ -55,7 +55,11 @@ type Host struct {
 	ExtraPools Value[[]string]
 	Initrd     Initrd
 	Jobs       Value[[]Job]
-	Snapshots  Value[[]SnapshotPolicy]
+	// BackupRepositories holds `stateward.backup.repositories`: what jobs may name in place of an address.
+	BackupRepositories Value[[]BackupRepository]
+	// BackupDefaults holds `stateward.backup.defaults`: the settings of jobs that are asked for and do not have them; nil where there are none.
+	BackupDefaults *Job
+	Snapshots      Value[[]SnapshotPolicy]
 	// SnapshotTemplates holds `services.sanoid.templates`.
 	SnapshotTemplates Value[[]SnapshotPolicy]
 	Replications      Value[[]Replication]
@@ -344,6 +348,19 @@ type FileRef struct {
 	NixPath bool
 }
 
+// BackupRepository is one `stateward.backup.repositories.<name>`, of restic.
+type BackupRepository struct {
+	Name string
+	// URL is its address, URLFile a file that holds it.
+	URL             Value[string]
+	URLFile         Value[FileRef]
+	PasswordFile    Value[FileRef]
+	EnvironmentFile Value[FileRef]
+	// Primary tells that jobs that name none go there.
+	Primary Value[bool]
+	Origin  Origin
+}
+
 // Job is one backup job, of whatever engine. Schedules and retention stay raw
 // text; package backup parses them.
 type Job struct {
@@ -379,9 +396,25 @@ type Job struct {
 	StopUnits      Value[[]string]
 	Priority       Value[int]
 	RequireNetwork Value[bool]
-	// PreHook and PostHook tell that there is such a script; its text is not read.
+	// PreHook and PostHook tell that there is such a script.
 	PreHook  Value[bool]
 	PostHook Value[bool]
+	// PreCommand and PostCommand are the texts of these, for bash, where the dialect reads them. What looks like a secret is hidden.
+	PreCommand  Value[string]
+	PostCommand Value[string]
+	// Service is the name of the service that asks for the job; empty where none does.
+	Service string
+	// Targets are names of Host.BackupRepositories: one job for each of them.
+	Targets Value[[]string]
+	// Consistency is "live", "snapshot", "quiesce" or "dump", as written.
+	Consistency Value[string]
+	// DumpCommand writes files below DumpDirectory, which are then backed up.
+	DumpCommand   Value[string]
+	DumpDirectory Value[Entry]
+	// AllowEmpty are those of the paths that may be empty.
+	AllowEmpty Value[[]string]
+	// Settings are what else is set, raw, such as "limits.memory": "2G"; nil where nothing is.
+	Settings map[string]Value[string]
 	// DynamicPaths tells that a command adds paths at run time (`dynamicFilesFrom`).
 	DynamicPaths Value[bool]
 	// Asked tells that the configuration asks for the job and that nothing that is read runs it.

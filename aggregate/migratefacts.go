@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/stateward/stateward"
+	"github.com/stateward/stateward/backup"
 	"github.com/stateward/stateward/dataset"
 	"github.com/stateward/stateward/internal/redact"
 	"github.com/stateward/stateward/internal/syntax/shell"
@@ -685,7 +686,7 @@ func (g *migrator) job(services []stateward.Service) {
 	var jobs, left []stateward.Job
 	var why []string
 	var names []string
-	for _, j := range g.host.Jobs.Or(nil) {
+	for _, j := range backup.RawJobs(g.host) {
 		covers, old := false, false
 		for _, e := range j.Paths.Or(nil) {
 			covers = covers || !e.Path.IsZero() && e.Path.Contains(m.Path)

@@ -222,6 +222,12 @@ func (l *leftovers) claimAll() {
 			l.claim(to)
 		}
 	}
+	for _, r := range h.BackupRepositories.Or(nil) {
+		l.claimText(r.URL.Or(""))
+		for _, ref := range []stateward.Value[stateward.FileRef]{r.URLFile, r.PasswordFile, r.EnvironmentFile} {
+			l.claimText(ref.Or(stateward.FileRef{}).Text)
+		}
+	}
 	for _, j := range h.Jobs.Or(nil) {
 		l.claimText(j.Repository.Or(""))
 		for _, ref := range []stateward.Value[stateward.FileRef]{j.RepositoryFile, j.PasswordFile, j.EnvironmentFile} {

@@ -25,8 +25,15 @@ services.restic.backups.daily.passwordFile = "/run/secrets/restic-password"; # r
 	},
 	run: func(f *facts) []stateward.Diagnostic {
 		var out []stateward.Diagnostic
+		var files [][]stateward.Value[stateward.FileRef]
 		for _, j := range f.host.Jobs.Or(nil) {
-			for _, v := range []stateward.Value[stateward.FileRef]{j.PasswordFile, j.EnvironmentFile, j.RepositoryFile} {
+			files = append(files, []stateward.Value[stateward.FileRef]{j.PasswordFile, j.EnvironmentFile, j.RepositoryFile})
+		}
+		for _, r := range f.host.BackupRepositories.Or(nil) {
+			files = append(files, []stateward.Value[stateward.FileRef]{r.PasswordFile, r.EnvironmentFile, r.URLFile})
+		}
+		for _, list := range files {
+			for _, v := range list {
 				ref, ok := v.Get()
 				if !ok || !ref.NixPath && !strings.HasPrefix(ref.Text, "/nix/store/") {
 					continue

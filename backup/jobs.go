@@ -10,7 +10,7 @@ import (
 	"github.com/stateward/stateward"
 )
 
-// Setting is the effective value of a setting; its Origin is the option that it comes from.
+// Setting is the effective value of a setting; its Origin is the option that it comes from, which is empty for what no option says.
 type Setting[T any] struct {
 	stateward.Value[T]
 	// Default tells that nobody wrote it for this job.
@@ -24,6 +24,10 @@ type Job struct {
 	Engine stateward.Value[string]
 	// Asked tells that the job is only asked for: nothing that is read runs it.
 	Asked bool
+	// Service is the name of the service that asks for the job; empty where none does.
+	Service string
+	// Target is the name of the repository among those of the host; empty where the job has an address of its own.
+	Target string
 	// Repository is absent where the configuration names none; unknown where a file holds the address.
 	Repository Setting[Repository]
 	// Paths are what is read. Unknown where any of them is.
@@ -34,14 +38,34 @@ type Job struct {
 	// Options are those of the engine's command, raw, which may leave out more.
 	Options Setting[[]string]
 	Tags    Setting[[]string]
-	// PreHook, PostHook and DynamicPaths tell that there is such a command.
+	// PreHook, PostHook and DynamicPaths tell that there is such a command. PreCommand and PostCommand are the texts for bash, where
+	// they are read.
 	PreHook, PostHook, DynamicPaths Setting[bool]
-	// Schedule is absent where no timer is seen: that proves no missing schedule.
-	Schedule Setting[Schedule]
-	Prune    Setting[Prune]
-	// Secret is how the engine gets its password.
-	Secret Setting[stateward.FileRef]
-	Origin stateward.Origin
+	PreCommand, PostCommand         Setting[string]
+	Consistency                     Setting[Consistency]
+	// StopUnits are stopped meanwhile. With [Quiesce] these are the units of the service where the job names none.
+	StopUnits Setting[[]string]
+	// DumpCommand writes files below DumpDirectory.
+	DumpCommand   Setting[string]
+	DumpDirectory Setting[stateward.AbsPath]
+	// Schedule is absent where no timer is seen: that proves no missing schedule. Events, RandomizedDelay and Persistent are what it is made of.
+	Schedule        Setting[Schedule]
+	Events          Setting[[]string]
+	RandomizedDelay Setting[stateward.Duration]
+	Persistent      Setting[bool]
+	Prune           Setting[Prune]
+	// Secret is how the engine gets its password, Environment what the backend asks for, RepositoryFile where the address is.
+	Secret, Environment, RepositoryFile Setting[stateward.FileRef]
+	AllowEmpty                          Setting[[]string]
+	User                                Setting[stateward.Owner]
+	Initialize, RequireNetwork          Setting[bool]
+	Priority                            Setting[int]
+	// Settings are what else is set, raw, such as "limits.memory": "2G".
+	Settings map[string]Setting[string]
+	Origin   stateward.Origin
+
+	// paths are the same as Paths, each with the option that names it.
+	entries []stateward.Entry
 }
 
 // String names the job: "restic job daily".
@@ -84,15 +108,25 @@ func CompareFaults(a, b Fault) int {
 	return cmp.Or(cmp.Compare(a.Origin.Option, b.Origin.Option), cmp.Compare(a.Subject, b.Subject), cmp.Compare(a.Err.Error(), b.Err.Error()))
 }
 
-// Jobs returns every backup job that a host declares or asks for, sorted by engine and name, and what is not understood
-// of them. Both are complete as far as Host.Jobs is known.
+// Jobs returns every backup job that a host declares or asks for, one for each repository that it is to go to, sorted by engine and name,
+// and what is not understood of them. Both are complete as far as Host.Jobs is known.
 func Jobs(h *stateward.Host) ([]Job, []Fault) {
 	var faults []Fault
 	out := []Job{}
+	r := newRepositories(h)
+	units := serviceUnits(h)
 	for _, raw := range h.Jobs.Or(nil) {
-		j, bad := newJob(&raw)
-		out = append(out, j)
-		faults = append(faults, bad...)
+		targets, err := r.targets(&raw)
+		if err != nil {
+			faults = append(faults, Fault{(&Job{Name: raw.Name}).String(), targets[0].why, err})
+		}
+		for i, t := range targets {
+			j, bad := newJob(&raw, &t, r.defaults(&raw), units)
+			out = append(out, j)
+			if i == 0 {
+				faults = append(faults, bad...) // they are the same for all of its repositories
+			}
+		}
 	}
 	slices.SortStableFunc(out, func(a, b Job) int {
 		return cmp.Or(cmp.Compare(a.Engine.Or(""), b.Engine.Or("")), cmp.Compare(a.Name, b.Name), cmp.Compare(a.Origin.Option, b.Origin.Option))
@@ -101,23 +135,43 @@ func Jobs(h *stateward.Host) ([]Job, []Fault) {
 	return out, faults
 }
 
-func newJob(raw *stateward.Job) (Job, []Fault) {
+func newJob(raw *stateward.Job, t *target, d *stateward.Job, units map[string][]string) (Job, []Fault) {
 	var faults []Fault
 	j := Job{
-		Name: raw.Name, Asked: raw.Asked, Origin: raw.Origin,
-		Dataset: written(raw.Dataset), Exclude: written(raw.Exclude), Options: written(raw.Options), Tags: written(raw.Tags),
-		PreHook: written(raw.PreHook), PostHook: written(raw.PostHook), DynamicPaths: written(raw.DynamicPaths), Secret: written(raw.PasswordFile),
+		Name: raw.Name, Asked: raw.Asked, Service: raw.Service, Origin: raw.Origin, Dataset: written(raw.Dataset), Options: written(raw.Options),
+		Exclude: lay(raw.Exclude, d.Exclude), Tags: lay(raw.Tags, d.Tags),
+		PreHook: lay(raw.PreHook, d.PreHook), PostHook: lay(raw.PostHook, d.PostHook), DynamicPaths: written(raw.DynamicPaths),
+		PreCommand: lay(raw.PreCommand, d.PreCommand), PostCommand: lay(raw.PostCommand, d.PostCommand), DumpCommand: written(raw.DumpCommand),
+		Events: lay(raw.Schedule, d.Schedule), RandomizedDelay: lay(raw.RandomizedDelay, d.RandomizedDelay), Persistent: lay(raw.Persistent, d.Persistent),
+		AllowEmpty: written(raw.AllowEmpty), User: written(raw.User), Initialize: written(raw.Initialize), RequireNetwork: lay(raw.RequireNetwork, d.RequireNetwork),
+		Priority: written(raw.Priority), Settings: map[string]Setting[string]{},
+		Secret: written(raw.PasswordFile), Environment: written(raw.EnvironmentFile), RepositoryFile: written(raw.RepositoryFile),
 	}
 	if raw.Engine == "restic" || raw.Engine == "borg" {
 		j.Engine = stateward.Known(raw.Engine, raw.Origin)
+	}
+	for name, v := range d.Settings {
+		j.Settings[name] = Setting[string]{v, true}
+	}
+	for name, v := range raw.Settings {
+		j.Settings[name] = written(v)
 	}
 	fault := func(o stateward.Origin, err error) {
 		faults = append(faults, Fault{j.String(), o, err})
 	}
 
-	j.Repository = written(stateward.MapValue(raw.Repository, func(text string) (Repository, error) { return ParseRepository(raw.Engine, text), nil }))
-	if file := raw.RepositoryFile; j.Repository.IsAbsent() && !file.IsAbsent() {
-		j.Repository.Value = stateward.NotKnown[Repository](hidden(file.Origin(), "a file holds the address of the repository"))
+	address := written(raw.Repository)
+	engine := raw.Engine
+	if to := t.repository; to != nil {
+		j.Name, j.Target, engine = t.name, to.Name, "restic"
+		address, j.RepositoryFile = Setting[string]{to.URL, t.implied}, Setting[stateward.FileRef]{to.URLFile, t.implied}
+		j.Secret, j.Environment = lay(raw.PasswordFile, to.PasswordFile), lay(raw.EnvironmentFile, to.EnvironmentFile)
+	} else if t.unknown != nil {
+		address = written(stateward.NotKnown[string](*t.unknown))
+	}
+	j.Repository = Setting[Repository]{stateward.MapValue(address.Value, func(text string) (Repository, error) { return ParseRepository(engine, text), nil }), address.Default}
+	if j.Repository.IsAbsent() && !j.RepositoryFile.IsAbsent() {
+		j.Repository.Value = stateward.NotKnown[Repository](hidden(j.RepositoryFile.Origin(), "a file holds the address of the repository"))
 	}
 
 	j.Paths = written(stateward.MapValue(raw.Paths, func(list []stateward.Entry) ([]stateward.AbsPath, error) {
@@ -129,6 +183,7 @@ func newJob(raw *stateward.Job) (Job, []Fault) {
 				continue
 			}
 			paths = append(paths, e.Path)
+			j.entries = append(j.entries, e)
 		}
 		return paths, err
 	}))
@@ -136,17 +191,73 @@ func newJob(raw *stateward.Job) (Job, []Fault) {
 	j.Paths.Default = j.Paths.IsKnown() && strings.HasPrefix(raw.Origin.Option, j.Paths.Origin().Option+".")
 
 	var err error
-	if j.Schedule.Value, err = ScheduleOf(raw.Schedule, raw.RandomizedDelay, raw.Persistent); err != nil {
-		fault(raw.Schedule.Origin(), err)
+	j.Schedule.Default = j.Events.Default
+	if j.Schedule.Value, err = ScheduleOf(j.Events.Value, j.RandomizedDelay.Value, j.Persistent.Value); err != nil {
+		fault(j.Events.Origin(), err)
 	}
-	j.Prune = written(stateward.MapValue(raw.Prune, func(options []string) (Prune, error) {
+	prune := lay(raw.Prune, d.Prune)
+	j.Prune = Setting[Prune]{stateward.MapValue(prune.Value, func(options []string) (Prune, error) {
 		p, err := parsePrune(raw.Engine, options)
 		if err != nil {
-			fault(raw.Prune.Origin(), err)
+			fault(prune.Origin(), err)
 		}
 		return p, err
+	}), prune.Default}
+
+	j.DumpDirectory = written(stateward.MapValue(raw.DumpDirectory, func(e stateward.Entry) (stateward.AbsPath, error) {
+		if e.Problem != nil {
+			fault(e.Origin, e.Problem)
+		}
+		return e.Path, e.Problem
 	}))
+	j.StopUnits = written(stateward.MapValue(raw.StopUnits, func(list []string) ([]string, error) {
+		out := []string{}
+		for _, u := range list {
+			out = append(out, unitName(u))
+		}
+		return out, nil
+	}))
+	consistency := lay(raw.Consistency, d.Consistency)
+	j.Consistency = Setting[Consistency]{stateward.MapValue(consistency.Value, func(text string) (Consistency, error) {
+		c, err := ParseConsistency(text)
+		if err != nil {
+			fault(consistency.Origin(), err)
+		}
+		return c, err
+	}), consistency.Default}
+	if j.Consistency.IsAbsent() && raw.Asked {
+		// What else is said tells.
+		switch {
+		case j.DumpCommand.IsKnown():
+			j.Consistency = Setting[Consistency]{stateward.Known(DumpFirst, j.DumpCommand.Origin()), true}
+		case len(j.StopUnits.Or(nil)) > 0:
+			j.Consistency = Setting[Consistency]{stateward.Known(Quiesce, j.StopUnits.Origin()), true}
+		default:
+			j.Consistency = Setting[Consistency]{stateward.Known(Live, stateward.Origin{}), true}
+		}
+	}
+	switch c := j.Consistency.Or(""); {
+	case c == Quiesce && j.StopUnits.IsAbsent():
+		own := units[raw.Service]
+		if raw.Service == "" || len(own) == 0 {
+			fault(j.Consistency.Origin(), &NoUnitsError{raw.Service})
+			break
+		}
+		j.StopUnits = Setting[[]string]{stateward.Known(own, stateward.Origin{Option: stateward.OptionPath("stateward", "services", raw.Service)}), true}
+	case c == DumpFirst && j.DumpCommand.IsAbsent():
+		fault(j.Consistency.Origin(), &NoDumpError{})
+	case c == Live && !j.Consistency.Default && len(j.StopUnits.Or(nil)) > 0:
+		fault(j.StopUnits.Origin(), &LiveUnitsError{})
+	}
 	return j, faults
+}
+
+// lay lays a setting of a job over the default of its host.
+func lay[T any](own, below stateward.Value[T]) Setting[T] {
+	if own.IsAbsent() && !below.IsAbsent() {
+		return Setting[T]{below, true}
+	}
+	return written(own)
 }
 
 func written[T any](v stateward.Value[T]) Setting[T] { return Setting[T]{Value: v} }

@@ -258,3 +258,136 @@ func TestS8Replications(t *testing.T) {
 	require.Len(t, faults, 1)
 	require.Equal(t, `replication a: "/mnt" is no dataset`, faults[0].Error())
 }
+
+func repositories() stateward.Value[[]stateward.BackupRepository] {
+	return stateward.Known([]stateward.BackupRepository{
+		{Name: "nas", URL: known("sftp:backup@nas:/srv", "r.nas.url"), PasswordFile: known(stateward.FileRef{Text: "/p"}, "r.nas.passwordFile"), Primary: known(true, "r.nas.primary")},
+		{Name: "offsite", URLFile: known(stateward.FileRef{Text: "/url"}, "r.offsite.urlFile"), PasswordFile: known(stateward.FileRef{Text: "/q"}, "r.offsite.passwordFile"),
+			EnvironmentFile: known(stateward.FileRef{Text: "/e"}, "r.offsite.environmentFile")},
+	}, stateward.Origin{})
+}
+
+func asked(name string, change func(*stateward.Job)) stateward.Job {
+	j := stateward.Job{Name: name, Engine: "stateward", Asked: true, Service: name, Origin: stateward.Origin{Option: "stateward.services." + name + ".backup"}, Paths: entries("p", "/var/lib/"+name)}
+	if change != nil {
+		change(&j)
+	}
+	return j
+}
+
+func TestR10OneJobForEachRepository(t *testing.T) {
+	for name, c := range map[string]struct {
+		job    stateward.Job
+		change func(*stateward.Host)
+		// want is of each job its name, where it goes to, and its password file; then the faults.
+		want []string
+	}{
+		"none is named": {job: asked("a", nil), want: []string{"a nas true sftp:backup@nas:/srv /p"}},
+		"one that is not primary": {job: asked("a", func(j *stateward.Job) { j.Targets = known([]string{"offsite"}, "a.repository") }),
+			want: []string{"a-offsite offsite false unknown /q"}},
+		"both, each once": {job: asked("a", func(j *stateward.Job) { j.Targets = known([]string{"offsite", "nas", "offsite"}, "a.repositories") }),
+			want: []string{"a nas false sftp:backup@nas:/srv /p", "a-offsite offsite false unknown /q"}},
+		"a password file of its own": {job: asked("a", func(j *stateward.Job) { j.PasswordFile = known(stateward.FileRef{Text: "/own"}, "a.passwordFile") }),
+			want: []string{"a nas true sftp:backup@nas:/srv /own"}},
+		"an address of its own": {job: asked("a", func(j *stateward.Job) { j.Repository = known("/srv/x", "a.repository") }), want: []string{"a  false /srv/x "}},
+		"one that runs already": {job: asked("a", func(j *stateward.Job) { j.Asked = false }), want: []string{"a  false absent "}},
+		"a wrong name": {job: asked("a", func(j *stateward.Job) { j.Targets = known([]string{"ofsite"}, "a.repositories") }),
+			want: []string{"a  false unknown ", `a.repositories: backup job a: no repository is named "ofsite" | write "offsite"`}},
+		"no name": {job: asked("a", func(j *stateward.Job) { j.Targets = known([]string{}, "a.repositories") }),
+			want: []string{"a  false unknown ", "a.repositories: backup job a: names no repository | leave repositories out for the primary one"}},
+		"none is primary": {job: asked("a", nil), change: func(h *stateward.Host) { h.BackupRepositories.Or(nil)[0].Primary = stateward.Value[bool]{} },
+			want: []string{"a  false unknown ", "stateward.services.a.backup: backup job a: names no repository, and none of nas, offsite is primary | stateward.backup.repositories.nas.primary = true; or name the repositories of the job"}},
+		"two are primary": {job: asked("a", nil), change: func(h *stateward.Host) { h.BackupRepositories.Or(nil)[1].Primary = known(true, "x") },
+			want: []string{"a  false unknown ", "stateward.services.a.backup: backup job a: repositories nas, offsite are all primary | leave primary = true to one of them"}},
+		"the only one is primary": {job: asked("a", nil), change: func(h *stateward.Host) {
+			h.BackupRepositories = known(h.BackupRepositories.Or(nil)[1:], "")
+		}, want: []string{"a offsite true unknown /q"}},
+		"there is none": {job: asked("a", nil), change: func(h *stateward.Host) { h.BackupRepositories = stateward.Value[[]stateward.BackupRepository]{} },
+			want: []string{"a  false absent "}},
+		"they are unknown": {job: asked("a", nil), change: func(h *stateward.Host) {
+			h.BackupRepositories = stateward.NotKnown[[]stateward.BackupRepository](stateward.Unknown{Subject: "stateward.backup", Kind: stateward.UnknownThrow})
+		}, want: []string{"a  false unknown "}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := &stateward.Host{Jobs: known([]stateward.Job{c.job}, ""), BackupRepositories: repositories()}
+			if c.change != nil {
+				c.change(h)
+			}
+			jobs, faults := backup.Jobs(h)
+			var got []string
+			for i, j := range jobs {
+				where := strings.SplitN(j.Repository.Value.String(), " ", 2)[0]
+				if r, ok := j.Repository.Get(); ok {
+					where = r.Name
+				}
+				got = append(got, fmt.Sprintf("%s %s %v %s %s", j.Name, j.Target, j.Repository.Default, where, j.Secret.Or(stateward.FileRef{}).Text))
+				for _, raw := range backup.RawJobs(h) {
+					if raw.Name == j.Name {
+						require.Equal(t, j.Secret.Or(stateward.FileRef{}), raw.PasswordFile.Or(stateward.FileRef{}), i)
+					}
+				}
+			}
+			for _, f := range faults {
+				line := f.Origin.Option + ": " + f.Error()
+				if h, ok := f.Err.(interface{ Hint() string }); ok {
+					line += " | " + h.Hint()
+				}
+				got = append(got, line)
+			}
+			require.Empty(t, cmp.Diff(c.want, got))
+		})
+	}
+}
+
+func TestR10DefaultsOfTheHost(t *testing.T) {
+	d := &stateward.Job{
+		Schedule: known([]string{"daily"}, "d.schedule"), Prune: known([]string{"--keep-daily 7"}, "d.prune"), Exclude: known([]string{"*.tmp"}, "d.exclude"),
+		Settings: map[string]stateward.Value[string]{"checkSubset": known("1%", "d.checkSubset"), "limits.memory": known("2G", "d.limits.memory")},
+	}
+	own := asked("a", func(j *stateward.Job) {
+		j.Exclude = known([]string{"/x"}, "a.exclude")
+		j.Settings = map[string]stateward.Value[string]{"limits.memory": known("1G", "a.limits.memory")}
+	})
+	stock := stateward.Job{Name: "s", Engine: "restic", Origin: stateward.Origin{Option: "services.restic.backups.s"}}
+	jobs, faults := backup.Jobs(&stateward.Host{Jobs: known([]stateward.Job{own, stock}, ""), BackupDefaults: d, BackupRepositories: repositories()})
+	require.Empty(t, faults)
+	a, s := jobs[0], jobs[1]
+	from := func(o stateward.Origin, isDefault bool) string { return fmt.Sprintf("%s %v", o.Option, isDefault) }
+	require.Equal(t, "d.schedule true", from(a.Events.Origin(), a.Events.Default))
+	require.Equal(t, "d.prune true", from(a.Prune.Origin(), a.Prune.Default))
+	require.Equal(t, "a.exclude false", from(a.Exclude.Origin(), a.Exclude.Default))
+	require.Equal(t, "d.checkSubset true", from(a.Settings["checkSubset"].Origin(), a.Settings["checkSubset"].Default))
+	require.Equal(t, "a.limits.memory false", from(a.Settings["limits.memory"].Origin(), a.Settings["limits.memory"].Default))
+	require.True(t, s.Schedule.IsAbsent() && s.Exclude.IsAbsent() && s.Repository.IsAbsent(), "what something else runs has its own settings only")
+}
+
+func TestR9HowAJobIsConsistent(t *testing.T) {
+	for name, c := range map[string]struct {
+		change func(*stateward.Job)
+		want   string
+		fault  string
+	}{
+		"nothing is said":   {nil, "live [] true", ""},
+		"units are stopped": {func(j *stateward.Job) { j.StopUnits = known([]string{"a", "b.timer"}, "") }, "quiesce [a.service b.timer] true", ""},
+		"a dump":            {func(j *stateward.Job) { j.DumpCommand = known("x", "") }, "dump [] true", ""},
+		"its own units":     {func(j *stateward.Job) { j.Consistency = known("quiesce", "") }, "quiesce [own.service] false", ""},
+		"no units": {func(j *stateward.Job) { j.Consistency, j.Service = known("quiesce", ""), "other" }, "quiesce [] false",
+			"backup job a: consistency is quiesce, and no unit is named that is to be stopped"},
+		"no dump": {func(j *stateward.Job) { j.Consistency = known("dump", "") }, "dump [] false", "backup job a: consistency is dump, and there is no dump.command"},
+		"live, and units": {func(j *stateward.Job) { j.Consistency, j.StopUnits = known("live", ""), known([]string{"a"}, "") }, "live [a.service] false",
+			"backup job a: has units, and consistency is live"},
+		"a wrong word": {func(j *stateward.Job) { j.Consistency = known("snapshots", "") }, " [] false", `backup job a: consistency is "snapshots"`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := &stateward.Host{Jobs: known([]stateward.Job{asked("a", c.change)}, ""), Services: known([]stateward.Service{{Name: "a", Units: []string{"own.service"}}}, "")}
+			jobs, faults := backup.Jobs(h)
+			require.Equal(t, c.want, fmt.Sprintf("%s %v %v", jobs[0].Consistency.Or(""), jobs[0].StopUnits.Or(nil), jobs[0].Consistency.Default))
+			if c.fault == "" {
+				require.Empty(t, faults)
+				return
+			}
+			require.Len(t, faults, 1)
+			require.Equal(t, c.fault, faults[0].Error())
+		})
+	}
+}

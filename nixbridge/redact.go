@@ -15,7 +15,7 @@ var (
 	addressPlaces = set("repository", "repo", "repositories", "url", "device", "what", "What")
 	commandPlaces = set("script", "preStart", "postStart", "ExecCondition", "ExecStartPre", "ExecStart", "ExecStartPost", "ExecStop", "text", "command",
 		"preDeviceCommands", "preLVMCommands", "postDeviceCommands", "postResumeCommands", "postMountCommands", "kernelParams",
-		"extraOptions", "podmanArgs", "extraFlags", "extraArgs", "commonArgs", "sendOptions", "recvOptions", "pruneOpts")
+		"extraOptions", "podmanArgs", "extraFlags", "extraArgs", "commonArgs", "sendOptions", "recvOptions", "pruneOpts", "preHook", "postHook", "command")
 	messagePlaces = set("message", "warnings")
 )
 

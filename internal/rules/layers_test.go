@@ -47,7 +47,7 @@ var (
 var layers = []layer{
 	{dir: ".", pure: true},
 	{dir: "dataset", ours: join(".", syntax), pure: true},
-	{dir: "backup", ours: join(".", "dataset", syntax), pure: true},
+	{dir: "backup", ours: join(".", "dataset", "internal/text", syntax), pure: true},
 	{dir: "backup/*", ours: join(".", "dataset", "backup", "internal/text", syntax), pure: true},
 	{dir: "preseed", ours: join(".", "dataset", "backup", "backup/*", syntax), pure: true},
 	{dir: "aggregate", ours: join(plans, syntax, "aggregate/template", "internal/storepath", "internal/redact"), third: []string{shell}, pure: true},

@@ -1,9 +1,8 @@
-# The shapes of the contract of docs/contract.md, for every projection that reads it. The texts of scripts
-# may hold secrets and are left alone.
+# The shapes of the contract of docs/contract.md, for every projection that reads it.
 { probe }:
 let
   inherit (builtins) attrNames filter isAttrs isList isString mapAttrs tryEval typeOf;
-  inherit (probe) anyTo attrsOf fields lines listOf via;
+  inherit (probe) anyTo attrsOf fields lines listOf text via;
   leaf = anyTo 2;
   # Whether there is a text.
   given = via (v: v != null && v != "") leaf;
@@ -22,6 +21,14 @@ let
 
   entry = kind: closed { ${kind} = leaf; user = leaf; group = leaf; mode = leaf; };
 
+  # What a job may say and the host may say for all jobs.
+  jobSettings = {
+    exclude = lines; tags = lines; schedule = lines; randomizedDelay = leaf; persistent = leaf; prune = lines;
+    requireNetwork = leaf; preHook = text; postHook = text; consistency = leaf;
+    checkSubset = leaf; lockWait = leaf; floorPercent = leaf; oneFileSystem = leaf; skipIfUnchanged = leaf; metricsDir = leaf;
+    limits = closed { uploadKiB = leaf; downloadKiB = leaf; readConcurrency = leaf; memory = leaf; cpu = leaf; runTime = leaf; nice = leaf; };
+  };
+
   # A service that is off need not have values.
   attempt = v: let r = tryEval v; in if r.success then r.value else null;
   quiet = s: if attempt (isAttrs s && s.enable or true == false) == true then mapAttrs (_: attempt) s else s;
@@ -36,12 +43,11 @@ let
     backupPaths = anyTo 8;
     persist = closed { directories = list (entry "directory"); files = list (entry "file"); };
     dataset = closed { name = leaf; type = leaf; mountpoint = leaf; canmount = leaf; profile = leaf; properties = attrsOf leaf; owner = leaf; group = leaf; mode = leaf; };
-    backup = closed {
-      enable = leaf; engine = leaf; paths = anyTo 8; exclude = lines; tags = lines;
-      repository = leaf; repositoryFile = leaf; passwordFile = leaf; environmentFile = leaf; user = leaf; initialize = leaf;
-      schedule = lines; randomizedDelay = leaf; persistent = leaf; prune = lines;
-      stopUnits = lines; priority = leaf; requireNetwork = leaf; preHook = given; postHook = given;
-    };
+    backup = closed (jobSettings // {
+      enable = leaf; engine = leaf; paths = anyTo 8; allowEmpty = lines;
+      repository = leaf; repositories = lines; repositoryFile = leaf; passwordFile = leaf; environmentFile = leaf; user = leaf; initialize = leaf;
+      stopUnits = lines; priority = leaf; dump = closed { command = text; directory = leaf; };
+    });
     databases = list (closed { type = leaf; name = leaf; user = leaf; });
     protection = closed { tiers = lines; rpo = leaf; };
     exposure = closed { exposed = leaf; domain = leaf; subdomain = leaf; type = leaf; port = leaf; middlewares = lines; };
@@ -55,5 +61,9 @@ in
 {
   inherit closed list serviceWith;
   service = serviceWith { };
+  backup = closed {
+    repositories = attrsOf (closed { url = leaf; urlFile = leaf; passwordFile = leaf; environmentFile = leaf; primary = leaf; });
+    defaults = closed jobSettings;
+  };
   acknowledgements = list (closed { code = leaf; host = leaf; service = leaf; subject = leaf; path = leaf; reason = leaf; until = leaf; });
 }

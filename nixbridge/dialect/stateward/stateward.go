@@ -40,6 +40,7 @@ func decode(n *dialect.Node, h *stateward.Host) {
 		NoOther(top)
 	}
 	Decode(Name, top, h)
+	backups(top.At("backup"), h)
 }
 
 // Decode fills the host with what the attributes `services` and `acknowledge` of a place declare, which were read with

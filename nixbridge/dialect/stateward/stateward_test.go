@@ -92,21 +92,38 @@ func lines(h stateward.Host) []string {
 	if h.Datasets.IsUnknown() {
 		add("datasets %s", h.Datasets)
 	}
-	for _, j := range h.Jobs.Or(nil) {
-		add("job %s %s %s", j.Name, j.Engine, entryLines(j.Paths))
+	settings := func(j stateward.Job) {
 		for _, f := range []struct {
 			name  string
 			value fmt.Stringer
 		}{
-			{"exclude", j.Exclude}, {"tags", j.Tags}, {"repository", j.Repository}, {"repositoryFile", j.RepositoryFile}, {"passwordFile", j.PasswordFile},
+			{"exclude", j.Exclude}, {"tags", j.Tags}, {"repository", j.Repository}, {"targets", j.Targets}, {"repositoryFile", j.RepositoryFile}, {"passwordFile", j.PasswordFile},
 			{"environmentFile", j.EnvironmentFile}, {"user", j.User}, {"initialize", j.Initialize}, {"schedule", j.Schedule},
 			{"randomizedDelay", j.RandomizedDelay}, {"persistent", j.Persistent}, {"prune", j.Prune}, {"stopUnits", j.StopUnits},
-			{"priority", j.Priority}, {"requireNetwork", j.RequireNetwork}, {"preHook", j.PreHook}, {"postHook", j.PostHook},
+			{"priority", j.Priority}, {"requireNetwork", j.RequireNetwork}, {"preHook", j.PreHook}, {"preCommand", j.PreCommand}, {"postHook", j.PostHook},
+			{"postCommand", j.PostCommand}, {"consistency", j.Consistency}, {"dumpCommand", j.DumpCommand}, {"allowEmpty", j.AllowEmpty},
 		} {
 			if text := f.value.String(); text != "absent" && !j.Paths.IsUnknown() {
 				add("  %s %s", f.name, text)
 			}
 		}
+		if dir, ok := j.DumpDirectory.Get(); ok {
+			add("  dumpDirectory %s", dir.Text)
+		}
+		for _, name := range slices.Sorted(maps.Keys(j.Settings)) {
+			add("  %s %s", name, j.Settings[name])
+		}
+	}
+	for _, j := range h.Jobs.Or(nil) {
+		add("job %s %s %s", j.Name, j.Engine, entryLines(j.Paths))
+		settings(j)
+	}
+	for _, r := range h.BackupRepositories.Or(nil) {
+		add("repository %s %s %s %s %s %s", r.Name, r.URL, r.URLFile, r.PasswordFile, r.EnvironmentFile, r.Primary)
+	}
+	if d := h.BackupDefaults; d != nil {
+		add("defaults")
+		settings(*d)
 	}
 	for _, a := range h.Acknowledgements.Or(nil) {
 		a.Origin = stateward.Origin{Option: a.Origin.Option}
@@ -183,12 +200,43 @@ func TestContract(t *testing.T) {
 				`  state backupPaths directory "/a/b"`, `  state persist directory "/c"`, `job x stateward [directory "/a", directory "/a/b"]`},
 		},
 		"a backup with all that it may have": {
-			config: `{ services.x = { enable = true; backup = { engine = "restic"; paths = "/a"; exclude = [ "*.tmp" ]; repository = "r"; repositoryFile = "/r"; passwordFile = "/p"; environmentFile = "/e"; user = "x";
+			config: `{ services.x = { enable = true; backup = { engine = "restic"; paths = "/a"; exclude = [ "*.tmp" ]; repository = "/r"; repositoryFile = "/r"; passwordFile = "/p"; environmentFile = "/e"; user = "x";
 				initialize = true; schedule = [ "daily" ]; randomizedDelay = 90; persistent = true; prune = [ "--keep-daily 7" ]; stopUnits = [ "x.service" ]; priority = 5; requireNetwork = true;
 				preHook = "a secret"; postHook = null; }; }; }`,
-			want: []string{"x true  absent:absent", `job x restic [directory "/a"]`, "  exclude [*.tmp]", "  repository r", "  repositoryFile {/r false}",
+			want: []string{"x true  absent:absent", `job x restic [directory "/a"]`, "  exclude [*.tmp]", "  repository /r", "  repositoryFile {/r false}",
 				"  passwordFile {/p false}", "  environmentFile {/e false}", "  user x", "  initialize true", "  schedule [daily]", "  randomizedDelay 1min 30s",
-				"  persistent true", "  prune [--keep-daily 7]", "  stopUnits [x.service]", "  priority 5", "  requireNetwork true", "  preHook true", "  postHook false"},
+				"  persistent true", "  prune [--keep-daily 7]", "  stopUnits [x.service]", "  priority 5", "  requireNetwork true", "  preHook true", "  preCommand a secret"},
+		},
+		"R10 repositories by name, and what jobs have in common": {
+			config: `{ backup = {
+					repositories = { nas = { url = "sftp:nas:/r"; passwordFile = "/p"; primary = true; }; offsite = { urlFile = "/u"; passwordFile = "/q"; environmentFile = "/e"; }; };
+					defaults = { schedule = "daily"; randomizedDelay = "1h"; prune = [ "--keep-daily 7" ]; exclude = "*.tmp"; consistency = "snapshot"; checkSubset = "1%"; limits = { memory = "2G"; nice = 19; }; };
+				};
+				services.x = { enable = true; backup = { paths = "/a"; repositories = [ "nas" "offsite" ]; allowEmpty = [ "/a" ]; }; };
+				services.y = { enable = true; dataDir = "/y"; backup = { paths = "/a"; repository = "nas"; consistency = "dump"; dump = { command = "pg_dump y"; directory = "dump"; }; limits.cpu = "50%"; }; };
+			}`,
+			want: []string{"x true  absent:absent", "y true  absent:absent", "  dataDir /y backupPaths absent", `  state dataDir directory "/y"`,
+				`job x stateward [directory "/a"]`, "  targets [nas offsite]", "  allowEmpty [/a]",
+				`job y stateward [directory "/a"]`, "  targets [nas]", "  consistency dump", "  dumpCommand pg_dump y", "  dumpDirectory /y/dump", "  limits.cpu 50%",
+				"repository nas sftp:nas:/r absent {/p false} absent true", "repository offsite absent {/u false} {/q false} {/e false} absent",
+				"defaults", "  exclude [*.tmp]", "  schedule [daily]", "  randomizedDelay 1h", "  prune [--keep-daily 7]", "  consistency snapshot", "  checkSubset 1%", "  limits.memory 2G", "  limits.nice 19"},
+		},
+		"R10 what is no repository and no default": {
+			config: `{ backup = { repositories = { "a b" = { }; nas = "sftp:nas:/r"; }; defaults = { paths = "/a"; preHook = ./x; limits.ram = "2G"; }; repository = { }; };
+				services.x = { enable = true; backup = { paths = "/a"; dump.directory = "/d"; repository = "nas"; repositories = [ "nas" ]; }; }; }`,
+			want: []string{"x true  absent:absent", `job x stateward [directory "/a"]`, "  targets [nas]", "  dumpDirectory /d",
+				"repository a b absent absent absent absent absent", "repository nas absent absent absent absent absent", "defaults", "  preHook true",
+				"  preCommand unknown (stateward.backup.defaults.preHook: is a path of the configuration: write \"${./hook.sh}\", which copies it to the machine)"},
+			unknown: []string{
+				`stateward.backup.defaults.limits.ram [form] stateward knows no such field`,
+				`stateward.backup.defaults.paths [form] stateward knows no such field`,
+				`stateward.backup.defaults.preHook [form] is a path of the configuration: write "${./hook.sh}", which copies it to the machine`,
+				`stateward.backup.repositories."a b" [form] its name has other than letters, digits, "_-.": jobs and units are named after it`,
+				`stateward.backup.repositories.nas [type] expected an attribute set, found a string`,
+				`stateward.backup.repository [form] stateward knows no such field`,
+				`stateward.services.x.backup.dump [form] has no command`,
+				`stateward.services.x.backup.repository [form] stands beside repositories: name all of them there`,
+			},
 		},
 		"a backup that is off":           {config: `{ services.x = { enable = true; backup = { enable = false; paths = "/a"; }; }; }`, want: []string{"x true  absent:absent"}},
 		"P11 nothing of one that is off": {config: `{ services.x = { enable = false; dataDir = "/a"; dataset.name = "tank/x"; backup = { }; }; }`, want: []string{"x false  absent:absent", `  dataDir /a backupPaths absent`, `  state dataDir directory "/a"`}},
@@ -328,8 +376,10 @@ func TestDocumentedExample(t *testing.T) {
 		"  protection [reboot rollback site]", "    rpo rollback 1h", "    rpo site 1d",
 		"dataset tank/services/paperless /var/lib/paperless absent map[compression:zstd recordsize:16K] paperless:paperless 0750",
 		`job paperless stateward [directory "/var/lib/paperless", directory "/var/lib/paperless/media", directory "/srv/scans"]`,
-		"  exclude [*.tmp]", "  repository sftp:backup@nas:/srv/restic/paperless", "  passwordFile {/run/secrets/restic false}",
-		"  schedule [daily]", "  randomizedDelay 30min", "  prune [--keep-daily 7 --keep-weekly 5]",
+		"  exclude [*.tmp]", "  targets [nas offsite]", "  schedule [daily]", "  prune [--keep-daily 7 --keep-weekly 5]", "  consistency quiesce",
+		"repository nas sftp:backup@nas:/srv/restic/forge absent {/run/secrets/restic false} absent true",
+		"repository offsite absent {/run/secrets/offsite-url false} {/run/secrets/offsite false} {/run/secrets/s3 false} absent",
+		"defaults", "  randomizedDelay 30min", "  checkSubset 1%", "  limits.nice 19",
 		"accepts {Code:SW101 Host: Service:prometheus Subject: Path:/var/lib/prometheus2 Reason:metrics of a week are not missed Until:2027-01-31 Origin:stateward.acknowledge[0]}",
 	}
 	if d := cmp.Diff(want, lines(h)); d != "" {
