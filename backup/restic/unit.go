@@ -45,8 +45,11 @@ type UnitOptions struct {
 	OnFailure []string
 }
 
+// UnitPrefix begins the names of the units of jobs.
+const UnitPrefix = "stateward-backup-"
+
 // UnitName is that of the units of the job, without ".service" and ".timer".
-func (j Job) UnitName() string { return "stateward-backup-" + j.Name }
+func (j Job) UnitName() string { return UnitPrefix + j.Name }
 
 // StateDir is where what is known of the last runs lies.
 const StateDir = "/var/lib/stateward/backup"

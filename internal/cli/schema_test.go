@@ -21,6 +21,7 @@ import (
 
 	"github.com/stateward/stateward"
 	"github.com/stateward/stateward/aggregate/template"
+	"github.com/stateward/stateward/backup/notify"
 	"github.com/stateward/stateward/dataset"
 	"github.com/stateward/stateward/docs/schema"
 	"github.com/stateward/stateward/internal/capture"
@@ -44,6 +45,10 @@ var outputs = []struct {
 	{"dataset-plan", "What `stateward dataset plan -o json` prints.", reflect.TypeFor[DatasetPlan](), map[string]any{"protocolVersion": protocolVersion}},
 	{"drift", "What `stateward dataset drift -o json` prints.", reflect.TypeFor[DriftOutput](), map[string]any{"protocolVersion": protocolVersion}},
 	{"migration", "What `stateward plan migrate -o json` prints.", reflect.TypeFor[MigrationOutput](), map[string]any{"protocolVersion": protocolVersion}},
+	{"notify", "What `stateward notify -o json` prints.", reflect.TypeFor[NotifyOutput](), map[string]any{"protocolVersion": protocolVersion}},
+	{"notify-plan", "Who is told what: docs/notifications.md.", reflect.TypeFor[notify.Plan](), map[string]any{"protocolVersion": notify.FormatVersion}},
+	{"notify-post", "What a webhook is sent: docs/notifications.md.", reflect.TypeFor[notify.Post](), map[string]any{"protocolVersion": notify.FormatVersion}},
+	{"notify-units", "What `stateward notify units -o json` prints.", reflect.TypeFor[NotifyUnitsOutput](), map[string]any{"protocolVersion": protocolVersion}},
 	{"pool", "What `stateward capture zfs` writes: docs/capture.md.", reflect.TypeFor[capture.PoolFile](),
 		map[string]any{"kind": capture.PoolKind, "version": capture.PoolVersion}},
 	{"plan", "What `stateward plan persistence -o json` prints.", reflect.TypeFor[PersistencePlan](), map[string]any{"protocolVersion": protocolVersion}},
@@ -59,6 +64,9 @@ func TestSchemasAreFresh(t *testing.T) {
 		if o.name == "template" {
 			out.Required = []string{"name", "description"}
 			partial(out, true)
+		}
+		if o.name == "notify-plan" {
+			strict(out)
 		}
 		text, err := json.MarshalIndent(out, "", "  ")
 		require.NoError(t, err)
@@ -96,6 +104,19 @@ func closed(s *jsonschema.Schema) *jsonschema.Schema {
 		return s.AdditionalProperties
 	}
 	return &jsonschema.Schema{Not: &jsonschema.Schema{}}
+}
+
+// strict refuses fields that are not known, everywhere.
+func strict(s *jsonschema.Schema) {
+	s.AdditionalProperties = closed(s)
+	for _, p := range s.Properties {
+		strict(p)
+	}
+	for _, p := range []*jsonschema.Schema{s.Items, s.AdditionalProperties} {
+		if p != nil && p.Not == nil {
+			strict(p)
+		}
+	}
 }
 
 // sources are the docstrings of our types and fields, and the constants of each type of texts.

@@ -1,0 +1,118 @@
+package cli
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/stateward/stateward/backup/notify"
+	"github.com/stateward/stateward/internal/nixtest"
+)
+
+// notified runs the command as a unit would, and returns what a webhook was sent.
+func notified(t *testing.T, event, unit, systemctl, record string, environment map[string]string) (notify.Post, result) {
+	t.Helper()
+	dir := t.TempDir()
+	file := func(name, text string, mode os.FileMode) {
+		require.NoError(t, os.MkdirAll(filepath.Dir(filepath.Join(dir, name)), 0o755))
+		require.NoError(t, os.WriteFile(filepath.Join(dir, name), []byte(text), mode))
+	}
+	var post notify.Post
+	s := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		require.NoError(t, json.Unmarshal(body, &post))
+		require.Equal(t, "Bearer CANARY-token", r.Header.Get("Authorization"))
+	}))
+	t.Cleanup(s.Close)
+	file("url", s.URL+"/CANARY-path\n", 0o600)
+	file("token", "CANARY-token\n", 0o600)
+	file("notify.json", fmt.Sprintf(`{"protocolVersion":"1","host":"forge","channels":[{"name":"hook","type":"webhook","urlFile":%q,"tokenFile":%q}]}`, dir+"/url", dir+"/token"), 0o644)
+	file("bin/systemctl", "#!/bin/sh\n"+systemctl, 0o755)
+	if record != "" {
+		file("records/apps.json", record, 0o600)
+	}
+	var out, errs bytes.Buffer
+	status := Main(context.Background(), []string{"notify", "--plan", dir + "/notify.json", "--event=" + event, "--unit=" + unit, "--state-dir", dir + "/records"},
+		Env{Stdout: &out, Stderr: &errs, Now: func() time.Time { return today }, Getenv: func(name string) string {
+			if name == "PATH" {
+				return dir + "/bin"
+			}
+			return environment[name]
+		}})
+	require.NotContains(t, out.String()+errs.String(), "CANARY")
+	return post, result{status, out.String(), errs.String()}
+}
+
+// What a message says is of the run that ended, and of none before it.
+func TestE12NotificationsSayWhatHappened(t *testing.T) {
+	at := func(seconds int) time.Time { return today.Add(time.Duration(seconds) * time.Second) }
+	state := func(result string, code, status, began int) string {
+		return fmt.Sprintf("cat <<'E'\nLoadState=loaded\nResult=%s\nExecMainCode=%d\nExecMainStatus=%d\nExecMainStartTimestamp=@%d\nExecMainExitTimestamp=@%d\nE\n", result, code, status, at(began).Unix(), at(-1).Unix())
+	}
+	record := func(outcome, message string, began, ended int) string {
+		return fmt.Sprintf(`{"protocolVersion":"1","job":"apps","lastRun":{"started":%q,"ended":%q,"outcome":%q,"message":%q},"lastGood":{"time":"2026-03-16T12:00:00Z","snapshot":"0123456789","files":2,"bytes":2048,"host":"forge","paths":["/a"]}}`,
+			at(began).Format(time.RFC3339Nano), at(ended).Format(time.RFC3339Nano), outcome, message)
+	}
+	const unit = "stateward-backup-apps.service"
+	for _, tc := range []struct {
+		name, event, unit, state, record string
+		environment                      map[string]string
+		title, message, exit             string
+	}{
+		{"a run that is incomplete", "failure", unit, state("exit-code", 1, 4, -60), record("incomplete", "a file", -59, -2), nil, "apps on forge: incomplete", "a file\nexit status 4\nlast good run: 1 d ago", "4"},
+		{"a run that is complete", "success", unit, state("success", 1, 0, -60), record("complete", "", -59, -2), nil, "apps on forge: complete", "snapshot 01234567: 2 files, 2.0 KiB\ntook 57 s", "0"},
+		{"one that was killed before it wrote", "failure", unit, state("oom-kill", 2, 9, -60), record("complete", "", -90000, -89000), nil, "apps on forge: oom-kill",
+			"the run ended before it could write down what came of it\nexit status KILL\nlast good run: 1 d ago", "KILL"},
+		{"one that was never started", "failure", unit, state("success", 1, 0, -90001), record("complete", "", -90000, -89000), nil, "apps on forge: not run",
+			"the unit was not started, or something it needs failed; its newest run ended at 2026-03-16T11:16:40Z: complete\nlast good run: 1 d ago", ""},
+		{"one that was never started, after one that failed", "failure", unit, state("exit-code", 1, 4, -90001), record("locked", "x", -90000, -89000), nil, "apps on forge: not run",
+			"the unit was not started, or something it needs failed; its newest run ended at 2026-03-16T11:16:40Z: locked\nlast good run: 1 d ago", ""},
+		{"a unit that failed after its run", "failure", unit, state("timeout", 2, 15, -60), record("complete", "", -59, -2), nil, "apps on forge: timeout", "the run itself is complete, and the unit failed after it\nexit status TERM\nlast good run: 1 d ago", "TERM"},
+		{"a first run that was killed", "critical", unit, state("signal", 2, 9, -60), "", nil, "apps on forge: signal", "exit status KILL", "KILL"},
+		{"any unit", "failure", `a-b@c\x2dd.service`, state("exit-code", 1, 1, -60), "", nil, `a-b@c\x2dd on forge: exit-code`, "exit status 1", "1"},
+		{"what systemd hands over", "failure", "a.service", state("success", 1, 0, -60), "", map[string]string{"MONITOR_UNIT": "a.service", "MONITOR_SERVICE_RESULT": "watchdog", "MONITOR_EXIT_STATUS": "ABRT"}, "a on forge: watchdog", "exit status ABRT", "ABRT"},
+		{"a unit that systemd does not know", "failure", "a.service", "echo LoadState=not-found", "", nil, "a on forge: unknown", "unit a.service: systemd does not know it", ""},
+		{"a record that is broken", "failure", unit, state("exit-code", 1, 4, -60), "{", nil, "apps on forge: exit-code", "", "4"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			post, r := notified(t, tc.event, tc.unit, tc.state, tc.record, tc.environment)
+			require.Equal(t, StatusOK, r.status, r.stderr)
+			require.Equal(t, []string{tc.title, tc.exit}, []string{post.Title, post.ExitStatus})
+			if tc.message != "" {
+				require.Equal(t, tc.message, post.Message)
+			}
+			require.Equal(t, tc.event+": "+tc.title+"\n  hook (webhook): sent\n", r.stdout)
+		})
+	}
+}
+
+func TestNotifyUnitsAsNix(t *testing.T) {
+	r := run(t, nil, "notify", "units", "--plan", filepath.Join(repository, "examples/notify/notify.json"), "--at", "/etc/a ''${b}\" 100%.json", "-o", "nix")
+	require.Equal(t, StatusOK, r.status, r.stderr)
+	one := run(t, nil, "notify", "units", "--plan", filepath.Join(repository, "examples/notify/notify.json"), "--at", "/etc/a ''${b}\" 100%.json", "--event", "failure")
+	_, text, _ := strings.Cut(one.stdout, "\n")
+	for _, nix := range nixtest.All(t) {
+		var got string
+		nix.JSON(t, "("+r.stdout+`).systemd.units."stateward-notify@.service".text`, &got)
+		require.Equal(t, text, got, nix.Name)
+	}
+}
+
+func TestDocsNameEveryPlaceholder(t *testing.T) {
+	text, err := os.ReadFile(filepath.Join(repository, "docs/notifications.md"))
+	require.NoError(t, err)
+	for name, is := range notify.Placeholders() {
+		require.Contains(t, string(text), "\n| `{"+name+"}` | "+is+" |\n")
+	}
+}
