@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"path"
 	"slices"
 	"strings"
@@ -75,6 +76,15 @@ type Job struct {
 	Source []Dataset `json:"source,omitempty"`
 	// RPO is how old the last good run may be, as systemd.time(7) has it: `stateward backup status` compares.
 	RPO string `json:"rpo,omitempty"`
+	// PreHook and PostHook are texts for bash. Where PreHook fails, nothing is backed up. PostHook runs at the very end, whatever came of the
+	// run, if PreHook was begun.
+	PreHook  string `json:"preHook,omitempty"`
+	PostHook string `json:"postHook,omitempty"`
+	// StopUnits are stopped until there is a snapshot of Source, or until all is read where there is no Source, and started again whatever
+	// happens (R9). Those that were not active are left alone.
+	StopUnits []string `json:"stopUnits,omitempty"`
+	// Dump writes files that are backed up then.
+	Dump *Dump `json:"dump,omitempty"`
 	// MetricsDir is where node_exporter reads text files.
 	MetricsDir string `json:"metricsDir,omitempty"`
 }
@@ -92,6 +102,13 @@ type Limits struct {
 	RunTime string `json:"runTime,omitempty"`
 	// Nice is that of the unit: 19 yields to everything.
 	Nice int `json:"nice,omitempty"`
+}
+
+// Dump is a command that writes what is backed up, such as that of a database (R9).
+type Dump struct {
+	// Command is a text for bash. A run fails where it does, or where it writes nothing below Directory, which is one of the paths or lies below.
+	Command   string `json:"command"`
+	Directory string `json:"directory"`
 }
 
 // Dataset is one that is read from a snapshot.
@@ -287,7 +304,42 @@ func (j Job) Validate() error {
 			return fault(field, fmt.Sprintf("is %q", amount), `write "2G" or "20%" of memory, "50%" of a processor`)
 		}
 	}
+	if err := j.validateCommands(fault); err != nil {
+		return err
+	}
 	return j.validateSource(fault)
+}
+
+func (j Job) validateCommands(fault func(field, reason, hint string) error) error {
+	texts := map[string]string{"preHook": j.PreHook, "postHook": j.PostHook}
+	if d := j.Dump; d != nil {
+		texts["dump.command"] = d.Command
+		if strings.TrimSpace(d.Command) == "" {
+			return fault("dump.command", "is empty", "")
+		}
+		if reason := badPath(d.Directory); reason != "" {
+			return fault("dump.directory", fmt.Sprintf("is %q, which %s", d.Directory, reason), "")
+		}
+		if !slices.ContainsFunc(j.Paths, func(p string) bool { return within(p, d.Directory) }) {
+			return fault("dump.directory", fmt.Sprintf("is %q, which is not backed up", d.Directory), "name it in paths")
+		}
+	}
+	for _, field := range slices.Sorted(maps.Keys(texts)) {
+		if text := texts[field]; strings.ContainsRune(text, 0) || !utf8.ValidString(text) {
+			return fault(field, "is no text", "")
+		}
+	}
+	for i, u := range j.StopUnits {
+		switch {
+		case strings.Trim(u, nameRunes+`:@\`) != "" || !strings.Contains(u, ".") || strings.HasPrefix(u, "-"):
+			return fault("stopUnits", fmt.Sprintf("has %q, which is no unit", u), "write NAME.service")
+		case u == j.UnitName()+".service":
+			return fault("stopUnits", "has the unit of the job itself", "")
+		case slices.Contains(j.StopUnits[:i], u):
+			return fault("stopUnits", fmt.Sprintf("has %q twice", u), "")
+		}
+	}
+	return nil
 }
 
 func (j Job) validateSource(fault func(field, reason, hint string) error) error {

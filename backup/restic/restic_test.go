@@ -245,6 +245,14 @@ func TestJobsThatAreRefused(t *testing.T) {
 		{"a limit that is none", func(j *restic.Job) { j.Limits.Memory = "much" }, "limits.memory"},
 		{"a limit with a specifier", func(j *restic.Job) { j.Limits.CPU = "50%%" }, "limits.cpu"},
 		{"a path on no dataset", func(j *restic.Job) { j.Source = []restic.Dataset{{Name: "tank/x", Mountpoint: "/srv"}} }, "lies on no dataset"},
+		{"a unit that is none", func(j *restic.Job) { j.StopUnits = []string{"a b.service"} }, "which is no unit"},
+		{"a unit without a kind", func(j *restic.Job) { j.StopUnits = []string{"db"} }, "which is no unit"},
+		{"an option for a unit", func(j *restic.Job) { j.StopUnits = []string{"--all.service"} }, "which is no unit"},
+		{"its own unit", func(j *restic.Job) { j.StopUnits = []string{"stateward-backup-paperless.service"} }, "the unit of the job itself"},
+		{"a unit twice", func(j *restic.Job) { j.StopUnits = []string{"a.service", "a.service"} }, "twice"},
+		{"a dump elsewhere", func(j *restic.Job) { j.Dump = &restic.Dump{Command: "x", Directory: "/var/backup"} }, "is not backed up"},
+		{"a dump of nothing", func(j *restic.Job) { j.Dump = &restic.Dump{Command: " ", Directory: "/srv/scans"} }, "dump.command is empty"},
+		{"a hook of bytes", func(j *restic.Job) { j.PreHook = "a\x00" }, "preHook is no text"},
 		{"two pools", func(j *restic.Job) {
 			j.Source = []restic.Dataset{{Name: "tank/x", Mountpoint: "/srv"}, {Name: "tank2/x", Mountpoint: "/var"}}
 		}, "two pools"},
@@ -271,7 +279,10 @@ func TestJobsThatAreRefused(t *testing.T) {
 }
 
 func TestR10JobsAreReadBackWhole(t *testing.T) {
-	for _, j := range []restic.Job{sample(), fromSnapshot()} {
+	quiet := sample()
+	quiet.PreHook, quiet.PostHook, quiet.StopUnits = "echo \"<a>\"\ntrue", "true", []string{"db.service"}
+	quiet.Dump = &restic.Dump{Command: "pg_dumpall >/srv/scans/dump", Directory: "/srv/scans"}
+	for _, j := range []restic.Job{sample(), fromSnapshot(), quiet} {
 		text, err := j.Write()
 		require.NoError(t, err)
 		got, err := restic.ReadJob(text)
@@ -300,6 +311,7 @@ func TestUnitsAreAccepted(t *testing.T) {
 	odd := sample()
 	odd.Name, odd.Paths = "odd-1.2_3", []string{"/srv/with blank", `/srv/per%cent $HOME "q" back\slash`, "/srv/ü"}
 	odd.Limits = restic.Limits{Memory: "2G", CPU: "50%", RunTime: "6h", Nice: 10}
+	odd.StopUnits = []string{`a-b\x2dc@1.service`, "db.socket"}
 	local := fromSnapshot()
 	local.Name, local.Repository = "local", "/srv/restic"
 	for _, j := range []restic.Job{sample(), odd, local} {

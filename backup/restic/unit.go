@@ -98,6 +98,14 @@ func (j Job) Service(o UnitOptions) (string, error) {
 	}
 	add("Service", "Type", "oneshot")
 	add("Service", "ExecStart", exec)
+	if len(j.StopUnits) > 0 {
+		// Whatever ended the run, be it for want of memory: what it stopped starts again now, and not with the next run.
+		resume, err := unit.Exec(o.Stateward, "backup", "resume", "--plan", o.Plan)
+		if err != nil {
+			return "", err
+		}
+		add("Service", "ExecStopPost", resume)
+	}
 	if len(o.Path) > 0 {
 		for _, p := range o.Path {
 			if reason := badPath(p); reason != "" || strings.Contains(p, ":") {
@@ -181,6 +189,10 @@ func (j Job) Stock(t Timer, depth int) (string, error) {
 		return refuse("floorPercent", "it knows nothing of the last run")
 	case j.MetricsDir != "":
 		return refuse("metricsDir", "it writes none")
+	case len(j.StopUnits) > 0:
+		return refuse("stopUnits", "it would not start them again after a failure")
+	case j.Dump != nil:
+		return refuse("dump", "it does not look whether anything was written")
 	case j.PasswordFile == "":
 		return refuse("no passwordFile", "it requires one")
 	case j.Limits.Memory != "" || j.Limits.CPU != "" || j.Limits.RunTime != "" || j.Limits.Nice != 0:
@@ -236,6 +248,8 @@ func (j Job) Stock(t Timer, depth int) (string, error) {
 	if len(exclude) > 0 {
 		set = append(set, nix.Attr{Name: "exclude", Value: exclude})
 	}
+	text("backupPrepareCommand", j.PreHook)
+	text("backupCleanupCommand", j.PostHook)
 	backupArgs := []string{"--host=" + j.Host, "--group-by=host,paths", "--retry-lock=" + j.lockWait().String()}
 	for _, tag := range j.OwnTags() {
 		backupArgs = append(backupArgs, "--tag="+tag)

@@ -191,9 +191,45 @@ func (r *Result) backedUp() bool {
 }
 
 func (r *Result) run(ctx context.Context, j restic.Job, o Options) (err error) {
+	q := &quiet{job: j, o: o, file: filepath.Join(o.StateDir, j.Name+".units.json")}
+	// What a killed run left stopped starts first, whatever becomes of this one.
+	if err := q.leftovers(ctx); err != nil {
+		return err
+	}
 	c, err := newCaller(ctx, j, o)
 	if err != nil {
 		return err
+	}
+	if j.PostHook != "" {
+		defer func() {
+			s := c.shell(context.WithoutCancel(ctx), "postHook", j.PostHook, "STATEWARD_OUTCOME="+string(r.Outcome))
+			r.Steps = append(r.Steps, s)
+			if s.Outcome != restic.Complete {
+				r.spoil()
+				err = errors.Join(err, &HookError{Step: s})
+			}
+		}()
+	}
+	if j.PreHook != "" {
+		if err := r.hook(ctx, c, "preHook", j.PreHook); err != nil {
+			return err
+		}
+	}
+	if len(j.StopUnits) > 0 {
+		defer func() {
+			if serr := r.startUnits(ctx, q); serr != nil {
+				r.spoil()
+				err = errors.Join(err, serr)
+			}
+		}()
+		if err := r.stopUnits(ctx, q); err != nil {
+			return err
+		}
+	}
+	if j.Dump != nil {
+		if err := r.dump(ctx, c); err != nil {
+			return err
+		}
 	}
 	at := func(p string) string { return p }
 	if len(j.Source) > 0 {
@@ -204,21 +240,33 @@ func (r *Result) run(ctx context.Context, j restic.Job, o Options) (err error) {
 		// Whatever happens; and what cannot be cleaned up is said.
 		defer func() {
 			if cerr := source.close(context.WithoutCancel(ctx)); cerr != nil {
-				if r.Outcome == restic.Complete {
-					r.Outcome = restic.Failed
-				}
+				r.spoil()
 				err = errors.Join(err, cerr)
 			}
 		}()
 		at = j.Stored
+		// The snapshot has what is to be backed up: nothing needs to stand still any longer.
+		if err := q.still(ctx); err != nil {
+			return err
+		}
+		if err := r.startUnits(ctx, q); err != nil {
+			return err
+		}
 	}
 	if err := gate(j, at, r.LastGood, o.AcceptSize); err != nil {
 		return err
 	}
-	return r.steps(ctx, c, j, o)
+	return r.steps(ctx, c, q, j, o)
 }
 
-func (r *Result) steps(ctx context.Context, c *caller, j restic.Job, o Options) error {
+// spoil makes a run that would be complete one that failed.
+func (r *Result) spoil() {
+	if r.Outcome == restic.Complete {
+		r.Outcome = restic.Failed
+	}
+}
+
+func (r *Result) steps(ctx context.Context, c *caller, q *quiet, j restic.Job, o Options) error {
 	s := r.do(ctx, c, "backup", j.BackupArgs())
 	step := &r.Steps[len(r.Steps)-1]
 	if r.Outcome = s.Outcome; s.Outcome != restic.Complete {
@@ -239,6 +287,15 @@ func (r *Result) steps(ctx context.Context, c *caller, j restic.Job, o Options) 
 	}
 	if err := tooSmall(j, r, o.AcceptSize); err != nil {
 		step.Outcome, r.Outcome = Shrunken, Shrunken
+		return err
+	}
+	// R9: what was read while a unit wrote is not what was asked for.
+	if err := q.still(ctx); err != nil {
+		step.Outcome, r.Outcome = restic.Failed, restic.Failed
+		return err
+	}
+	if err := r.startUnits(ctx, q); err != nil {
+		r.Outcome = restic.Failed
 		return err
 	}
 	type command struct {
