@@ -167,3 +167,19 @@ func spell(d time.Duration) string {
 	}
 	return fmt.Sprintf("%dmin", d/time.Minute)
 }
+
+// TypeKept is how many snapshots of a type are kept, and how far one is from the next.
+type TypeKept struct {
+	Name   string
+	Keep   int
+	Period time.Duration
+}
+
+// Types are all types, the most frequent first; those of which none is kept, too.
+func (p SanoidPolicy) Types() []TypeKept {
+	var out []TypeKept
+	for _, t := range p.types() {
+		out = append(out, TypeKept{t.name, *t.keep, t.period})
+	}
+	return out
+}

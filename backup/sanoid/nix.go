@@ -17,13 +17,13 @@ func (c *Config) Nix(interval string, depth int) (string, error) {
 		return "", err
 	}
 	full := c.Explicit()
-	templates, datasets := nix.Set{}, nix.Set{}
+	templates, datasets := nix.Block{}, nix.Block{}
 	for _, t := range full.Templates {
 		set, err := attrs(nil, t.Settings)
 		if err != nil {
 			return "", err
 		}
-		templates = append(templates, nix.Attr{Name: t.Name, Value: set})
+		templates = append(templates, nix.Attr{Name: nix.String(t.Name), Value: set})
 	}
 	for _, d := range full.Datasets {
 		set := nix.Set{}
@@ -44,9 +44,9 @@ func (c *Config) Nix(interval string, depth int) (string, error) {
 		if err != nil {
 			return "", err
 		}
-		datasets = append(datasets, nix.Attr{Name: d.Name, Value: set})
+		datasets = append(datasets, nix.Attr{Name: nix.String(d.Name), Value: set})
 	}
-	out := nix.Set{{Name: "enable", Value: true}, {Name: "interval", Value: interval}}
+	out := nix.Block{{Name: "enable", Value: true}, {Name: "interval", Value: interval}}
 	if len(templates) > 0 {
 		out = append(out, nix.Attr{Name: "templates", Value: templates})
 	}

@@ -52,6 +52,7 @@ var outputs = []struct {
 	{"pool", "What `stateward capture zfs` writes: docs/capture.md.", reflect.TypeFor[capture.PoolFile](),
 		map[string]any{"kind": capture.PoolKind, "version": capture.PoolVersion}},
 	{"plan", "What `stateward plan persistence -o json` prints.", reflect.TypeFor[PersistencePlan](), map[string]any{"protocolVersion": protocolVersion}},
+	{"snapshot-plan", "What `stateward snapshot plan -o json` prints.", reflect.TypeFor[SnapshotPlan](), map[string]any{"protocolVersion": protocolVersion}},
 	{"template", "A template of a service: docs/templates.md.", reflect.TypeFor[template.Template](), nil},
 	{"units", "What `stateward eval --units -o json` prints.", reflect.TypeFor[UnitsOutput](), map[string]any{"protocolVersion": protocolVersion}},
 }
