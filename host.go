@@ -249,6 +249,8 @@ type Dataset struct {
 	Owner   Value[Owner]
 	Group   Value[Owner]
 	Mode    Value[Mode]
+	// For is the name of the service that it is declared for, where it is declared for one and not with one.
+	For string
 	// Asked tells that the configuration asks for the dataset and that nothing that is read creates it.
 	Asked bool
 	// Protection is what is asked for the dataset itself; nil where nothing is.

@@ -263,6 +263,11 @@ func TestDatasetsOfServices(t *testing.T) {
 		{"D2 mounted elsewhere, and used there", "SW207", []part{forService("a", "/b", "/a", nil), service("c", "/b/c")}, nil},
 		{"D2 the data lies further down", "SW207", []part{forService("a", "/a", "/a/data", nil)}, nil},
 		{"D2 mounted within the data", "SW207", []part{forService("a", "/a/data", "/a", nil)}, nil},
+		{"declared for a service by its name alone", "SW207", []part{forName("a", utility("tank/services/a", "/srv/b", nil)), stateUnit("a", known(false), "a")},
+			[]string{`warning modules.storage.datasets.utility."tank/services/a" [/var/lib/a] dataset tank/services/a is mounted at /srv/b, and a keeps its data in /var/lib/a: nothing that is known is on the dataset`}},
+		{"for a service by its name, where it is", "SW207", []part{forName("a", utility("tank/services/a", "/var/lib/a", nil)), stateUnit("a", known(false), "a")}, nil},
+		{"for a service by its name, and another uses it", "SW207", []part{forName("a", utility("tank/services/a", "/srv/b", nil)), stateUnit("a", known(false), "a"), service("c", "/srv/b/c")}, nil},
+		{"for a service that is not there", "SW207", []part{forName("a", utility("tank/services/a", "/srv/b", nil))}, nil},
 		{"a service that is off", "SW207", []part{forService("a", "none", "/a", func(_ *stateward.Dataset, s *stateward.Service) { s.Enable = known(false) })}, nil},
 
 		{"P3 a dataset in the place of the link", "SW208", []part{stateUnit("a", known(true), "a"), utility("tank/a", "/var/lib/a", nil)},
@@ -301,6 +306,11 @@ func TestDatasetsOfServices(t *testing.T) {
 
 		{"D9 only others' rights differ", "SW209", []part{utility("tank/a", "/a", func(d *stateward.Dataset) { ownedBy(d, "568", "media", "0750") }), tmpfiles("z", "/a", "568", "media", "0755")},
 			[]string{`info systemd.tmpfiles.rules[0] [/a] a rule of tmpfiles (z) gives /a mode 0755 and not 0750, as modules.storage.datasets.utility."tank/a" has it: the two undo one another`}},
+		{"D9 systemd's own mode", "SW209", []part{utility("tank/a", "/var/lib/a", func(d *stateward.Dataset) { ownedBy(d, "568", "media", "0750") }), stateUnit("a", known(false), "a")},
+			[]string{`info systemd.services.a [/var/lib/a] systemd gives /var/lib/a mode 0755 at each start of a.service (StateDirectory), and not 0750, as modules.storage.datasets.utility."tank/a" has it: the two undo one another`}},
+		{"D9 a mode that somebody chose", "SW209", []part{utility("tank/a", "/var/lib/a", func(d *stateward.Dataset) { ownedBy(d, "568", "media", "0700") }), stateUnit("a", known(false), "a"), stateDirMode("a", "0500")},
+			[]string{`warning systemd.services.a.serviceConfig.StateDirectoryMode [/var/lib/a] systemd gives /var/lib/a mode 0500 at each start of a.service (StateDirectory), and not 0700, as modules.storage.datasets.utility."tank/a" has it: the two undo one another`}},
+		{"D9 the same mode", "SW209", []part{utility("tank/a", "/var/lib/a", func(d *stateward.Dataset) { ownedBy(d, "568", "media", "0750") }), stateUnit("a", known(false), "a"), stateDirMode("a", "0750")}, nil},
 		{"D9 the same", "SW209", []part{users("ada"), utility("tank/a", "/a", func(d *stateward.Dataset) { ownedBy(d, "ada", "ada", "0750") }), tmpfiles("z", "/a/", "1000", "ada", "u=rwx,g=rx,o=")}, nil},
 		{"D9 another place", "SW209", []part{utility("tank/a", "/a", func(d *stateward.Dataset) { ownedBy(d, "568", "media", "0750") }), tmpfiles("d", "/a/b", "root", "root", "0755")}, nil},
 	} {
@@ -459,5 +469,26 @@ func TestMountsAndRules(t *testing.T) {
 		t.Run(tc.code+" "+tc.name, func(t *testing.T) {
 			require.Empty(t, cmp.Diff(tc.want, findings(with(kept, tc.parts...), tc.code)))
 		})
+	}
+}
+
+// stateDirMode gives a unit one.
+func stateDirMode(unit, mode string) part {
+	return func(h *stateward.Host) {
+		list := h.Units.Or(nil)
+		for i := range list {
+			if list[i].Name == unit+".service" {
+				list[i].StateDirectoryMode = stateward.Known(owned("/x", "", "", mode).Mode.Or(stateward.Mode{}), at("systemd", "services", unit, "serviceConfig", "StateDirectoryMode"))
+			}
+		}
+	}
+}
+
+// forName declares a dataset for a service, which need not be there.
+func forName(service string, p part) part {
+	return func(h *stateward.Host) {
+		p(h)
+		list := h.Datasets.Or(nil)
+		list[len(list)-1].For = service
 	}
 }

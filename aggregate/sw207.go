@@ -33,6 +33,44 @@ modules.storage.datasets.services.sonarr.mountpoint = "/var/lib/sonarr"; # dataD
 			declared[w.Name.String()] = w
 		}
 		said := map[string]bool{}
+		carried := map[string]bool{} // datasets that a service has as its own
+		f.running(func(s *stateward.Service) {
+			if s.Dataset != nil {
+				carried[s.Dataset.Name] = true
+			}
+		})
+		for _, ds := range f.host.Datasets.Or(nil) {
+			w := declared[ds.Name]
+			if ds.For == "" || w == nil || carried[ds.Name] || slices.ContainsFunc(f.host.Services.Or(nil), func(s stateward.Service) bool { return s.Dataset != nil && s.Dataset.Name == ds.Name }) {
+				continue
+			}
+			// By its name alone it belongs to a service, of which any place may be meant: none of them lies on it.
+			var first stateward.AbsPath
+			by := ""
+			elsewhere := true
+			f.running(func(s *stateward.Service) {
+				if s.Name != ds.For {
+					return
+				}
+				paths, complete := s.StatePaths()
+				elsewhere = elsewhere && complete
+				for _, p := range paths {
+					switch {
+					case p.Problem != nil || p.Pattern:
+						elsewhere = false
+					case p.Source != stateward.SourceStateDirectory && p.Source != stateward.SourceDataDir:
+					case first == stateward.AbsPath{}:
+						first, by = p.Path, s.Name
+					}
+				}
+			})
+			if !elsewhere || by == "" {
+				continue
+			}
+			if d, ok := f.elsewhere(&stateward.Service{Name: by}, w, first); ok {
+				out = append(out, d)
+			}
+		}
 		f.running(func(s *stateward.Service) {
 			if s.Dataset == nil || said[s.Name+"\x00"+s.Dataset.Name] {
 				return

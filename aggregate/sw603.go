@@ -208,7 +208,7 @@ var needs = []struct {
 	{"system.activationScripts", []string{"SW118", "SW217"}},
 	{"system.stateVersion", []string{"SW101", "SW120"}},
 	{"systemd.mounts", []string{"SW101", "SW106", "SW107", "SW110", "SW118", "SW119", "SW208", "SW212", "SW214", "SW216"}},
-	{"systemd.services", []string{"SW101", "SW104", "SW105", "SW111", "SW112", "SW114", "SW120", "SW205", "SW206", "SW207", "SW208", "SW213", "SW215", "SW216", "SW217"}},
+	{"systemd.services", []string{"SW101", "SW104", "SW105", "SW111", "SW112", "SW114", "SW120", "SW205", "SW206", "SW207", "SW208", "SW209", "SW213", "SW215", "SW216", "SW217"}},
 	{"systemd.services.*.after", []string{"SW206", "SW216"}},
 	{"systemd.services.*.before", []string{"SW206", "SW216"}},
 	{"systemd.services.*.bindsTo", []string{"SW216"}},

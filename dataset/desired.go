@@ -153,6 +153,14 @@ func NewDesired(h *stateward.Host) (Desired, []Fault) {
 		}
 	}
 	list := slices.Clone(h.Datasets.Or(nil))
+	for _, ds := range list {
+		if ds.For != "" && !slices.Contains(d.services[ds.Origin], ds.For) && slices.ContainsFunc(h.Services.Or(nil), func(s stateward.Service) bool {
+			on, known := s.Enable.Get()
+			return s.Name == ds.For && (on || !known)
+		}) {
+			d.services[ds.Origin] = append(d.services[ds.Origin], ds.For)
+		}
+	}
 	slices.SortStableFunc(list, func(a, b stateward.Dataset) int {
 		return cmp.Or(strings.Compare(a.Name, b.Name), compareOrigin(a.Origin, b.Origin))
 	})

@@ -60,7 +60,9 @@ func readStorage(n *dialect.Node, h *stateward.Host) {
 		var own *stateward.Dataset
 		var p *stateward.Protection
 		if dir, named := above.Get(); named {
-			d := add(dataset(dir+"/"+a.Name, a.Node, serviceMount(storage, a)))
+			d := dataset(dir+"/"+a.Name, a.Node, serviceMount(storage, a))
+			d.For = a.Name
+			d = add(d)
 			own, p = &d, d.Protection
 		} else {
 			p = protection(a.Node.At("protection"))
