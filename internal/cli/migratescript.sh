@@ -85,6 +85,13 @@ kept() {
 }
 is_done() { [ -e "$now/done-$1" ]; }
 
+# tick NAME: writes down that a step is done, and when. That it is there is what counts.
+tick() {
+  printf '%s\n' "$EPOCHSECONDS" >"$now/done-$1.new"
+  mv -f -- "$now/done-$1.new" "$now/done-$1"
+  sync -f -- "$now"
+}
+
 attempt() {
   number=1
   while [ -e "$journal/$number/taken-back" ]; do
@@ -97,8 +104,8 @@ attempt() {
 own_journal() {
   [ -d "${journal%/*}/" ] || fail "there is no directory ${journal%/*}"
   if [ -L "$journal" ]; then fail "$journal is a symbolic link"; fi
-  mkdir -p -- "$journal"
-  [ "$(stat -c %u -- "$journal")" = 0 ] || fail "$journal belongs to somebody else than root, who could write down what was not done: look what it holds, and move it away"
+  if [ ! -d "$journal" ]; then mkdir -- "$journal"; fi
+  [ -O "$journal" ] || fail "$journal belongs to somebody else than root, who could write down what was not done: look what it holds, and move it away"
   chmod 0700 -- "$journal"
   exec 9>>"$journal/lock"
   flock -n 9 || fail 'another run works on this migration'
@@ -109,16 +116,33 @@ own_journal() {
 
 property() { zfs get -Hp -o value -- "$1" "${2-$dataset}"; }
 there() { zfs list -H -o name -- "$1" >/dev/null 2>&1; }
+
+# survey: looks once which of the dataset and those above it are there: sets present to them, a line each, lowest to the last, and free
+# to the bytes that it has.
+survey() {
+  local at=$dataset chain=("$dataset") lines line
+  present=$'\n' lowest='' free=''
+  while [[ $at == */* ]]; do
+    at=${at%/*}
+    chain=("$at" "${chain[@]}")
+  done
+  mapfile -t lines < <(zfs list -Hp -o name,available -- "${chain[@]}" 2>/dev/null)
+  for line in ${lines[@]+"${lines[@]}"}; do
+    lowest=${line%%$'\t'*} free=${line#*$'\t'}
+    present+=$lowest$'\n'
+  done
+}
 marked() { [ "$(zfs get -H -o value,source -- stateward:migration "$1")" = "$id"$'\tlocal' ]; }
 
-# ours: fails unless the dataset is the one that this migration made or took.
+# ours: fails unless the dataset is the one that this migration made or took. Sets REPLY to its guid.
 ours() {
   local seen known
   seen=$(zfs get -Hp -o value,source -- guid,stateward:migration "$dataset") || fail "$dataset is not there (any more)"
   [ "${seen#*$'\n'}" = "$id"$'\tlocal' ] || fail "$dataset does not carry the mark of this migration: somebody else made it, or changed it"
+  REPLY=${seen%%$'\t'*}
   [ -e "$journal/guid" ] || return 0
   known=$(<"$journal/guid")
-  [ "$known" = "${seen%%$'\t'*}" ] || fail "$dataset has another guid than $known, which was written down: it is another dataset by that name"
+  [ "$known" = "$REPLY" ] || fail "$dataset has another guid than $known, which was written down: it is another dataset by that name"
 }
 
 # staged: sees to it that the dataset, and nothing else, is mounted at the staging place.
@@ -129,8 +153,7 @@ staged() {
   fi
   mounted "$staging" && return
   ! mount_at "$staging" || fail "$mount_source is mounted at $staging"
-  mkdir -p -- "$staging"
-  chmod 0700 -- "$staging"
+  if [ -d "$staging" ]; then chmod 0700 -- "$staging"; else mkdir -p -- "$staging"; fi
   mount -t zfs -o zfsutil -- "$dataset" "$staging" || fail "$dataset could not be mounted at $staging"
   mounted "$staging" || fail "$dataset is not what is mounted at $staging"
 }
@@ -214,10 +237,12 @@ dependents() {
 
 # quiet: stops all that may use the data. What ran when it was first called is written down before.
 quiet() {
-  local unit text='' triggers dependents states running early=()
+  local unit text='' triggers dependents states running early=() late=()
   triggers
-  states ${triggers[@]+"${triggers[@]}"}
-  early=(${running[@]+"${running[@]}"})
+  states ${triggers[@]+"${triggers[@]}"} ${units[@]+"${units[@]}"}
+  for unit in ${running[@]+"${running[@]}"}; do
+    if [[ " ${triggers[*]-} " == *" $unit "* ]]; then early+=("$unit"); else late+=("$unit"); fi
+  done
   down=1
   if ! kept active; then
     dependents ${units[@]+"${units[@]}"}
@@ -233,8 +258,10 @@ quiet() {
   if [ ${#early[@]} -gt 0 ]; then
     say "  stop ${early[*]}"
     systemctl stop -- "${early[@]}" || fail "${early[*]} could not be stopped"
+    states ${units[@]+"${units[@]}"} # one of them may have been started just before
+  else
+    running=(${late[@]+"${late[@]}"})
   fi
-  states ${units[@]+"${units[@]}"} # one of them may have been started just before
   [ ${#running[@]} -gt 0 ] || return 0
   say "  stop ${running[*]}"
   systemctl stop -- "${running[@]}" || fail "${running[*]} could not be stopped"
@@ -352,45 +379,43 @@ do_snapshot() {
 op() {
   local name=$1
   shift
-  if [ "$2" = create ] && there "$name"; then
+  if [ "$2" = create ] && [[ $present == *$'\n'"$name"$'\n'* ]]; then
     return
   fi
   "$@" || fail "$name could not be made as it is declared"
 }
 
 do_create() {
-  local used free at=$dataset need
-  if there "$dataset" && [ -z "$guid" ] && ! marked "$dataset"; then
-    fail "$dataset is there already: let 'stateward capture zfs' look at it, and plan again with --observed"
-  elif [ -n "$guid" ]; then
-    there "$dataset" || fail "$dataset is not there any more: plan again"
-    [ "$(property guid)" = "$guid" ] || fail "$dataset has not the guid $guid: plan again"
-    if ! marked "$dataset"; then
-      [ "$(property mounted)" = no ] || fail "$dataset is mounted: unmount it, and look whether what it holds is needed"
+  local used need present lowest free
+  survey
+  if [[ $present == *$'\n'"$dataset"$'\n'* ]]; then
+    if [ -z "$guid" ]; then
+      marked "$dataset" || fail "$dataset is there already: let 'stateward capture zfs' look at it, and plan again with --observed"
+    else
+      [ "$(property guid)" = "$guid" ] || fail "$dataset has not the guid $guid: plan again"
+      if ! marked "$dataset"; then
+        [ "$(property mounted)" = no ] || fail "$dataset is mounted: unmount it, and look whether what it holds is needed"
+      fi
     fi
+  elif [ -n "$guid" ]; then
+    fail "$dataset is not there any more: plan again"
   fi
   if [ ! -e "$journal/seen-empty" ]; then
     used=$(du -sx --block-size=1 -- "$source") || fail "$source could not be measured"
     used=${used%%$'\t'*}
-    while ! there "$at"; do
-      [[ $at == */* ]] || fail "pool $at is not imported"
-      at=${at%/*}
-    done
-    free=$(property available "$at")
+    [ -n "$free" ] || fail "pool ${dataset%%/*} is not imported"
     need=$((used + used / 20))
-    [ "$free" -ge "$need" ] || fail "the copy needs $need bytes, and $at has $free: make room; nothing has been copied"
+    [ "$free" -ge "$need" ] || fail "the copy needs $need bytes, and $lowest has $free: make room; nothing has been copied"
   fi
   create_ops
-  there "$dataset" || fail "$dataset is not there"
   if [ -n "$guid" ]; then
     zfs set -u canmount=noauto "stateward:migration=$id" "$dataset" || fail "$dataset could not be marked"
   fi
-  marked "$dataset" || fail "$dataset does not carry the mark of this migration"
+  ours
   if [ ! -e "$journal/guid" ]; then
-    property guid >"$journal/guid.new"
+    printf '%s\n' "$REPLY" >"$journal/guid.new"
     mv -f -- "$journal/guid.new" "$journal/guid"
   fi
-  ours
 }
 
 do_stage() {
@@ -418,7 +443,7 @@ do_copy() {
   quiet
   rescue
   [ ! -e "$now/mismatch" ] || options+=(--checksum)
-  keep stamp "$(date +%s.%N)"
+  keep stamp "$EPOCHREALTIME"
   sleep 0.1 # the clock of ctime may lag behind by a tick
   rsync "${options[@]}" -- "$source/" "$staging/" || status=$?
   if [ "$status" -ne 0 ]; then
@@ -436,8 +461,8 @@ manifest() (
   declare -A first
   {
     find . -xdev \( -type d -printf '%p\t%y %m %U %G %T@\0' \) -o -printf '%p\t%y %m %U %G %s %T@ %l\0' | sort -z || exit 1
-    find . -xdev \( -type b -o -type c \) -print0 | sort -z | xargs -0 -r stat --printf '%n %t:%T\0' -- || exit 1
-    find . -xdev -type f -print0 | sort -z | xargs -0 -r sha256sum -bz -- || exit 1
+    find . -xdev \( -type b -o -type c \) -exec stat --printf '%n %t:%T\0' -- {} + | sort -z || exit 1
+    find . -xdev -type f -exec sha256sum -bz -- {} + | sort -z -k 1.67 || exit 1 # by the name, which follows the 64 digits
     while IFS= read -r -d '' entry; do
       inode=${entry##*/} name=${entry%/*}
       : "${first[$inode]=$name}"
@@ -479,7 +504,8 @@ do_verify() {
   fi
   [ "$differ" -eq 0 ] || fail 'files with holes would take more room than they did'
   outside
-  say "  $(find "$source" -xdev -printf x | wc -c) entries are equal"
+  allocated=$(find "$source" -xdev -printf x)
+  say "  ${#allocated} entries are equal"
 }
 
 # outside: says where one file has a name in the data and another outside of it, which a copy ends.
@@ -509,7 +535,7 @@ do_own() {
   staged
   (
     cd -P -- "$staging" || exit 1
-    [ "$(stat -c %d .)" = "$(stat -c %d -- "$staging")" ] || exit 1
+    [ . -ef "$staging" ] || exit 1
     [ -z "$owner" ] || chown -h -- "$owner" . || exit 1
     [ -z "$mode" ] || chmod -- "0$mode" .
   ) || fail "owner and mode of $staging could not be set"
@@ -541,8 +567,9 @@ do_swap() {
     mv -nT -- "$source" "$old" || fail "$source could not be renamed to $old"
     renamed || fail "$source could not be renamed to $old"
     sync -f -- "$old"
+  else
+    zfs set -u "canmount=$canmount" "$dataset" || fail "canmount of $dataset could not be set"
   fi
-  zfs set -u "canmount=$canmount" "$dataset" || fail "canmount of $dataset could not be set"
   ! mount_at "$path" || fail "$mount_source is mounted at $path"
   if [ ! -e "$path" ] && [ ! -L "$path" ]; then
     mkdir -m 0000 -- "$path" || fail "$path could not be made"
@@ -696,14 +723,14 @@ main_run() {
   fi
   trap ended EXIT
   fits
-  mkdir -p -- "$now"
+  [ -d "$now" ] || mkdir -- "$now"
   if is_done stop && ! is_done swap; then quiet; fi
   for step in "${steps[@]}"; do
     i=$((i + 1))
     ! is_done "$step" || continue
     say "$i/${#steps[@]} $step"
     "do_$step"
-    keep "done-$step" "$EPOCHSECONDS"
+    tick "$step"
   done
   rm -f -- "$journal/source.manifest" "$journal/copy.manifest"
   : >"$journal/finished"
@@ -730,7 +757,7 @@ main_back() {
   if mounted "$path" && [ ! -e "$now/live" ] && ! is_done swap; then
     fail "$dataset is mounted at $path, and this migration did not mount it there: nothing is touched"
   fi
-  mkdir -p -- "$now"
+  [ -d "$now" ] || mkdir -- "$now"
   : >"$journal/going-back"
   rm -f -- "$journal/finished"
   sync -f -- "$journal"
@@ -789,7 +816,7 @@ main_status() {
     if is_done "$step"; then
       mark=x
       kept "done-$step"
-      at=" $(date -d "@$REPLY" '+%F %T')"
+      [ -z "$REPLY" ] || printf -v at ' %(%F %T)T' "$REPLY" # it may be empty after a power cut
     fi
     say "  [$mark] $step$at"
   done
