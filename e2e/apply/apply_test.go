@@ -51,8 +51,10 @@ func add(name, line string) {
 // fresh makes an empty pool, and a /srv without anything in it.
 func fresh(t *testing.T) {
 	t.Helper()
-	_ = exec.Command("umount", "-R", "/srv").Run()
-	if exec.Command("zpool", "list", "tank").Run() == nil {
+	if strings.Contains(mountinfo(t), " /srv ") {
+		command(t, "umount", "-R", "/srv")
+	}
+	if _, err := os.Stat("/proc/spl/kstat/zfs/tank"); err == nil {
 		command(t, "zpool", "destroy", "-f", "tank")
 	}
 	if err := os.RemoveAll("/srv"); err != nil {
@@ -62,6 +64,15 @@ func fresh(t *testing.T) {
 		t.Fatal(err)
 	}
 	command(t, "zpool", "create", "-f", "-O", "mountpoint=none", "tank", "/dev/ubdb")
+}
+
+func mountinfo(t *testing.T) string {
+	t.Helper()
+	b, err := os.ReadFile("/proc/self/mountinfo")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.TrimSuffix(string(b), "\n")
 }
 
 func command(t *testing.T, name string, args ...string) string {
@@ -184,7 +195,7 @@ func machineState(t *testing.T) string {
 			lines = append(lines, line)
 		}
 	}
-	for line := range strings.SplitSeq(command(t, "cat", "/proc/self/mountinfo"), "\n") {
+	for line := range strings.SplitSeq(mountinfo(t), "\n") {
 		if f := strings.Fields(line); strings.Contains(line, " zfs ") {
 			lines = append(lines, f[4]+" "+line[strings.Index(line, " - "):])
 		}
@@ -648,23 +659,29 @@ func TestStoppedAfterEveryStep(t *testing.T) {
 	t.Logf("%d steps", len(steps))
 }
 
-const wrapper = `#!/bin/bash
+const wrapper = `#!/bin/sh
 # Stands for zfs, and ends whoever called it at a call that writes: before it, together with it while it is at work, or after it.
 # That is done once for each call.
 real=/usr/sbin/zfs
-case "$1" in
-create|set|inherit|mount)
-  mapfile -t known </tmp/wrap/known
-  for when in $(</tmp/wrap/when); do
-    ! printf '%s\n' "${known[@]}" | grep -qxFe "$when $*" || continue
-    echo "$when $*" >>/tmp/wrap/known
-    case $when in
-    before) kill -KILL $PPID; exit 1 ;;
-    amid) $real "$@" & sleep "$(printf 0.0%02d $((5 + ${#known[@]} * 10 % 45)))"; kill -KILL $! $PPID; wait; exit 1 ;;
-    after) $real "$@"; kill -KILL $PPID; exit 1 ;;
-    esac
-  done ;;
-esac
+case "$1" in create | set | inherit | mount) ;; *) exec $real "$@" ;; esac
+known() {
+  count=0
+  while IFS= read -r line; do
+    count=$((count + 1))
+    [ "$line" != "$1" ] || return 0
+  done </tmp/wrap/known
+  return 1
+}
+read -r whens </tmp/wrap/when
+for when in $whens; do
+  ! known "$when $*" || continue
+  printf '%s\n' "$when $*" >>/tmp/wrap/known
+  case $when in
+  before) kill -KILL $PPID; exit 1 ;;
+  amid) $real "$@" & sleep "$(printf 0.0%02d $((5 + count * 10 % 45)))"; kill -KILL $! $PPID; wait; exit 1 ;;
+  after) $real "$@"; kill -KILL $PPID; exit 1 ;;
+  esac
+done
 exec $real "$@"
 `
 
@@ -675,7 +692,7 @@ func killedAtEveryWrite(t *testing.T, when string, run func(env []string) (statu
 	if err := os.MkdirAll("/tmp/wrap", 0o755); err != nil {
 		t.Fatal(err)
 	}
-	for name, text := range map[string]string{"zfs": wrapper, "known": "", "when": when} {
+	for name, text := range map[string]string{"zfs": wrapper, "known": "", "when": when + "\n"} {
 		if err := os.WriteFile("/tmp/wrap/"+name, []byte(text), 0o755); err != nil {
 			t.Fatal(err)
 		}

@@ -104,6 +104,8 @@ func TestNatives(t *testing.T) {
 	must(t, "create", "-s", "-V", "4M", "tank/n/vol")
 	must(t, "create", "-u", "-o", "encryption=on", "-o", "keyformat=passphrase", "-o", "keylocation=file:///run/keys/passphrase", "tank/n/enc")
 	made, tried := 0, 0
+	var creations []string
+	created := map[string]struct{ property, text, want string }{} // by name: what can only be given at creation
 	// What is to be read back: one process reads all that the same round has set.
 	type reading struct{ text, want string }
 	var rounds []map[string]reading // by name and property
@@ -155,12 +157,29 @@ func TestNatives(t *testing.T) {
 					t.Errorf("%s: %v", text, err)
 					continue
 				}
-				if got := must(t, "get", "-Hpo", "value", p.Name, on); got != s.Value() {
-					t.Errorf("%s reads back as %q, and is %q here", text, got, s.Value())
-				}
-				must(t, "destroy", on)
+				creations = append(creations, on)
+				created[on] = struct{ property, text, want string }{p.Name, text, s.Value()}
 			}
 		}
+	}
+	of := map[string]bool{}
+	for _, c := range created {
+		of[c.property] = true
+	}
+	read := 0
+	for line := range strings.SplitSeq(must(t, slices.Concat([]string{"get", "-Hpo", "name,property,value", strings.Join(slices.Sorted(maps.Keys(of)), ",")}, creations)...), "\n") {
+		f := strings.SplitN(line, "\t", 3)
+		c := created[f[0]]
+		if c.property != f[1] {
+			continue
+		}
+		read++
+		if c.want != f[2] {
+			t.Errorf("%s reads back as %q, and is %q here", c.text, f[2], c.want)
+		}
+	}
+	if read != len(creations) {
+		t.Errorf("of %d values that were given at creation %d were read back", len(creations), read)
 	}
 	for _, round := range rounds {
 		names, properties, read := map[string]bool{}, map[string]bool{}, 0

@@ -54,15 +54,14 @@ func (b *both) real(op dataset.Op) error {
 	name := op.Target().String()
 	switch op := op.(type) {
 	case *dataset.Create:
-		if _, err := zfs("list", name); err == nil {
-			return nil
-		}
 		args := []string{"create", "-u"}
 		for _, s := range op.Settings {
 			args = append(args, "-o", s.String())
 		}
-		_, err := zfs(append(args, name)...)
-		return err
+		if _, err := zfs(append(args, name)...); err != nil && !strings.HasSuffix(err.Error(), "dataset already exists") {
+			return err
+		}
+		return nil
 	case *dataset.Set:
 		_, err := zfs("set", "-u", op.Setting.String(), name)
 		return err
@@ -85,8 +84,8 @@ func (b *both) real(op dataset.Op) error {
 		_, err = zfs("mount", name)
 		return err
 	case *dataset.Own:
-		if out, _ := exec.Command("findmnt", "-no", "SOURCE", op.Path.String()).Output(); strings.TrimSpace(string(out)) != name {
-			return fmt.Errorf("%s is mounted at %s", out, op.Path)
+		if from := mountedFrom(op.Path.String()); from != name {
+			return fmt.Errorf("%q is mounted at %s", from, op.Path)
 		}
 		uid, gid := -1, -1
 		if s := op.Owner.String(); s != "" {
@@ -104,6 +103,22 @@ func (b *both) real(op dataset.Op) error {
 		return os.Chmod(op.Path.String(), os.FileMode(op.Mode.Bits()))
 	}
 	return fmt.Errorf("unknown step %T", op)
+}
+
+// mountedFrom is what is mounted at a path, of several the last. None here has a blank in it.
+func mountedFrom(path string) string {
+	list, err := os.ReadFile("/proc/self/mountinfo")
+	if err != nil {
+		panic(err)
+	}
+	from := ""
+	for line := range strings.Lines(string(list)) {
+		place, source, _ := strings.Cut(line, " - ")
+		if strings.Fields(place)[4] == path {
+			from = strings.Fields(source)[1]
+		}
+	}
+	return from
 }
 
 func (b *both) apply(op dataset.Op) {
