@@ -87,6 +87,8 @@ type Job struct {
 	Dump *Dump `json:"dump,omitempty"`
 	// MetricsDir is where node_exporter reads text files.
 	MetricsDir string `json:"metricsDir,omitempty"`
+	// Notify are the templates of notifications that are sent of each run, by the units that `stateward notify units` writes.
+	Notify backup.Notify `json:"notify,omitzero"`
 }
 
 // Limits of a run. 0 means none.
@@ -306,6 +308,9 @@ func (j Job) Validate() error {
 	}
 	if err := j.validateCommands(fault); err != nil {
 		return err
+	}
+	if err := j.Notify.Validate(); err != nil {
+		return fault("notify", err.Error(), hint(err))
 	}
 	return j.validateSource(fault)
 }

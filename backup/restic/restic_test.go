@@ -312,6 +312,7 @@ func TestUnitsAreAccepted(t *testing.T) {
 	odd.Name, odd.Paths = "odd-1.2_3", []string{"/srv/with blank", `/srv/per%cent $HOME "q" back\slash`, "/srv/ü"}
 	odd.Limits = restic.Limits{Memory: "2G", CPU: "50%", RunTime: "6h", Nice: 10}
 	odd.StopUnits = []string{`a-b\x2dc@1.service`, "db.socket"}
+	odd.Notify = backup.Notify{OnStart: "failure", OnSuccess: "failure", OnFailure: "failure"}
 	local := fromSnapshot()
 	local.Name, local.Repository = "local", "/srv/restic"
 	for _, j := range []restic.Job{sample(), odd, local} {
@@ -323,6 +324,7 @@ func TestUnitsAreAccepted(t *testing.T) {
 		require.NoError(t, os.WriteFile(filepath.Join(dir, j.UnitName()+".service"), []byte(service), 0o600))
 		require.NoError(t, os.WriteFile(filepath.Join(dir, j.UnitName()+".timer"), []byte(timer), 0o600))
 		require.NoError(t, os.WriteFile(filepath.Join(dir, "notify@.service"), []byte("[Service]\nType=oneshot\nExecStart=/bin/true\n"), 0o600))
+		require.NoError(t, os.Symlink("notify@.service", filepath.Join(dir, backup.NotifyUnit("failure", ""))))
 		for _, analyze := range analyzers() {
 			cmd := exec.Command(analyze, "verify", "--man=no", filepath.Join(dir, j.UnitName()+".timer"), filepath.Join(dir, j.UnitName()+".service"))
 			cmd.Env = append(os.Environ(), "SYSTEMD_UNIT_PATH="+dir+":")
@@ -344,6 +346,29 @@ func TestR8UnitsWaitForTheMounts(t *testing.T) {
 	require.NoError(t, err)
 	require.Contains(t, got, "RequiresMountsFor=/srv /srv/scans /var/lib/paperless\n")
 	require.Contains(t, got, "ExecStart=/bin/stateward backup run --plan /etc/p.json\n")
+}
+
+func TestE12UnitsTellOfTheirRuns(t *testing.T) {
+	j := sample()
+	j.Notify = backup.Notify{OnStart: "start", OnSuccess: "success", OnFailure: "critical"}
+	text, err := j.Write()
+	require.NoError(t, err)
+	require.Contains(t, string(text), `"onFailure": "critical"`)
+	j, err = restic.ReadJob(text)
+	require.NoError(t, err)
+	got, err := j.Service(restic.UnitOptions{Stateward: "/bin/stateward", Plan: "/etc/p.json"})
+	require.NoError(t, err)
+	require.Contains(t, got, "Wants=stateward-notify-start@%n.service\nOnSuccess=stateward-notify-success@%n.service\nOnFailure=stateward-notify-critical@%n.service\n")
+	j.Notify.OnFailure = "failure"
+	got, err = j.Service(restic.UnitOptions{Stateward: "/bin/stateward", Plan: "/etc/p.json"})
+	require.NoError(t, err)
+	require.Contains(t, got, "OnFailure=stateward-notify@%n.service\n")
+	_, err = j.Stock(daily, 0)
+	require.ErrorContains(t, err, "cannot have notify")
+	j.Notify.OnFailure = "Failure@x"
+	var e *restic.JobError
+	require.ErrorAs(t, j.Validate(), &e)
+	require.Equal(t, `backup job "paperless": notify onFailure is "Failure@x", which is no name of a template`, e.Error())
 }
 
 func TestStockEvaluates(t *testing.T) {

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/stateward/stateward"
+	"github.com/stateward/stateward/backup"
 	"github.com/stateward/stateward/internal/syntax/nix"
 	"github.com/stateward/stateward/internal/syntax/unit"
 )
@@ -95,6 +96,11 @@ func (j Job) Service(o UnitOptions) (string, error) {
 			return "", &JobError{j.Name, "OnFailure", fmt.Sprintf("has %q, which is no unit", u), ""}
 		}
 		add("Unit", "OnFailure", u)
+	}
+	for _, n := range []struct{ option, template string }{{"Wants", j.Notify.OnStart}, {"OnSuccess", j.Notify.OnSuccess}, {"OnFailure", j.Notify.OnFailure}} {
+		if n.template != "" {
+			add("Unit", n.option, backup.NotifyUnit(n.template, "%n"))
+		}
 	}
 	add("Service", "Type", "oneshot")
 	add("Service", "ExecStart", exec)
@@ -193,6 +199,8 @@ func (j Job) Stock(t Timer, depth int) (string, error) {
 		return refuse("stopUnits", "it would not start them again after a failure")
 	case j.Dump != nil:
 		return refuse("dump", "it does not look whether anything was written")
+	case j.Notify != (backup.Notify{}):
+		return refuse("notify", "it starts no other unit")
 	case j.PasswordFile == "":
 		return refuse("no passwordFile", "it requires one")
 	case j.Limits.Memory != "" || j.Limits.CPU != "" || j.Limits.RunTime != "" || j.Limits.Nice != 0:

@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 	"github.com/stretchr/testify/require"
 
 	plans "github.com/stateward/stateward/backup/notify"
@@ -423,6 +424,10 @@ func TestUnitState(t *testing.T) {
 		{"success", fmt.Sprintf(loaded, "success", 1, 0), nil, notify.State{Result: "success", ExitStatus: "0", Started: at(0), Ended: at(90)}, ""},
 		{"a run before this one", fmt.Sprintf(loaded, "success", 1, 0), map[string]string{"MONITOR_UNIT": "a.service", "MONITOR_SERVICE_RESULT": "signal", "MONITOR_EXIT_CODE": "killed", "MONITOR_EXIT_STATUS": "TERM"},
 			notify.State{Result: "signal", ExitStatus: "TERM", Started: at(0), Ended: at(90)}, ""},
+		{"a run before this one, by its ID", fmt.Sprintf(loaded, "success", 1, 0) + "echo InvocationID=b", map[string]string{"MONITOR_UNIT": "a.service", "MONITOR_SERVICE_RESULT": "exit-code", "MONITOR_EXIT_STATUS": "4", "MONITOR_INVOCATION_ID": "a"},
+			notify.State{Result: "exit-code", ExitStatus: "4"}, ""},
+		{"this run, by its ID", fmt.Sprintf(loaded, "exit-code", 1, 4) + "echo InvocationID=a", map[string]string{"MONITOR_UNIT": "a.service", "MONITOR_SERVICE_RESULT": "exit-code", "MONITOR_EXIT_STATUS": "4", "MONITOR_INVOCATION_ID": "a"},
+			notify.State{Result: "exit-code", ExitStatus: "4", Started: at(0), Ended: at(90)}, ""},
 		{"another unit's", fmt.Sprintf(loaded, "success", 1, 0), map[string]string{"MONITOR_UNIT": "b.service", "MONITOR_SERVICE_RESULT": "signal"},
 			notify.State{Result: "success", ExitStatus: "0", Started: at(0), Ended: at(90)}, ""},
 		{"no such unit", "echo LoadState=not-found; echo Result=success", nil, notify.State{}, "unit a.service: systemd does not know it"},
@@ -443,7 +448,7 @@ func TestUnitState(t *testing.T) {
 			} else {
 				require.EqualError(t, err, tc.err)
 			}
-			require.Empty(t, cmp.Diff(tc.want, got))
+			require.Empty(t, cmp.Diff(tc.want, got, cmpopts.IgnoreUnexported(notify.State{})))
 		})
 	}
 }

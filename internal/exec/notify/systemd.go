@@ -22,6 +22,7 @@ type State struct {
 	ExitStatus string
 	// Started and Ended are those of the main process, to the second.
 	Started, Ended time.Time
+	invocation     string
 }
 
 // StateError says why systemd does not tell of a unit.
@@ -39,7 +40,7 @@ func UnitState(ctx context.Context, unit string, getenv func(string) string) (St
 	ctx, cancel := context.WithTimeout(ctx, systemctlTime)
 	defer cancel()
 	res, err := run.Run(ctx, run.Cmd{
-		Path: "systemctl", Args: []string{"show", "--timestamp=unix", "--property=LoadState,Result,ExecMainCode,ExecMainStatus,ExecMainStartTimestamp,ExecMainExitTimestamp", "--", unit},
+		Path: "systemctl", Args: []string{"show", "--timestamp=unix", "--property=LoadState,Result,InvocationID,ExecMainCode,ExecMainStatus,ExecMainStartTimestamp,ExecMainExitTimestamp", "--", unit},
 		Env: []string{"PATH=" + getenv("PATH") + ":/run/current-system/sw/bin:/usr/bin:/bin", "LC_ALL=C.UTF-8", "SYSTEMD_COLORS=0"}, MaxStdout: 1 << 16,
 	})
 	if err == nil {
@@ -50,6 +51,10 @@ func UnitState(ctx context.Context, unit string, getenv func(string) string) (St
 	if getenv("MONITOR_UNIT") == unit { // systemd.exec(5), since 251
 		if r := getenv("MONITOR_SERVICE_RESULT"); r != "" {
 			s.Result, err = r, nil
+		}
+		if id := getenv("MONITOR_INVOCATION_ID"); id != "" && id != s.invocation {
+			// The next run has begun already.
+			s.Started, s.Ended, s.ExitStatus = time.Time{}, time.Time{}, ""
 		}
 		if e := getenv("MONITOR_EXIT_STATUS"); e != "" {
 			s.ExitStatus = e
@@ -68,7 +73,7 @@ func (s *State) read(unitName, text string) error {
 	if state := v["LoadState"]; state == "not-found" {
 		return &StateError{unitName, "systemd does not know it"}
 	}
-	s.Result = v["Result"]
+	s.Result, s.invocation = v["Result"], v["InvocationID"]
 	at := func(name string) time.Time {
 		n, err := strconv.ParseInt(strings.TrimPrefix(v[name], "@"), 10, 64)
 		if err != nil || n <= 0 {
