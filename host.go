@@ -385,8 +385,10 @@ type Job struct {
 	RepositoryFile  Value[FileRef]
 	PasswordFile    Value[FileRef]
 	EnvironmentFile Value[FileRef]
-	User            Value[Owner]
-	Initialize      Value[bool]
+	// Passphrase tells that borg's is given as a text, which is not kept.
+	Passphrase Value[bool]
+	User       Value[Owner]
+	Initialize Value[bool]
 	// Schedule is `OnCalendar` or `startAt`; absent where there is no timer.
 	Schedule        Value[[]string]
 	RandomizedDelay Value[Duration]

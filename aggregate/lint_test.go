@@ -477,22 +477,22 @@ func TestChecks(t *testing.T) {
 		{"N4 an option of another dialect", "SW603", []part{unknowns(thrown("servicesX"))},
 			[]string{"warning servicesX [] servicesX could not be evaluated: it throws; needed by every check"}},
 		{"N6 what lies above an option that nothing needs", "SW603", []part{unknowns(thrown("services.restic.backups"), thrown("users"))}, []string{
-			"warning services.restic.backups [] services.restic.backups and 1 more could not be evaluated: it throws; needed by SW101, SW103, SW104, SW106, SW110, SW111, SW112, SW114, SW119, SW205, SW213, SW215, SW302, SW303, SW304, SW604, SW701"}},
+			"warning services.restic.backups [] services.restic.backups and 1 more could not be evaluated: it throws; needed by SW101, SW103, SW104, SW106, SW110, SW111, SW112, SW114, SW119, SW205, SW213, SW215, SW302, SW303, SW304, SW305, SW306, SW307, SW315, SW317, SW604, SW701, SW702, SW703"}},
 		{"N6 one error takes many values away", "SW603", []part{unknowns(thrown("fileSystems"), thrown("warnings"), thrown("users.groups"), thrown("services.syncoid"), thrown("systemd.mounts[0].what"),
 			stateward.Unknown{Subject: "boot.zfs", Kind: stateward.UnknownThrow, Message: "another\n  error. Definition values:\n- In x"},
 			stateward.Unknown{Subject: "age", Kind: stateward.UnknownThrow}, stateward.Unknown{Subject: "sops", Kind: stateward.UnknownThrow},
 			stateward.Unknown{Subject: "assertions", Kind: stateward.UnknownType, Message: "it throws"})}, []string{
-			"warning age [] age could not be evaluated; needed by SW118",
+			"warning age [] age could not be evaluated; needed by SW118, SW702",
 			"warning assertions [] assertions is not understood: it throws; needed by SW601",
 			"warning boot.zfs [] boot.zfs could not be evaluated: another error.; needed by SW101, SW110, SW118, SW119, SW216",
-			"warning fileSystems [] fileSystems and 4 more could not be evaluated: it throws; needed by SW101, SW106, SW107, SW108, SW109, SW110, SW115, SW118, SW119, SW201, SW202, SW203, SW204, SW205, SW206, SW207, SW208, SW209, SW212, SW213, SW214, SW215, SW216, SW303, SW304, SW602",
-			"warning sops [] sops could not be evaluated; needed by SW118"}},
+			"warning fileSystems [] fileSystems and 4 more could not be evaluated: it throws; needed by SW101, SW106, SW107, SW108, SW109, SW110, SW115, SW118, SW119, SW201, SW202, SW203, SW204, SW205, SW206, SW207, SW208, SW209, SW212, SW213, SW214, SW215, SW216, SW303, SW304, SW305, SW308, SW309, SW313, SW314, SW602",
+			"warning sops [] sops could not be evaluated; needed by SW118, SW702"}},
 		{"N4 every check needs one of them", "SW603", []part{unknowns(thrown("fileSystems"), thrown("zzz"))},
 			[]string{"warning fileSystems [] fileSystems and 1 more could not be evaluated: it throws; needed by every check"}},
 		{"N6 a unit whose name looks like an option", "SW603", []part{unknowns(thrown(`systemd.services."a.after".serviceConfig.StateDirectory`))},
-			[]string{`warning systemd.services."a.after".serviceConfig.StateDirectory [] systemd.services."a.after".serviceConfig.StateDirectory could not be evaluated: it throws; needed by SW101, SW104, SW105, SW111, SW112, SW114, SW120, SW205, SW206, SW207, SW208, SW209, SW213, SW215, SW216, SW217`}},
+			[]string{`warning systemd.services."a.after".serviceConfig.StateDirectory [] systemd.services."a.after".serviceConfig.StateDirectory could not be evaluated: it throws; needed by SW101, SW104, SW105, SW111, SW112, SW114, SW120, SW205, SW206, SW207, SW208, SW209, SW213, SW215, SW216, SW217, SW310, SW315, SW318`}},
 		{"N6 a whole tree", "SW603", []part{unknowns(thrown("systemd"))},
-			[]string{"warning systemd [] systemd could not be evaluated: it throws; needed by SW101, SW104, SW105, SW106, SW107, SW110, SW111, SW112, SW114, SW115, SW118, SW119, SW120, SW205, SW206, SW207, SW208, SW209, SW212, SW213, SW214, SW215, SW216, SW217"}},
+			[]string{"warning systemd [] systemd could not be evaluated: it throws; needed by SW101, SW104, SW105, SW106, SW107, SW110, SW111, SW112, SW114, SW115, SW118, SW119, SW120, SW205, SW206, SW207, SW208, SW209, SW212, SW213, SW214, SW215, SW216, SW217, SW307, SW310, SW315, SW318"}},
 
 		{"N1 nix path", "SW604", []part{job(func(j *stateward.Job) {
 			j.PasswordFile = stateward.Known(stateward.FileRef{Text: "/etc/nixos/pw", NixPath: true}, at("pw"))

@@ -85,6 +85,7 @@ func borgJobs(n *dialect.Node) stateward.Value[[]stateward.Job] {
 			Exclude:    n.At("exclude").Strings(),
 			Options:    borgOptions(n),
 			Repository: n.At("repo").Filled(),
+			Passphrase: n.At("encryption", "passphrase").Given(),
 			User:       jobUser(n.At("user")),
 			Initialize: n.At("doInit").Bool(),
 			Schedule:   nonEmpty(n.At("startAt").Strings()),

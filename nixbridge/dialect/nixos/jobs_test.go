@@ -33,6 +33,7 @@ func jobLines(h stateward.Host) []string {
 		valueLine(&out, "  pre", j.PreHook)
 		valueLine(&out, "  post", j.PostHook)
 		valueLine(&out, "  dynamic", j.DynamicPaths)
+		valueLine(&out, "  passphrase", j.Passphrase)
 	}
 	return out
 }
@@ -87,9 +88,9 @@ func TestJobs(t *testing.T) {
 		},
 		"everything that is read of borg": {
 			config: borg(`paths = [ "/srv" ]; exclude = [ "*.tmp" ]; repo = "ssh://x/y"; user = "root"; doInit = true; startAt = "daily"; persistentTimer = true;
-				prune.keep = { daily = 7; within = "1d"; }; preHook = "secret"; postHook = ""; dumpCommand = null; encryption = throw "not read";`),
+				prune.keep = { daily = 7; within = "1d"; }; preHook = "secret"; postHook = ""; dumpCommand = null; encryption = { mode = throw "not read"; passphrase = "secret"; passCommand = throw "not read"; };`),
 			want: []string{"borg x", `  path "/srv"`, "  exclude = [*.tmp]", "  repository = ssh://x/y", "  user = root", "  initialize = true", "  schedule = [daily]",
-				"  persistent = true", "  prune = [keep-daily 7 keep-within 1d]", "  pre = true", "  post = false", "  dynamic = false"},
+				"  persistent = true", "  prune = [keep-daily 7 keep-within 1d]", "  pre = true", "  post = false", "  dynamic = false", "  passphrase = true"},
 		},
 		"N7 borg's paths as one text, and no timer": {
 			config: borg(`paths = "/srv"; startAt = [ ];`), want: []string{"borg x", `  path "/srv"`},

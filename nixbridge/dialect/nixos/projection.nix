@@ -407,7 +407,7 @@ in
     });
     "services.borgbackup.jobs" = attrsOf (fields {
       paths = lines; exclude = lines; patterns = lines; extraCreateArgs = lines; repo = leaf; user = leaf; doInit = leaf; startAt = lines; persistentTimer = leaf;
-      prune = fields { keep = leaf; };
+      prune = fields { keep = leaf; }; encryption = fields { passphrase = given; };
       dumpCommand = given; preHook = given; postHook = given;
     });
     "services.sanoid" = enabled { interval = lines; datasets = attrsOf leaf; templates = attrsOf leaf; };

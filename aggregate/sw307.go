@@ -1,0 +1,61 @@
+package aggregate
+
+import (
+	"fmt"
+
+	"github.com/stateward/stateward"
+)
+
+var sw307 = Check{
+	CheckInfo: stateward.CheckInfo{
+		Code: "SW307", Title: "declared backup that nothing runs", Severity: stateward.SeverityWarning, Since: "0.1", Traps: []string{"R10", "N10"},
+		Doc: doc(`
+A service asks for a backup, and no job that is read stores its paths: the declaration looks like a backup, and there is none. Everything written there, such
+as a schedule or a retention, reaches nothing.
+
+It is information where a job is there and has no timer: something else may start it, such as a unit that runs all jobs one after the other. And where a tool is
+there that is not read.
+
+Mend it by a job that stores the paths, or by a timer.
+
+` + "```nix" + `
+services.restic.backups.paperless = { paths = [ "/var/lib/paperless" ]; timerConfig.OnCalendar = "daily"; };
+` + "```" + `
+`),
+	},
+	run: func(f *facts) []stateward.Diagnostic {
+		var out []stateward.Diagnostic
+		for _, j := range f.theJobs() {
+			d := finding(j.of.Origin)
+			switch {
+			case j.of.Asked:
+				var left []string
+				for _, p := range j.of.Paths.Or(nil) {
+					if len(f.storing(p, false)) == 0 {
+						left = append(left, p.String())
+					}
+				}
+				if len(left) == 0 {
+					continue
+				}
+				d.Message = fmt.Sprintf("%s asks for a backup of %s, and no job that is read runs it", j.of.Name, some(left))
+				d.Hint = "declare a job that stores it, such as in services.restic.backups"
+				if by := f.copies().backups; by != "" {
+					d.Severity = stateward.SeverityInfo
+					d.Message += ": " + by
+				}
+			case j.of.Schedule.IsAbsent():
+				if u := f.unitOf(&j.of); u != nil && f.started(u.Name) || f.host.Units.IsUnknown() || f.host.Timers.IsUnknown() {
+					continue
+				}
+				d.Severity = stateward.SeverityInfo
+				d.Message = fmt.Sprintf("%s has no timer, and nothing that is read starts it", j.of.String())
+				d.Hint = "give it a timer; where something else starts it, acknowledge the finding and say what"
+			default:
+				continue
+			}
+			out = append(out, d)
+		}
+		return out
+	},
+}

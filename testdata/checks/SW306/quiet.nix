@@ -1,0 +1,12 @@
+{
+  config = {
+    fileSystems."/" = { device = "rpool/root"; fsType = "zfs"; };
+    services.restic.backups.daily = {
+      paths = [ "/srv/documents" ];
+      repository = "b2:bucket:forge";
+      passwordFile = "/run/secrets/restic";
+      environmentFile = "/run/secrets/b2";
+      timerConfig.OnCalendar = "daily";
+    };
+  };
+}

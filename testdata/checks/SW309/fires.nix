@@ -1,0 +1,10 @@
+{
+  config = {
+    fileSystems."/" = { device = "rpool/root"; fsType = "zfs"; };
+    services.syncoid = {
+      enable = true;
+      interval = "daily";
+      commands."rpool/root".target = "rpool/copy";
+    };
+  };
+}

@@ -1,0 +1,6 @@
+{
+  config = {
+    fileSystems."/" = { device = "rpool/root"; fsType = "zfs"; };
+    systemd.services.restic-check-nas.serviceConfig.Type = "oneshot";
+  };
+}

@@ -1,0 +1,11 @@
+{
+  config = {
+    fileSystems."/" = { device = "rpool/root"; fsType = "zfs"; };
+    services.restic.backups.daily = {
+      paths = [ "/var/lib" ];
+      repository = "sftp:backup@nas:/forge";
+      passwordFile = "/var/lib/keys/restic";
+      timerConfig.OnCalendar = "daily";
+    };
+  };
+}
