@@ -190,7 +190,7 @@ func TestBackupsThatAreNotWhole(t *testing.T) {
 	want := tree(t, app)
 	t.Setenv("RESTIC_REPOSITORY", "/srv/repository")
 	t.Setenv("RESTIC_PASSWORD_FILE", "/srv/password")
-	must(t, "restic", "init", "-q")
+	repository(t)
 	s := plan(t, "kept")
 	write(t, "/srv/wrap/restic", "#!/bin/sh\n[ \"$1\" != backup ] || { shift; set -- backup --exclude config.xml \"$@\"; }\nexec /usr/bin/restic \"$@\"\n", 0o755)
 	refused(t, "not all is in it", s, "run")
