@@ -1,0 +1,144 @@
+package preseed_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/stateward/stateward/preseed"
+)
+
+var now = time.Date(2026, 3, 17, 12, 0, 0, 0, time.UTC)
+
+func snapshot(name string, txg uint64, age time.Duration, c preseed.Content) preseed.Snapshot {
+	return preseed.Snapshot{Name: name, GUID: "guid of " + name, CreateTXG: txg, Creation: now.Add(-age), Content: c}
+}
+
+// seen is an empty dataset that is mounted where it belongs.
+func seen(change ...func(*preseed.Seen)) preseed.Seen {
+	s := preseed.Seen{Pool: preseed.Pool{Imported: true, Health: "ONLINE"}, Target: &preseed.Target{GUID: "1", Key: preseed.Unencrypted, Mounted: true, Content: preseed.Empty}}
+	for _, c := range change {
+		c(&s)
+	}
+	return s
+}
+
+func target(change func(*preseed.Target)) func(*preseed.Seen) {
+	return func(s *preseed.Seen) { change(s.Target) }
+}
+
+func snapshots(list ...preseed.Snapshot) func(*preseed.Seen) {
+	return target(func(t *preseed.Target) { t.Snapshots = list })
+}
+
+func answers(list ...preseed.Answer) func(*preseed.Seen) {
+	return func(s *preseed.Seen) { s.Answers = list }
+}
+
+func none(k preseed.SourceKind) preseed.Answer {
+	return preseed.Answer{Source: k, Kind: preseed.ConfirmedNone}
+}
+
+func has(k preseed.SourceKind) preseed.Answer {
+	return preseed.Answer{Source: k, Kind: preseed.Available, Candidate: preseed.Candidate{ID: "c", Name: "c", Time: now.Add(-time.Hour)}}
+}
+
+func journal(stage preseed.Stage, at map[string]string) func(*preseed.Seen) {
+	return func(s *preseed.Seen) {
+		s.Journal = &preseed.Journal{Target: "tank/app", TargetGUID: "1", Staged: "tank/staging/app", StagedGUID: "2", Displaced: "tank/staging/app-was", Source: preseed.Restic, Stage: stage}
+		s.At = at
+	}
+}
+
+func TestNext(t *testing.T) {
+	all := preseed.Policy{Sources: []preseed.SourceKind{preseed.Local, preseed.Replica, preseed.Restic}}
+	empty := all
+	empty.OnNoBackup = preseed.StartEmpty
+	const hour = time.Hour
+	for _, tc := range []struct {
+		name   string
+		policy preseed.Policy
+		seen   preseed.Seen
+		want   string
+	}{
+		{"the latest snapshot has data", all, seen(snapshots(snapshot("a", 1, 2*hour, preseed.Populated), snapshot("b", 2, hour, preseed.Populated))), "rollback local b: latest snapshot b"},
+		{"E1 the newest snapshot with data is not the latest", all, seen(snapshots(snapshot("a", 1, 2*hour, preseed.Populated), snapshot("b", 2, hour, preseed.Empty))), "fill local a: a rollback would destroy those after it"},
+		{"E1 a clock that went back", all, seen(snapshots(snapshot("a", 2, 2*hour, preseed.Populated), snapshot("b", 1, hour, preseed.Populated))), "rollback local a:"},
+		{"E13 a newer bookmark", all, seen(snapshots(snapshot("a", 1, hour, preseed.Populated)), target(func(t *preseed.Target) { t.Bookmarks = []uint64{1, 2} })), "fill local a: newer bookmark"},
+		{"a bookmark of the snapshot itself", all, seen(snapshots(snapshot("a", 1, hour, preseed.Populated)), target(func(t *preseed.Target) { t.Bookmarks = []uint64{1} })), "rollback local a:"},
+		{"a snapshot that nobody looked into", all, seen(snapshots(snapshot("a", 1, hour, preseed.ContentUnknown))), "look-snapshot local a:"},
+		{"a snapshot that cannot be looked into", all, seen(snapshots(preseed.Snapshot{Name: "a", Unread: "I/O error"})), "wait local a: I/O error"},
+		{"a snapshot that is too old", preseed.Policy{Sources: []preseed.SourceKind{preseed.Local}, MaxAge: hour}, seen(snapshots(snapshot("a", 1, 2*hour, preseed.Populated))), "refused: the newest with data, is of 2026-03-17 10:00 UTC"},
+		{"no snapshot, and the next source is asked", all, seen(), "ask replica: no source before this one"},
+		{"snapshots of nothing, and the next source is asked", all, seen(snapshots(snapshot("a", 1, hour, preseed.Empty))), "ask replica:"},
+		{"the last source is asked", all, seen(answers(none(preseed.Replica))), "ask restic:"},
+		{"the user's order", preseed.Policy{Sources: []preseed.SourceKind{preseed.Restic, preseed.Local}}, seen(snapshots(snapshot("a", 1, hour, preseed.Populated))), "ask restic:"},
+		{"a source that has it", all, seen(answers(none(preseed.Replica), has(preseed.Restic))), "fill restic c: restic has c"},
+		{"E7 a source that does not answer", empty, seen(answers(preseed.Answer{Source: preseed.Replica, Kind: preseed.SourceUnreachable, Reason: "no route"}, has(preseed.Restic))), "wait replica: no route"},
+		{"E7 no source answers", empty, seen(answers(none(preseed.Replica), preseed.Answer{Source: preseed.Restic, Kind: preseed.SourceUnreachable, Reason: "no route"})), "wait restic: no route"},
+		{"E7 an answer that nobody knows", empty, seen(answers(preseed.Answer{Source: preseed.Replica, Kind: "maybe"})), "wait replica:"},
+		{"a backup that is not taken", empty, seen(answers(none(preseed.Replica), preseed.Answer{Source: preseed.Restic, Kind: preseed.SourceRefused, Reason: "3 years old"})), "refused: restic: 3 years old"},
+		{"no backup anywhere", all, seen(answers(none(preseed.Replica), none(preseed.Restic))), "confirmed-no-backup:"},
+		{"no backup anywhere, and it may start empty", empty, seen(answers(none(preseed.Replica), none(preseed.Restic))), "mark-empty:"},
+		{"E5 it starts empty, and is not mounted", empty, seen(answers(none(preseed.Replica), none(preseed.Restic)), target(func(t *preseed.Target) { t.Mounted = false })), "mount:"},
+		{"it started empty", empty, seen(target(func(t *preseed.Target) { t.Marker = preseed.Marker{Value: "1 empty", Local: true} }), func(s *preseed.Seen) { s.StartedEmpty = true }), "confirmed-no-backup start:"},
+		{"no source is named", preseed.Policy{OnNoBackup: preseed.StartEmpty}, seen(), "refused: no source is named"},
+
+		{"E6 files, whatever the snapshots say", all, seen(snapshots(snapshot("a", 1, hour, preseed.Populated)), target(func(t *preseed.Target) { t.Content, t.Holds = preseed.Populated, []string{"photos.db"} })), "mark: it holds files: photos.db"},
+		{"E4 not mounted is not empty", all, seen(target(func(t *preseed.Target) { t.Mounted, t.Content = false, preseed.ContentUnknown })), "look:"},
+		{"E4 files, and not mounted", all, seen(target(func(t *preseed.Target) { t.Mounted, t.Content = false, preseed.Populated })), "mount:"},
+		{"E4 it cannot be looked into", empty, seen(target(func(t *preseed.Target) { t.Content, t.Unread = preseed.ContentUnknown, "I/O error" })), "wait: I/O error"},
+		{"E5 something else is mounted there", all, seen(target(func(t *preseed.Target) { t.Hidden = "rpool/root" })), "wait: rpool/root is mounted where it belongs"},
+		{"mounted elsewhere", all, seen(target(func(t *preseed.Target) { t.Mounted, t.MountedAt = false, "/mnt" })), "refused: mounted at /mnt"},
+		{"E13 its key is not loaded", empty, seen(target(func(t *preseed.Target) { t.Key, t.Content = preseed.KeyUnavailable, preseed.ContentUnknown })), "wait: the key"},
+		{"E3 an inherited marker", all, seen(target(func(t *preseed.Target) { t.Marker = preseed.Marker{Value: "1 restored"} })), "ask replica:"},
+		{"E3 the marker of another dataset", all, seen(target(func(t *preseed.Target) { t.Marker = preseed.Marker{Value: "12 restored", Local: true} })), "ask replica:"},
+		{"seeded before, and emptied since", all, seen(target(func(t *preseed.Target) { t.Marker = preseed.Marker{Value: "1 restored", Local: true} })), "already-seeded start:"},
+		{"E8 a degraded pool", all, seen(target(func(t *preseed.Target) { t.Marker = preseed.Marker{Value: "1 restored", Local: true} }), func(s *preseed.Seen) { s.Pool.Health = "DEGRADED" }), "already-seeded start:"},
+		{"E8 a pool that is read-only", all, seen(target(func(t *preseed.Target) { t.Content = preseed.Populated }), func(s *preseed.Seen) { s.Pool.ReadOnly = true }), "already-seeded start:"},
+		{"an empty one on a pool that is read-only", all, seen(func(s *preseed.Seen) { s.Pool.ReadOnly = true }), "refused:"},
+		{"a pool that is suspended", empty, seen(func(s *preseed.Seen) { s.Pool.Health = "SUSPENDED" }), "wait: the pool is SUSPENDED"},
+		{"no pool", empty, preseed.Seen{}, "wait: the pool is not imported"},
+		{"no dataset", empty, seen(func(s *preseed.Seen) { s.Target = nil }), "wait: there is no such dataset"},
+		{"a volume", empty, seen(target(func(t *preseed.Target) { t.Volume = true })), "refused:"},
+		{"a unit that runs", all, seen(snapshots(snapshot("a", 1, hour, preseed.Populated)), func(s *preseed.Seen) { s.Active = []string{"app.service"} }), "wait: app.service runs"},
+
+		{"E10 cut off while it was filled", all, seen(journal(preseed.Filling, map[string]string{"1": "tank/app", "2": "tank/staging/app"})), "discard:"},
+		{"E10 cut off before it was made", all, seen(journal(preseed.Filling, map[string]string{"1": "tank/app"})), "discard:"},
+		{"E10 cut off while it received", all, seen(journal(preseed.Filling, map[string]string{"1": "tank/app", "2": "tank/staging/app"}), func(s *preseed.Seen) { s.Journal.Source = preseed.Replica }), "fill:"},
+		{"E10 cut off before the renames", all, seen(journal(preseed.Filled, map[string]string{"1": "tank/app", "2": "tank/staging/app"})), "promote:"},
+		{"E10 E6 files came in since", all, seen(journal(preseed.Filled, map[string]string{"1": "tank/app", "2": "tank/staging/app"}), target(func(t *preseed.Target) { t.Content = preseed.Populated })), "already-seeded start: they stay"},
+		{"E10 E4 nobody knows whether files came in since", all, seen(journal(preseed.Filled, map[string]string{"1": "tank/app", "2": "tank/staging/app"}), target(func(t *preseed.Target) { t.Content = preseed.ContentUnknown })), "look:"},
+		{"E10 between the renames", all, seen(journal(preseed.Promoting, map[string]string{"1": "tank/staging/app-was", "2": "tank/staging/app"}), func(s *preseed.Seen) { s.Target = nil }), "place:"},
+		{"E10 between the renames, and a boot made it anew", all, seen(journal(preseed.Promoting, map[string]string{"1": "tank/staging/app-was", "2": "tank/staging/app"}), target(func(t *preseed.Target) { t.GUID = "3" })), "displace:"},
+		{"E10 between the renames, and somebody uses what a boot made", all, seen(journal(preseed.Promoting, map[string]string{"1": "tank/staging/app-was", "2": "tank/staging/app"}), target(func(t *preseed.Target) { t.GUID, t.Content = "3", preseed.Populated })), "refused: is not empty"},
+		{"E10 between the renames, and what was restored is gone", all, seen(journal(preseed.Promoting, map[string]string{"1": "tank/staging/app-was"}), func(s *preseed.Seen) { s.Target = nil }), "undo:"},
+		{"E10 after the renames", all, seen(journal(preseed.Promoting, map[string]string{"1": "tank/staging/app-was", "2": "tank/app"}), target(func(t *preseed.Target) { t.GUID, t.Mounted, t.Content = "2", false, preseed.ContentUnknown })), "finish:"},
+		{"E10 the empty one was renamed by somebody", all, seen(journal(preseed.Filled, map[string]string{"1": "tank/mine", "2": "tank/staging/app"})), "refused: is neither"},
+		{"E10 a journal that says nothing", all, seen(func(s *preseed.Seen) { s.Journal = &preseed.Journal{} }), "refused:"},
+		{"E10 a key that is not loaded", all, seen(journal(preseed.Filled, nil), target(func(t *preseed.Target) { t.Key = preseed.KeyUnavailable })), "wait: the key"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			got := preseed.Next(tc.policy, tc.seen, now)
+			text := string(got.Action) + string(got.Outcome)
+			if got.Start {
+				text += " start"
+			}
+			if got.Source != "" && got.Outcome == "" {
+				text += " " + string(got.Source)
+			}
+			if got.Candidate.Name != "" && got.Outcome == "" {
+				text += " " + got.Candidate.Name
+			}
+			head, why, _ := strings.Cut(tc.want, ":")
+			if diff := cmp.Diff(head, text); diff != "" || !strings.Contains(got.Why, strings.TrimSpace(why)) {
+				t.Errorf("want %q, got %q: %s", tc.want, text, got.Why)
+			}
+			if got.Action != "" && got.Outcome != "" || got.Action == "" && got.Outcome == "" || got.Why == "" {
+				t.Errorf("%+v", got)
+			}
+		})
+	}
+}

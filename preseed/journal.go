@@ -1,0 +1,87 @@
+package preseed
+
+import (
+	"fmt"
+	"slices"
+)
+
+// Stage is how far a run is that restores beside the dataset.
+type Stage string
+
+const (
+	// Filling is a staging dataset that is being filled: nobody knows what of it is there.
+	Filling Stage = "filling"
+	// Filled is one that was validated, and that may take the place of the target.
+	Filled Stage = "filled"
+	// Promoting is the exchange of both by two renames.
+	Promoting Stage = "promoting"
+)
+
+// Journal is what a run writes down before it acts: datasets are known by their guid in it, since names are what changes.
+type Journal struct {
+	// Target is the name that the service's dataset has, TargetGUID the empty one.
+	Target     string `json:"target"`
+	TargetGUID string `json:"targetGuid"`
+	// Staged is the name of the dataset that is filled, StagedGUID its guid; empty until it is made.
+	Staged     string `json:"staged"`
+	StagedGUID string `json:"stagedGuid,omitempty"`
+	// Displaced is the name that the empty one gets. It is kept.
+	Displaced string     `json:"displaced"`
+	Source    SourceKind `json:"source"`
+	Candidate Candidate  `json:"candidate"`
+	Stage     Stage      `json:"stage"`
+}
+
+// resume goes on where a run was cut off. What is there decides, and the journal only says what each dataset is for (E10).
+func (d *decider) resume() Decision {
+	j, t := d.seen.Journal, d.seen.Target
+	if slices.Contains([]string{j.Target, j.Staged, j.Displaced}, "") || j.TargetGUID == "" || !slices.Contains([]Stage{Filling, Filled, Promoting}, j.Stage) {
+		return d.end(Refused, "the journal of an earlier run does not say what it did", "look at the datasets of "+MarkerProperty+", and remove the journal")
+	}
+	target, staged := d.seen.At[j.TargetGUID], ""
+	if j.StagedGUID != "" {
+		staged = d.seen.At[j.StagedGUID]
+	}
+	switch {
+	case staged == j.Target:
+		// Both renames are done. What is missing is to mount it.
+		if d.active() {
+			return d.waits("an earlier run brought it back, and a unit of the service runs already", "stop it")
+		}
+		return d.act(Finish, "an earlier run exchanged the datasets, and did not come to mount it")
+	case target == j.Displaced:
+		switch {
+		case staged == "":
+			if t != nil {
+				return d.end(Refused, fmt.Sprintf("what was to become %s is gone, and another dataset has that name", j.Target), "look at both: the one that was there is "+j.Displaced)
+			}
+			return d.act(Undo, fmt.Sprintf("what was to become %s is gone: the one that was there gets its name again", j.Target))
+		case t == nil:
+			return d.act(Place, "an earlier run moved the empty dataset away, and did not come to put the restored one in its place")
+		case d.notLooked():
+			return d.act(Look, fmt.Sprintf("%s was made anew while an earlier run exchanged the datasets", j.Target))
+		case t.Content == Empty && len(t.Snapshots) == 0 && !d.active():
+			// Whatever makes datasets at boot found none. It is moved away like the first, and kept like it.
+			return d.act(Displace, fmt.Sprintf("%s was made anew, and empty, while an earlier run exchanged the datasets", j.Target))
+		case d.active():
+			return d.waits("the exchange is not done, and a unit of the service runs", "stop it")
+		}
+		return d.end(Refused, fmt.Sprintf("%s was made anew while an earlier run exchanged the datasets, and is not empty", j.Target), "look at both: what was restored is "+staged)
+	case target != j.Target:
+		return d.end(Refused, fmt.Sprintf("the dataset that an earlier run found empty is neither %s nor %s", j.Target, j.Displaced), "look where it is (zfs list -o name,guid), and remove the journal")
+	case staged == "" || j.Stage == Filling && j.Source != Replica:
+		// A receive that was cut off goes on where it was; of anything else nobody knows what is there.
+		return d.act(Discard, "an earlier run was cut off before all was there")
+	case d.notLooked():
+		return d.act(Look, "an earlier run was cut off before it exchanged the datasets")
+	case t.Content == Populated:
+		return d.end(AlreadySeeded, "files came into the dataset since an earlier run began, which was cut off: they stay, and what that run restored is "+staged, "remove what you do not want")
+	case t.Content != Empty:
+		return d.waits("the dataset cannot be looked into: "+t.Unread, "see why")
+	case d.active():
+		return d.waits("a unit of the service runs", "stop it")
+	case j.Stage == Filling:
+		return d.act(Fill, "an earlier run was cut off while it received")
+	}
+	return d.act(Promote, "an earlier run restored and validated it, and did not come to exchange the datasets")
+}
