@@ -86,30 +86,49 @@ func floorOf(fewest int, newest Gap, none string) Floor {
 	return Floor{Fewest: fewest, Newest: newest}
 }
 
-// newestFirst returns the places of the history in groups, sorted by name of the group, newest first in each.
+// newestFirst returns the places of the history in groups, sorted by name of the group, newest first in each. Sorted is
+// what lies close together in memory: a million snapshots are ten times what a processor has at hand.
 func newestFirst(history []Snapshot, group func([]byte, *Snapshot) []byte) (names []string, places map[string][]int) {
 	type at struct {
 		seconds int64
 		nanos   int32
 		place   int32
 	}
-	by := map[string]*[]at{}
+	number := map[string]int32{}
+	var counts []int
+	of := make([]int32, len(history)) // the group of each
 	var key []byte
+	last, same := "", int32(-1)
 	for i := range history {
-		s := &history[i]
-		key = group(key[:0], s)
-		list := by[string(key)] // makes no string
-		if list == nil {
-			list = new([]at)
-			by[string(key)] = list
+		key = group(key[:0], &history[i])
+		if same < 0 || string(key) != last { // makes no string
+			n, ok := number[string(key)]
+			if !ok {
+				n = int32(len(counts))
+				name := string(key)
+				number[name] = n
+				names, counts = append(names, name), append(counts, 0)
+			}
+			last, same = names[n], n
 		}
-		*list = append(*list, at{s.Time.Unix(), int32(s.Time.Nanosecond()), int32(i)})
+		of[i] = same
+		counts[same]++
 	}
-	places = make(map[string][]int, len(by))
-	for name, grown := range by {
-		list := *grown
-		names = append(names, name)
-		slices.SortFunc(list, func(a, b at) int {
+	begins := make([]int, len(counts)+1)
+	for n, c := range counts {
+		begins[n+1] = begins[n] + c
+	}
+	all, next := make([]at, len(history)), slices.Clone(begins)
+	for i := range history {
+		t := &history[i].Time
+		all[next[of[i]]] = at{t.Unix(), int32(t.Nanosecond()), int32(i)}
+		next[of[i]]++
+	}
+	order := make([]int, len(history))
+	places = make(map[string][]int, len(names))
+	for n, name := range names {
+		begin, end := begins[n], begins[n+1]
+		slices.SortFunc(all[begin:end], func(a, b at) int {
 			switch {
 			case a.seconds != b.seconds:
 				if a.seconds > b.seconds {
@@ -121,11 +140,10 @@ func newestFirst(history []Snapshot, group func([]byte, *Snapshot) []byte) (name
 			}
 			return strings.Compare(history[a.place].ID, history[b.place].ID)
 		})
-		order := make([]int, len(list))
-		for i, a := range list {
-			order[i] = int(a.place)
+		for i, a := range all[begin:end] {
+			order[begin+i] = int(a.place)
 		}
-		places[name] = order
+		places[name] = order[begin:end:end]
 	}
 	slices.Sort(names)
 	return names, places

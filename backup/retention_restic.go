@@ -379,8 +379,11 @@ func (p ResticPolicy) applyGroup(d *Decision, group string, history []Snapshot, 
 	}
 	latest := time.Time{}
 	for _, at := range order {
-		if t := history[at].Time; t.After(latest) && t.Before(now) {
-			latest = t
+		if t := history[at].Time; t.Before(now) {
+			if t.After(latest) {
+				latest = t
+			}
+			break // newest first
 		}
 	}
 	latest = p.asRead(latest)
@@ -400,9 +403,20 @@ func (p ResticPolicy) applyGroup(d *Decision, group string, history []Snapshot, 
 	}
 	since := p.Within.before(latest)
 
+	// What is looked at lies all over the memory. It is fetched in blocks, since a processor waits for many places at once
+	// where nothing hangs on the first of them.
+	const block = 256
 	var buckets [6]int
-	for nr, at := range order {
-		s := &history[at]
+	fetched, removed := 0, len(d.Remove)
+	for nr := range order {
+		if nr == fetched {
+			fetched = min(fetched+block, len(order))
+			d.Remove = d.Remove[:removed]
+			for _, at := range order[nr:fetched] {
+				d.Remove = append(d.Remove, history[at])
+			}
+		}
+		s := &d.Remove[len(d.Remove)-(fetched-nr)]
 		oldest := nr == len(order)-1
 		var reasons []string
 		for _, tags := range p.Tags {
@@ -445,10 +459,15 @@ func (p ResticPolicy) applyGroup(d *Decision, group string, history []Snapshot, 
 		}
 		if len(reasons) > 0 {
 			d.Keep = append(d.Keep, Kept{Snapshot: *s, Group: group, Reasons: reasons})
-		} else {
-			d.Remove = append(d.Remove, *s)
+			continue
 		}
+		if at := &d.Remove[removed]; at != s {
+			*at = *s
+		}
+		removed++
 	}
+	clear(d.Remove[removed:])
+	d.Remove = d.Remove[:removed]
 }
 
 // asRead gives t the zone that restic has it in: that of its host where the
