@@ -74,6 +74,7 @@ if [ -n "$versions" ]; then
   have gcc || want "gcc, for the race detector," gcc
   have systemd-analyze || want systemd-analyze systemd
   have perl || want "perl, to run sanoid," perl
+  have sqlite3 || want "sqlite3, to look into databases that were restored," sqlite3
   have zsh || want "zsh, to test completions," zsh
   have fish || want "fish, to test completions," fish
   [ -e /usr/share/bash-completion/bash_completion ] || want "what bash completes with" bash-completion
@@ -87,7 +88,7 @@ fi
 
 if [ ${#packages[@]} -gt 0 ]; then
   [ "$distribution" = debian ] ||
-    fail "this is not Debian, so nothing was installed; needed are Go $want_go, nix $oldest_nix, git and make, or later versions, and for the tests gcc, systemd-analyze, perl, restic, sanoid, zsh, fish, bash-completion, shellcheck, mandoc and groff"
+    fail "this is not Debian, so nothing was installed; needed are Go $want_go, nix $oldest_nix, git and make, or later versions, and for the tests gcc, systemd-analyze, perl, restic, sanoid, sqlite3, zsh, fish, bash-completion, shellcheck, mandoc and groff"
   [ -n "$able" ] || fail "neither root nor sudo; as root run: apt-get install ${packages[*]}"
   {
     "${as_root[@]}" apt-get -qq update

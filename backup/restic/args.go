@@ -168,6 +168,8 @@ type Restore struct {
 	Root *string
 	// Verify reads what was written once more. Sparse writes no zeros.
 	Verify, Sparse bool
+	// NoCache reads all from the repository itself.
+	NoCache bool
 }
 
 // RestoreError says why there is no such restore.
@@ -218,6 +220,9 @@ func (j Job) RestoreArgs(r Restore) ([]string, error) {
 	args = append(args, "--target="+r.Target, "--overwrite=never")
 	if r.Verify {
 		args = append(args, "--verify")
+	}
+	if r.NoCache {
+		args = append(args, "--no-cache")
 	}
 	if r.Sparse {
 		args = append(args, "--sparse")

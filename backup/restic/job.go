@@ -85,6 +85,8 @@ type Job struct {
 	StopUnits []string `json:"stopUnits,omitempty"`
 	// Dump writes files that are backed up then.
 	Dump *Dump `json:"dump,omitempty"`
+	// Drill says how it is tried whether all of it can be restored; nil where nobody asks for that.
+	Drill *backup.Drill `json:"drill,omitempty"`
 	// MetricsDir is where node_exporter reads text files.
 	MetricsDir string `json:"metricsDir,omitempty"`
 	// Notify are the templates of notifications that are sent of each run, by the units that `stateward notify units` writes.
@@ -288,6 +290,9 @@ func (j Job) Validate() error {
 		if _, err := stateward.ParseDuration(span); err != nil {
 			return fault(field, err.Error(), hint(err))
 		}
+	}
+	if err := j.Drill.Validate(j.Paths); err != nil {
+		return fault("drill", strings.TrimPrefix(err.Error(), "drill: "), hint(err))
 	}
 	l := j.Limits
 	if l.Upload < 0 || l.Download < 0 || l.ReadConcurrency < 0 || l.Nice < -20 || l.Nice > 19 {

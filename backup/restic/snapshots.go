@@ -127,4 +127,33 @@ func ParseLock(id string, text []byte) (Lock, error) {
 	return l, nil
 }
 
+// ListFilesArgs list all that is in a snapshot, line by line. The repository itself is read, and not what is cached of it.
+func (j Job) ListFilesArgs(id string) []string {
+	return append(j.common("ls", true), "--no-cache", "--", id)
+}
+
+// Node is one line of that: a file, folder, link or the like.
+type Node struct {
+	Type string `json:"type"`
+	// Path is that in the repository. Bytes that are no UTF-8 are U+FFFD.
+	Path string `json:"path"`
+	Size int64  `json:"size"`
+}
+
+// ParseNode reads a line of the answer to [Job.ListFilesArgs]; ok is false for one that is of no file, such as that of the snapshot.
+func ParseNode(line []byte) (n Node, ok bool, err error) {
+	var raw struct {
+		Message string `json:"message_type"`
+		Struct  string `json:"struct_type"`
+		Node
+	}
+	if err := json.Unmarshal(line, &raw); err != nil {
+		return Node{}, false, fmt.Errorf("what restic says is in a snapshot: %w", err)
+	}
+	if raw.Message != "node" && raw.Struct != "node" {
+		return Node{}, false, nil
+	}
+	return raw.Node, true, nil
+}
+
 func isID(s string) bool { return len(s) == 64 && strings.Trim(s, "0123456789abcdef") == "" }

@@ -43,6 +43,7 @@ var outputs = []struct {
 		map[string]any{"kind": stateward.ListingKind, "version": stateward.ListingVersion}},
 	{"check", "What `stateward check -o json` prints.", reflect.TypeFor[CheckOutput](), map[string]any{"protocolVersion": protocolVersion}},
 	{"dataset-plan", "What `stateward dataset plan -o json` prints.", reflect.TypeFor[DatasetPlan](), map[string]any{"protocolVersion": protocolVersion}},
+	{"drill", "What `stateward drill -o json` prints.", reflect.TypeFor[DrillOutput](), map[string]any{"protocolVersion": protocolVersion}},
 	{"drift", "What `stateward dataset drift -o json` prints.", reflect.TypeFor[DriftOutput](), map[string]any{"protocolVersion": protocolVersion}},
 	{"migration", "What `stateward plan migrate -o json` prints.", reflect.TypeFor[MigrationOutput](), map[string]any{"protocolVersion": protocolVersion}},
 	{"notify", "What `stateward notify -o json` prints.", reflect.TypeFor[NotifyOutput](), map[string]any{"protocolVersion": protocolVersion}},

@@ -70,6 +70,8 @@ var layers = []layer{
 	{dir: "internal/run", third: []string{sys}, starts: true},
 	{dir: "internal/capture", ours: join(".", "dataset", "internal/run", syntax), third: []string{sys}},
 	{dir: "internal/exec/*", ours: join(plans, "aggregate", "internal/run", syntax), third: []string{sync, sys}},
+	// A drill has restic run as a backup does.
+	{dir: "internal/exec/drill", ours: join(plans, "internal/exec/backup", "internal/run", syntax), third: []string{sys}},
 	{dir: "internal/cli", ours: join(public, syntax, "internal/run", "internal/text", "internal/storepath", "docs/schema", "internal/capture", "internal/exec/*"), third: command},
 	{dir: "internal/golden", third: []string{toolDiff}, tests: true},
 	{dir: "internal/zfssim", ours: join(".", "dataset"), pure: true, tests: true},

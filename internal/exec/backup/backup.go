@@ -69,7 +69,7 @@ type Step struct {
 	Outcome  restic.Outcome `json:"outcome"`
 	ExitCode int            `json:"exitCode"`
 	Seconds  float64        `json:"seconds"`
-	// Said is the end of what restic said of faults, without secrets.
+	// Said is the first of what restic said of faults, and its end, without secrets.
 	Said []string `json:"said,omitempty"`
 }
 
@@ -327,8 +327,8 @@ func (s stepResult) err(snapshot bool) error {
 	e := &StepError{Step: s.Name, Outcome: s.Outcome, Code: s.ExitCode, Snapshot: snapshot}
 	if n := len(s.Said); n > 0 {
 		e.Said = s.Said[n-1]
-		if s.Outcome == restic.Incomplete {
-			e.Said = s.Said[0] // the first of the files, where the last is but a summary
+		if s.Outcome == restic.Incomplete || s.Outcome == restic.Crashed {
+			e.Said = s.Said[0] // the first of the files, where the last is but a summary, or of a trace
 		}
 	}
 	return e
@@ -374,6 +374,7 @@ type caller struct {
 	env     []string
 	secrets *strings.Replacer
 	summary *summary
+	version restic.Version
 }
 
 type summary struct {
@@ -393,11 +394,11 @@ func newCaller(ctx context.Context, j restic.Job, o Options) (*caller, error) {
 	if err != nil {
 		return nil, err
 	}
-	_, err = restic.ParseVersion(string(version.Stdout))
+	c.version, err = restic.ParseVersion(string(version.Stdout))
 	return c, err
 }
 
-// maxSaid is how many lines of what restic says are kept.
+// maxSaid is how many lines of what restic says are kept: the first, and the last ones.
 const maxSaid = 20
 
 func (c *caller) call(ctx context.Context, name string, args []string) Step {
@@ -415,7 +416,7 @@ func (c *caller) start(ctx context.Context, name string, args []string, each fun
 			c.o.Said(text)
 		}
 		if s.Said = append(s.Said, text); len(s.Said) > maxSaid {
-			s.Said = s.Said[1:]
+			s.Said = append(s.Said[:1], s.Said[2:]...) // the first says what happened, the last how it ended
 		}
 	}
 	res, err := run.Run(ctx, run.Cmd{

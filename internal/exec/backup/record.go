@@ -236,10 +236,14 @@ func (e *HeldError) Hint() string { return "wait for it to end" }
 
 // lock takes the lock of a job, which ends with the process, however that ends (E10).
 func lock(dir, job string) (release func(), err error) {
+	return lockFile(dir, "backup-"+job+".lock")
+}
+
+func lockFile(dir, file string) (release func(), err error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
 	}
-	name := filepath.Join(dir, "backup-"+job+".lock")
+	name := filepath.Join(dir, file)
 	f, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0o600)
 	if err != nil {
 		return nil, err
