@@ -7,6 +7,7 @@ import (
 
 	"github.com/stateward/stateward"
 	"github.com/stateward/stateward/backup"
+	"github.com/stateward/stateward/internal/syntax/nix"
 )
 
 // FromHost is what a host declares for sanoid, and why some of it cannot be written: a value that is not known, a key that sanoid does
@@ -79,4 +80,94 @@ func Interval(h *stateward.Host) string {
 		found = list[0]
 	}
 	return found
+}
+
+// ReplicationsFromHost are what a host declares for syncoid, as we would have it run: never with a rollback, and bookmarked. The faults
+// say which of them cannot be written.
+func ReplicationsFromHost(h *stateward.Host) ([]Replication, []backup.Fault) {
+	declared, _ := backup.Replications(h)
+	raws := map[string]*stateward.Replication{}
+	for _, r := range h.Replications.Or(nil) {
+		raws[r.Name] = &r
+	}
+	volumes := map[string]bool{}
+	for _, d := range h.Datasets.Or(nil) {
+		volumes[d.Name] = d.Type.Or("") == "volume"
+	}
+	var faults []backup.Fault
+	if why, is := h.Replications.Why(); is {
+		faults = append(faults, backup.Fault{Subject: "syncoid", Origin: stateward.Origin{Option: why.Subject, File: why.File, Line: why.Line}, Err: errors.New(why.String())})
+	}
+	var out []Replication
+	for _, d := range declared {
+		raw := raws[d.Name]
+		fault := func(err error) {
+			faults = append(faults, backup.Fault{Subject: d.String(), Origin: d.Origin, Err: err})
+		}
+		r := Replication{Name: d.Name, Recursive: d.Recursive.Or(false), Raw: d.Raw.Or(false)}
+		sound := true
+		for _, e := range []struct {
+			v stateward.Value[string]
+			p *End
+		}{{raw.Source, &r.Source}, {raw.Target, &r.Target}} {
+			why, is := e.v.Why()
+			text, ok := e.v.Get()
+			var err error
+			switch {
+			case is:
+				err = errors.New(why.String())
+			case !ok:
+				err = errors.New("it has no " + map[bool]string{true: "source", false: "target"}[e.p == &r.Source])
+			default:
+				*e.p, err = ParseEnd(text)
+			}
+			if err != nil {
+				sound = false
+				fault(err)
+			}
+		}
+		for _, v := range []stateward.Value[bool]{d.Recursive, d.Raw} {
+			if why, is := v.Why(); is {
+				sound = false
+				fault(errors.New(why.String()))
+			}
+		}
+		r.Volume = volumes[r.Source.Dataset]
+		for name, is := range volumes {
+			if is && r.Recursive && len(name) > len(r.Source.Dataset) && name[:len(r.Source.Dataset)+1] == r.Source.Dataset+"/" {
+				sound = false
+				fault(&ReplicationError{r.Name, "the source", "has the volume " + name + " below it, which has no canmount that could be set", "send the volume by itself, and leave it out with syncoid:sync=false"})
+			}
+		}
+		if sound {
+			if err := r.Validate(); err != nil {
+				fault(err)
+			} else {
+				out = append(out, r)
+			}
+		}
+	}
+	slices.SortFunc(faults, backup.CompareFaults)
+	return out, faults
+}
+
+// Module is a module of NixOS with services.sanoid and services.syncoid; either is left out where it is empty.
+func Module(c *Config, interval string, list []Replication, every string) (string, error) {
+	module := nix.Block{}
+	if len(c.Datasets) > 0 {
+		text, err := c.Nix(interval, 1)
+		if err != nil {
+			return "", err
+		}
+		module = append(module, nix.Attr{Name: "services.sanoid", Value: nix.Raw(text)})
+	}
+	if len(list) > 0 {
+		text, err := Nix(list, every, 1)
+		if err != nil {
+			return "", err
+		}
+		module = append(module, nix.Attr{Name: "services.syncoid", Value: nix.Raw(text)})
+	}
+	text, err := nix.Write(module, 0)
+	return text + "\n", err
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/stretchr/testify/require"
 
+	"github.com/stateward/stateward"
 	"github.com/stateward/stateward/backup/sanoid"
 	"github.com/stateward/stateward/internal/nixtest"
 )
@@ -170,4 +171,48 @@ func TestNixOfAReplication(t *testing.T) {
 					"--sshoption=UserKnownHostsFile=/etc/stateward/known_hosts", "--sshoption=GlobalKnownHostsFile=/dev/null"}},
 		}}, got))
 	}
+}
+
+func TestModuleOfAHost(t *testing.T) {
+	c := example()
+	text, err := sanoid.Module(c, "hourly", []sanoid.Replication{sent(t)}, "daily")
+	require.NoError(t, err)
+	for _, n := range nixtest.All(t) {
+		var got struct {
+			Services map[string]struct{ Interval string }
+		}
+		n.JSON(t, text, &got)
+		require.Equal(t, "hourly", got.Services["sanoid"].Interval)
+		require.Equal(t, "daily", got.Services["syncoid"].Interval)
+	}
+}
+
+func TestReplicationsOfAHost(t *testing.T) {
+	known := func(s string) stateward.Value[string] { return stateward.Known(s, stateward.Origin{}) }
+	h := &stateward.Host{
+		Datasets: stateward.Known([]stateward.Dataset{{Name: "tank/v", Type: known("volume")}, {Name: "tank/a/v", Type: known("volume")}}, stateward.Origin{}),
+		Replications: stateward.Known([]stateward.Replication{
+			{Name: "v", Source: known("tank/v"), Target: known("vault/v")},
+			{Name: "raw", Source: known("tank/e"), Target: known("x@nas:vault/e"), SendOptions: known("w"), ExtraArgs: stateward.Known([]string{"--force-delete"}, stateward.Origin{})},
+			{Name: "below", Source: known("tank/a"), Target: known("vault/a"), Recursive: stateward.Known(true, stateward.Origin{})},
+			{Name: "unknown", Source: known("tank/b"), Target: stateward.NotKnown[string](stateward.Unknown{Subject: "x", Kind: stateward.UnknownThrow, Message: "no target"})},
+			{Name: "same", Source: known("tank/b"), Target: known("tank/c/b")},
+		}, stateward.Origin{}),
+	}
+	list, faults := sanoid.ReplicationsFromHost(h)
+	require.Len(t, list, 2)
+	require.True(t, list[0].Raw)
+	require.True(t, list[1].Volume)
+	args, err := list[0].Command()
+	require.NoError(t, err)
+	require.NotContains(t, strings.Join(args, " "), "force")
+	var got []string
+	for _, x := range faults {
+		got = append(got, x.Error())
+	}
+	require.Empty(t, cmp.Diff([]string{
+		`replication below: replication "below": the source has the volume tank/a/v below it, which has no canmount that could be set`,
+		`replication same: replication "same": target is on the pool of the source, and dies with it`,
+		"replication unknown: x: no target",
+	}, got))
 }

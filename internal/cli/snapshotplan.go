@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -16,6 +18,7 @@ import (
 	"github.com/stateward/stateward/backup"
 	"github.com/stateward/stateward/backup/sanoid"
 	"github.com/stateward/stateward/internal/capture"
+	"github.com/stateward/stateward/internal/syntax/shell"
 )
 
 // SnapshotPlan is what `stateward snapshot plan -o json` prints.
@@ -105,7 +108,8 @@ type SnapshotNote struct {
 type snapshotPlanFlags struct {
 	sourceFlags
 	hostFlags
-	output, observed string
+	output, observed, write  string
+	user, sshKey, knownHosts string
 }
 
 func newSnapshotPlan(env Env) *cobra.Command {
@@ -122,7 +126,11 @@ has to be of the host, unless --other-host is given.
 
 For one host these are written:
   sanoid.conf  what sanoid reads, with nothing left to its defaults
-  nix          the value of services.sanoid, likewise
+  nix          a NixOS module with services.sanoid and services.syncoid, likewise
+  syncoid      the commands of the replications that are declared, as they are safe: without a
+               rollback, a forced delete or a mount, and with a bookmark of what was sent
+  units        a service and a timer for each of them
+  zfs-allow    what an unprivileged user must be allowed on both ends, and why
 They are not written where something of it is not known, or would be read as something else.
 
 Status 1 means that something is wrong or not known, as listed.
@@ -139,7 +147,11 @@ Status 1 means that something is wrong or not known, as listed.
 	}
 	f.sourceFlags.register(cmd)
 	f.hostFlags.register(cmd, "the file")
-	choiceFlag(cmd, &f.output, "output", "o", "`FORMAT` of the output: text, json, sanoid.conf or nix", "text", "text", "json", "sanoid.conf", "nix")
+	choiceFlag(cmd, &f.output, "output", "o", "`FORMAT` of the output: text, json, sanoid.conf, nix, syncoid, units or zfs-allow", "text", "text", "json", "sanoid.conf", "nix", "syncoid", "units", "zfs-allow")
+	cmd.Flags().StringVar(&f.write, "write", "", "write the files into this `FOLDER` instead of printing them")
+	cmd.Flags().StringVar(&f.user, "user", "syncoid", "the `USER` that runs syncoid here")
+	cmd.Flags().StringVar(&f.sshKey, "ssh-key", "", "the `FILE` with the key that syncoid logs in with")
+	cmd.Flags().StringVar(&f.knownHosts, "known-hosts", "", "the `FILE` with the keys of hosts that syncoid trusts; those of the system where it is not given")
 	cmd.Flags().StringVar(&f.observed, "observed", "", "the snapshots that there are: a `FILE` of \"stateward capture zfs\"")
 	return cmd
 }
@@ -157,6 +169,9 @@ func (f *snapshotPlanFlags) run(ctx context.Context, env Env, args []string) err
 		return err
 	}
 	rendered := f.output != "text" && f.output != "json"
+	if f.write != "" && !rendered {
+		return &hintedError{errors.New("--write is for files, and " + f.output + " is none"), "choose one with -o, such as -o units"}
+	}
 	switch {
 	case len(hosts) != 1 && rendered:
 		return &oneHostError{len(hosts), f.output}
@@ -206,36 +221,134 @@ func (f *snapshotPlanFlags) run(ctx context.Context, env Env, args []string) err
 	return nil
 }
 
-// render writes what is for sanoid. It returns false, and says why, where it would not be the whole.
+// render writes what is for sanoid, syncoid and zfs. It returns false, and says why, where it would not be the whole.
 func (f *snapshotPlanFlags) render(env Env, h *stateward.Host) (bool, error) {
-	c, faults := sanoid.FromHost(h)
-	var text string
-	var err error
-	if len(faults) == 0 {
-		switch f.output {
-		case "sanoid.conf":
-			text, err = c.Render()
-		case "nix":
-			interval := sanoid.Interval(h)
-			if interval == "" {
-				faults = append(faults, backup.Fault{Subject: "sanoid", Err: errors.New("when it runs is not known")})
-				break
-			}
-			text, err = c.Nix(interval, 0)
-			text += "\n"
-		}
-	}
+	files, faults := f.files(h)
 	for _, x := range faults {
 		printError(env.Stderr, faultError{x})
 	}
-	if err != nil {
-		printError(env.Stderr, err)
-	}
-	if len(faults) > 0 || err != nil {
+	if len(faults) > 0 {
 		return false, nil
 	}
-	_, err = io.WriteString(env.Stdout, text)
-	return true, err
+	if f.write == "" {
+		for i, file := range files {
+			if len(files) > 1 {
+				fmt.Fprintf(env.Stdout, "%s# %s\n", map[bool]string{true: "\n"}[i > 0], file.name)
+			}
+			if _, err := io.WriteString(env.Stdout, file.text); err != nil {
+				return true, err
+			}
+		}
+		return true, nil
+	}
+	if err := os.MkdirAll(f.write, 0o755); err != nil {
+		return true, err
+	}
+	for _, file := range files {
+		path := filepath.Join(f.write, file.name)
+		if err := os.WriteFile(path, []byte(file.text), 0o644); err != nil {
+			return true, err
+		}
+		fmt.Fprintln(env.Stdout, inLine(path))
+	}
+	return true, nil
+}
+
+// textFile is a file of an output.
+type textFile struct{ name, text string }
+
+// files are those of the output, or why they cannot be written.
+func (f *snapshotPlanFlags) files(h *stateward.Host) ([]textFile, []backup.Fault) {
+	fault := func(subject string, err error) []backup.Fault { return []backup.Fault{{Subject: subject, Err: err}} }
+	c, faults := sanoid.FromHost(h)
+	list, more := sanoid.ReplicationsFromHost(h)
+	for i := range list {
+		if list[i].Source.Host+list[i].Target.Host != "" {
+			list[i].SSHKey, list[i].KnownHosts = f.sshKey, f.knownHosts
+		}
+	}
+	var text string
+	var err error
+	switch f.output {
+	case "sanoid.conf":
+		if len(faults) > 0 {
+			return nil, faults
+		}
+		if text, err = c.Render(); err != nil {
+			return nil, fault("sanoid", err)
+		}
+		return []textFile{{"sanoid.conf", text}}, nil
+	case "nix":
+		if faults = append(faults, more...); len(faults) > 0 {
+			return nil, faults
+		}
+		interval, every := sanoid.Interval(h), ""
+		if len(c.Datasets) > 0 && interval == "" {
+			return nil, fault("sanoid", errors.New("when it runs is not known"))
+		}
+		for _, r := range h.Replications.Or(nil) {
+			if list, ok := r.Schedule.Get(); ok && len(list) == 1 {
+				every = list[0]
+			}
+		}
+		if len(list) > 0 && every == "" {
+			return nil, fault("syncoid", errors.New("when it runs is not known"))
+		}
+		if text, err = sanoid.Module(c, interval, list, every); err != nil {
+			return nil, fault("the module", err)
+		}
+		return []textFile{{"snapshots.nix", text}}, nil
+	}
+	if len(more) > 0 {
+		return nil, more
+	}
+	var files []textFile
+	var lines strings.Builder
+	for _, r := range list {
+		switch f.output {
+		case "syncoid":
+			args, err := r.Command()
+			if err != nil {
+				return nil, fault("replication "+r.Name, err)
+			}
+			line, err := shell.Command(args...)
+			if err != nil {
+				return nil, fault("replication "+r.Name, err)
+			}
+			fmt.Fprintln(&lines, line)
+		case "zfs-allow":
+			allows, err := r.Allows(f.user)
+			if err != nil {
+				return nil, fault("replication "+r.Name, err)
+			}
+			for _, a := range allows {
+				fmt.Fprintf(&lines, "# %s of %s%s\n", map[bool]string{true: "source", false: "target"}[a.Dataset == r.Source.Dataset && a.Host == r.Source.Host], r.Name, map[bool]string{true: ", on " + a.Host}[a.Host != ""])
+				for _, p := range a.Permissions {
+					fmt.Fprintf(&lines, "#   %s: %s\n", p.Name, p.Why)
+				}
+				line, err := shell.Command(a.Command()...)
+				if err != nil {
+					return nil, fault("replication "+r.Name, err)
+				}
+				fmt.Fprintln(&lines, line)
+			}
+		case "units":
+			i := slices.IndexFunc(h.Replications.Or(nil), func(raw stateward.Replication) bool { return raw.Name == r.Name })
+			when, ok := h.Replications.Or(nil)[i].Schedule.Get()
+			if !ok {
+				return nil, fault("replication "+r.Name, errors.New("when it runs is not known"))
+			}
+			service, timer, err := r.Units(sanoid.UnitOptions{Syncoid: "/run/current-system/sw/bin/syncoid", User: f.user, Path: []string{"/run/booted-system/sw/bin", "/run/current-system/sw/bin"}, OnCalendar: when})
+			if err != nil {
+				return nil, fault("replication "+r.Name, err)
+			}
+			files = append(files, textFile{r.UnitName() + ".service", service}, textFile{r.UnitName() + ".timer", timer})
+		}
+	}
+	if f.output != "units" {
+		files = append(files, textFile{map[string]string{"syncoid": "syncoid.sh", "zfs-allow": "zfs-allow.sh"}[f.output], lines.String()})
+	}
+	return files, nil
 }
 
 // faultError gives a fault the advice of what it is about.
