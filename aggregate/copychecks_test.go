@@ -218,14 +218,14 @@ func TestSW308(t *testing.T) {
 	const subject = `warning services.syncoid.commands."tank/srv": replication tank/srv `
 	checkCases(t, "SW308", []copyCase{
 		{"S3 hourly retention of 12 and a run a day", []part{silent, sanoid("tank/srv", "no", "hourly=12", "daily=0", "monthly=0")},
-			[]string{subject + "runs 1d 1min after the last time at worst, and by then the snapshot policy of tank/srv has pruned all that it sent, which it keeps for 12h"}},
+			[]string{subject + "may find none of what it sent: what was sent is kept for as little as 11h, as one of 12 hourly snapshots, and the next run may be 1d 1min later"}},
 		{"S3 dailies are kept", []part{silent, sanoid("tank/srv", "no", "hourly=12", "daily=7", "monthly=0")}, nil},
 		{"S3 a bookmark", []part{syncoid("tank/srv", "nas:x/srv", false, "--no-sync-snap", "--create-bookmark"), sanoid("tank/srv", "no", "hourly=12", "daily=0", "monthly=0")}, nil},
 		{"S3 a hold", []part{syncoid("tank/srv", "nas:x/srv", false, "--no-sync-snap --use-hold"), sanoid("tank/srv", "no", "hourly=12", "daily=0", "monthly=0")}, nil},
 		{"S3 a snapshot of its own", []part{syncoid("tank/srv", "nas:x/srv", false), sanoid("tank/srv", "no", "hourly=12", "daily=0", "monthly=0")}, nil},
 		{"S3 nothing is pruned", []part{silent, sanoid("tank/srv", "no", "hourly=12", "daily=0", "monthly=0", "autoprune=no")}, nil},
 		{"S3 the policy above counts", []part{silent, sanoid("tank", "yes", "hourly=12", "daily=0", "monthly=0")},
-			[]string{subject + "runs 1d 1min after the last time at worst, and by then the snapshot policy of tank has pruned all that it sent, which it keeps for 12h"}},
+			[]string{subject + "may find none of what it sent: what was sent is kept for as little as 11h, as one of 12 hourly snapshots, and the next run may be 1d 1min later"}},
 		{"S3 nothing takes snapshots", []part{silent}, []string{subject + "takes no snapshot itself, and nothing that is read takes any of tank/srv: there is nothing to send"}},
 		{"S9 another tool may take snapshots", []part{silent, unitNamed("zrepl")}, nil},
 		{"S3 a policy that could not be had", []part{silent, func(h *stateward.Host) { h.Snapshots = unknown[[]stateward.SnapshotPolicy]("x") }}, nil},
@@ -235,11 +235,11 @@ func TestSW308(t *testing.T) {
 func TestSW309(t *testing.T) {
 	require.Empty(t, said(host(), "SW309"))
 	checkCases(t, "SW309", []copyCase{
-		{"S8 the same pool", []part{syncoid("tank/srv", "tank/copy", false)}, []string{`warning services.syncoid.commands."tank/srv": replication tank/srv sends tank/srv to tank/copy, on the same pool: a dead pool takes both`}},
-		{"S8 the same pool through the network", []part{syncoid("tank/srv", "root@localhost:tank/copy", false)}, []string{`warning services.syncoid.commands."tank/srv": replication tank/srv sends tank/srv to localhost:tank/copy, on the same pool: a dead pool takes both`}},
+		{"S8 the same pool", []part{syncoid("tank/srv", "tank/copy", false)}, []string{`warning services.syncoid.commands."tank/srv": replication tank/srv goes to the pool of its source, tank, and dies with it`}},
+		{"S8 the same pool through the network", []part{syncoid("tank/srv", "root@localhost:tank/copy", false)}, []string{`warning services.syncoid.commands."tank/srv": replication tank/srv goes to the pool of its source, tank, and dies with it`}},
 		{"S8 a pool of that name on another host", []part{syncoid("tank/srv", "nas:tank/copy", false)}, nil},
 		{"S8 two sources", []part{syncoid("tank/srv", "nas:x/copy", false), syncoid("tank/home", "backup@nas:x/copy", false)},
-			[]string{`warning services.syncoid.commands."tank/srv": replication tank/home and replication tank/srv send different datasets, tank/home and tank/srv, to one target nas:x/copy`}},
+			[]string{`warning services.syncoid.commands."tank/srv": replication tank/home and replication tank/srv have the same target nas:x/copy: each finds the snapshots of the other there, and none of its own`}},
 		{"S8 two sources and two hosts", []part{syncoid("tank/srv", "nas:x/copy", false), syncoid("tank/home", "shed:x/copy", false)}, nil},
 		{"S8 two targets", []part{syncoid("tank/srv", "nas:x/srv", false), syncoid("tank/home", "nas:x/home", false)}, nil},
 		{"S8 a chain", []part{syncoid("tank/srv", "usb/copy", false), syncoid("usb/copy", "nas:x/copy", false)}, nil},
@@ -323,6 +323,11 @@ func TestSW315(t *testing.T) {
 		{"R9 a dump before it", []part{db, restic("r", "b2:x:y", func(j *stateward.Job) { j.PreHook = known(true) }, "/srv")}, nil},
 		{"R9 a snapshot", []part{db, restic("r", "b2:x:y", func(j *stateward.Job) { j.Dataset = known("tank/srv") }, "/srv")}, nil},
 		{"R9 it is stopped", []part{db, restic("r", "b2:x:y", func(j *stateward.Job) { j.StopUnits = known([]string{"postgresql.service"}) }, "/srv")}, nil},
+		{"R9 it is stopped, and a file holds the address", []part{db, restic("r", "", func(j *stateward.Job) {
+			j.Repository = stateward.Value[string]{}
+			j.RepositoryFile = known(stateward.FileRef{Text: "/run/secrets/repository"})
+			j.StopUnits = known([]string{"postgresql.service"})
+		}, "/srv")}, nil},
 		{"R9 the snapshot's own path", []part{db, restic("r", "b2:x:y", nil, "/srv/.zfs/snapshot/x")}, nil},
 		{"R9 a service that is no database", []part{service("app", "/srv/app"), restic("r", "b2:x:y", nil, "/srv")}, nil},
 	})

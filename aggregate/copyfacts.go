@@ -13,13 +13,16 @@ func (f *facts) theJobs() []*scheduled[backup.Job] { return f.copies().jobs }
 
 // raw is what a job was read from.
 func (f *facts) raw(j *backup.Job) *stateward.Job {
-	list := f.host.Jobs.Or(nil)
-	for i := range list {
-		if list[i].Origin == j.Origin && list[i].Name == j.Name {
-			return &list[i]
+	if f.rawJobs == nil {
+		f.rawJobs = backup.RawJobs(f.host)
+	}
+	for i := range f.rawJobs {
+		r := &f.rawJobs[i]
+		if r.Origin == j.Origin && r.Name == j.Name {
+			return r
 		}
 	}
-	return &stateward.Job{}
+	return &stateward.Job{EnvironmentFile: stateward.NotKnown[stateward.FileRef](stateward.Unknown{Subject: j.Origin.Option})}
 }
 
 // unitOf is the systemd unit of a job of NixOS' own modules, or of the homelab's; nil where none is seen.

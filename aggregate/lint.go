@@ -122,6 +122,8 @@ type facts struct {
 	faults  []dataset.Fault
 	// made is what copies answers with, once it was asked for.
 	made *copies
+	// rawJobs are the jobs as they are declared, once they were asked for.
+	rawJobs []stateward.Job
 	// acks are the acknowledgements, once it is known what they match.
 	acks []judgedAck
 }

@@ -26,30 +26,25 @@ services.sanoid.datasets."tank/srv" = { hourly = 24; daily = 7; };
 	run: func(f *facts) []stateward.Diagnostic {
 		var out []stateward.Diagnostic
 		c := f.copies()
+		policies, _ := backup.SnapshotPolicies(f.host)
 		for _, r := range c.replications {
 			silent, known := r.of.NoSyncSnap.Get()
-			kept, sure := r.of.Kept.Get()
 			source, named := r.of.Source.Get()
-			if !known || !silent || !sure || kept || !named || !source.Here() || f.host.Snapshots.IsUnknown() || c.snapshots != "" {
-				continue
-			}
-			policy, doubtful := c.policyOf(source.Dataset)
-			if doubtful {
+			if !known || !silent || !named || !source.Here() || f.host.Snapshots.IsUnknown() || c.snapshots != "" {
 				continue
 			}
 			d := finding(r.of.Origin)
-			if policy == nil {
+			if policy, doubtful := c.policyOf(source.Dataset); policy == nil && !doubtful {
 				d.Message = fmt.Sprintf("%s takes no snapshot itself, and nothing that is read takes any of %s: there is nothing to send", r.of.String(), source.Dataset)
 				d.Hint = "leave out --no-sync-snap, or take snapshots of the dataset"
 				out = append(out, d)
 				continue
 			}
-			span, ok := policy.Retained()
-			if !ok || r.gap.State != backup.GapBounded || span > r.gap.Age {
+			base := backup.Continuity(policies, &r.of, since, time.UTC)
+			if base.State != backup.ContinuityBroken {
 				continue
 			}
-			d.Message = fmt.Sprintf("%s runs %s after the last time at worst, and by then the %s has pruned all that it sent, which it keeps for %s",
-				r.of.String(), spanText(r.gap.Age), policy.String(), spanText(span))
+			d.Message = fmt.Sprintf("%s may find none of what it sent: %s", r.of.String(), base.Why)
 			d.Hint = "run it more often, keep snapshots for longer, or add --create-bookmark or --use-hold"
 			out = append(out, d)
 		}
@@ -71,12 +66,4 @@ func (c *copies) policyOf(name string) (policy *snapshotPolicy, doubtful bool) {
 		}
 	}
 	return nil, false
-}
-
-func spanText(d time.Duration) string {
-	s, err := stateward.NewDuration(d)
-	if err != nil {
-		return d.String()
-	}
-	return s.String()
 }

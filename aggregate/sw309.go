@@ -1,9 +1,6 @@
 package aggregate
 
 import (
-	"fmt"
-	"strings"
-
 	"github.com/stateward/stateward"
 	"github.com/stateward/stateward/backup"
 )
@@ -27,35 +24,11 @@ services.syncoid.commands = {
 	},
 	run: func(f *facts) []stateward.Diagnostic {
 		var out []stateward.Diagnostic
-		first := map[string]*scheduled[backup.Replication]{}
-		for _, r := range f.copies().replications {
-			to, ok := r.of.Target.Get()
-			from, named := r.of.Source.Get()
-			if !ok || !named {
-				continue
-			}
-			same := from.Here() && to.Here() || !from.Here() && strings.EqualFold(from.Host, to.Host)
-			if same && from.Pool() == to.Pool() {
-				d := finding(r.of.Origin)
-				d.Message = fmt.Sprintf("%s sends %s to %s, on the same pool: a dead pool takes both", r.of.String(), from, to)
-				d.Hint = "send it to another pool, or to another host"
-				out = append(out, d)
-			}
-			key := to.Dataset
-			if !to.Here() {
-				key = to.String()
-			}
-			other := first[key]
-			if other == nil {
-				first[key] = r
-				continue
-			}
-			if source, _ := other.of.Source.Get(); source != from {
-				d := finding(r.of.Origin)
-				d.Message = fmt.Sprintf("%s and %s send different datasets, %s and %s, to one target %s", other.of.String(), r.of.String(), source, from, to)
-				d.Hint = "give each source a target of its own"
-				out = append(out, d)
-			}
+		list, _ := backup.Replications(f.host)
+		for _, c := range backup.Collisions(list) {
+			d := finding(c.Origin)
+			d.Message, d.Hint = c.Message, c.Hint
+			out = append(out, d)
 		}
 		return out
 	},
