@@ -59,6 +59,10 @@ func observes(code string) bool {
 	return slices.ContainsFunc(Catalog(), func(c Check) bool { return c.Code == code && c.observes })
 }
 
+func readsDrills(code string) bool {
+	return slices.ContainsFunc(Catalog(), func(c Check) bool { return c.Code == code && c.drills })
+}
+
 // expired tells whether the last day is over, in UTC. Without a clock none is known to last.
 func expired(a stateward.Acknowledgement, now time.Time) bool {
 	return a.Until != "" && (now.IsZero() || now.UTC().Format(time.DateOnly) > a.Until)
@@ -220,7 +224,7 @@ func acknowledge(f *facts, in Input, ordinary []stateward.Diagnostic) ([]statewa
 			}
 			j := judgedAck{
 				Acknowledgement: a, fault: CheckAcknowledgement(a), matched: matched[i], outside: i >= len(own),
-				hidden: in.Host.Status != stateward.StatusOK || in.Observed == nil && observes(a.Code),
+				hidden: in.Host.Status != stateward.StatusOK || in.Observed == nil && observes(a.Code) || in.Drills == nil && readsDrills(a.Code),
 			}
 			j.expired = j.fault == nil && expired(a, in.Now)
 			j.undated = j.expired && in.Now.IsZero()

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/stateward/stateward"
+	"github.com/stateward/stateward/backup/drill"
 	"github.com/stateward/stateward/dataset"
 )
 
@@ -15,12 +16,17 @@ type Input struct {
 	Host *stateward.Host
 	// Observed is what was seen on the host; nil means that nobody looked.
 	Observed *Observed
+	// Drills are the records of restore drills; nil means that nobody looked, and not that there were none.
+	Drills *Drills
 	// Acknowledgements are given from outside, beside those of the configuration itself.
 	Acknowledgements []stateward.Acknowledgement
 	// Now is when; the zero time means that it is not known: nothing is said of age then, and an acknowledgement
 	// that ends some day does not hold.
 	Now time.Time
 }
+
+// Drills are the records of restore drills, of this host and maybe of others.
+type Drills struct{ Records []drill.Record }
 
 // Report is what [Lint] returns.
 type Report struct {
@@ -41,12 +47,17 @@ type Check struct {
 	about bool
 	// observes tells that the check says nothing where nobody looked at the host.
 	observes bool
-	run      func(*facts) []stateward.Diagnostic
+	// drills tells that the check says nothing where no records of drills are given.
+	drills bool
+	run    func(*facts) []stateward.Diagnostic
 }
 
 // Observes tells that the check only speaks of what was seen on the host itself: without Input.Observed, that it found
 // nothing means nothing.
 func (c Check) Observes() bool { return c.observes }
+
+// ReadsDrills tells that the check only speaks of records of restore drills: without Input.Drills, that it found nothing means nothing.
+func (c Check) ReadsDrills() bool { return c.drills }
 
 // findings runs the check.
 func (c Check) findings(f *facts) []stateward.Diagnostic {
@@ -70,7 +81,7 @@ func Catalog() []Check {
 		ofDatasets(),
 		[]Check{
 			sw205, sw206, sw207, sw208, sw209, sw211, sw212, sw213, sw214, sw215, sw216, sw217,
-			sw301, sw302, sw303, sw304, sw305, sw306, sw307, sw308, sw309, sw310, sw312, sw313, sw314, sw315, sw317, sw318,
+			sw301, sw302, sw303, sw304, sw305, sw306, sw307, sw308, sw309, sw310, sw312, sw313, sw314, sw315, sw317, sw318, sw320,
 			sw601, sw602, sw603, sw604, sw605, sw606, sw607,
 			sw701, sw702, sw703,
 		},
@@ -114,7 +125,9 @@ type facts struct {
 	own *hostState
 	// observed is nil where nobody looked.
 	observed *observed
-	now      time.Time
+	// drills is nil where nobody looked.
+	drills *Drills
+	now    time.Time
 	// entries are all entries of enabled persistence roots, by root and origin.
 	entries []rootEntry
 	// desired are the declared datasets that are sound, faults what is wrong with the others.
@@ -143,7 +156,7 @@ type rootEntry struct {
 
 func newFacts(in Input) *facts {
 	s := newStorage(in.Host)
-	f := &facts{storage: s, host: in.Host, rows: stateRows(s), own: s.hostState(), observed: newObserved(in.Observed), now: in.Now}
+	f := &facts{storage: s, host: in.Host, rows: stateRows(s), own: s.hostState(), observed: newObserved(in.Observed), drills: in.Drills, now: in.Now}
 	f.desired, f.faults = dataset.NewDesired(in.Host)
 	for _, r := range s.roots {
 		for e := range r.entries() {

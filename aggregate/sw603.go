@@ -116,6 +116,9 @@ func (f *facts) readersOf(us []stateward.Unknown) string {
 		if f.observed != nil {
 			all = append(all, observedReaders(u.Subject)...)
 		}
+		if f.drills != nil && namesJobs(u.Subject) {
+			all = append(all, sw320Code)
+		}
 	}
 	slices.Sort(all)
 	return strings.Join(slices.Compact(all), ", ")

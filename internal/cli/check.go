@@ -57,6 +57,9 @@ type HostOutput struct {
 	// Excluded counts by code the findings that are left out.
 	Excluded map[string]int `json:"excluded,omitempty"`
 	Error    *ErrorOutput   `json:"error,omitempty"`
+
+	// drills tells that records of restore drills were given.
+	drills bool
 }
 
 // ErrorOutput is why a host failed.
@@ -76,6 +79,7 @@ type checkFlags struct {
 	survival  bool
 	summary   bool
 	captures  []string
+	drills    string
 	all       bool
 	include   []string
 	exclude   []string
@@ -111,6 +115,9 @@ nothing is reported as fine that was not seen.
 			if err != nil {
 				return err
 			}
+			if r.drills, err = readDrillsFlag(f.drills); err != nil {
+				return err
+			}
 			hosts, err := f.load(cmd.Context(), env, args)
 			if err != nil {
 				return err
@@ -135,6 +142,7 @@ nothing is reported as fine that was not seen.
 	choiceFlag(cmd, &f.output, "output", "o", "`FORMAT` of the output: text, json, sarif or github (workflow commands)", "text", "text", "json", "sarif", "github")
 	fs.StringVar(&f.threshold, "threshold", "warning", "least `SEVERITY` that makes the exit status 1: info, warning or error")
 	fs.StringArrayVar(&f.captures, "capture", nil, "what \"stateward capture persist\" saw on a host (`FILE`); may be repeated")
+	fs.StringVar(&f.drills, "drills", "", "the records of restore drills, of this host or of several, below `DIR`")
 	choiceFlag(cmd, &f.color, "color", "", "colour `WHEN`: auto (on a terminal), always or never", "auto", "auto", "always", "never")
 	fs.StringSliceVar(&f.include, "include", nil, "only the findings of `CODE`, or of a family such as SW1xx; may be repeated")
 	fs.StringSliceVar(&f.exclude, "exclude", nil, "without the findings of `CODE`, or of a family; they are counted")
@@ -152,6 +160,8 @@ type checkRun struct {
 	threshold stateward.Severity
 	selection selection
 	baseline  *baseline
+	// drills is nil where no records are given.
+	drills *aggregate.Drills
 	// baselineFile is its name as it was given.
 	baselineFile string
 	// complete tells that all hosts of the source are loaded.
@@ -218,7 +228,7 @@ func (h HostOutput) sees(code string) bool {
 		return false
 	}
 	c, err := findCheck(code)
-	return err == nil && (!c.Observes() || len(h.Captures) > 0)
+	return err == nil && (!c.Observes() || len(h.Captures) > 0) && (!c.ReadsDrills() || h.drills)
 }
 
 // sawAll tells whether every host that an acknowledgement can be about was seen in full.
@@ -282,8 +292,9 @@ func (r *checkRun) checkHost(l loaded, seen []captured) (HostOutput, []int) {
 		h.Error = errorOutput(l.err)
 		return h, nil
 	}
+	h.drills = r.drills != nil
 	h.Captures = describeCaptures(seen, r.now)
-	report := aggregate.Lint(aggregate.Input{Host: l.host, Observed: observedOf(seen), Acknowledgements: r.acks, Now: r.now})
+	report := aggregate.Lint(aggregate.Input{Host: l.host, Observed: observedOf(seen), Drills: r.drills, Acknowledgements: r.acks, Now: r.now})
 	h.Status = l.host.Status
 	h.Root = &report.Root
 	h.Dialects = append(h.Dialects, l.host.Dialects...)

@@ -33,6 +33,10 @@ func TestEveryCheckFiresAndIsQuiet(t *testing.T) {
 				if seen := strings.TrimSuffix(file, ".nix") + ".persist.json"; exists(seen) {
 					args = []string{"--capture", seen}
 				}
+				// Others look at records of restore drills.
+				if drills := strings.TrimSuffix(file, ".nix") + ".drills"; exists(drills) {
+					args = append(args, "--drills", drills)
+				}
 				out := checkJSON(t, cache, file, args...)
 				require.Len(t, out.Hosts, 1)
 				require.Nil(t, out.Hosts[0].Error, "%s: %+v", file, out.Hosts[0].Error)

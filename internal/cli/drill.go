@@ -13,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/stateward/stateward/aggregate"
 	"github.com/stateward/stateward/backup/drill"
 	"github.com/stateward/stateward/backup/restic"
 	"github.com/stateward/stateward/internal/exec/apply"
@@ -189,6 +190,18 @@ func readDrills(dir string) ([]drill.Record, error) {
 	})
 	slices.SortStableFunc(out, func(a, b drill.Record) int { return a.Started.Compare(b.Started) })
 	return out, err
+}
+
+// readDrillsFlag reads the folder of --drills; nil where it is not given.
+func readDrillsFlag(dir string) (*aggregate.Drills, error) {
+	if dir == "" {
+		return nil, nil
+	}
+	records, err := readDrills(dir)
+	if err != nil {
+		return nil, fmt.Errorf("--drills: %w", err)
+	}
+	return &aggregate.Drills{Records: records}, nil
 }
 
 type drillUnitsFlags struct {

@@ -1,0 +1,77 @@
+package aggregate_test
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/stretchr/testify/require"
+
+	"github.com/stateward/stateward"
+	"github.com/stateward/stateward/aggregate"
+	"github.com/stateward/stateward/backup/drill"
+)
+
+func TestSW320(t *testing.T) {
+	now := time.Date(2026, 3, 17, 12, 0, 0, 0, time.UTC)
+	record := func(job string, days int, v drill.Verdict, message string) drill.Record {
+		at := now.AddDate(0, 0, -days)
+		return drill.Record{Job: job, Host: "forge", Every: "30d", Started: at, Ended: at, Verdict: v, Message: message}
+	}
+	of := func(r drill.Record, host string) drill.Record { r.Host = host; return r }
+	for _, c := range []struct {
+		name    string
+		records []drill.Record
+		want    []string
+	}{
+		{"never", nil, []string{"info: there is no record of a restore drill of restic job apps"}},
+		{"in time", []drill.Record{record("apps", 29, drill.Passed, "")}, nil},
+		{"by its host name", []drill.Record{of(record("apps", 29, drill.Passed, ""), "forge-1")}, nil},
+		{"of another host", []drill.Record{of(record("apps", 2, drill.Passed, ""), "attic")}, []string{"info: there is no record of a restore drill of restic job apps"}},
+		{"R13 overdue", []drill.Record{record("apps", 31, drill.Passed, ""), record("apps", 90, drill.Failed, "x")}, []string{
+			"warning: the last restore drill of restic job apps that passed is of 2026-02-14, 31 days ago, and may be 30 days old"}},
+		{"failed since", []drill.Record{record("apps", 9, drill.Passed, ""), record("apps", 1, drill.Failed, "restore: damaged")}, []string{
+			"error: the newest restore drill of restic job apps, of 2026-03-16, failed: restore: damaged; the last that passed is of 2026-03-08"}},
+		{"could not tell", []drill.Record{record("apps", 1, drill.Unknown, "sqlite: sqlite3 is not installed")}, []string{
+			"warning: the newest restore drill of restic job apps, of 2026-03-16, could not tell: sqlite: sqlite3 is not installed; none ever passed"}},
+		{"of a job that the configuration does not show", []drill.Record{record("apps", 1, drill.Passed, ""), record("other", 40, drill.Passed, "")}, []string{
+			"warning: the last restore drill of job other that passed is of 2026-02-05, 40 days ago, and may be 30 days old"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			h := host(restic("apps", "b2:x:y", nil, "/srv/app"))
+			h.Name, h.HostName = "forge", stateward.Known("forge-1", stateward.Origin{})
+			got := func(in aggregate.Input) (out []string) {
+				for _, d := range aggregate.Lint(in).Findings {
+					if d.Code == "SW320" {
+						out = append(out, fmt.Sprintf("%s: %s", d.Severity, d.Message))
+					}
+				}
+				slices.Sort(out)
+				return out
+			}
+			in := aggregate.Input{Host: h, Now: now, Drills: &aggregate.Drills{Records: c.records}}
+			require.Empty(t, cmp.Diff(c.want, got(in)))
+			in.Drills = nil
+			require.Empty(t, got(in), "nobody looked")
+		})
+	}
+}
+
+// Which jobs there are is needed only where records are compared with them.
+func TestSW320NeedsTheJobs(t *testing.T) {
+	h := host(unknowns(thrown("services.restic.backups")))
+	said := func(in aggregate.Input) (out string) {
+		for _, d := range aggregate.Lint(in).Findings {
+			if d.Code == "SW603" {
+				out += d.Message
+			}
+		}
+		return out
+	}
+	require.NotContains(t, said(aggregate.Input{Host: h}), "SW320")
+	require.Contains(t, said(aggregate.Input{Host: h, Drills: &aggregate.Drills{}}), "SW320")
+	below := host(unknowns(thrown("services.restic.backups.a.exclude")))
+	require.NotContains(t, said(aggregate.Input{Host: below, Drills: &aggregate.Drills{}}), "SW320")
+}
