@@ -62,10 +62,9 @@ type Job struct {
 	Priority                            Setting[int]
 	// Settings are what else is set, raw, such as "limits.memory": "2G".
 	Settings map[string]Setting[string]
-	Origin   stateward.Origin
-
-	// paths are the same as Paths, each with the option that names it.
-	entries []stateward.Entry
+	// Faults are what of the job could be had and is not understood.
+	Faults []Fault
+	Origin stateward.Origin
 }
 
 // String names the job: "restic job daily".
@@ -117,14 +116,14 @@ func Jobs(h *stateward.Host) ([]Job, []Fault) {
 	units := serviceUnits(h)
 	for _, raw := range h.Jobs.Or(nil) {
 		targets, err := r.targets(&raw)
-		if err != nil {
-			faults = append(faults, Fault{(&Job{Name: raw.Name}).String(), targets[0].why, err})
-		}
 		for i, t := range targets {
-			j, bad := newJob(&raw, &t, r.defaults(&raw), units)
+			j := newJob(&raw, &t, r.defaults(&raw), units)
+			if err != nil {
+				j.Faults = append(j.Faults, Fault{j.String(), t.why, err})
+			}
 			out = append(out, j)
 			if i == 0 {
-				faults = append(faults, bad...) // they are the same for all of its repositories
+				faults = append(faults, j.Faults...) // they are the same for all of its repositories
 			}
 		}
 	}
@@ -135,8 +134,7 @@ func Jobs(h *stateward.Host) ([]Job, []Fault) {
 	return out, faults
 }
 
-func newJob(raw *stateward.Job, t *target, d *stateward.Job, units map[string][]string) (Job, []Fault) {
-	var faults []Fault
+func newJob(raw *stateward.Job, t *target, d *stateward.Job, units map[string][]string) Job {
 	j := Job{
 		Name: raw.Name, Asked: raw.Asked, Service: raw.Service, Origin: raw.Origin, Dataset: written(raw.Dataset), Options: written(raw.Options),
 		Exclude: lay(raw.Exclude, d.Exclude), Tags: lay(raw.Tags, d.Tags),
@@ -157,13 +155,15 @@ func newJob(raw *stateward.Job, t *target, d *stateward.Job, units map[string][]
 		j.Settings[name] = written(v)
 	}
 	fault := func(o stateward.Origin, err error) {
-		faults = append(faults, Fault{j.String(), o, err})
+		j.Faults = append(j.Faults, Fault{j.String(), o, err})
 	}
 
-	address := written(raw.Repository)
-	engine := raw.Engine
+	address, engine := written(raw.Repository), raw.Engine
+	if raw.Asked && engine != "borg" {
+		engine = "restic" // the engine that is left open is this
+	}
 	if to := t.repository; to != nil {
-		j.Name, j.Target, engine = t.name, to.Name, "restic"
+		j.Name, j.Target = t.name, to.Name
 		address, j.RepositoryFile = Setting[string]{to.URL, t.implied}, Setting[stateward.FileRef]{to.URLFile, t.implied}
 		j.Secret, j.Environment = lay(raw.PasswordFile, to.PasswordFile), lay(raw.EnvironmentFile, to.EnvironmentFile)
 	} else if t.unknown != nil {
@@ -183,7 +183,6 @@ func newJob(raw *stateward.Job, t *target, d *stateward.Job, units map[string][]
 				continue
 			}
 			paths = append(paths, e.Path)
-			j.entries = append(j.entries, e)
 		}
 		return paths, err
 	}))
@@ -249,7 +248,7 @@ func newJob(raw *stateward.Job, t *target, d *stateward.Job, units map[string][]
 	case c == Live && !j.Consistency.Default && len(j.StopUnits.Or(nil)) > 0:
 		fault(j.StopUnits.Origin(), &LiveUnitsError{})
 	}
-	return j, faults
+	return j
 }
 
 // lay lays a setting of a job over the default of its host.

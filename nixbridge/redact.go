@@ -15,7 +15,8 @@ var (
 	addressPlaces = set("repository", "repo", "repositories", "url", "device", "what", "What")
 	commandPlaces = set("script", "preStart", "postStart", "ExecCondition", "ExecStartPre", "ExecStart", "ExecStartPost", "ExecStop", "text", "command",
 		"preDeviceCommands", "preLVMCommands", "postDeviceCommands", "postResumeCommands", "postMountCommands", "kernelParams",
-		"extraOptions", "podmanArgs", "extraFlags", "extraArgs", "commonArgs", "sendOptions", "recvOptions", "pruneOpts", "preHook", "postHook", "command")
+		"extraOptions", "podmanArgs", "extraFlags", "extraArgs", "commonArgs", "sendOptions", "recvOptions", "pruneOpts")
+	hookPlaces    = set("preHook", "postHook", "command")
 	messagePlaces = set("message", "warnings")
 )
 
@@ -63,6 +64,8 @@ func withoutSecret(path []string, before, s string) string {
 		return redact.Hidden
 	case commandPlaces[name]:
 		return redact.Command(s)
+	case hookPlaces[name]:
+		return redact.Hook(s)
 	case strings.HasPrefix(s, "/"):
 		return s
 	case addressPlaces[name]:

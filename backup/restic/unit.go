@@ -57,17 +57,25 @@ const StateDir = "/var/lib/stateward/backup"
 
 // Service is the text of the unit that runs the job.
 func (j Job) Service(o UnitOptions) (string, error) {
-	if err := j.Validate(); err != nil {
+	out, err := j.service(o)
+	if err != nil {
 		return "", err
+	}
+	return unit.Write(out...)
+}
+
+func (j Job) service(o UnitOptions) ([]unit.Option, error) {
+	if err := j.Validate(); err != nil {
+		return nil, err
 	}
 	exec, err := unit.Exec(o.Stateward, "backup", "run", "--plan", o.Plan)
 	if err != nil {
-		return "", err
+		return nil, err
 	}
 	repo := Repository{Scheme: "file"} // what the file says is not known here
 	if j.Repository != "" {
 		if repo, err = ParseRepository(j.Repository); err != nil {
-			return "", err
+			return nil, err
 		}
 	}
 	var out []unit.Option
@@ -84,6 +92,9 @@ func (j Job) Service(o UnitOptions) (string, error) {
 	if len(j.Source) == 0 {
 		mounts = append(mounts, j.Paths...)
 	}
+	for _, d := range j.Source {
+		mounts = append(mounts, d.Mountpoint)
+	}
 	mounts = append(mounts, j.RequireMounted...)
 	if repo.Path != "" {
 		mounts = append(mounts, repo.Path)
@@ -93,7 +104,7 @@ func (j Job) Service(o UnitOptions) (string, error) {
 	for _, u := range o.OnFailure {
 		// "%" is let through: the name of the unit that failed is a specifier.
 		if u == "" || strings.Trim(u, nameRunes+`:@\%`) != "" || !strings.HasSuffix(u, ".service") && !strings.HasSuffix(u, ".target") {
-			return "", &JobError{j.Name, "OnFailure", fmt.Sprintf("has %q, which is no unit", u), ""}
+			return nil, &JobError{j.Name, "OnFailure", fmt.Sprintf("has %q, which is no unit", u), ""}
 		}
 		add("Unit", "OnFailure", u)
 	}
@@ -108,14 +119,14 @@ func (j Job) Service(o UnitOptions) (string, error) {
 		// Whatever ended the run, be it for want of memory: what it stopped starts again now, and not with the next run.
 		resume, err := unit.Exec(o.Stateward, "backup", "resume", "--plan", o.Plan)
 		if err != nil {
-			return "", err
+			return nil, err
 		}
 		add("Service", "ExecStopPost", resume)
 	}
 	if len(o.Path) > 0 {
 		for _, p := range o.Path {
 			if reason := badPath(p); reason != "" || strings.Contains(p, ":") {
-				return "", &JobError{j.Name, "PATH", fmt.Sprintf("has %q, which is no absolute folder", p), ""}
+				return nil, &JobError{j.Name, "PATH", fmt.Sprintf("has %q, which is no absolute folder", p), ""}
 			}
 		}
 		add("Service", "Environment", unit.Words("PATH="+strings.Join(o.Path, ":")))
@@ -129,26 +140,39 @@ func (j Job) Service(o UnitOptions) (string, error) {
 	add("Service", "TimeoutStopSec", "60")
 	add("Service", "PrivateTmp", "true")
 	add("Service", "NoNewPrivileges", "true")
-	l := j.Limits
-	if l.Nice != 0 {
-		add("Service", "Nice", fmt.Sprint(l.Nice))
-	}
 	add("Service", "IOSchedulingClass", "idle")
-	for _, s := range []struct{ name, value string }{{"MemoryMax", l.Memory}, {"CPUQuota", l.CPU}, {"TimeoutStartSec", l.RunTime}} {
+	return append(out, j.Limits.options()...), nil
+}
+
+// options are the limits of the unit.
+func (l Limits) options() (out []unit.Option) {
+	nice := ""
+	if l.Nice != 0 {
+		nice = fmt.Sprint(l.Nice)
+	}
+	for _, s := range []struct{ name, value string }{{"Nice", nice}, {"MemoryMax", l.Memory}, {"CPUQuota", l.CPU}, {"TimeoutStartSec", l.RunTime}} {
 		if s.value != "" {
-			add("Service", s.name, s.value)
+			out = append(out, unit.Option{Section: "Service", Name: s.name, Value: s.value})
 		}
 	}
-	return unit.Write(out...)
+	return out
 }
 
 // TimerUnit is the text of the timer.
 func (j Job) TimerUnit(t Timer) (string, error) {
-	if err := j.Validate(); err != nil {
+	out, err := j.timer(t)
+	if err != nil {
 		return "", err
 	}
+	return unit.Write(out...)
+}
+
+func (j Job) timer(t Timer) ([]unit.Option, error) {
+	if err := j.Validate(); err != nil {
+		return nil, err
+	}
 	if err := t.validate(j); err != nil {
-		return "", err
+		return nil, err
 	}
 	out := []unit.Option{{Section: "Unit", Name: "Description", Value: unit.Specifiers("When to back up " + j.Name)}}
 	for _, c := range t.OnCalendar {
@@ -161,7 +185,7 @@ func (j Job) TimerUnit(t Timer) (string, error) {
 	}
 	out = append(out, unit.Option{Section: "Timer", Name: "Persistent", Value: fmt.Sprint(t.Persistent)},
 		unit.Option{Section: "Install", Name: "WantedBy", Value: "timers.target"})
-	return unit.Write(out...)
+	return out, nil
 }
 
 // StockError says that services.restic.backups cannot do what a job asks for.

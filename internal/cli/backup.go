@@ -30,7 +30,7 @@ func newBackup(env Env) *cobra.Command {
 			return &statusError{status: StatusUsage}
 		},
 	}
-	cmd.AddCommand(newBackupRun(env), newBackupInit(env), newBackupResume(env), newBackupStatus(env))
+	cmd.AddCommand(newBackupRun(env), newBackupInit(env), newBackupResume(env), newBackupPlan(env), newBackupStatus(env))
 	return cmd
 }
 

@@ -43,6 +43,10 @@ const canaryHost = `{ config = builtins.trace "CANARY-trace password=CANARY-trac
   environment.variables.TOKEN = "CANARY-variable";
   sops.secrets.app = { sopsFile = "/etc/secrets.yaml"; key = "CANARY-sopskey"; };
   age.secrets.app = { file = "/etc/app.age"; content = "CANARY-age"; };
+  stateward.backup.repositories.nas = { url = "rest:https://me:CANARY-nas@backup.example/repo"; passwordFile = "/run/secrets/restic"; primary = true; };
+  stateward.backup.defaults = { schedule = "daily"; postHook = "curl -H 'Authorization: Bearer CANARY-posthook' https://u:CANARY-hookurl@h/x"; };
+  stateward.services.jobs = { enable = true; dataDir = "/var/lib/jobs"; backup = { preHook = "PGPASSWORD=CANARY-prehook pg_dump x"; dump = { command = "mysqldump --password=CANARY-dump"; directory = "/var/lib/jobs/dump"; }; }; };
+  stateward.services.own = { enable = true; dataDir = "/var/lib/own"; backup = { repository = "rest:https://me:CANARY-own@backup.example/repo"; passwordFile = "/p"; }; };
   assertions = [ { assertion = true; message = "CANARY-passing"; } ];
   warnings = [ "the password=CANARY-warning is weak" ];
 }; }
@@ -80,7 +84,8 @@ func secretsAppearNowhere(t *testing.T, nix string) {
 	for _, args := range [][]string{
 		{"eval", file, "-o", savedFile}, {"check", file}, {"check", file, "-o", "json", "--survival"}, {"check", file, "-o", "sarif"}, {"check", file, "-o", "github"},
 		{"check", savedFile, "--survival"}, {"plan", "persistence", file}, {"plan", "persistence", file, "-o", "json"}, {"plan", "persistence", file, "-o", "nix"}, {"eval", file},
-		{"eval", "--units", file}, {"eval", "--units", file, "-o", "json"},
+		{"backup", "plan", file}, {"backup", "plan", file, "-o", "json"}, {"backup", "plan", file, "-o", "units", "--all"}, {"backup", "plan", file, "-o", "nix", "--all"},
+		{"backup", "plan", file, "-o", "stock"}, {"backup", "plan", file, "-o", "paths"}, {"eval", "--units", file}, {"eval", "--units", file, "-o", "json"},
 		{"check", file, "--option", "extra-substituters", "https://u:CANARY-option@c.example"},
 		{"check", file, "--option", "extra-substituters", "https://u:CANARY-option@c.example", "-o", "json"},
 		{"check", file, "--option", "extra-substituters", "https://u:CANARY-option@c.example", "-o", "sarif"},

@@ -37,6 +37,8 @@ var outputs = []struct {
 }{
 	{"apply", "What `stateward dataset apply -o json` prints.", reflect.TypeFor[ApplyOutput](), map[string]any{"protocolVersion": protocolVersion}},
 	{"backup", "What `stateward backup run -o json` prints.", reflect.TypeFor[BackupOutput](), map[string]any{"protocolVersion": protocolVersion}},
+	{"backup-plan", "What `stateward backup plan -o json` prints.", reflect.TypeFor[BackupPlan](), map[string]any{"protocolVersion": protocolVersion}},
+	{"backup-paths", "What `stateward backup plan -o paths` prints.", reflect.TypeFor[CollectedBackups](), map[string]any{"protocolVersion": protocolVersion}},
 	{"backup-status", "What `stateward backup status -o json` prints.", reflect.TypeFor[BackupStatusOutput](), map[string]any{"protocolVersion": protocolVersion}},
 	{"cache", "What `stateward cache -o json` prints.", reflect.TypeFor[CacheOutput](), map[string]any{"protocolVersion": protocolVersion}},
 	{"capture", "What `stateward capture persist` writes and `stateward check --capture` reads: docs/capture.md.", reflect.TypeFor[stateward.Listing](),

@@ -167,6 +167,10 @@ func Repository(text string) string {
 	return Address(text)
 }
 
+// Hook takes secrets out of a script that is run as it was read: what [Command] does, and the credentials of a header. A variable there, or what a
+// command prints, stays.
+func Hook(text string) string { return bearer.ReplaceAllString(Command(text), "${1}${2}"+Hidden) }
+
 // shellAssigned is a name with a value, as a shell has them, that is no part of a path.
 var shellAssigned = regexp.MustCompile(`(?:^|[\s"',;&|(])(?:--?)?([A-Za-z_][A-Za-z0-9_.-]*)(\+?=|[ \t]+)`)
 

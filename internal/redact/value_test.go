@@ -156,3 +156,13 @@ func TestWhatIssuersBeginWithIsLookedFor(t *testing.T) {
 		t.Error("xoxb-")
 	}
 }
+
+func TestHook(t *testing.T) {
+	same(t, "Hook", Hook, map[string]string{
+		"curl -H 'Authorization: Bearer SEKRIT' u":          "curl -H 'Authorization: Bearer ‹hidden›' u",
+		`curl -H "Authorization: Bearer $(cat /run/t)" u`:   `curl -H "Authorization: Bearer $(cat /run/t)" u`,
+		`curl -H "Authorization: Bearer $TOKEN" u`:          `curl -H "Authorization: Bearer $TOKEN" u`,
+		"PGPASSWORD=SEKRIT pg_dump":                         "PGPASSWORD=‹hidden› pg_dump",
+		"PGPASSWORD=$(cat /run/secrets/pg) pg_dump x >/b/x": "PGPASSWORD=$(cat /run/secrets/pg) pg_dump x >/b/x",
+	})
+}

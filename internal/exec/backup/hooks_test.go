@@ -99,6 +99,11 @@ func TestR9HooksUnitsAndDump(t *testing.T) {
 		"a unit that does not stop": {func(b *bench) { b.file("units/stubborn", ""); b.job.StopUnits = []string{"db.service"} }, backup.Refused,
 			"stop failed, start complete", "stop db.service\nstart db.service web.service\n", "db.service was to stand still", false},
 		"none of them is active": {func(b *bench) { b.job.StopUnits = []string{"idle.service"} }, restic.Complete, "stop complete, backup complete", "", "", true},
+		"one that was not active starts meanwhile": {func(b *bench) {
+			b.job.StopUnits = []string{"idle.service"}
+			inner := mustWrapped(b.t, b)
+			b.file("restic", fmt.Sprintf("#!/bin/sh\n[ \"$1\" = version ] || echo active >%q\nexec %q \"$@\"\n", filepath.Join(b.dir, "units/idle.service"), inner))
+		}, restic.Failed, "stop complete, backup failed", "", "was to stand still", false},
 		"one that starts meanwhile": {func(b *bench) {
 			b.job.StopUnits = []string{"db.service"}
 			inner := mustWrapped(b.t, b)

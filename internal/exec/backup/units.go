@@ -24,11 +24,41 @@ const systemctlTimeout = 10 * time.Minute
 // quiet is what stands still for a run. The units that were active are written down before they are stopped: whatever ends the run, the
 // next one, or `stateward backup resume`, starts them again.
 type quiet struct {
-	job     restic.Job
-	o       Options
-	file    string
-	stopped bool
-	journal unitJournal
+	job  restic.Job
+	o    Options
+	file string
+	// held says that the units of the job are to stand still, stopped that it was this run that stopped some.
+	held, stopped bool
+	journal       unitJournal
+	release       func()
+}
+
+// resumeWait is how long what a killed run left waits for another job that has units stopped: less than systemd gives to an ExecStopPost=.
+const resumeWait = 45 * time.Second
+
+// take waits until no other job has units stopped: of two that stop the same the first would start it while the second still reads.
+func (q *quiet) take(ctx context.Context) error {
+	for {
+		release, err := lockFile(q.o.LockDir, "stateward-stopped-units.lock")
+		var held *HeldError
+		if !errors.As(err, &held) {
+			q.release = release
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(250 * time.Millisecond):
+		}
+	}
+}
+
+func (q *quiet) give() {
+	q.held = false
+	if q.release != nil {
+		q.release()
+		q.release = nil
+	}
 }
 
 type unitJournal struct {
@@ -63,6 +93,12 @@ func (q *quiet) leftovers(ctx context.Context) error {
 	if boot != old.Boot {
 		return os.Remove(q.file)
 	}
+	waiting, cancel := context.WithTimeout(ctx, resumeWait)
+	defer cancel()
+	if err := q.take(waiting); err != nil {
+		return fmt.Errorf("units that a run left stopped are stopped for another job too: %w", err)
+	}
+	defer q.give()
 	q.journal, q.stopped = old, true
 	return q.start(ctx)
 }
@@ -73,6 +109,7 @@ func (r *Result) stopUnits(ctx context.Context, q *quiet) error {
 
 // startUnits starts what was stopped; where nothing is, it does nothing.
 func (r *Result) startUnits(ctx context.Context, q *quiet) error {
+	defer q.give()
 	if !q.stopped {
 		return nil
 	}
@@ -134,6 +171,9 @@ func (q *quiet) states(ctx context.Context, units []string) (map[string]unitStat
 
 // stop stops the units of the job, and writes down first which of them, and of those that stop with them, are active.
 func (q *quiet) stop(ctx context.Context) error {
+	if err := q.take(ctx); err != nil {
+		return err
+	}
 	boot, err := bootID()
 	if err != nil {
 		return err
@@ -169,6 +209,7 @@ func (q *quiet) stop(ctx context.Context) error {
 		}
 		ask = next
 	}
+	q.held = true
 	if len(q.journal.Units) == 0 {
 		return nil
 	}
@@ -194,7 +235,7 @@ func (q *quiet) stop(ctx context.Context) error {
 
 // still says which of the units of the job is active though it was stopped.
 func (q *quiet) still(ctx context.Context) error {
-	if !q.stopped {
+	if !q.held {
 		return nil
 	}
 	states, err := q.states(ctx, q.job.StopUnits)

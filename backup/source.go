@@ -1,0 +1,153 @@
+package backup
+
+import (
+	"slices"
+	"sort"
+	"strings"
+
+	"github.com/stateward/stateward"
+)
+
+// Layout tells where the paths of a host lie, as far as its mounts are declared: by `fileSystems`, `systemd.mounts`, the datasets of the
+// contracts and of disko, and Impermanence.
+type Layout struct {
+	at map[stateward.AbsPath]*mounted
+	// sorted are the mount points.
+	sorted []stateward.AbsPath
+	why    string
+}
+
+// mounted is what is mounted somewhere: a dataset of ZFS, a directory that is mounted again, or something else.
+type mounted struct {
+	dataset string
+	bind    stateward.AbsPath
+	other   string
+}
+
+// Lying is where a path lies.
+type Lying struct {
+	// Path is the path in the file system that holds it: below /persist where the given one is mounted from there.
+	Path stateward.AbsPath
+	// Mounts are the places on the way where something must be mounted, without the root.
+	Mounts []stateward.AbsPath
+	// Mount is where the file system is mounted, Dataset its name where it is one of ZFS.
+	Mount   stateward.AbsPath
+	Dataset string
+	// Other is the type of a file system that is none of ZFS.
+	Other string
+	// Unknown says why nothing more is known.
+	Unknown string
+}
+
+// Pool is that of the dataset.
+func (p Lying) Pool() string {
+	pool, _, _ := strings.Cut(p.Dataset, "/")
+	return pool
+}
+
+// NewLayout reads the mounts of a host.
+func NewLayout(h *stateward.Host) *Layout {
+	p := &Layout{at: map[stateward.AbsPath]*mounted{}}
+	if why, unknown := h.FileSystems.Why(); unknown {
+		p.why = why.String()
+	}
+	add := func(at stateward.AbsPath, m *mounted) {
+		if _, there := p.at[at]; !there && !at.IsZero() {
+			p.at[at] = m
+			p.sorted = append(p.sorted, at)
+		}
+	}
+	for _, f := range slices.Concat(h.FileSystems.Or(nil), h.Mounts.Or(nil)) {
+		if on, known := f.Enable.Get(); known && !on || f.MountPoint.Problem != nil || f.HasOption("noauto") {
+			continue
+		}
+		kind, device := f.FSType.Or(""), f.Device.Or("")
+		switch {
+		case f.IsBind():
+			if from, err := stateward.ParsePath(device); err == nil {
+				add(f.MountPoint.Path, &mounted{bind: from})
+				continue
+			}
+			add(f.MountPoint.Path, &mounted{other: "bind"})
+		case kind == "zfs" && device != "":
+			add(f.MountPoint.Path, &mounted{dataset: device})
+		default:
+			add(f.MountPoint.Path, &mounted{other: kind})
+		}
+	}
+	for _, d := range h.Datasets.Or(nil) {
+		on := d.CanMount.Or("on")
+		if at, err := stateward.ParsePath(d.MountPoint.Or("")); err == nil && !d.IsVolume() && on == "on" && !d.CanMount.IsUnknown() {
+			add(at, &mounted{dataset: d.Name})
+		}
+	}
+	for _, r := range h.Persistence.Or(nil) {
+		if on, known := r.Enable.Get(); known && !on || r.Module != "" && r.Module != stateward.Impermanence {
+			continue
+		}
+		for _, e := range r.Directories.Or(nil) {
+			if from, ok := r.StoredAt(e).Get(); ok && e.Problem == nil && e.Kind == stateward.Directory && e.Rare().How.IsAbsent() {
+				add(e.Path, &mounted{bind: from})
+			}
+		}
+	}
+	slices.SortFunc(p.sorted, func(a, b stateward.AbsPath) int { return strings.Compare(a.String(), b.String()) })
+	return p
+}
+
+// maxBinds is more than anybody mounts over one another.
+const maxBinds = 8
+
+// Of tells where a path lies.
+func (p *Layout) Of(path stateward.AbsPath) Lying {
+	out := Lying{Path: path}
+	if p.why != "" {
+		out.Unknown = p.why
+		return out
+	}
+	for range maxBinds {
+		var m *mounted
+		for q := range out.Path.Ancestors() {
+			if m = p.at[q]; m != nil {
+				out.Mount = q
+				break
+			}
+		}
+		if m == nil {
+			out.Unknown = "no file system is declared that holds " + out.Path.String()
+			return out
+		}
+		if out.Mount != stateward.Root {
+			out.Mounts = append(out.Mounts, out.Mount)
+		}
+		if m.bind.IsZero() {
+			out.Dataset, out.Other = m.dataset, m.other
+			return out
+		}
+		rel, _ := out.Mount.Rel(out.Path)
+		next := m.bind
+		if out.Path != out.Mount {
+			joined, ok := m.bind.Join(rel)
+			if !ok {
+				out.Unknown = "where " + out.Path.String() + " lies is not understood"
+				return out
+			}
+			next = joined
+		}
+		out.Path = next
+	}
+	out.Unknown = path.String() + " is mounted in a circle"
+	return out
+}
+
+// Below tells of what is mounted below a path.
+func (p *Layout) Below(path stateward.AbsPath) []Lying {
+	prefix := strings.TrimSuffix(path.String(), "/") + "/"
+	var out []Lying
+	for i := sort.Search(len(p.sorted), func(i int) bool { return p.sorted[i].String() >= prefix }); i < len(p.sorted) && strings.HasPrefix(p.sorted[i].String(), prefix); i++ {
+		if at := p.sorted[i]; at != path {
+			out = append(out, p.Of(at))
+		}
+	}
+	return out
+}
