@@ -52,6 +52,8 @@ func (e *RefusedError) Error() string { return "nothing is restored: " + e.Reaso
 // Hint says what to do.
 func (e *RefusedError) Hint() string { return e.hint }
 
+var errInterrupted = errors.New("the drill was interrupted")
+
 func refuse(hint, format string, args ...any) error {
 	return &RefusedError{fmt.Sprintf(format, args...), hint}
 }
@@ -103,6 +105,7 @@ func Run(ctx context.Context, j restic.Job, o Options) (rec *drill.Record, file 
 	switch {
 	case ctx.Err() != nil:
 		r.rec.Verdict, r.rec.Message = drill.Interrupted, "it was interrupted"
+		err = errInterrupted
 	case errors.As(err, &refused):
 		r.rec.Verdict, r.rec.Message = drill.Refused, refused.Reason
 	case err != nil:

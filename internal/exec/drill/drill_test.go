@@ -357,6 +357,23 @@ func TestR5DrillIsRefused(t *testing.T) {
 	})
 }
 
+// An interrupt ends restic, what was restored is removed, and the record says so.
+func TestDrillThatIsInterrupted(t *testing.T) {
+	b := newBench(t, restics(t)[0])
+	b.backup()
+	ctx, cancel := context.WithCancel(t.Context())
+	b.o.Began = func(step string) {
+		if step == "restore" {
+			cancel()
+		}
+	}
+	r, _, err := execdrill.Run(ctx, b.job, b.o)
+	require.EqualError(t, err, "the drill was interrupted")
+	require.Equal(t, drill.Interrupted, r.Verdict)
+	require.Equal(t, drill.Interrupted, b.newest().Verdict)
+	b.leftNothing()
+}
+
 // A file system that is too small is one of memory, which only root can mount, in a namespace of its own.
 func TestDrillWithoutRoom(t *testing.T) {
 	b := newBench(t, restics(t)[0])
