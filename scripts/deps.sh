@@ -4,11 +4,13 @@
 # On Debian it installs what is missing and says so, one line each; elsewhere it says what to install. It is quick
 # when nothing is missing. With --versions also what `make test` needs: a C compiler for the race
 # detector, systemd-analyze, the shells that complete, shellcheck, mandoc, groff, and the nix of other Debian suites beside the
-# system's own, restic, sanoid and systemd-analyze of several suites too.
+# system's own, restic, sanoid and systemd-analyze of several suites too, and servers that keep repositories of restic.
 #
 # On standard output: shell exports, for eval. All else goes to standard error.
 #   STATEWARD_TEST_NIX      nix executables to test with, separated by colons (kept when set already, as the others are)
 #   STATEWARD_TEST_RESTIC   restic executables
+#   STATEWARD_TEST_REST_SERVER  restic-rest-server
+#   STATEWARD_TEST_S3_SERVER    an S3 server: tools/s3server
 #   STATEWARD_TEST_SYSTEMD  systemd-analyze executables
 #   STATEWARD_TEST_SANOID   sanoid, unpacked: a folder with usr/sbin/sanoid, what it needs of Perl, and its defaults
 # What it unpacks goes to ${STATEWARD_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/stateward-dev}.
@@ -195,6 +197,10 @@ if [ -n "$versions" ] && [ "$distribution" = debian ]; then
     unpack sid restic restic    # 0.19
     give STATEWARD_TEST_RESTIC "$cache/bin/restic-trixie:$cache/bin/restic-sid"
   fi
+  if [ -z "${STATEWARD_TEST_REST_SERVER:-}" ]; then
+    unpack trixie restic-rest-server restic-rest-server
+    give STATEWARD_TEST_REST_SERVER "$cache/bin/restic-rest-server-trixie"
+  fi
   if [ -z "${STATEWARD_TEST_SYSTEMD:-}" ]; then
     list=("$(command -v systemd-analyze)")
     if [ "$suite" != trixie ]; then
@@ -208,4 +214,15 @@ if [ -n "$versions" ] && [ "$distribution" = debian ]; then
     "$top/scripts/debroot" --only trixie "$cache/sanoid-trixie" sanoid libcapture-tiny-perl libconfig-inifiles-perl
     give STATEWARD_TEST_SANOID "$cache/sanoid-trixie/root"
   fi
+fi
+
+if [ -n "$versions" ] && [ -z "${STATEWARD_TEST_S3_SERVER:-}" ]; then
+  server="$cache/bin/s3server-$(cat "$top"/tools/{go.mod,go.sum,s3server/main.go} | sha256sum | cut -c1-12)"
+  if [ ! -x "$server" ]; then
+    say "the S3 server for tests is missing: building it into $cache"
+    mkdir -p "$cache/bin"
+    (cd "$top/tools" && CGO_ENABLED=0 "$go" build -trimpath -o "$server.$$" ./s3server) >&2 || fail "the S3 server for tests could not be built"
+    mv "$server.$$" "$server"
+  fi
+  give STATEWARD_TEST_S3_SERVER "$server"
 fi

@@ -20,13 +20,15 @@ const (
 	Locked        Outcome = "locked"
 	WrongPassword Outcome = "wrong password"
 	Interrupted   Outcome = "interrupted"
+	// Unreachable is a repository of which it is not known whether it is there: its server does not answer, or lets nobody in. restic has no exit status of its own for it.
+	Unreachable Outcome = "unreachable"
 	// Killed is the end by a signal: nothing is known but that a lock may have been left.
 	Killed Outcome = "killed"
 )
 
 // Outcomes are all of them.
 func Outcomes() []Outcome {
-	return []Outcome{Complete, Incomplete, Failed, Crashed, NoRepository, Locked, WrongPassword, Interrupted, Killed}
+	return []Outcome{Complete, Incomplete, Failed, Crashed, NoRepository, Locked, WrongPassword, Unreachable, Interrupted, Killed}
 }
 
 // OutcomeOf says what an exit status of restic 0.18 and later means: one that is not known is Failed. A negative one is that of a process
@@ -63,6 +65,8 @@ func (o Outcome) Hint() string {
 		return "look whether the repository is mounted and spelt right; only where it never was one, make it: stateward backup init"
 	case Locked:
 		return "another restic is at work on the repository, or was killed: see restic list locks; `restic unlock` removes what is stale"
+	case Unreachable:
+		return "look whether the server of the repository runs and can be reached, and whether user, password or key for it is right"
 	case WrongPassword:
 		return "look into the password file, and whether this is the right repository"
 	case Crashed:

@@ -79,6 +79,8 @@ var layers = []layer{
 	{dir: "internal/rules"},
 	{dir: "e2e/*", ours: join(public, syntax, "internal/run", "internal/capture", "internal/exec/*", "internal/zfssim"), starts: true},
 	{dir: "cmd/stateward", ours: join("internal/cli")},
+	// A module of its own.
+	{dir: "tools/s3server", third: []string{"github.com/rclone/gofakes3"}},
 	{dir: "examples"},
 	{dir: "examples/*", ours: public},
 }

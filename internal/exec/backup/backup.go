@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -330,6 +331,14 @@ func (s stepResult) err(snapshot bool) error {
 		if s.Outcome == restic.Incomplete || s.Outcome == restic.Crashed {
 			e.Said = s.Said[0] // the first of the files, where the last is but a summary, or of a trace
 		}
+		if s.Outcome == restic.Interrupted {
+			// What it was trying is worth more than that it was interrupted.
+			for _, line := range s.Said {
+				if strings.Contains(line, " returned error, retrying after ") {
+					e.Said = line
+				}
+			}
+		}
 	}
 	return e
 }
@@ -440,6 +449,10 @@ func (c *caller) start(ctx context.Context, name string, args []string, each fun
 	case errors.As(err, &exit):
 		if s.Outcome == restic.Killed {
 			said(err.Error())
+		}
+		// Whether there is a repository it did not come to know: that has an exit status of its own.
+		if s.Outcome == restic.Failed && slices.ContainsFunc(s.Said, func(line string) bool { return strings.Contains(line, "unable to open config file") }) {
+			s.Outcome = restic.Unreachable
 		}
 	default:
 		// It did not start, or its end was not seen.

@@ -66,6 +66,8 @@ type bench struct {
 	said    bytes.Buffer
 	// argv is where every call of restic is written down.
 	argv string
+	// env is what the backend of the repository needs.
+	env []string
 }
 
 func newBench(t *testing.T, program string) *bench {
@@ -166,7 +168,7 @@ func (b *bench) noCanary(r *backup.Result, err error) {
 func (b *bench) restic(args ...string) []byte {
 	b.t.Helper()
 	cmd := exec.Command(b.o.Restic, args...)
-	cmd.Env = append(slices.Clone(b.o.Env), "RESTIC_PASSWORD_FILE="+b.job.PasswordFile, "RESTIC_REPOSITORY="+b.job.Repository)
+	cmd.Env = append(append(slices.Clone(b.o.Env), "RESTIC_PASSWORD_FILE="+b.job.PasswordFile, "RESTIC_REPOSITORY="+b.job.Repository), b.env...)
 	out, err := cmd.Output()
 	var exit *exec.ExitError
 	if errors.As(err, &exit) {
