@@ -27,7 +27,7 @@ type Planned struct {
 	// Settings are all that take effect, in a fixed order, and those that take none.
 	Settings []Effective
 
-	hostAt stateward.Origin
+	hostAt, rpoAt stateward.Origin
 }
 
 // Problem is something about a job that a person should know.
@@ -174,6 +174,7 @@ func (p *planner) plan(j backup.Job, all bool) Planned {
 	p.commands(&o, &job)
 	o.retention(&job)
 	o.settings(&job)
+	p.objective(&o, &job)
 	o.timer()
 	unknown(&o, j.Exclude)
 	unknown(&o, j.Tags)
@@ -501,6 +502,24 @@ func (o *Planned) settings(job *Job) {
 	}
 }
 
+// objective takes over how much may be missing after a dead disk or a lost house, the lesser of both: what `stateward backup status` compares with.
+func (p *planner) objective(o *Planned, job *Job) {
+	s := p.services[o.Of.Service]
+	if s == nil || s.Protection == nil {
+		return
+	}
+	var least *stateward.Duration
+	for _, tier := range []stateward.Tier{stateward.TierDisk, stateward.TierSite} {
+		v := s.Protection.RPO[tier]
+		if d, ok := v.Get(); ok && (least == nil || d.Std() < least.Std()) {
+			least, o.rpoAt = &d, v.Origin()
+		}
+	}
+	if least != nil {
+		job.RPO = least.String()
+	}
+}
+
 func (o *Planned) timer() {
 	j := &o.Of
 	unknown(o, j.Schedule)
@@ -601,6 +620,7 @@ func (o *Planned) list(job *Job) {
 		add(name, text, known, s.Default, s.Origin(), "")
 	}
 	if job != nil {
+		add("rpo", job.RPO, true, true, o.rpoAt, "")
 		if _, set := j.Settings["floorPercent"]; !set {
 			built("floorPercent", "50")
 		}

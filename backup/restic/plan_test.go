@@ -135,6 +135,11 @@ func TestR10JobsOfAConfiguration(t *testing.T) {
 			[]string{"has no prune: nothing is ever forgotten"}},
 		"R10 options that reach nothing": {forge(job(func(j *stateward.Job) { j.Prune = given([]string{"--keep-daily 7", "--prune", "--max-unused 5%"}, "p") })), nil,
 			[]string{`! prune has "--max-unused 5%", which says nothing of what is kept`}},
+		"R12 how old it may get": {forge(func(h *stateward.Host, _ *stateward.Job) {
+			day, _ := stateward.ParseDuration("1d")
+			week, _ := stateward.ParseDuration("1w")
+			h.Services.Or(nil)[0].Protection = &stateward.Protection{RPO: map[stateward.Tier]stateward.Value[stateward.Duration]{stateward.TierSite: given(week, ""), stateward.TierDisk: given(day, "")}}
+		}), map[string]any{"rpo": "1d"}, nil},
 		"borg":                {forge(job(func(j *stateward.Job) { j.Engine = "borg" })), nil, []string{"! is of borg: only jobs of restic are rendered"}},
 		"nothing to back up":  {forge(reads()), nil, []string{"! has nothing to back up"}},
 		"a path that is none": {forge(reads("var/lib/app")), nil, []string{`! path "var/lib/app" is not absolute`}},
