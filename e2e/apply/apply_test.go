@@ -455,13 +455,13 @@ func TestPoolExportedOrReadOnly(t *testing.T) {
 	if len(lines) == 0 || !strings.Contains(lines[0], `is "unknown: pool tank is not imported"`) {
 		t.Errorf("%q", lines)
 	}
-	command(t, "zpool", "import", "-d", "/dev/ubdb", "-o", "readonly=on", "tank")
+	command(t, "zpool", "import", "-d", "/dev", "-o", "readonly=on", "tank")
 	// What is there needs no step, and no step is no conflict.
 	equal(t, "nothing to do", applyHost(t, 0, "few").Outcome)
 	a = applyHost(t, 1, "kinds")
 	equal(t, dataset.PoolUnwritable, a.Conflicts[0].Kind)
 	export(t)
-	command(t, "zpool", "import", "-d", "/dev/ubdb", "tank")
+	command(t, "zpool", "import", "-d", "/dev", "tank")
 	equal(t, "nothing to do", applyHost(t, 0, "few").Outcome)
 }
 

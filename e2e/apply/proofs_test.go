@@ -120,7 +120,7 @@ func TestShareDoesNotMount(t *testing.T) {
 func TestPoolBelowAnotherRoot(t *testing.T) {
 	fresh(t)
 	command(t, "zpool", "export", "tank")
-	command(t, "zpool", "import", "-d", "/dev/ubdb", "-R", "/srv/alt", "tank")
+	command(t, "zpool", "import", "-d", "/dev", "-R", "/srv/alt", "tank")
 	before := history(t)
 	a := applyHost(t, 1, "few")
 	equal(t, dataset.PoolElsewhere, a.Conflicts[0].Kind)
@@ -129,10 +129,10 @@ func TestPoolBelowAnotherRoot(t *testing.T) {
 
 	// Nor where all would be there.
 	command(t, "zpool", "export", "tank")
-	command(t, "zpool", "import", "-d", "/dev/ubdb", "tank")
+	command(t, "zpool", "import", "-d", "/dev", "tank")
 	applyHost(t, 0, "few")
 	command(t, "zpool", "export", "tank")
-	command(t, "zpool", "import", "-d", "/dev/ubdb", "-R", "/srv/alt", "tank")
+	command(t, "zpool", "import", "-d", "/dev", "-R", "/srv/alt", "tank")
 	before = history(t)
 	a = applyHost(t, 1, "few")
 	equal(t, dataset.PoolElsewhere, a.Conflicts[0].Kind)

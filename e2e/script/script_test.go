@@ -251,10 +251,10 @@ func TestPoolBelowAnotherRoot(t *testing.T) {
 	apply(t, list[0])
 	must(t, "zfs", "set", "recordsize=8K", "rpool/alt/there")
 	must(t, "zpool", "export", "rpool")
-	must(t, "zpool", "import", "-d", "/dev/ubdc", "-R", "/alt", "rpool")
+	must(t, "zpool", "import", "-d", "/dev", "-R", "/alt", "rpool")
 	defer func() {
 		must(t, "zpool", "export", "rpool")
-		must(t, "zpool", "import", "-d", "/dev/ubdc", "rpool")
+		must(t, "zpool", "import", "-d", "/dev", "rpool")
 		apply(t, list...)
 	}()
 	before := history(t)
