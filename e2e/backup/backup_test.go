@@ -17,6 +17,7 @@ import (
 
 	"github.com/stateward/stateward/backup/restic"
 	"github.com/stateward/stateward/internal/exec/backup"
+	"github.com/stateward/stateward/internal/exec/drill"
 )
 
 // killed is set where this program runs a job that is killed.
@@ -125,6 +126,17 @@ func TestR2R7R8SnapshotAsSource(t *testing.T) {
 	command(t, append([]string{"restic"}, args...)...)
 	if text, err := os.ReadFile("/srv/target/file"); err != nil || string(text) != "first" {
 		t.Errorf("what is brought back is %q (%v), and not of the moment of the snapshot", text, err)
+	}
+	// A drill restores what was in the snapshot under the paths of the machine, and touches nothing of what is live there.
+	passed, _, err := drill.Run(t.Context(), job(), drill.Options{Options: options(), Dir: "/srv/drills", Scratch: "/srv/scratch"})
+	if err != nil || passed.Verdict != "passed" || passed.Restored.Files != 2 || passed.Restored.Bytes != 5005 {
+		t.Errorf("%v %+v", err, passed)
+	}
+	if left, err := os.ReadDir("/srv/scratch"); err != nil || len(left) != 0 {
+		t.Errorf("a drill left %v (%v)", left, err)
+	}
+	if _, _, err := drill.Run(t.Context(), job(), drill.Options{Options: options(), Dir: "/srv/drills", Scratch: "/srv/apps/other"}); err == nil || !strings.Contains(err.Error(), "a dataset of the job") {
+		t.Errorf("a drill within a dataset of the job: %v", err)
 	}
 	// And so does the repository.
 	var list []struct{ Tags, Paths []string }
