@@ -255,7 +255,28 @@ type Dataset struct {
 	Asked bool
 	// Protection is what is asked for the dataset itself; nil where nothing is.
 	Protection *Protection
-	Origin     Origin
+	// SnapshotPolicy names the policy that is asked for its snapshots, and Replicate where they are asked to be sent. Nothing does that by
+	// its being declared: Host.Snapshots and Host.Replications are what runs.
+	SnapshotPolicy Value[string]
+	Replicate      []AskedReplication
+	Origin         Origin
+}
+
+// AskedReplication is where a dataset's snapshots are to be sent, `dataset.replication` of a service.
+type AskedReplication struct {
+	// Target is "pool/dataset" or "user@host:pool/dataset".
+	Target Value[string]
+	// Schedule are calendar events of systemd.time(7).
+	Schedule Value[[]string]
+	// SSHKey is the path of a key, HostKeys are public keys of the host: "ssh-ed25519 AAAA…".
+	SSHKey   Value[string]
+	HostKeys Value[[]string]
+	Raw      Value[bool]
+	// Recursive tells that datasets below are sent too.
+	Recursive Value[bool]
+	// Limit is the most that is sent a second: "10M".
+	Limit  Value[string]
+	Origin Origin
 }
 
 // IsVolume tells whether a dataset is known to be a volume.

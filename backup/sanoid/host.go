@@ -2,15 +2,27 @@ package sanoid
 
 import (
 	"errors"
+	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/stateward/stateward"
 	"github.com/stateward/stateward/backup"
 	"github.com/stateward/stateward/internal/syntax/nix"
 )
 
-// FromHost is what a host declares for sanoid, and why some of it cannot be written: a value that is not known, a key that sanoid does
+// UnknownPolicyError is a policy that is neither a preset nor a template of sanoid.
+type UnknownPolicyError struct{ Name string }
+
+func (e *UnknownPolicyError) Error() string { return fmt.Sprintf("no policy is named %q", e.Name) }
+
+// Hint says which there are.
+func (e *UnknownPolicyError) Hint() string {
+	return "production and services are there, and every template of services.sanoid.templates"
+}
+
+// FromHost is what a host declares for sanoid, with what its services ask for and nothing does yet, and why some of it cannot be written: a value that is not known, a key that sanoid does
 // not have. With a fault the configuration lacks that, and must not be taken for the whole.
 func FromHost(h *stateward.Host) (*Config, []backup.Fault) {
 	var faults []backup.Fault
@@ -62,6 +74,25 @@ func FromHost(h *stateward.Host) (*Config, []backup.Fault) {
 			unknown(subject, why)
 		}
 		c.Datasets = append(c.Datasets, d)
+	}
+	for _, d := range h.Datasets.Or(nil) {
+		subject := "snapshots of " + d.Name
+		name, ok := d.SnapshotPolicy.Get()
+		if why, is := d.SnapshotPolicy.Why(); is {
+			unknown(subject, why)
+		}
+		if !ok || slices.ContainsFunc(c.Datasets, func(own Dataset) bool { return own.Name == d.Name }) {
+			continue
+		}
+		if !slices.ContainsFunc(c.Templates, func(t Template) bool { return t.Name == name }) {
+			preset, ok := Presets()[name]
+			if !ok {
+				fault(subject, d.SnapshotPolicy.Origin(), &UnknownPolicyError{name})
+				continue
+			}
+			c.Templates = append(c.Templates, Template{name, preset})
+		}
+		c.Datasets = append(c.Datasets, Dataset{Name: d.Name, UseTemplate: []string{name}})
 	}
 	slices.SortFunc(c.Templates, func(a, b Template) int { return compareNames(a.Name, b.Name) })
 	c.Datasets = c.sorted()
@@ -147,6 +178,51 @@ func ReplicationsFromHost(h *stateward.Host) ([]Replication, []backup.Fault) {
 			}
 		}
 	}
+	for _, d := range h.Datasets.Or(nil) {
+		for i, asked := range d.Replicate {
+			subject := fmt.Sprintf("replication of %s", d.Name)
+			fault := func(err error) {
+				faults = append(faults, backup.Fault{Subject: subject, Origin: asked.Origin, Err: err})
+			}
+			r := Replication{Name: d.Name, Source: End{Dataset: d.Name}, Volume: d.IsVolume(), Raw: asked.Raw.Or(false), Recursive: asked.Recursive.Or(false),
+				SSHKey: asked.SSHKey.Or(""), HostKeys: asked.HostKeys.Or(nil), Limit: asked.Limit.Or("")}
+			if i > 0 {
+				r.Name = fmt.Sprintf("%s-%d", d.Name, i+1)
+			}
+			sound := true
+			for _, why := range []func() (stateward.Unknown, bool){asked.Target.Why, asked.SSHKey.Why, asked.HostKeys.Why, asked.Raw.Why, asked.Recursive.Why, asked.Limit.Why} {
+				if why, is := why(); is {
+					sound = false
+					fault(errors.New(why.String()))
+				}
+			}
+			text, ok := asked.Target.Get()
+			if !ok && sound {
+				sound = false
+				fault(&ReplicationError{r.Name, "target", "is missing", `write target = "user@host:pool/dataset"`})
+			}
+			if !sound {
+				continue
+			}
+			var err error
+			if r.Target, err = ParseEnd(text); err != nil {
+				fault(err)
+				continue
+			}
+			if slices.ContainsFunc(out, func(o Replication) bool { return o.Source == r.Source && o.Target == r.Target }) {
+				continue // it is declared
+			}
+			if len(r.HostKeys) > 0 {
+				r.KnownHosts = "/etc/stateward/" + strings.TrimPrefix(r.UnitName(), "stateward-") + ".known_hosts"
+			}
+			if err := r.Validate(); err != nil {
+				fault(err)
+				continue
+			}
+			out = append(out, r)
+		}
+	}
+	slices.SortStableFunc(out, func(a, b Replication) int { return strings.Compare(a.Name, b.Name) })
 	slices.SortFunc(faults, backup.CompareFaults)
 	return out, faults
 }
@@ -167,6 +243,11 @@ func Module(c *Config, interval string, list []Replication, every string) (strin
 			return "", err
 		}
 		module = append(module, nix.Attr{Name: "services.syncoid", Value: nix.Raw(text)})
+	}
+	for _, r := range list {
+		if text := r.KnownHostsText(); text != "" {
+			module = append(module, nix.Attr{Name: "environment.etc." + nix.String(strings.TrimPrefix(r.KnownHosts, "/etc/")) + ".text", Value: text})
+		}
 	}
 	text, err := nix.Write(module, 0)
 	return text + "\n", err

@@ -111,6 +111,8 @@ type Replication struct {
 	// SSHKey and KnownHosts are files: the key to log in with, and the keys of the hosts, without which none is trusted.
 	// KnownHosts is that of the system where it is empty; a host that is in neither is refused.
 	SSHKey, KnownHosts string
+	// HostKeys are public keys of the other machine, "ssh-ed25519 AAAA…", that belong into KnownHosts: see KnownHostsText.
+	HostKeys []string
 	// Port of ssh; 0 is that of its configuration.
 	Port int
 	// Limit is the most that is sent a second, as mbuffer takes it: "10M"; empty for as much as there is.
@@ -173,6 +175,14 @@ func (r *Replication) Validate() error {
 	if r.Source.Host+r.Target.Host == "" && (r.SSHKey != "" || r.KnownHosts != "" || r.Port != 0) {
 		fault("the ssh options", "are for another machine, and both ends are here", "")
 	}
+	for _, k := range r.HostKeys {
+		if !hostKey(k) {
+			fault("the host key", fmt.Sprintf("is %q, which is no public key", k), `write it as "ssh-ed25519 AAAA…", without the name of the host`)
+		}
+	}
+	if len(r.HostKeys) > 0 && r.KnownHosts == "" {
+		fault("the host keys", "have no file", "name the file of host keys")
+	}
 	if r.Port < 0 || r.Port > 65535 {
 		fault("the port", fmt.Sprintf("is %d", r.Port), "")
 	}
@@ -197,6 +207,25 @@ func (r *Replication) Validate() error {
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// KnownHostsText is what belongs into the file of host keys; empty where none are named.
+func (r *Replication) KnownHostsText() string {
+	host := cmp.Or(r.Target.Host, r.Source.Host)
+	if r.Port != 0 && r.Port != 22 {
+		host = fmt.Sprintf("[%s]:%d", host, r.Port)
+	}
+	var b strings.Builder
+	for _, k := range r.HostKeys {
+		fmt.Fprintf(&b, "%s %s\n", host, k)
+	}
+	return b.String()
+}
+
+// hostKey tells a public key as ssh-keyscan prints it, without the name of the host: its kind, and base64.
+func hostKey(text string) bool {
+	words := strings.Fields(text)
+	return (len(words) == 2 || len(words) == 3) && !strings.ContainsAny(text, "\n\r") && word(words[0], "-@.") && len(words[1]) > 20 && word(words[1], "+/=")
 }
 
 // options of zfs send and receive in syncoid's spelling: letters, with the word of an "o" behind it.

@@ -264,7 +264,10 @@ func (f *snapshotPlanFlags) files(h *stateward.Host) ([]textFile, []backup.Fault
 	list, more := sanoid.ReplicationsFromHost(h)
 	for i := range list {
 		if list[i].Source.Host+list[i].Target.Host != "" {
-			list[i].SSHKey, list[i].KnownHosts = f.sshKey, f.knownHosts
+			list[i].SSHKey = cmp.Or(f.sshKey, list[i].SSHKey)
+			if f.knownHosts != "" {
+				list[i].KnownHosts, list[i].HostKeys = f.knownHosts, nil
+			}
 		}
 	}
 	var text string
@@ -283,12 +286,17 @@ func (f *snapshotPlanFlags) files(h *stateward.Host) ([]textFile, []backup.Fault
 			return nil, faults
 		}
 		interval, every := sanoid.Interval(h), ""
+		if len(h.Snapshots.Or(nil)) == 0 {
+			interval = "hourly"
+		}
 		if len(c.Datasets) > 0 && interval == "" {
 			return nil, fault("sanoid", errors.New("when it runs is not known"))
 		}
-		for _, r := range h.Replications.Or(nil) {
-			if list, ok := r.Schedule.Get(); ok && len(list) == 1 {
-				every = list[0]
+		for _, r := range list {
+			if events, ok := whenSent(h, r).Get(); ok && len(events) == 1 && (every == "" || every == events[0]) {
+				every = events[0]
+			} else if ok {
+				return nil, fault("syncoid", &hintedError{errors.New("services.syncoid has one interval, and the replications have several"), "write them as units"})
 			}
 		}
 		if len(list) > 0 && every == "" {
@@ -333,8 +341,7 @@ func (f *snapshotPlanFlags) files(h *stateward.Host) ([]textFile, []backup.Fault
 				fmt.Fprintln(&lines, line)
 			}
 		case "units":
-			i := slices.IndexFunc(h.Replications.Or(nil), func(raw stateward.Replication) bool { return raw.Name == r.Name })
-			when, ok := h.Replications.Or(nil)[i].Schedule.Get()
+			when, ok := whenSent(h, r).Get()
 			if !ok {
 				return nil, fault("replication "+r.Name, errors.New("when it runs is not known"))
 			}
@@ -343,12 +350,32 @@ func (f *snapshotPlanFlags) files(h *stateward.Host) ([]textFile, []backup.Fault
 				return nil, fault("replication "+r.Name, err)
 			}
 			files = append(files, textFile{r.UnitName() + ".service", service}, textFile{r.UnitName() + ".timer", timer})
+			if text := r.KnownHostsText(); text != "" {
+				files = append(files, textFile{filepath.Base(r.KnownHosts), text})
+			}
 		}
 	}
 	if f.output != "units" {
 		files = append(files, textFile{map[string]string{"syncoid": "syncoid.sh", "zfs-allow": "zfs-allow.sh"}[f.output], lines.String()})
 	}
 	return files, nil
+}
+
+// whenSent is when a replication runs, or is asked to.
+func whenSent(h *stateward.Host, r sanoid.Replication) stateward.Value[[]string] {
+	for _, raw := range h.Replications.Or(nil) {
+		if raw.Name == r.Name && raw.Target.Or("") == r.Target.String() {
+			return raw.Schedule
+		}
+	}
+	for _, d := range h.Datasets.Or(nil) {
+		for _, a := range d.Replicate {
+			if d.Name == r.Source.Dataset && a.Target.Or("") == r.Target.String() {
+				return a.Schedule
+			}
+		}
+	}
+	return stateward.Value[[]string]{}
 }
 
 // faultError gives a fault the advice of what it is about.
@@ -442,6 +469,19 @@ func planSnapshots(l loaded, now time.Time, file *capture.PoolFile) HostSnapshot
 	}
 	for _, c := range backup.Collisions(replications) {
 		note("S8", c.Replication, c.Message, c.Hint, c.Origin.Option)
+	}
+	for _, d := range l.host.Datasets.Or(nil) {
+		if name, ok := d.SnapshotPolicy.Get(); ok {
+			if p := backup.NearestPolicy(policies, d.Name); p == nil {
+				note("", d.Name, "snapshots by policy "+name+" are asked for, and nothing that is read takes them", "import what -o nix writes", d.SnapshotPolicy.Origin().Option)
+			}
+		}
+		for _, a := range d.Replicate {
+			to := a.Target.Or("a target that is not known")
+			if !slices.ContainsFunc(l.host.Replications.Or(nil), func(r stateward.Replication) bool { return r.Source.Or("") == d.Name && r.Target.Or("") == to }) {
+				note("", d.Name, "it is asked to be sent to "+to+", and nothing that is read does", "import what -o nix writes", a.Origin.Option)
+			}
+		}
 	}
 	if len(policies) > 0 {
 		others, why := backup.OtherSnapshots(l.host)

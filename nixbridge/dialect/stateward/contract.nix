@@ -42,7 +42,9 @@ let
     # Lists in lists too: the collector flattens them.
     backupPaths = anyTo 8;
     persist = closed { directories = list (entry "directory"); files = list (entry "file"); };
-    dataset = closed { name = leaf; type = leaf; mountpoint = leaf; canmount = leaf; profile = leaf; properties = attrsOf leaf; owner = leaf; group = leaf; mode = leaf; };
+    dataset = closed { name = leaf; type = leaf; mountpoint = leaf; canmount = leaf; profile = leaf; properties = attrsOf leaf; owner = leaf; group = leaf; mode = leaf;
+      snapshots = closed { policy = leaf; };
+      replication = list (closed { target = leaf; schedule = lines; sshKey = leaf; hostKeys = lines; raw = leaf; recursive = leaf; limit = leaf; }); };
     backup = closed (jobSettings // {
       enable = leaf; engine = leaf; paths = anyTo 8; allowEmpty = lines;
       repository = leaf; repositories = lines; repositoryFile = leaf; passwordFile = leaf; environmentFile = leaf; user = leaf; initialize = leaf;

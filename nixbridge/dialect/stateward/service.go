@@ -156,6 +156,21 @@ func dataset(n *dialect.Node, dataDir stateward.Value[stateward.Entry], off bool
 			d.Properties[p.Name] = v
 		}
 	}
+	snapshots, replication := n.At("snapshots"), n.At("replication")
+	NoOther(snapshots)
+	d.SnapshotPolicy = snapshots.At("policy").Filled()
+	list := dialect.ListOf(replication, func(n *dialect.Node) (stateward.AskedReplication, bool) {
+		NoOther(n)
+		key := n.At("sshKey")
+		return stateward.AskedReplication{
+			Target: n.At("target").Filled(), Schedule: n.At("schedule").Strings(), SSHKey: key.Filled(), HostKeys: n.At("hostKeys").Strings(),
+			Raw: n.At("raw").Bool(), Recursive: n.At("recursive").Bool(), Limit: n.At("limit").Filled(), Origin: n.Origin(),
+		}, true
+	})
+	d.Replicate = list.Or(nil)
+	if why, unknown := list.Why(); unknown {
+		d.Replicate = []stateward.AskedReplication{{Target: stateward.NotKnown[string](why), Origin: replication.Origin()}}
+	}
 	if name.Filled().IsAbsent() && !off {
 		n.Wrong(stateward.UnknownForm, "has no name: name the dataset, such as tank/services/NAME")
 	}
