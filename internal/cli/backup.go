@@ -46,6 +46,8 @@ type backupFlags struct {
 	plan, restic, stateDir, lockDir string
 	output                          string
 	quiet, acceptSize               bool
+	// undone is what did not happen where there is no job to be had, for people.
+	undone string
 }
 
 func (f *backupFlags) register(cmd *cobra.Command) {
@@ -62,7 +64,7 @@ func (f *backupFlags) read() (restic.Job, error) {
 	}
 	text, err := readRegular(f.plan, maxConfig)
 	if err != nil {
-		return restic.Job{}, withStatus(StatusEvaluation, &planFileError{err})
+		return restic.Job{}, withStatus(StatusEvaluation, &planFileError{err, f.undone})
 	}
 	j, err := restic.ReadJob(text)
 	if err != nil {
@@ -72,7 +74,11 @@ func (f *backupFlags) read() (restic.Job, error) {
 }
 
 // planFileError says that the file of --plan cannot be read.
-type planFileError struct{ err error }
+type planFileError struct {
+	err error
+	// undone is what did not happen.
+	undone string
+}
 
 func (e *planFileError) Error() string {
 	var p *fs.PathError
@@ -83,7 +89,10 @@ func (e *planFileError) Error() string {
 }
 func (e *planFileError) Unwrap() error { return e.err }
 func (e *planFileError) Hint() string {
-	return "nothing was backed up: name the file with the job; docs/backup.md shows one"
+	if e.undone != "" {
+		return e.undone + ": name the file with the job; docs/backup.md shows one"
+	}
+	return "name the file with the job; docs/backup.md shows one"
 }
 
 type noPlanError struct{}
@@ -148,6 +157,7 @@ EXIT STATUS
 }
 
 func (f *backupFlags) run(ctx context.Context, env Env) error {
+	f.undone = "nothing was backed up"
 	j, err := f.read()
 	if err != nil {
 		return err

@@ -81,7 +81,7 @@ func (e *flagMissing) Hint() string  { return e.hint }
 // notifyFileError says that the file of --plan cannot be read.
 type notifyFileError struct{ err error }
 
-func (e *notifyFileError) Error() string { return (&planFileError{e.err}).Error() }
+func (e *notifyFileError) Error() string { return (&planFileError{err: e.err}).Error() }
 func (e *notifyFileError) Unwrap() error { return e.err }
 func (e *notifyFileError) Hint() string {
 	return "nobody was told: name the file that says who is; docs/notifications.md shows one"
