@@ -264,6 +264,29 @@ func TestFromNothing(t *testing.T) {
 	equal(t, "nothing to do", again.Outcome)
 	equal(t, before, history(t))
 	equal(t, state, machineState(t))
+
+	// The script finds nothing to do where apply is done, and the other way round; both make the same of nothing.
+	script := func() string {
+		status, text, errs := statewardCommand(nil, "dataset", "plan", "testdata/hosts.json", "--host", "all", "-o", "script", "-q")
+		if status > 1 || text == "" { // 1: services of which no unit is known
+			t.Fatalf("%d: %s", status, errs)
+		}
+		file := filepath.Join(t.TempDir(), "script")
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return command(t, "bash", file)
+	}
+	equal(t, "", script())
+	equal(t, before, history(t))
+	equal(t, state, machineState(t))
+	fresh(t)
+	if script() == "" {
+		t.Error("the script says nothing of what it did")
+	}
+	equal(t, "nothing to do", applyHost(t, 0, "all").Outcome)
+	clean(t, "all")
+	equal(t, state, machineState(t))
 }
 
 func TestEachKindOfPropertyChanges(t *testing.T) {
