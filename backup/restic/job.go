@@ -226,10 +226,10 @@ func (j Job) Validate() error {
 	if j.Host == "" || strings.ContainsFunc(j.Host, func(r rune) bool { return unicode.IsSpace(r) || unicode.IsControl(r) }) {
 		return fault("host", "is no name of a host", "snapshots are found again by it: give the name of the machine")
 	}
-	for field, p := range map[string]string{"repositoryFile": j.RepositoryFile, "passwordFile": j.PasswordFile, "environmentFile": j.EnvironmentFile, "metricsDir": j.MetricsDir} {
-		if p != "" {
-			if reason := badPath(p); reason != "" {
-				return fault(field, fmt.Sprintf("%q %s", p, reason), "")
+	for _, f := range []struct{ field, path string }{{"repositoryFile", j.RepositoryFile}, {"passwordFile", j.PasswordFile}, {"environmentFile", j.EnvironmentFile}, {"metricsDir", j.MetricsDir}} {
+		if f.path != "" {
+			if reason := badPath(f.path); reason != "" {
+				return fault(f.field, fmt.Sprintf("%q %s", f.path, reason), "")
 			}
 		}
 	}
@@ -283,12 +283,12 @@ func (j Job) Validate() error {
 	if j.Floor != nil && (*j.Floor < 0 || *j.Floor > 100) {
 		return fault("floorPercent", fmt.Sprintf("is %d", *j.Floor), "write 0 to 100")
 	}
-	for field, span := range map[string]string{"lockWait": j.LockWait, "limits.runTime": j.Limits.RunTime, "rpo": j.RPO} {
-		if span == "" {
+	for _, f := range []struct{ field, span string }{{"lockWait", j.LockWait}, {"limits.runTime", j.Limits.RunTime}, {"rpo", j.RPO}} {
+		if f.span == "" {
 			continue
 		}
-		if _, err := stateward.ParseDuration(span); err != nil {
-			return fault(field, err.Error(), hint(err))
+		if _, err := stateward.ParseDuration(f.span); err != nil {
+			return fault(f.field, err.Error(), hint(err))
 		}
 	}
 	if err := j.Drill.Validate(j.Paths); err != nil {
@@ -298,8 +298,8 @@ func (j Job) Validate() error {
 	if l.Upload < 0 || l.Download < 0 || l.ReadConcurrency < 0 || l.Nice < -20 || l.Nice > 19 {
 		return fault("limits", "has a number out of range", "limits are not negative, and nice is -20 to 19")
 	}
-	for field, amount := range map[string]string{"limits.memory": l.Memory, "limits.cpu": l.CPU} {
-		units := "KMGT%"
+	for _, f := range []struct{ field, amount string }{{"limits.memory", l.Memory}, {"limits.cpu", l.CPU}} {
+		field, amount, units := f.field, f.amount, "KMGT%"
 		if field == "limits.cpu" {
 			units = "%"
 		}

@@ -24,11 +24,16 @@ const (
 	Unreachable Outcome = "unreachable"
 	// Killed is the end by a signal: nothing is known but that a lock may have been left.
 	Killed Outcome = "killed"
+	// Refused is a run of a job that did not begin: what is to be backed up is not there as it should be (R8), or the job cannot be run. restic
+	// does not end so, nor as Shrunken.
+	Refused Outcome = "refused"
+	// Shrunken is a snapshot that is complete, and holds far less than the last good one (R8).
+	Shrunken Outcome = "shrunken"
 )
 
 // Outcomes are all of them.
 func Outcomes() []Outcome {
-	return []Outcome{Complete, Incomplete, Failed, Crashed, NoRepository, Locked, WrongPassword, Unreachable, Interrupted, Killed}
+	return []Outcome{Complete, Incomplete, Failed, Crashed, NoRepository, Locked, WrongPassword, Unreachable, Interrupted, Killed, Refused, Shrunken}
 }
 
 // OutcomeOf says what an exit status of restic 0.18 and later means: one that is not known is Failed. A negative one is that of a process

@@ -278,6 +278,26 @@ func TestJobsThatAreRefused(t *testing.T) {
 	}
 }
 
+// Of several faults it is always the same that is said.
+func TestFaultsOfAJobAreSaidInOrder(t *testing.T) {
+	j := sample()
+	j.PasswordFile, j.EnvironmentFile, j.MetricsDir, j.LockWait, j.RPO = "a", "b", "c", "x", "y"
+	j.Limits.Memory, j.Limits.CPU, j.Limits.RunTime = "m", "c", "z"
+	said := map[string]bool{}
+	for range 30 {
+		said[j.Validate().Error()] = true
+	}
+	j.PasswordFile, j.EnvironmentFile, j.MetricsDir = "/a", "/b", "/c"
+	for range 30 {
+		said[j.Validate().Error()] = true
+	}
+	j.LockWait, j.RPO, j.Limits.RunTime = "", "", ""
+	for range 30 {
+		said[j.Validate().Error()] = true
+	}
+	require.Len(t, said, 3)
+}
+
 func TestR10JobsAreReadBackWhole(t *testing.T) {
 	quiet := sample()
 	quiet.PreHook, quiet.PostHook, quiet.StopUnits = "echo \"<a>\"\ntrue", "true", []string{"db.service"}

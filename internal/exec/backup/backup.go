@@ -19,16 +19,11 @@ import (
 	"github.com/stateward/stateward/internal/run"
 )
 
-// Outcomes beside those of restic.
+// Outcomes that restic does not end with.
 const (
-	// Refused is a run that did not begin: what is to be backed up is not there as it should be (R8), or the job cannot be run.
-	Refused restic.Outcome = "refused"
-	// Shrunken is a snapshot that is complete, and holds far less than the last good one (R8).
-	Shrunken restic.Outcome = "shrunken"
+	Refused  = restic.Refused
+	Shrunken = restic.Shrunken
 )
-
-// Outcomes are all that a run can have.
-func Outcomes() []restic.Outcome { return append(restic.Outcomes(), Refused, Shrunken) }
 
 // grace is how long restic may take to end after an interrupt: it takes its lock back (R6).
 const grace = 30 * time.Second

@@ -198,7 +198,7 @@ func (r *Result) metrics() string {
 	metric("last_run_timestamp_seconds", "When the newest run ended.", float64(r.Ended.Unix()))
 	metric("last_run_seconds", "How long the newest run took.", r.Ended.Sub(r.Started).Seconds())
 	help := "How the newest run ended: 1 for the outcome it had, 0 for all others."
-	for _, o := range Outcomes() {
+	for _, o := range restic.Outcomes() {
 		value := 0.0
 		if o == r.Outcome {
 			value = 1

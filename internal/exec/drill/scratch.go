@@ -9,8 +9,10 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -192,7 +194,8 @@ func (r *runner) apart(dir string) error {
 	if repo, err := restic.ParseRepository(r.job.Repository); err == nil && repo.Path != "" {
 		live[repo.Path] = "the repository"
 	}
-	for p, what := range live {
+	for _, p := range slices.Sorted(maps.Keys(live)) {
+		what := live[p]
 		real := p
 		if x, err := resolved(p); err == nil {
 			real = x
