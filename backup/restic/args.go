@@ -53,7 +53,7 @@ func (j Job) InitArgs() []string { return j.common("init", false) }
 
 // BackupArgs back up.
 func (j Job) BackupArgs() []string {
-	args := append(j.common("backup", true), "--host="+j.Host, "--group-by=host,paths")
+	args := append(j.common("backup", true), "--host="+j.Host, j.groupBy())
 	for _, tag := range j.OwnTags() {
 		args = append(args, "--tag="+tag)
 	}
@@ -71,6 +71,15 @@ func (j Job) BackupArgs() []string {
 	}
 	args = append(args, "--")
 	return append(args, j.storedPaths()...)
+}
+
+// groupBy says with which snapshot restic compares. Where none is made that equals it, it must be one of the job itself: of another job
+// with the same paths, that of this one would never be made.
+func (j Job) groupBy() string {
+	if j.SkipIfUnchanged {
+		return "--group-by=host,paths,tags"
+	}
+	return "--group-by=host,paths"
 }
 
 func (j Job) storedPaths() []string {

@@ -42,6 +42,17 @@ func TestBackupArgs(t *testing.T) {
 	require.Empty(t, cmp.Diff(want, sample().BackupArgs()))
 }
 
+// Without tags, restic would compare with what another job made of the same paths, and that of this one would never be made.
+func TestR4UnchangedIsComparedWithTheJobItself(t *testing.T) {
+	j := sample()
+	require.Contains(t, j.BackupArgs(), "--group-by=host,paths")
+	j.SkipIfUnchanged = true
+	require.Contains(t, j.BackupArgs(), "--group-by=host,paths,tags")
+	text, err := j.Stock(daily, 0)
+	require.NoError(t, err)
+	require.Contains(t, text, `"--group-by=host,paths,tags"`)
+}
+
 func TestR7ExcludesAreRerootedForASnapshot(t *testing.T) {
 	root := "/run/stateward/backup/paperless"
 	want := vector("backup", "--host=forge", "--group-by=host,paths", "--tag=stateward.job=paperless", "--tag=stateward.root="+root, "--tag=documents",

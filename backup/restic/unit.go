@@ -282,7 +282,7 @@ func (j Job) Stock(t Timer, depth int) (string, error) {
 	}
 	text("backupPrepareCommand", j.PreHook)
 	text("backupCleanupCommand", j.PostHook)
-	backupArgs := []string{"--host=" + j.Host, "--group-by=host,paths", "--retry-lock=" + j.lockWait().String()}
+	backupArgs := []string{"--host=" + j.Host, j.groupBy(), "--retry-lock=" + j.lockWait().String()}
 	for _, tag := range j.OwnTags() {
 		backupArgs = append(backupArgs, "--tag="+tag)
 	}

@@ -150,7 +150,7 @@ EXIT STATUS
 	choiceFlag(cmd, &f.output, "output", "o", "`FORMAT` of the output: text or json", "text", "text", "json")
 	fs := cmd.Flags()
 	fs.BoolVarP(&f.quiet, "quiet", "q", false, "do not say what is being done")
-	fs.BoolVar(&f.acceptSize, "accept-size", false, "take what is there now for good, though it is far less than there was")
+	fs.BoolVar(&f.acceptSize, "accept-size", false, "take what is there now for good, though it is far less than there was, or the last good snapshot is gone")
 	fs.StringVar(&f.stateDir, "state-dir", restic.StateDir, "keep what is known of the runs in `DIR`")
 	fs.StringVar(&f.lockDir, "lock-dir", apply.LockDir, "keep the lock of the job in `DIR`")
 	return cmd

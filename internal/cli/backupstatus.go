@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/stateward/stateward/backup/restic"
+	"github.com/stateward/stateward/internal/exec/apply"
 	execbackup "github.com/stateward/stateward/internal/exec/backup"
 )
 
@@ -85,6 +86,7 @@ EXIT STATUS
 	fs.Var(wordFlag{&f.restic}, "restic", "the `PROGRAM` restic, 0.18 or later")
 	choiceFlag(cmd, &f.output, "output", "o", "`FORMAT` of the output: text or json", "text", "text", "json")
 	fs.StringVar(&f.stateDir, "state-dir", restic.StateDir, "what is known of the runs is in `DIR`")
+	fs.StringVar(&f.lockDir, "lock-dir", apply.LockDir, "the locks of the jobs are in `DIR`")
 	f.patience = 2 * time.Minute
 	fs.Var(timeFlag{&f.patience}, "timeout", "give a repository up that does not answer for this `TIME`")
 	return cmd
@@ -147,8 +149,10 @@ func (f *backupStatusFlags) run(ctx context.Context, env Env) error {
 	if err != nil {
 		return err
 	}
-	if f.stateDir, err = filepath.Abs(f.stateDir); err != nil {
-		return withStatus(StatusStep, err)
+	for _, dir := range []*string{&f.stateDir, &f.lockDir} {
+		if *dir, err = filepath.Abs(*dir); err != nil {
+			return withStatus(StatusStep, err)
+		}
 	}
 	o := execbackup.StatusOptions{Options: f.options(env), Timeout: f.patience}
 	if o.Hostname, err = env.hostname(); err != nil {

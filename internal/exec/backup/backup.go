@@ -5,6 +5,7 @@
 package backup
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -87,8 +88,11 @@ type Result struct {
 	Steps   []Step    `json:"steps"`
 	// LastGood is the newest run whose snapshot is complete; nil where there was none.
 	LastGood *Good `json:"lastGood,omitempty"`
-	// after is what is known of the steps after the backup, from earlier runs.
-	after map[string]After
+	// after is what is known of the steps after the backup, from earlier runs, and before the newest of these.
+	after  map[string]After
+	before *Last
+	// lost is a snapshot of a good run that the repository was not seen to have since.
+	lost *Good
 	// Err is why the run is not complete.
 	Err error `json:"-"`
 }
@@ -154,18 +158,13 @@ func Run(ctx context.Context, j restic.Job, o Options) (*Result, error) {
 	defer release()
 	rec, err := readRecord(o.StateDir, j.Name)
 	if err == nil {
-		r.LastGood, r.after = rec.LastGood, rec.After
+		r.LastGood, r.after, r.before, r.lost = rec.LastGood, rec.After, rec.LastRun, rec.Lost
+		// A run that is killed cannot write down that it was. Where this cannot be written, neither can the end, which says so.
+		_ = r.save(j, o, r.before, r.after, &r.Started)
 		err = r.run(ctx, j, o)
 	}
 	r.Ended = o.Now()
 	r.Err = err
-	if r.backedUp() {
-		good := Good{Time: r.Started, Snapshot: r.Snapshot, Files: r.Files, Bytes: r.Bytes, Root: r.Root, Host: j.Host, Paths: j.Paths, Unchanged: r.Unchanged}
-		if r.Unchanged && r.LastGood != nil {
-			good.Snapshot = r.LastGood.Snapshot
-		}
-		r.LastGood = &good
-	}
 	if werr := r.write(j, o); werr != nil {
 		// What nobody can learn of is no success.
 		if r.Outcome == restic.Complete {
@@ -176,14 +175,68 @@ func Run(ctx context.Context, j restic.Job, o Options) (*Result, error) {
 	return r, r.Err
 }
 
-// backedUp says whether there is a new snapshot that is complete and large enough, or the last one still is all there is to say.
-func (r *Result) backedUp() bool {
-	for _, s := range r.Steps {
-		if s.Name == "backup" {
-			return s.Outcome == restic.Complete
+// place is the repository of a job, which holds no secret: one that does is in a file.
+func place(j restic.Job) string { return cmp.Or(j.Repository, j.RepositoryFile) }
+
+// settle makes the snapshot the last good one, and writes that down before anything is forgotten: killed then, the next run would look for one that
+// is gone. The repository must have the snapshot of the last good run still: where it has not, it may be another one, or have lost its
+// folder of snapshots, which restic takes for one that has none, and a prune would remove all data that nothing refers to any longer.
+func (r *Result) settle(ctx context.Context, c *caller, j restic.Job, o Options) error {
+	good := &Good{Time: r.Started, Snapshot: r.Snapshot, Files: r.Files, Bytes: r.Bytes, Root: r.Root, Host: j.Host, Paths: j.Paths, Repository: place(j), Unchanged: r.Unchanged}
+	if r.lost == nil && r.LastGood != nil && r.LastGood.Snapshot != "" {
+		r.lost = r.LastGood
+	}
+	if o.AcceptSize || r.lost != nil && r.lost.Repository != "" && r.lost.Repository != good.Repository {
+		r.lost = nil
+	}
+	var list []restic.Snapshot
+	if r.lost != nil || r.Unchanged {
+		var err error
+		if list, err = r.list(ctx, c, j); err != nil {
+			if r.Unchanged {
+				return err
+			}
+			// That there is this one restic said. Of the one before the next run learns.
+			r.LastGood = good
+			return errors.Join(err, r.save(j, o, r.before, r.after, &r.Started))
 		}
 	}
-	return false
+	for _, s := range list {
+		if r.Unchanged && j.Owns(s) {
+			good.Snapshot = s.ID // the newest, with which restic compared
+		}
+		if r.lost != nil && s.ID == r.lost.Snapshot {
+			r.lost = nil
+		}
+	}
+	if good.Snapshot == "" {
+		for i := range r.Steps {
+			if r.Steps[i].Name == "backup" {
+				r.Steps[i].Outcome = restic.Failed
+			}
+		}
+		return &StepError{Step: "backup", Outcome: restic.Failed, Said: "restic says that nothing changed, and the repository has no snapshot of the job"}
+	}
+	r.LastGood = good
+	if err := r.save(j, o, r.before, r.after, &r.Started); err != nil {
+		return err
+	}
+	if r.lost != nil {
+		return &GateError{Reason: fmt.Sprintf("the repository does not have snapshot %s of the good run of %s: nothing is forgotten or pruned", r.lost.Snapshot[:min(8, len(r.lost.Snapshot))],
+			r.lost.Time.UTC().Format("2006-01-02 15:04")),
+			hint: "see whether this is the repository that it was, and who removed it; where that is meant, run once with --accept-size"}
+	}
+	return nil
+}
+
+// list are the snapshots that have the tag of the job, the oldest first.
+func (r *Result) list(ctx context.Context, c *caller, j restic.Job) ([]restic.Snapshot, error) {
+	s, text := c.start(ctx, "snapshots", j.ListArgs(), nil)
+	if s.Outcome != restic.Complete {
+		r.Outcome = s.Outcome
+		return nil, stepResult{s}.err(true)
+	}
+	return restic.ParseSnapshots(text)
 }
 
 func (r *Result) run(ctx context.Context, j restic.Job, o Options) (err error) {
@@ -290,8 +343,9 @@ func (r *Result) steps(ctx context.Context, c *caller, q *quiet, j restic.Job, o
 		step.Outcome, r.Outcome = restic.Failed, restic.Failed
 		return err
 	}
-	if err := r.startUnits(ctx, q); err != nil {
-		r.Outcome = restic.Failed
+	started := r.startUnits(ctx, q)
+	if err := errors.Join(started, r.settle(ctx, c, j, o)); err != nil {
+		r.spoil()
 		return err
 	}
 	type command struct {

@@ -434,7 +434,7 @@ func TestUnchangedIsSaid(t *testing.T) {
 	require.NoError(t, err)
 	require.False(t, first.Unchanged)
 	summary := `{"message_type":"summary","dry_run":false,"files_new":0,"files_changed":0,"files_unmodified":2,"dirs_new":0,"dirs_changed":0,"dirs_unmodified":3,"data_blobs":0,"tree_blobs":0,"data_added":0,"data_added_packed":0,"total_files_processed":2,"total_bytes_processed":1001,"total_duration":0.2}`
-	b.file("restic", fmt.Sprintf("#!/bin/sh\n[ \"$1\" = version ] && { echo restic 0.18.0; exit; }\necho '%s'\n", summary))
+	b.file("restic", fmt.Sprintf("#!/bin/sh\n[ \"$1\" = backup ] && { echo '%s'; exit; }\nexec %q \"$@\"\n", summary, b.program))
 	second, err := b.run()
 	require.NoError(t, err)
 	require.True(t, second.Unchanged)
@@ -668,4 +668,131 @@ func TestE10KilledHalfWay(t *testing.T) {
 		require.NoError(t, err, b.said.String())
 		require.Zero(t, b.locks(), "the lock of the one that was killed is stale")
 	})
+}
+
+// Of two jobs with the same paths in one repository, each has snapshots of its own, and the record names that with which restic compared.
+func TestR4UnchangedIsOfTheJobItself(t *testing.T) {
+	each(t, func(t *testing.T, b *bench) {
+		b.init()
+		b.job.SkipIfUnchanged = true
+		first, err := b.run()
+		require.NoError(t, err)
+		other := b.job
+		other.Name = "other"
+		b.job, other = other, b.job
+		r, err := b.run()
+		require.NoError(t, err)
+		require.NotEmpty(t, r.Snapshot, "that of another job is none of this one")
+		b.job = other
+
+		// One that a killed run made, and of which the record knows nothing.
+		b.file("source/a.txt", "another")
+		made := b.restic("backup", "--json", "--host", "forge", "--tag", "stateward.job=forge-apps", b.source)
+		unchanged := func(extra string) {
+			summary := `{"message_type":"summary","total_files_processed":2,"total_bytes_processed":1007}`
+			b.file("restic", fmt.Sprintf("#!/bin/sh\n[ \"$1\" = backup ] && { echo '%s'; exit; }\n%s\nexec %q \"$@\"\n", summary, extra, b.program))
+		}
+		unchanged("")
+		r, err = b.run()
+		require.NoError(t, err)
+		require.True(t, r.Unchanged)
+		require.NotEqual(t, first.Snapshot, r.LastGood.Snapshot)
+		require.Contains(t, string(made), r.LastGood.Snapshot)
+
+		unchanged("[ \"$1\" = snapshots ] && exit 1")
+		r, err = b.run()
+		require.Error(t, err)
+		require.Equal(t, restic.Failed, r.Outcome)
+		b.restic("forget", "--tag", "stateward.job=forge-apps", "--unsafe-allow-remove-all")
+		unchanged("")
+		r, err = b.run()
+		require.ErrorContains(t, err, "has no snapshot of the job")
+		require.Equal(t, restic.Failed, r.Outcome)
+	})
+}
+
+// A folder of snapshots that is gone is none that restic would miss: it lists nothing, and prune would remove all data.
+func TestR4NothingIsPrunedWhereSnapshotsAreGone(t *testing.T) {
+	each(t, func(t *testing.T, b *bench) {
+		b.init()
+		b.job.Retention.ResticPolicy, b.job.Prune = policy.ResticPolicy{Last: 9}, true
+		b.file("source/gone.txt", strings.Repeat("g", 5000))
+		first, err := b.run()
+		require.NoError(t, err)
+		require.NoError(t, os.Remove(filepath.Join(b.source, "gone.txt")))
+		b.job.Floor = new(int)
+		away, at := filepath.Join(b.dir, "away"), filepath.Join(b.job.Repository, "snapshots")
+		require.NoError(t, os.Rename(at, away))
+		require.NoError(t, os.Mkdir(at, 0o700))
+		for range 2 {
+			r, err := b.run()
+			require.ErrorContains(t, err, "does not have snapshot "+first.Snapshot[:8])
+			require.Equal(t, restic.Failed, r.Outcome)
+			require.Equal(t, "backup complete", steps(r))
+			require.Equal(t, r.Snapshot, r.LastGood.Snapshot)
+			require.Equal(t, []backup.FaultKind{backup.BadRun}, kinds(b.status(0)))
+		}
+		// They come back, and all that they hold is there.
+		entries, err := os.ReadDir(away)
+		require.NoError(t, err)
+		for _, e := range entries {
+			require.NoError(t, os.Rename(filepath.Join(away, e.Name()), filepath.Join(at, e.Name())))
+		}
+		r, err := b.run()
+		require.NoError(t, err)
+		require.Equal(t, "backup complete, forget complete, prune complete", steps(r))
+		b.restic("check", "--read-data")
+		require.Equal(t, 4, b.snapshots())
+
+		// Meant, it is said once.
+		b.restic("forget", r.Snapshot)
+		_, err = b.run()
+		require.ErrorContains(t, err, "nothing is forgotten or pruned")
+		b.o.AcceptSize = true
+		_, err = b.run()
+		require.NoError(t, err)
+		b.o.AcceptSize = false
+		_, err = b.run()
+		require.NoError(t, err)
+		require.Empty(t, kinds(b.status(0)))
+
+		// Another repository has none of them.
+		b.job.Repository += "2"
+		b.init()
+		_, err = b.run()
+		require.NoError(t, err)
+	})
+}
+
+// A run that is killed cannot say so, and must not look like the one before.
+func TestKilledRunIsSeen(t *testing.T) {
+	b := newBench(t, restics(t)[0])
+	b.init()
+	_, err := b.run()
+	require.NoError(t, err)
+	b.job.Retention.ResticPolicy, b.job.Prune = policy.ResticPolicy{Last: 1}, true
+	b.file("source/c.txt", "c")
+	b.file("restic", fmt.Sprintf("#!/bin/sh\n[ \"$1\" = prune ] && { echo >%q; sleep 60; }\nexec %q \"$@\"\n", filepath.Join(b.dir, "pruning"), b.program))
+	text, err := b.job.Write()
+	require.NoError(t, err)
+	b.file("job.json", string(text))
+	cmd := exec.Command(os.Args[0])
+	cmd.Env = append(os.Environ(), killedEnv+"="+b.dir)
+	require.NoError(t, cmd.Start())
+	require.Eventually(t, func() bool { _, err := os.Stat(filepath.Join(b.dir, "pruning")); return err == nil }, 30*time.Second, 10*time.Millisecond)
+	s := b.status(0)
+	require.Empty(t, s.Faults)
+	require.Contains(t, strings.Join(s.Notes, "\n"), "a run is at work since")
+	require.NoError(t, cmd.Process.Kill())
+	_ = cmd.Wait()
+	s = b.status(0)
+	require.Equal(t, []backup.FaultKind{backup.BadRun}, kinds(s))
+	require.Contains(t, s.Faults[0].Message, "was killed")
+	require.NoError(t, os.Remove(b.o.Restic))
+	require.NoError(t, os.Symlink(b.program, b.o.Restic))
+	require.Equal(t, 1, b.snapshots())
+	require.Equal(t, s.Newest.ID, s.LastGood.Snapshot, "what was good when it was killed stays good")
+	_, err = b.run()
+	require.NoError(t, err, "what was forgotten before is not missed")
+	require.Empty(t, kinds(b.status(0)))
 }

@@ -27,6 +27,10 @@ type Record struct {
 	LastGood        *Good  `json:"lastGood,omitempty"`
 	// After is what became of the steps after the backup (forget, prune, check), by their names, in the newest run that came to each.
 	After map[string]After `json:"after,omitempty"`
+	// Running is when a run began that has not ended; nil where the newest did. One that was killed stays here until the next.
+	Running *time.Time `json:"running,omitempty"`
+	// Lost is a run whose snapshot was good, and which the repository was not seen to have since: nothing is forgotten then.
+	Lost *Good `json:"lost,omitempty"`
 }
 
 // After is a step that follows the backup: one that fails for ever leaves every backup good (R6).
@@ -42,12 +46,15 @@ type After struct {
 // followed brings what is known of the steps after the backup up to this run.
 func (r *Result) followed() map[string]After {
 	out := map[string]After{}
+	later := func(name string) bool { return name == "forget" || name == "prune" || name == "check" }
 	for name, a := range r.after {
-		out[name] = a
+		if later(name) {
+			out[name] = a
+		}
 	}
 	for _, s := range r.Steps {
-		if s.Name == "backup" {
-			continue
+		if !later(s.Name) {
+			continue // of which the run itself says enough
 		}
 		a := out[s.Name]
 		switch a.Outcome = s.Outcome; {
@@ -80,6 +87,8 @@ type Good struct {
 	Root  string   `json:"root,omitempty"`
 	Host  string   `json:"host"`
 	Paths []string `json:"paths"`
+	// Repository is where the snapshot is, or the file that says it.
+	Repository string `json:"repository,omitempty"`
 	// Unchanged tells that Snapshot is older, since nothing changed after it.
 	Unchanged bool `json:"unchanged,omitempty"`
 }
@@ -138,7 +147,12 @@ func (r *Result) write(j restic.Job, o Options) error {
 	if r.Err != nil {
 		last.Message = r.Err.Error()
 	}
-	text, err := json.MarshalIndent(Record{restic.FormatVersion, j.Name, last, r.LastGood, r.followed()}, "", "  ")
+	return errors.Join(r.save(j, o, last, r.followed(), nil), r.writeMetrics(j))
+}
+
+// save writes the record.
+func (r *Result) save(j restic.Job, o Options, last *Last, after map[string]After, running *time.Time) error {
+	text, err := json.MarshalIndent(Record{ProtocolVersion: restic.FormatVersion, Job: j.Name, LastRun: last, LastGood: r.LastGood, After: after, Running: running, Lost: r.lost}, "", "  ")
 	if err != nil {
 		return err
 	}
@@ -146,7 +160,7 @@ func (r *Result) write(j restic.Job, o Options) error {
 	if err := dirOf(name); err != nil {
 		return err
 	}
-	return errors.Join(replace(name, append(text, '\n'), 0o600), r.writeMetrics(j))
+	return replace(name, append(text, '\n'), 0o600)
 }
 
 // replace writes a file as a whole or not at all: beside, to the disk, and then under its name.
@@ -237,6 +251,26 @@ func (e *HeldError) Hint() string { return "wait for it to end" }
 // lock takes the lock of a job, which ends with the process, however that ends (E10).
 func lock(dir, job string) (release func(), err error) {
 	return lockFile(dir, "backup-"+job+".lock")
+}
+
+// atWork says whether a run of a job holds its lock. It makes none.
+func atWork(dir, job string) (bool, error) {
+	f, err := os.OpenFile(filepath.Join(dir, "backup-"+job+".lock"), os.O_RDONLY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	defer f.Close()
+	switch err := unix.Flock(int(f.Fd()), unix.LOCK_SH|unix.LOCK_NB); {
+	case err == nil:
+		return false, nil
+	case errors.Is(err, unix.EWOULDBLOCK):
+		return true, nil
+	default:
+		return false, err
+	}
 }
 
 func lockFile(dir, file string) (release func(), err error) {

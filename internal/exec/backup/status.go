@@ -186,6 +186,16 @@ func StatusOf(ctx context.Context, j restic.Job, o StatusOptions) *Status {
 		s.RepositoryMessage = err.Error()
 	}
 	s.recorded(j, now)
+	if rec != nil && rec.Running != nil {
+		switch at, err := atWork(o.LockDir, j.Name); {
+		case err != nil:
+			s.Notes = append(s.Notes, fmt.Sprintf("a run began on %s; whether it is at work still is not known: %v", stamp(*rec.Running), err))
+		case at:
+			s.Notes = append(s.Notes, "a run is at work since "+stamp(*rec.Running))
+		default:
+			s.fault(BadRun, restic.Killed.Hint(), "the newest run, of %s, was killed: it never said how it ended", stamp(*rec.Running))
+		}
+	}
 	if s.Repository == Read {
 		s.compare(j, list, now)
 		s.lock(locks, o, now)
