@@ -13,8 +13,10 @@ import (
 
 // copies answers the tiers that a copy makes: rollback, disk and site. What it could not see is never a copy.
 type copies struct {
-	s            *storage
-	policies     map[string][]*snapshotPolicy
+	s *storage
+	// policies are those of sanoid, sorted, and gaps what they reach, by dataset.
+	policies     []backup.SnapshotPolicy
+	gaps         map[string]backup.Gap
 	replications []*scheduled[backup.Replication]
 	// from are the replications of this host, by their source; vague are those of which that is not known.
 	from  map[string][]*scheduled[backup.Replication]
@@ -34,26 +36,23 @@ type scheduled[T any] struct {
 	gap backup.Gap
 }
 
-type snapshotPolicy struct {
-	backup.SnapshotPolicy
-	gap backup.Gap
-}
-
 // since is when schedules are looked at from on: that the same host gives the same matrix on every day.
 var since = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 
 func newCopies(s *storage) *copies {
-	c := &copies{s: s, policies: map[string][]*snapshotPolicy{}, from: map[string][]*scheduled[backup.Replication]{}, at: map[stateward.AbsPath][]*scheduled[backup.Job]{}}
+	c := &copies{s: s, gaps: map[string]backup.Gap{}, from: map[string][]*scheduled[backup.Replication]{}, at: map[stateward.AbsPath][]*scheduled[backup.Job]{}}
 	gaps := map[string]backup.Gap{}
-	policies, _ := backup.SnapshotPolicies(s.host)
-	for _, p := range policies {
-		key := fmt.Sprint(p.Schedule, p.Taken(), p.Settings["frequent_period"], p.Settings["hourly_min"], p.Settings["daily_hour"], p.Settings["daily_min"])
+	c.policies, _ = backup.SnapshotPolicies(s.host)
+	for i := range c.policies {
+		p := &c.policies[i]
+		by := cmp.Or(p.By, p)
+		key := fmt.Sprint(p.Schedule, p.Taken(), by.Settings["frequent_period"], by.Settings["hourly_min"], by.Settings["daily_hour"], by.Settings["daily_min"])
 		g, ok := gaps[key]
 		if !ok {
 			g = p.Gap(since, time.UTC)
 			gaps[key] = g
 		}
-		c.policies[p.Dataset] = append(c.policies[p.Dataset], &snapshotPolicy{p, g})
+		c.gaps[p.Dataset] = g
 	}
 	gapOf := func(v stateward.Value[backup.Schedule], what string) backup.Gap {
 		schedule, ok := v.Get()
@@ -98,20 +97,20 @@ func newCopies(s *storage) *copies {
 	return c
 }
 
-// Units of other tools that make copies, of which nothing is read (S9).
-var (
-	snapshotTools = []string{"zfs-snapshot-", "zrepl", "znapzend", "pyznap", "btrbk", "snapper-", "zfs-auto-snapshot", "snapborg"}
-	backupTools   = []string{
-		"zrepl", "znapzend", "pyznap", "btrbk", "borgmatic", "duplicati", "duplicity", "kopia", "tarsnap", "rsnapshot", "bacula", "bareos", "urbackup", "rustic",
-		"bupstash", "syncthing", "rclone", "rsync", "restic", "borg", "syncoid", "snapborg", "proxmox-backup",
-	}
-)
+// backupTools are how names of units begin that make copies and of which nothing is read (S9).
+var backupTools = []string{
+	"zrepl", "znapzend", "pyznap", "btrbk", "borgmatic", "duplicati", "duplicity", "kopia", "tarsnap", "rsnapshot", "bacula", "bareos", "urbackup", "rustic",
+	"bupstash", "syncthing", "rclone", "rsync", "restic", "borg", "syncoid", "snapborg", "proxmox-backup",
+}
 
 // readUnits looks for units that may make copies and are none of the jobs that are read.
 func (c *copies) readUnits() {
 	if why, unknown := c.s.host.Units.Why(); unknown {
 		c.snapshots, c.backups = why.String(), why.String()
 		return
+	}
+	if others, _ := backup.OtherSnapshots(c.s.host); len(others) > 0 {
+		c.snapshots = others[0] + " may take snapshots, and of what is not read"
 	}
 	own := map[string]bool{"restic-rest-server": true, "syncoid": true}
 	for _, j := range c.jobs {
@@ -130,9 +129,6 @@ func (c *copies) readUnits() {
 		}
 		if strings.HasPrefix(lower, "zfs-import-") {
 			continue // of a pool that may be named so
-		}
-		if c.snapshots == "" && (has(snapshotTools) || strings.Contains(lower, "snapshot")) {
-			c.snapshots = u.Name + " may take snapshots, and of what is not read"
 		}
 		if strings.HasPrefix(lower, "syncoid-") && len(c.replications) > 0 || strings.HasPrefix(lower, "borgbackup-repo") {
 			continue // one of the replications, or where others store
@@ -367,30 +363,23 @@ func (c *copies) rollback(l *lying) cell {
 	if why, unknown := c.s.host.Snapshots.Why(); unknown {
 		v.doubt(why.String())
 	}
-	nearest := true
-	for at := name; at != ""; at = parentDataset(at) {
-		for _, p := range c.policies[at] {
-			covered, known := p.Covers(name)
-			switch {
-			case !known:
-				v.doubt("whether the " + p.String() + " covers " + name + " is not known")
-				continue
-			case !covered, !nearest && !p.Atomic:
-				continue // sanoid lays the nearest policy over those above
-			}
-			nearest = false
-			taken := p.Taken()
-			switch {
-			case taken.IsUnknown():
-				why, _ := taken.Why()
-				v.doubt(why.String())
-			case len(taken.Or(nil)) == 0:
-				v.not(p.Origin.Option + " takes no snapshots that are kept")
-			case p.gap.State == backup.GapUnknown && p.Schedule.IsAbsent():
-				v.doubt(p.gap.Why)
-			default:
-				v.copied(p.Origin.Option, p.gap)
-			}
+	switch p, doubt := backup.Governing(c.policies, name); {
+	case doubt != "":
+		v.doubt(doubt)
+	case p != nil:
+		by, gap, taken := cmp.Or(p.By, p), c.gaps[p.Dataset], p.Taken()
+		switch above := by.Taken(); {
+		case taken.IsUnknown():
+			why, _ := taken.Why()
+			v.doubt(why.String())
+		case len(taken.Or(nil)) == 0 && len(above.Or(nil)) > 0:
+			v.not(p.Origin.Option + " keeps none of the snapshots that " + by.Origin.Option + " takes")
+		case len(taken.Or(nil)) == 0:
+			v.not(by.Origin.Option + " takes no snapshots that are kept")
+		case gap.State == backup.GapUnknown && p.Schedule.IsAbsent():
+			v.doubt(gap.Why)
+		default:
+			v.copied(by.Origin.Option, gap)
 		}
 	}
 	return v.result(c.snapshots, "no snapshot policy that is read covers dataset "+name)

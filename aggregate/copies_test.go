@@ -96,6 +96,17 @@ func TestTiers(t *testing.T) {
 		{"S2 only the children of the dataset", zfs, []part{sanoid("tank/srv", "yes", "process_children_only=true")}, nearly("no: " + nothing)},
 		{"S2 the nearest policy counts", zfs, []part{sanoid("tank", "yes"), sanoid("tank/srv", "no", "autosnap=false")}, lost(`no: services.sanoid.datasets."tank/srv" takes no snapshots that are kept`, "no: "+nothing, "no: "+nothing)},
 		{"S2 an atomic one above takes all", zfs, []part{sanoid("tank", "zfs"), sanoid("tank/srv", "no", "autosnap=false")}, lost(`yes 1h 1min: services.sanoid.datasets.tank`, "no: "+nothing, "no: "+nothing)},
+		{"S2 an atomic one above takes all, and the dataset keeps none", zfs, []part{sanoid("tank", "zfs"), sanoid("tank/srv", "no", "hourly=0", "daily=0", "monthly=0")}, lost(`no: services.sanoid.datasets."tank/srv" keeps none of the snapshots that services.sanoid.datasets.tank takes`, "no: "+nothing, "no: "+nothing)},
+		{"S2 an atomic one above takes others than the dataset keeps", zfs, []part{sanoid("tank", "zfs", "hourly=0", "monthly=0"), sanoid("tank/srv", "no", "daily=0")}, lost(`no: services.sanoid.datasets."tank/srv" keeps none of the snapshots that services.sanoid.datasets.tank takes`, "no: "+nothing, "no: "+nothing)},
+		{"S2 an atomic one above takes dailies, and the dataset asks for hourlies", zfs, []part{sanoid("tank", "zfs", "hourly=0"), sanoid("tank/srv", "no", "hourly=24")}, lost(`yes 1d 1min: services.sanoid.datasets.tank`, "no: "+nothing, "no: "+nothing)},
+		{"S2 an atomic one above takes none, and so nothing does", zfs, []part{sanoid("tank", "zfs", "autosnap=no"), sanoid("tank/srv", "no", "autosnap=yes")}, lost(`no: services.sanoid.datasets.tank takes no snapshots that are kept`, "no: "+nothing, "no: "+nothing)},
+		{"S2 an atomic one is passed over", zfs, []part{sanoid("tank", "zfs", "process_children_only=true")}, lost(`no: services.sanoid.datasets.tank takes no snapshots that are kept`, "no: "+nothing, "no: "+nothing)},
+		{"S2 the dataset is passed over below a recursive one", zfs, []part{sanoid("tank", "yes"), sanoid("tank/srv", "yes", "process_children_only=true")}, nearly("no: " + nothing)},
+		{"S2 what is below is skipped", zfs, []part{sanoid("tank", "yes", "skip_children=true")}, nearly("no: " + nothing)},
+		{"S2 whether it covers itself is not known", zfs, []part{sanoid("tank", "yes"), func(h *stateward.Host) {
+			sanoid("tank/srv", "no")(h)
+			h.Snapshots.Or(nil)[1].Settings["process_children_only"] = unknown[string]("services.sanoid")
+		}}, lost(`unknown: whether the snapshot policy of tank/srv covers tank/srv is not known`, "no: "+nothing, "no: "+nothing)},
 		{"S1 all are 0", zfs, []part{sanoid("tank/srv", "no", "hourly=0", "daily=0", "monthly=0")}, lost(`no: services.sanoid.datasets."tank/srv" takes no snapshots that are kept`, "no: "+nothing, "no: "+nothing)},
 		{"S1 dailies only", zfs, []part{sanoid("tank/srv", "no", "hourly=0", "daily=7")}, lost(`yes 1d 1min: services.sanoid.datasets."tank/srv"`, "no: "+nothing, "no: "+nothing)},
 		{"S9 another tool", zfs, []part{unitNamed("zrepl")}, lost("unknown: zrepl.service may take snapshots, and of what is not read", "unknown: zrepl.service may make copies, and of what is not read", "unknown: zrepl.service may make copies, and of what is not read")},

@@ -254,8 +254,9 @@ func TestSW310(t *testing.T) {
 		}
 	}
 	checkCases(t, "SW310", []copyCase{
-		{"S2 parent and child", []part{sanoid("tank", "zfs"), sanoid("tank/srv", "no")}, []string{`warning services.sanoid.datasets."tank/srv": the snapshot policy of tank/srv takes snapshots of tank/srv, and so does the snapshot policy of tank with recursive = zfs`}},
-		{"S2 the child takes none", []part{sanoid("tank", "zfs"), sanoid("tank/srv", "no", "autosnap=no")}, nil},
+		{"S2 the child keeps what is never taken", []part{sanoid("tank", "zfs", "hourly=0"), sanoid("tank/srv", "no", "hourly=24", "weekly=4")}, []string{`warning services.sanoid.datasets."tank/srv": the snapshot policy of tank/srv keeps hourly and weekly snapshots and takes none: sanoid ignores its autosnap below the snapshot policy of tank with recursive = zfs, which takes no such ones`}},
+		{"S2 the child keeps less of what is taken above", []part{sanoid("tank", "zfs"), sanoid("tank/srv", "no", "hourly=12", "daily=0")}, nil},
+		{"S2 the child is not to take any", []part{sanoid("tank", "zfs"), sanoid("tank/srv", "no", "autosnap=no", "weekly=4")}, nil},
 		{"S2 recursive = yes lets the child have its own", []part{sanoid("tank", "yes"), sanoid("tank/srv", "no")}, nil},
 		{"S2 another pool", []part{sanoid("tank", "zfs"), sanoid("usb/srv", "no")}, nil},
 		{"S9 services.zfs.autoSnapshot on the same dataset", []part{sanoid("tank/srv", "no"), auto("true"), unitNamed("zfs-snapshot-hourly")},

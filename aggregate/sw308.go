@@ -26,7 +26,6 @@ services.sanoid.datasets."tank/srv" = { hourly = 24; daily = 7; };
 	run: func(f *facts) []stateward.Diagnostic {
 		var out []stateward.Diagnostic
 		c := f.copies()
-		policies, _ := backup.SnapshotPolicies(f.host)
 		for _, r := range c.replications {
 			silent, known := r.of.NoSyncSnap.Get()
 			source, named := r.of.Source.Get()
@@ -40,7 +39,7 @@ services.sanoid.datasets."tank/srv" = { hourly = 24; daily = 7; };
 				out = append(out, d)
 				continue
 			}
-			base := backup.Continuity(policies, &r.of, since, time.UTC)
+			base := backup.Continuity(c.policies, &r.of, since, time.UTC)
 			if base.State != backup.ContinuityBroken {
 				continue
 			}
@@ -52,18 +51,14 @@ services.sanoid.datasets."tank/srv" = { hourly = 24; daily = 7; };
 	},
 }
 
-// policyOf is the nearest policy that takes snapshots of a dataset; doubtful where that is not known.
-func (c *copies) policyOf(name string) (policy *snapshotPolicy, doubtful bool) {
-	for at := name; at != ""; at = parentDataset(at) {
-		for _, p := range c.policies[at] {
-			covered, known := p.Covers(name)
-			if !known || covered && p.Taken().IsUnknown() {
-				return nil, true
-			}
-			if covered && len(p.Taken().Or(nil)) > 0 {
-				return p, false
-			}
-		}
+// policyOf is the policy by which snapshots of a dataset are taken and kept; doubtful where that is not known.
+func (c *copies) policyOf(name string) (policy *backup.SnapshotPolicy, doubtful bool) {
+	p, doubt := backup.Governing(c.policies, name)
+	switch {
+	case doubt != "" || p != nil && p.Taken().IsUnknown():
+		return nil, true
+	case p == nil || len(p.Taken().Or(nil)) == 0:
+		return nil, false
 	}
-	return nil, false
+	return p, false
 }

@@ -6,43 +6,41 @@ import (
 	"strings"
 
 	"github.com/stateward/stateward"
+	"github.com/stateward/stateward/backup"
 )
 
 var sw310 = Check{
 	CheckInfo: stateward.CheckInfo{
-		Code: "SW310", Title: "snapshots of one dataset are taken twice", Severity: stateward.SeverityWarning, Since: "0.1", Traps: []string{"S2", "S9"},
+		Code: "SW310", Title: "two policies or tools for snapshots of one dataset", Severity: stateward.SeverityWarning, Since: "0.1", Traps: []string{"S2", "S9"},
 		Doc: doc(`
-A policy of sanoid with ` + "`recursive = zfs`" + ` takes snapshots of all datasets below, and one of these has a policy of its own that takes some too: there are two of
-each, and two retentions that hit one another's. It is a warning too where ` + "`services.zfs.autoSnapshot`" + ` takes snapshots of a dataset (` + "`com.sun:auto-snapshot`" + `) that sanoid has.
+A policy of sanoid with ` + "`recursive = zfs`" + ` takes the snapshots of all datasets below, and sanoid ignores then what a policy of one of these says of ` + "`autosnap`" + `; only its
+numbers count, for what is pruned. Where it asks for a kind that the upper one does not take, there will be none. Where it keeps none of what the upper one takes, SW301 says so.
 
-It is information where another tool is there, such as zrepl, of which is not read what it takes.
+It is a warning too where ` + "`services.zfs.autoSnapshot`" + ` takes snapshots of a dataset (` + "`com.sun:auto-snapshot`" + `) that sanoid has: there are two of each, and two retentions. It is
+information where another tool is there, such as zrepl, of which is not read what it takes.
 
-Mend it by one policy for each dataset.
+Mend it by one policy for each dataset, and by letting the upper one take every kind.
 
 ` + "```nix" + `
-services.sanoid.datasets."tank/db" = { recursive = "zfs"; use_template = [ "production" ]; }; # and none for tank/db/wal
+services.sanoid.datasets."tank/db" = { recursive = "zfs"; hourly = 24; daily = 7; weekly = 4; };
+services.sanoid.datasets."tank/db/wal" = { hourly = 12; daily = 0; weekly = 0; }; # keeps less of what is taken above
 ` + "```" + `
 `),
 	},
 	run: func(f *facts) []stateward.Diagnostic {
 		var out []stateward.Diagnostic
 		c := f.copies()
-		taking := func(p *snapshotPolicy) bool { return len(p.Taken().Or(nil)) > 0 }
+		taking := func(p *backup.SnapshotPolicy) bool { return len(p.Taken().Or(nil)) > 0 }
 		policies := c.sorted()
 		for _, p := range policies {
 			if !taking(p) {
 				continue
 			}
-			for at := parentDataset(p.Dataset); at != ""; at = parentDataset(at) {
-				for _, above := range c.policies[at] {
-					if covered, known := above.Covers(p.Dataset); !above.Atomic || !taking(above) || !covered || !known {
-						continue
-					}
-					d := finding(p.Origin)
-					d.Message = fmt.Sprintf("the %s takes snapshots of %s, and so does the %s with recursive = zfs", p.String(), p.Dataset, above.String())
-					d.Hint = "take one of the two policies away, or write autosnap = false in the lower one"
-					out = append(out, d)
-				}
+			if never := f.neverTaken(p); len(never) > 0 {
+				d := finding(p.Origin)
+				d.Message = fmt.Sprintf("the %s keeps %s snapshots and takes none: sanoid ignores its autosnap below the %s with recursive = zfs, which takes no such ones", p.String(), strings.Join(never, " and "), p.By.String())
+				d.Hint = "let the upper policy take them too, and write 0 there where they are not wanted; or write autosnap = false in the lower one"
+				out = append(out, d)
 			}
 			if auto := f.autoSnapshot(); auto != "" && f.marked(p.Dataset) {
 				d := finding(p.Origin)
@@ -68,13 +66,28 @@ services.sanoid.datasets."tank/db" = { recursive = "zfs"; use_template = [ "prod
 	},
 }
 
-// sorted are the snapshot policies by name.
-func (c *copies) sorted() []*snapshotPolicy {
-	var out []*snapshotPolicy
-	for _, ps := range c.policies {
-		out = append(out, ps...)
+// neverTaken are the kinds of snapshots that a policy is to take and keep, and the one above it that takes them in its place does not.
+func (f *facts) neverTaken(p *backup.SnapshotPolicy) []string {
+	policy, known := p.Policy.Get()
+	if on := p.Settings["autosnap"].Or("no"); p.By == nil || !known || on == "no" || on == "false" || on == "0" || on == "off" {
+		return nil
 	}
-	slices.SortFunc(out, func(a, b *snapshotPolicy) int { return compareOrigins(a.Origin, b.Origin) })
+	var out []string
+	for _, t := range policy.Types() {
+		if t.Keep > 0 && !slices.Contains(p.By.Taken().Or(nil), t.Name) {
+			out = append(out, t.Name)
+		}
+	}
+	return out
+}
+
+// sorted are the snapshot policies by where they are written.
+func (c *copies) sorted() []*backup.SnapshotPolicy {
+	var out []*backup.SnapshotPolicy
+	for i := range c.policies {
+		out = append(out, &c.policies[i])
+	}
+	slices.SortStableFunc(out, func(a, b *backup.SnapshotPolicy) int { return compareOrigins(a.Origin, b.Origin) })
 	return out
 }
 

@@ -1,11 +1,13 @@
 package aggregate
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
 
 	"github.com/stateward/stateward"
+	"github.com/stateward/stateward/backup"
 )
 
 var sw312 = Check{
@@ -44,7 +46,7 @@ services.sanoid.datasets."tank/postgresql" = { recursive = "zfs"; use_template =
 				seen[data+"\x00"+log] = true
 				a, doubtA := c.policyOf(data)
 				b, doubtB := c.policyOf(log)
-				if doubtA || doubtB || a == nil || b == nil && c.snapshots != "" || a == b && a.Atomic {
+				if doubtA || doubtB || a == nil || b == nil && c.snapshots != "" || b != nil && oneMoment(a, b) {
 					continue
 				}
 				d := finding(a.Origin)
@@ -59,6 +61,12 @@ services.sanoid.datasets."tank/postgresql" = { recursive = "zfs"; use_template =
 		}
 		return out
 	},
+}
+
+// oneMoment tells whether one policy takes the snapshots of both of what these two are for.
+func oneMoment(a, b *backup.SnapshotPolicy) bool {
+	byA, byB := cmp.Or(a.By, a), cmp.Or(b.By, b)
+	return byA.Dataset == byB.Dataset && byA.Atomic
 }
 
 // logs are the datasets on which a write-ahead log of PostgreSQL lies, as their mount points tell.

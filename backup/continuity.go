@@ -112,17 +112,10 @@ func Continuity(policies []SnapshotPolicy, r *Replication, from time.Time, local
 	return out
 }
 
-// NearestPolicy is the one that prunes a dataset: its own, or that of the nearest dataset above whose policy covers what is below. It is
-// nil where none surely does.
+// NearestPolicy is that of [Governing], and nil where that is not known.
 func NearestPolicy(policies []SnapshotPolicy, name string) *SnapshotPolicy {
-	var best *SnapshotPolicy
-	for i := range policies {
-		p := &policies[i]
-		if covered, known := p.Covers(name); covered && known && (best == nil || len(p.Dataset) > len(best.Dataset)) {
-			best = p
-		}
-	}
-	return best
+	p, _ := Governing(policies, name)
+	return p
 }
 
 // HandMadeHint is what to write so that a base is never pruned away.

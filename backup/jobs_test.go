@@ -175,7 +175,7 @@ func TestS1SnapshotPolicies(t *testing.T) {
 		{"a template named default is beneath all", stateward.SnapshotPolicy{Schedule: hourly}, known([]stateward.SnapshotPolicy{{Name: "default", Settings: settings("hourly", "7")}}, ""),
 			"taken=[hourly daily monthly] itself=true children=false gap=1h 1min hourly=7 written daily=90"},
 		{"S2 atomic, and without itself", stateward.SnapshotPolicy{Recursive: known("zfs", "r"), Settings: settings("process_children_only", "true"), Schedule: hourly}, templates,
-			"taken=[hourly daily monthly] itself=false children=true gap=1h 1min hourly=48 default daily=90"},
+			"taken=[] itself=false children=true gap=any: no snapshots are taken that are kept hourly=48 default daily=90"},
 		{"R12 sanoid runs once a day", stateward.SnapshotPolicy{Schedule: known([]string{"03:30"}, "i")}, templates, "taken=[hourly daily monthly] itself=true children=false gap=1d 1min hourly=48 default daily=90"},
 		{"R12 every quarter of an hour, and sanoid twice an hour", stateward.SnapshotPolicy{Schedule: known([]string{"*:0/30"}, "i"), Settings: settings("frequently", "8")}, templates,
 			"taken=[frequently hourly daily monthly] itself=true children=false gap=31min hourly=48 default daily=90"},

@@ -26,8 +26,13 @@ type SnapshotPolicy struct {
 	AutoSnap stateward.Value[bool]
 	// Children tells that datasets below are covered, Itself that the dataset is.
 	Children, Itself stateward.Value[bool]
+	// Skips tells that nothing is done with datasets below, whatever is said further up (skip_children).
+	Skips stateward.Value[bool]
 	// Atomic tells that all are taken at one moment (`recursive = zfs`).
 	Atomic bool
+	// By is the policy of a dataset above, with `recursive = zfs`, that takes the snapshots: sanoid ignores then what this one says of
+	// autosnap, and prunes by its numbers all the same. It is nil where the dataset's own policy takes them.
+	By *SnapshotPolicy
 	// Schedule is when sanoid runs.
 	Schedule stateward.Value[Schedule]
 	Origin   stateward.Origin
@@ -139,10 +144,7 @@ func SnapshotPolicies(h *stateward.Host) ([]SnapshotPolicy, []Fault) {
 			}
 			return parseYesNo(text)
 		})
-		if p.Children.IsAbsent() {
-			p.Children = sanoidFlag(p.Settings["recursive"].Value)
-		}
-		if p.Children.IsAbsent() {
+		if p.Children.IsAbsent() { // a template cannot say it
 			p.Children = stateward.Known(false, raw.Origin)
 		}
 		only := sanoidFlag(p.Settings["process_children_only"].Value)
@@ -150,6 +152,14 @@ func SnapshotPolicies(h *stateward.Host) ([]SnapshotPolicy, []Fault) {
 		if p.Itself.IsAbsent() {
 			p.Itself = stateward.Known(true, raw.Origin)
 		}
+		p.Skips = sanoidFlag(raw.Settings["skip_children"])
+		if p.Skips.IsAbsent() || p.Atomic {
+			p.Skips = stateward.Known(false, raw.Origin)
+		}
+		if p.Skips.Or(false) {
+			p.Children = stateward.Known(false, raw.Origin)
+		}
+		p.takenAbove(above)
 
 		if p.Schedule, err = ScheduleOf(raw.Schedule, stateward.Value[stateward.Duration]{}, stateward.Value[bool]{}); err != nil {
 			faults = append(faults, Fault{p.String(), raw.Schedule.Origin(), err})
@@ -160,6 +170,88 @@ func SnapshotPolicies(h *stateward.Host) ([]SnapshotPolicy, []Fault) {
 	slices.SortStableFunc(out, func(a, b SnapshotPolicy) int { return strings.Compare(a.Dataset, b.Dataset) })
 	slices.SortFunc(faults, CompareFaults)
 	return out, faults
+}
+
+// takenAbove looks for a policy above that takes the snapshots with `zfs snapshot -r`.
+func (p *SnapshotPolicy) takenAbove(policies map[string]*SnapshotPolicy) {
+	for at := parentName(p.Dataset); at != "" && p.By == nil; at = parentName(at) {
+		switch above := policies[at]; {
+		case above == nil:
+		case above.By != nil:
+			p.By = above.By
+		case above.Atomic:
+			p.By = above
+		case above.Children.IsUnknown():
+			why, _ := above.Children.Why()
+			p.AutoSnap = stateward.NotKnown[bool](why)
+			return
+		}
+	}
+	only, sure := p.Itself.Get()
+	switch {
+	case p.By != nil:
+		p.AutoSnap = p.By.AutoSnap
+		if sure && !only { // it is not pruned then, and the snapshots of all are its too
+			p.Itself = stateward.Known(true, p.Origin)
+			p.Policy = stateward.MapValue(p.Policy, func(policy SanoidPolicy) (SanoidPolicy, error) {
+				policy.AutoPrune = false
+				return policy, nil
+			})
+		}
+	case p.Atomic && !sure:
+		why, _ := p.Itself.Why()
+		p.AutoSnap = stateward.NotKnown[bool](why)
+	case p.Atomic && !only: // sanoid passes over the one that would take them
+		p.AutoSnap = stateward.Known(false, p.Origin)
+	}
+}
+
+// Governing is the policy that sanoid goes by for a dataset: that of its own section, or of the nearest section above that is handed down
+// to it; nil where there is none. With a doubt, which says why, it is not known. policies are those of [SnapshotPolicies].
+func Governing(policies []SnapshotPolicy, name string) (p *SnapshotPolicy, doubt string) {
+	for at := name; at != ""; at = parentName(at) {
+		i, found := slices.BinarySearchFunc(policies, at, func(p SnapshotPolicy, at string) int { return strings.Compare(p.Dataset, at) })
+		if !found {
+			continue
+		}
+		p := &policies[i]
+		flag := p.Itself
+		switch skips, known := p.Skips.Get(); {
+		case i+1 < len(policies) && policies[i+1].Dataset == at:
+			return nil, "there are two policies of " + at
+		case at == name:
+		case !known:
+			return nil, "whether skip_children of the " + p.String() + " is set is not known"
+		case skips && p.By != nil:
+			return nil, "what becomes of " + name + " by skip_children of the " + p.String() + ", below recursive = zfs, is not read"
+		case skips:
+			return nil, ""
+		default:
+			flag = p.Children
+		}
+		switch covered, known := flag.Get(); {
+		case !known:
+			return nil, "whether the " + p.String() + " covers " + name + " is not known"
+		case covered:
+			return p, ""
+		case at == name:
+			return nil, ""
+		}
+	}
+	return nil, ""
+}
+
+// parentName is the dataset above; empty where there is none.
+func parentName(name string) string {
+	return name[:max(strings.LastIndexByte(name, '/'), 0)]
+}
+
+// takes is the policy that takes the snapshots.
+func (p *SnapshotPolicy) takes() *SnapshotPolicy {
+	if p.By != nil {
+		return p.By
+	}
+	return p
 }
 
 // handedDown are the settings that the nearest recursive section above gives a dataset in place of sanoid's defaults, before its own
@@ -175,6 +267,9 @@ func handedDown(policies map[string]*SnapshotPolicy, name string) map[string]Set
 		p := policies[at]
 		if p == nil {
 			continue
+		}
+		if p.Skips.Or(false) {
+			return nil
 		}
 		given, known := p.Children.Get()
 		if known && !given {
@@ -241,6 +336,21 @@ func (p *SnapshotPolicy) Taken() stateward.Value[[]string] {
 	if why, unknown := p.AutoSnap.Why(); unknown {
 		return stateward.NotKnown[[]string](why)
 	}
+	if p.By != nil {
+		above := p.By.Taken()
+		if list, ok := above.Get(); !ok || len(list) == 0 {
+			return above
+		}
+		return stateward.MapValue(p.Policy, func(policy SanoidPolicy) ([]string, error) {
+			out := []string{}
+			for _, t := range policy.types() {
+				if slices.Contains(above.Or(nil), t.name) && (*t.keep > 0 || !policy.AutoPrune) {
+					out = append(out, t.name)
+				}
+			}
+			return out, nil
+		})
+	}
 	return stateward.MapValue(p.Policy, func(policy SanoidPolicy) ([]string, error) {
 		out := []string{}
 		for _, t := range policy.types() {
@@ -276,13 +386,13 @@ func (p *SnapshotPolicy) Gap(from time.Time, local *time.Location) Gap {
 	if timer.State != GapBounded {
 		return timer
 	}
-	policy := p.Policy.Or(SanoidPolicy{})
+	policy := p.takes().Policy.Or(SanoidPolicy{})
 	var best Gap
 	for _, t := range policy.types() {
 		if !slices.Contains(taken.Or(nil), t.name) {
 			continue
 		}
-		g := p.gapOf(t, s, timer, from, local)
+		g := p.takes().gapOf(t, s, timer, from, local)
 		if best.State != GapBounded || g.Age < best.Age {
 			best = g
 		}
