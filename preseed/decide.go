@@ -16,6 +16,12 @@ type Policy struct {
 	OnNoBackup OnNoBackup
 	// MaxAge is how old a local snapshot may be; 0 means any. Other sources answer [SourceRefused] themselves.
 	MaxAge time.Duration
+	// At leaves out snapshots of after that time; the zero time means any.
+	At time.Time
+	// Validate has snapshots cloned and looked into, where a rollback would do: what it brings back could not be looked into first.
+	Validate bool
+	// ByHand is a person who wants an empty dataset filled that was seeded before.
+	ByHand bool
 }
 
 // Action is the one next thing to do.
@@ -46,7 +52,9 @@ const (
 	Undo Action = "undo"
 	// Discard removes the staging dataset of the journal, if it is there, and the journal.
 	Discard Action = "discard"
-	// Finish mounts what was promoted, marks it and ends the journal.
+	// Abandon ends the journal and leaves what was restored where it is: the dataset has files of its own by now.
+	Abandon Action = "abandon"
+	// Finish mounts what was promoted, marks it and ends the journal. A clone takes the snapshots over that it was made from (`zfs promote`).
 	Finish Action = "finish"
 	// Mark sets the marker of a dataset that holds files.
 	Mark Action = "mark"
@@ -69,6 +77,8 @@ type Decision struct {
 	// Why is the reason, for people; Hint what they can do, where it is theirs.
 	Why  string `json:"why"`
 	Hint string `json:"hint,omitempty"`
+	// Late is, with [Wait], the outcome of a run that has waited long enough.
+	Late Outcome `json:"-"`
 }
 
 type decider struct {
@@ -87,7 +97,12 @@ func Next(p Policy, s Seen, now time.Time) Decision {
 func (d *decider) act(a Action, why string) Decision { return Decision{Action: a, Why: why} }
 
 func (d *decider) waits(why, hint string) Decision {
-	return Decision{Action: Wait, Why: why, Hint: hint}
+	return Decision{Action: Wait, Why: why, Hint: hint, Late: Unreachable}
+}
+
+// waitsFor is for what only people change.
+func (d *decider) waitsFor(why, hint string) Decision {
+	return Decision{Action: Wait, Why: why, Hint: hint, Late: Refused}
 }
 
 func (d *decider) end(o Outcome, why, hint string) Decision {
@@ -124,10 +139,10 @@ func (d *decider) next() Decision {
 		return d.waits("the key of the dataset is not loaded: nobody knows what it holds", "zfs load-key")
 	case t.Hidden != "":
 		// What is written there would not be in the dataset (E5).
-		return d.waits(fmt.Sprintf("%s is mounted where it belongs", t.Hidden), "unmount it")
+		return d.waitsFor(fmt.Sprintf("%s is mounted where it belongs", t.Hidden), "unmount it")
 	case t.MountedAt != "":
 		return d.end(Refused, "it is mounted at "+t.MountedAt, "unmount it there; if that is where it belongs, say so in the plan")
-	case t.Marker.Of(t.GUID):
+	case t.Marker.Of(t.GUID) && (!d.policy.ByHand || s.Restored != nil):
 		// A pool that is degraded, or a dataset that its service has emptied, holds nobody up (E8).
 		if !t.Mounted {
 			return d.act(Mount, "it was seeded before, and is not mounted")
@@ -153,7 +168,7 @@ func (d *decider) next() Decision {
 	case s.Pool.ReadOnly:
 		return d.end(Refused, "it is empty, and the pool is imported read-only", "import it to write")
 	case d.active():
-		return d.waits(strings.Join(s.Active, ", ")+" runs: what it writes would be lost", "stop it")
+		return d.waitsFor(strings.Join(s.Active, ", ")+" runs: what it writes would be lost", "stop it")
 	}
 	return d.empty()
 }
@@ -166,6 +181,8 @@ func (d *decider) populated() Decision {
 		holds = ": " + strings.Join(t.Holds, ", ")
 	}
 	switch {
+	case d.policy.ByHand && d.seen.Restored == nil:
+		return d.end(Refused, "it holds files, which are never touched"+holds, "move them away, or give the dataset another name: zfs rename")
 	case !t.Mounted:
 		return d.act(Mount, "it holds files, and is not mounted"+holds)
 	case d.seen.Pool.ReadOnly:
@@ -194,13 +211,13 @@ func (d *decider) empty() Decision {
 		}
 		switch a := d.seen.Answers[i]; a.Kind {
 		case Available:
-			return Decision{Action: Fill, Source: kind, Candidate: a.Candidate, Why: fmt.Sprintf("it is empty, and %s has %s of %s", kind, a.Candidate.Name, stamp(a.Candidate.Time))}
+			return d.fill(kind, a.Candidate, fmt.Sprintf("it is empty, and %s has %s of %s", kind, a.Candidate.Name, stamp(a.Candidate.Time)))
 		case ConfirmedNone:
 		case SourceRefused:
 			refused = append(refused, fmt.Sprintf("%s: %s", kind, a.Reason))
 		default:
 			// It may have the newest data there is: nothing older is taken, and nothing starts empty (E7).
-			return Decision{Action: Wait, Source: kind, Why: fmt.Sprintf("%s cannot be asked: %s", kind, a.Reason), Hint: "it is asked again; see why it does not answer"}
+			return Decision{Action: Wait, Late: Unreachable, Source: kind, Why: fmt.Sprintf("%s cannot be asked: %s", kind, a.Reason), Hint: "it is asked again; see why it does not answer"}
 		}
 	}
 	switch {
@@ -208,6 +225,8 @@ func (d *decider) empty() Decision {
 		return d.end(Refused, "there is a backup that the policy does not take: "+strings.Join(refused, "; "), "take it by hand, or change the policy")
 	case len(d.policy.Sources) == 0:
 		return d.end(Refused, "no source is named", "name one, or leave the preseed out")
+	case d.policy.ByHand:
+		return d.end(Refused, "there is no such backup", "name another source, or another time")
 	case d.policy.OnNoBackup == StartEmpty:
 		if d.seen.Target.Mounted {
 			return d.act(MarkEmpty, "every source was asked, and none has anything")
@@ -217,11 +236,25 @@ func (d *decider) empty() Decision {
 	return d.end(ConfirmedNoBackup, "every source was asked, and none has anything", "where that is right, onNoBackup = \"start-empty\" lets it start")
 }
 
+// fill fills the staging dataset, where what is filled could take the place of the target.
+func (d *decider) fill(kind SourceKind, c Candidate, why string) Decision {
+	switch t := d.seen.Target; {
+	case t.Beside != "":
+		return d.end(Refused, why+"; and nothing can take its place: "+t.Beside, t.BesideHint)
+	case len(t.Below) > 0:
+		return d.waitsFor(strings.Join(t.Below, ", ")+" is mounted below it", "unmount it")
+	}
+	return Decision{Action: Fill, Source: kind, Candidate: c, Why: why}
+}
+
 // local looks for the newest of the dataset's own snapshots that holds data. An answer is returned where it has none to take.
 func (d *decider) local() (Decision, *Answer) {
 	t := d.seen.Target
 	snapshots := slices.SortedFunc(slices.Values(t.Snapshots), func(a, b Snapshot) int { return cmp.Compare(b.CreateTXG, a.CreateTXG) })
 	for i, s := range snapshots {
+		if !d.policy.At.IsZero() && s.Creation.After(d.policy.At) {
+			continue
+		}
 		c := Candidate{ID: s.GUID, Name: s.Name, Time: s.Creation}
 		switch {
 		case s.Content == Empty:
@@ -229,20 +262,26 @@ func (d *decider) local() (Decision, *Answer) {
 		case s.Content != Populated && s.Unread == "":
 			return Decision{Action: LookSnapshot, Source: Local, Candidate: c, Why: "nobody knows yet what it holds"}, nil
 		case s.Content != Populated:
-			return Decision{Action: Wait, Source: Local, Candidate: c, Why: fmt.Sprintf("snapshot %s cannot be looked into: %s", s.Name, s.Unread), Hint: "see why"}, nil
+			return Decision{Action: Wait, Late: Unreachable, Source: Local, Candidate: c, Why: fmt.Sprintf("snapshot %s cannot be looked into: %s", s.Name, s.Unread), Hint: "see why"}, nil
 		case d.policy.MaxAge > 0 && d.now.Sub(s.Creation) > d.policy.MaxAge:
 			return Decision{}, &Answer{Source: Local, Kind: SourceRefused, Candidate: c, Reason: fmt.Sprintf("snapshot %s, the newest with data, is of %s", s.Name, stamp(s.Creation))}
 		}
 		later := slices.ContainsFunc(t.Bookmarks, func(txg uint64) bool { return txg > s.CreateTXG })
-		if i == 0 && !later {
+		if i == 0 && !later && !d.policy.Validate {
+			if len(t.Below) > 0 {
+				return d.waitsFor(strings.Join(t.Below, ", ")+" is mounted below it", "unmount it"), nil
+			}
 			// Nothing but emptiness was written since: what a rollback takes away is known.
 			return Decision{Action: Rollback, Source: Local, Candidate: c, Why: fmt.Sprintf("it is empty, and its latest snapshot %s of %s holds data", s.Name, stamp(s.Creation))}, nil
 		}
-		why := "is not the latest, and a rollback would destroy those after it (E1)"
-		if i == 0 {
+		why := "is not the latest, and a rollback would destroy those after it"
+		switch {
+		case i == 0 && later:
 			why = "has a newer bookmark, which a rollback would destroy"
+		case i == 0:
+			why = "is to be validated first"
 		}
-		return Decision{Action: Fill, Source: Local, Candidate: c, Why: fmt.Sprintf("it is empty, and snapshot %s of %s holds data; it %s", s.Name, stamp(s.Creation), why)}, nil
+		return d.fill(Local, c, fmt.Sprintf("it is empty, and snapshot %s of %s holds data; it %s", s.Name, stamp(s.Creation), why)), nil
 	}
 	return Decision{}, &Answer{Source: Local, Kind: ConfirmedNone}
 }

@@ -109,7 +109,7 @@ func TestNext(t *testing.T) {
 		{"E10 cut off before it was made", all, seen(journal(preseed.Filling, map[string]string{"1": "tank/app"})), "discard:"},
 		{"E10 cut off while it received", all, seen(journal(preseed.Filling, map[string]string{"1": "tank/app", "2": "tank/staging/app"}), func(s *preseed.Seen) { s.Journal.Source = preseed.Replica }), "fill:"},
 		{"E10 cut off before the renames", all, seen(journal(preseed.Filled, map[string]string{"1": "tank/app", "2": "tank/staging/app"})), "promote:"},
-		{"E10 E6 files came in since", all, seen(journal(preseed.Filled, map[string]string{"1": "tank/app", "2": "tank/staging/app"}), target(func(t *preseed.Target) { t.Content = preseed.Populated })), "already-seeded start: they stay"},
+		{"E10 E6 files came in since", all, seen(journal(preseed.Filled, map[string]string{"1": "tank/app", "2": "tank/staging/app"}), target(func(t *preseed.Target) { t.Content = preseed.Populated })), "abandon: they stay"},
 		{"E10 E4 nobody knows whether files came in since", all, seen(journal(preseed.Filled, map[string]string{"1": "tank/app", "2": "tank/staging/app"}), target(func(t *preseed.Target) { t.Content = preseed.ContentUnknown })), "look:"},
 		{"E10 between the renames", all, seen(journal(preseed.Promoting, map[string]string{"1": "tank/staging/app-was", "2": "tank/staging/app"}), func(s *preseed.Seen) { s.Target = nil }), "place:"},
 		{"E10 between the renames, and a boot made it anew", all, seen(journal(preseed.Promoting, map[string]string{"1": "tank/staging/app-was", "2": "tank/staging/app"}), target(func(t *preseed.Target) { t.GUID = "3" })), "displace:"},

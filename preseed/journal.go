@@ -3,6 +3,7 @@ package preseed
 import (
 	"fmt"
 	"slices"
+	"strings"
 )
 
 // Stage is how far a run is that restores beside the dataset.
@@ -30,6 +31,9 @@ type Journal struct {
 	Source    SourceKind `json:"source"`
 	Candidate Candidate  `json:"candidate"`
 	Stage     Stage      `json:"stage"`
+	// Mountpoint and Canmount are the properties of the empty one, of which what takes its place gets the same.
+	Mountpoint string `json:"mountpoint,omitempty"`
+	Canmount   string `json:"canmount,omitempty"`
 }
 
 // resume goes on where a run was cut off. What is there decides, and the journal only says what each dataset is for (E10).
@@ -46,9 +50,9 @@ func (d *decider) resume() Decision {
 	case staged == j.Target:
 		// Both renames are done. What is missing is to mount it.
 		if d.active() {
-			return d.waits("an earlier run brought it back, and a unit of the service runs already", "stop it")
+			return d.waitsFor("an earlier run brought it back, and a unit of the service runs already", "stop it")
 		}
-		return d.act(Finish, "an earlier run exchanged the datasets, and did not come to mount it")
+		return d.act(Finish, "what was restored has its place, and is not mounted yet")
 	case target == j.Displaced:
 		switch {
 		case staged == "":
@@ -64,7 +68,7 @@ func (d *decider) resume() Decision {
 			// Whatever makes datasets at boot found none. It is moved away like the first, and kept like it.
 			return d.act(Displace, fmt.Sprintf("%s was made anew, and empty, while an earlier run exchanged the datasets", j.Target))
 		case d.active():
-			return d.waits("the exchange is not done, and a unit of the service runs", "stop it")
+			return d.waitsFor("the exchange is not done, and a unit of the service runs", "stop it")
 		}
 		return d.end(Refused, fmt.Sprintf("%s was made anew while an earlier run exchanged the datasets, and is not empty", j.Target), "look at both: what was restored is "+staged)
 	case target != j.Target:
@@ -75,13 +79,17 @@ func (d *decider) resume() Decision {
 	case d.notLooked():
 		return d.act(Look, "an earlier run was cut off before it exchanged the datasets")
 	case t.Content == Populated:
-		return d.end(AlreadySeeded, "files came into the dataset since an earlier run began, which was cut off: they stay, and what that run restored is "+staged, "remove what you do not want")
+		return d.act(Abandon, "files came into the dataset since an earlier run began, which was cut off: they stay, and what that run restored is "+staged)
 	case t.Content != Empty:
 		return d.waits("the dataset cannot be looked into: "+t.Unread, "see why")
 	case d.active():
-		return d.waits("a unit of the service runs", "stop it")
+		return d.waitsFor("a unit of the service runs", "stop it")
+	case t.Beside != "":
+		return d.end(Refused, "nothing can take the place of the dataset: "+t.Beside, t.BesideHint)
+	case len(t.Below) > 0:
+		return d.waitsFor(strings.Join(t.Below, ", ")+" is mounted below it", "unmount it")
 	case j.Stage == Filling:
 		return d.act(Fill, "an earlier run was cut off while it received")
 	}
-	return d.act(Promote, "an earlier run restored and validated it, and did not come to exchange the datasets")
+	return d.act(Promote, "what was restored is validated, and takes its place")
 }

@@ -21,6 +21,7 @@ type fs struct {
 	bookmarks     []uint64
 	ours          bool // a run of ours made it
 	key           preseed.Key
+	origin        string // guid of what it is a clone of
 }
 
 // world is a pool, the sources, and what a run leaves behind when it is killed.
@@ -35,6 +36,7 @@ type world struct {
 	restored *preseed.Answer
 	empty    bool
 	next     int
+	human    string      // guid of what somebody wrote into
 	kill     func() bool // whether the run dies here
 }
 
@@ -126,7 +128,11 @@ func (w *world) do(d preseed.Decision) {
 		if w.journal == nil {
 			w.journal = &preseed.Journal{Target: name, TargetGUID: guid, Staged: staging, Displaced: displaced, Source: d.Source, Candidate: d.Candidate, Stage: preseed.Filling}
 			w.step()
-			made := w.make(staging, &fs{ours: true, key: preseed.Unencrypted})
+			origin := ""
+			if d.Source == preseed.Local {
+				origin = guid
+			}
+			made := w.make(staging, &fs{ours: true, key: preseed.Unencrypted, origin: origin})
 			w.step()
 			w.journal.StagedGUID = made
 			w.step()
@@ -177,8 +183,18 @@ func (w *world) do(d preseed.Decision) {
 			if !w.byGUID[g].ours || w.journal.StagedGUID != "" && w.journal.StagedGUID != g {
 				panic("destroyed what is not ours")
 			}
+			if len(w.byGUID[g].snapshots) > 0 {
+				panic("destroyed snapshots")
+			}
 			delete(w.byGUID, g)
 			delete(w.at, staging)
+			w.step()
+		}
+		w.journal = nil
+	case preseed.Abandon:
+		// What was restored may not be in the way of the next one.
+		if g, ok := w.at[staging]; ok {
+			w.rename(staging, fmt.Sprint(staging, "-left-", g))
 			w.step()
 		}
 		w.journal = nil
@@ -191,9 +207,16 @@ func (w *world) do(d preseed.Decision) {
 
 func (w *world) finish() {
 	j := *w.journal
+	f := w.byGUID[w.at[name]]
+	if f.origin != "" { // promoted: the snapshots up to the one that it was made from are its own now
+		was := w.byGUID[f.origin]
+		i := slices.IndexFunc(was.snapshots, func(s preseed.Snapshot) bool { return s.GUID == j.Candidate.ID })
+		f.snapshots, was.snapshots = was.snapshots[:i+1], was.snapshots[i+1:]
+		f.holding, f.origin = was.holding, ""
+		w.step()
+	}
 	w.mounted = w.at[name]
 	w.step()
-	f := w.byGUID[w.at[name]]
 	f.marker, f.local = w.at[name]+" restored", true
 	w.step()
 	w.restored = &preseed.Answer{Source: j.Source, Candidate: j.Candidate}
@@ -261,6 +284,9 @@ func TestRunsThatAreKilled(t *testing.T) {
 			left := rapid.IntRange(0, 25).Draw(t, "dies after")
 			w.kill = func() bool { left--; return left < 0 }
 			last = outcome()
+			if g, ok := w.at[name]; ok && w.mounted == g && w.byGUID[g].holds == "" && rapid.IntRange(0, 3).Draw(t, "somebody writes") == 0 {
+				w.byGUID[g].holds, w.human = "what somebody wrote", g
+			}
 			if rapid.Bool().Draw(t, "boot") {
 				w.mounted = ""
 				if _, ok := w.at[name]; !ok { // what makes datasets at boot
@@ -275,9 +301,16 @@ func TestRunsThatAreKilled(t *testing.T) {
 			t.Fatalf("the data is gone: %+v", w)
 		}
 		for g, holds := range snaps {
-			if f.holding[g] != holds || !slices.ContainsFunc(f.snapshots, func(s preseed.Snapshot) bool { return s.GUID == g }) {
+			kept := false
+			for _, x := range w.byGUID {
+				kept = kept || x.holding[g] == holds && slices.ContainsFunc(x.snapshots, func(s preseed.Snapshot) bool { return s.GUID == g })
+			}
+			if !kept {
 				t.Fatalf("snapshot %s is gone", g)
 			}
+		}
+		if w.human != "" && (w.byGUID[w.human] == nil || w.byGUID[w.human].holds != "what somebody wrote" || w.at[name] != w.human) {
+			t.Fatalf("what somebody wrote is gone: %+v", w)
 		}
 		now := w.byGUID[w.at[name]]
 		if last.Start {

@@ -298,7 +298,7 @@ func (p Plan) Displaced() string { return p.StagingArea() + "/" + p.Name + "-was
 
 // Policy is what [Next] asks for. A plan that is not valid has none.
 func (p Plan) Policy() Policy {
-	out := Policy{OnNoBackup: p.OnNoBackup}
+	out := Policy{OnNoBackup: p.OnNoBackup, Validate: p.SQLite || len(p.Command) > 0 || p.MinBytes > 0}
 	for _, s := range p.Sources {
 		out.Sources = append(out.Sources, s.Kind)
 	}
@@ -324,6 +324,26 @@ func (p Plan) Remote(job func(file string) (restic.Job, error)) bool {
 		return false
 	})
 }
+
+// Patience is how long a run tries in all.
+func (p Plan) Patience() time.Duration {
+	d, err := spanOf(p.Timeout, DefaultTimeout)
+	if err != nil {
+		return DefaultTimeout
+	}
+	return d
+}
+
+// AskPatience is how long one try to ask a source may take.
+func (s Source) AskPatience() time.Duration {
+	d, err := spanOf(s.Timeout, defaultAsk)
+	if err != nil {
+		return defaultAsk
+	}
+	return d
+}
+
+const defaultAsk = 10 * time.Minute
 
 // DefaultTimeout is how long a run tries, where the plan does not say.
 const DefaultTimeout = 6 * time.Hour

@@ -79,6 +79,10 @@ type Target struct {
 	// Snapshots in the order of their creation. Bookmarks are their transaction groups.
 	Snapshots []Snapshot
 	Bookmarks []uint64
+	// Beside says why nothing can take its place, such as datasets below it, which would move along with it; empty where something can.
+	Beside, BesideHint string
+	// Below are the places below its own where something is mounted.
+	Below []string
 }
 
 // Pool is the pool of the dataset.
@@ -98,12 +102,12 @@ func (p Pool) readable() bool {
 // Candidate is what a source would restore.
 type Candidate struct {
 	// ID is the snapshot: a guid of ZFS, an id of restic.
-	ID string
+	ID string `json:"id"`
 	// Name is for people.
-	Name string
-	Time time.Time
+	Name string    `json:"name"`
+	Time time.Time `json:"time"`
 	// Bytes is 0 where the size is not known.
-	Bytes int64
+	Bytes int64 `json:"bytes,omitempty"`
 }
 
 // Answer is what a source said.

@@ -46,6 +46,8 @@ var outputs = []struct {
 	{"check", "What `stateward check -o json` prints.", reflect.TypeFor[CheckOutput](), map[string]any{"protocolVersion": protocolVersion}},
 	{"dataset-plan", "What `stateward dataset plan -o json` prints.", reflect.TypeFor[DatasetPlan](), map[string]any{"protocolVersion": protocolVersion}},
 	{"drill", "What `stateward drill -o json` prints.", reflect.TypeFor[DrillOutput](), map[string]any{"protocolVersion": protocolVersion}},
+	{"preseed", "What `stateward preseed run -o json` and `stateward preseed plan -o json` print.", reflect.TypeFor[PreseedOutput](), map[string]any{"protocolVersion": protocolVersion}},
+	{"preseed-status", "What `stateward preseed status -o json` prints.", reflect.TypeFor[PreseedStatusOutput](), map[string]any{"protocolVersion": protocolVersion}},
 	{"drift", "What `stateward dataset drift -o json` prints.", reflect.TypeFor[DriftOutput](), map[string]any{"protocolVersion": protocolVersion}},
 	{"migration", "What `stateward plan migrate -o json` prints.", reflect.TypeFor[MigrationOutput](), map[string]any{"protocolVersion": protocolVersion}},
 	{"notify", "What `stateward notify -o json` prints.", reflect.TypeFor[NotifyOutput](), map[string]any{"protocolVersion": protocolVersion}},

@@ -72,6 +72,8 @@ var layers = []layer{
 	{dir: "internal/exec/*", ours: join(plans, "aggregate", "internal/run", syntax), third: []string{sync, sys}},
 	// A drill has restic run as a backup does.
 	{dir: "internal/exec/drill", ours: join(plans, "internal/exec/backup", "internal/run", syntax), third: []string{sys}},
+	// It mounts as apply does, and asks restic as a run of a backup does.
+	{dir: "internal/exec/preseed", ours: join(plans, "internal/exec/apply", "internal/exec/backup", "internal/run", syntax), third: []string{sys}},
 	{dir: "internal/cli", ours: join(public, syntax, "internal/run", "internal/text", "internal/storepath", "docs/schema", "internal/capture", "internal/exec/*"), third: command},
 	{dir: "internal/golden", third: []string{toolDiff}, tests: true},
 	{dir: "internal/zfssim", ours: join(".", "dataset"), pure: true, tests: true},

@@ -1,0 +1,536 @@
+//go:build unix
+
+package preseed
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	plans "github.com/stateward/stateward/backup"
+	"github.com/stateward/stateward/backup/drill"
+	"github.com/stateward/stateward/backup/restic"
+	"github.com/stateward/stateward/internal/exec/backup"
+	"github.com/stateward/stateward/internal/run"
+	"github.com/stateward/stateward/internal/syntax/shell"
+	"github.com/stateward/stateward/preseed"
+)
+
+func (r *runner) source(kind preseed.SourceKind) preseed.Source {
+	for _, s := range r.plan.Sources {
+		if s.Kind == kind {
+			return s
+		}
+	}
+	return preseed.Source{}
+}
+
+// ask asks a source. Whatever is not an answer is "unreachable": that it has nothing is known only where it could be read (E7).
+func (r *runner) ask(ctx context.Context, kind preseed.SourceKind) preseed.Answer {
+	source := r.source(kind)
+	limit := source.AskPatience()
+	ctx, cancel := context.WithTimeoutCause(ctx, limit, fmt.Errorf("no answer within %s", limit))
+	defer cancel()
+	var list []preseed.Candidate
+	var err error
+	switch kind {
+	case preseed.Replica:
+		list, err = r.askReplica(ctx, source)
+	case preseed.Restic:
+		list, err = r.askRestic(ctx, source)
+	default:
+		err = fmt.Errorf("nobody knows the source %q", kind)
+	}
+	a := preseed.Answer{Source: kind}
+	var not *rejected
+	switch {
+	case errors.As(err, &not):
+		a.Kind, a.Reason = preseed.SourceRefused, not.reason
+		return a
+	case err != nil:
+		a.Kind, a.Reason = preseed.SourceUnreachable, err.Error()
+		return a
+	}
+	a.Kind = preseed.ConfirmedNone
+	policy := r.policy()
+	for _, c := range slices.Backward(list) { // the newest first
+		if r.skip[c.ID] || !policy.At.IsZero() && c.Time.After(policy.At) {
+			continue
+		}
+		a.Kind, a.Candidate = preseed.Available, c
+		if age := r.o.Now().Sub(c.Time); policy.MaxAge > 0 && age > policy.MaxAge {
+			a.Kind, a.Reason = preseed.SourceRefused, fmt.Sprintf("%s, its newest, is of %s", c.Name, c.Time.UTC().Format("2006-01-02 15:04 MST"))
+		}
+		break
+	}
+	return a
+}
+
+// ---- a replica ----
+
+// remote are the words that run a command where the replica is.
+func remote(s preseed.Source, at plans.Place, words ...string) ([]string, error) {
+	if at.Host == "" {
+		return words, nil
+	}
+	out := []string{"ssh", "-oBatchMode=yes", "-oStrictHostKeyChecking=yes", "-oConnectTimeout=30", "-oServerAliveInterval=30", "-oServerAliveCountMax=4"}
+	if s.KnownHosts != "" {
+		out = append(out, "-oUserKnownHostsFile="+s.KnownHosts, "-oGlobalKnownHostsFile=/dev/null")
+	}
+	if s.SSHKey != "" {
+		out = append(out, "-i", s.SSHKey, "-oIdentitiesOnly=yes")
+	}
+	// What it gets is read by a shell over there.
+	line, err := shell.Command(words...)
+	return append(out, "--", at.Host, line), err
+}
+
+func (r *runner) onReplica(ctx context.Context, s preseed.Source, words ...string) (string, plans.Place, error) {
+	at, err := s.Place()
+	if err != nil {
+		return "", at, err
+	}
+	argv, err := remote(s, at, append(words, at.Dataset)...)
+	if err != nil {
+		return "", at, err
+	}
+	out, err := r.command(ctx, argv[0], argv[1:]...)
+	return out, at, err
+}
+
+func (r *runner) askReplica(ctx context.Context, s preseed.Source) ([]preseed.Candidate, error) {
+	text, at, err := r.onReplica(ctx, s, "zfs", "list", "-Hp", "-t", "snapshot", "-d", "1", "-o", "name,guid,createtxg,creation", "--")
+	if err != nil {
+		// A dataset that is not there may be a pool that is not imported, or a name that is mistyped: that is no "none".
+		return nil, err
+	}
+	type found struct {
+		preseed.Candidate
+		txg uint64
+	}
+	var list []found
+	for _, f := range rows(text) {
+		if len(f) != 4 {
+			return nil, fmt.Errorf("zfs list of %s printed %q", at.Dataset, f)
+		}
+		name, own := strings.CutPrefix(f[0], at.Dataset+"@")
+		txg, err := strconv.ParseUint(f[2], 10, 64)
+		seconds, err2 := strconv.ParseInt(f[3], 10, 64)
+		if err := errors.Join(err, err2); err != nil {
+			return nil, err
+		}
+		if own {
+			list = append(list, found{preseed.Candidate{ID: f[1], Name: name, Time: time.Unix(seconds, 0).UTC()}, txg})
+		}
+	}
+	if len(list) == 0 {
+		return nil, nil
+	}
+	text, _, err = r.onReplica(ctx, s, "zfs", "get", "-Hp", "-o", "property,value", "encryption,keystatus", "--")
+	if err != nil {
+		return nil, err
+	}
+	if strings.Contains(text, "keystatus\tunavailable") {
+		return nil, &rejected{reason: at.Dataset + " was sent raw, and its key is not loaded where it is"}
+	}
+	slices.SortFunc(list, func(a, b found) int {
+		if a.txg < b.txg {
+			return -1
+		}
+		return 1
+	})
+	var out []preseed.Candidate
+	for _, f := range list {
+		out = append(out, f.Candidate)
+	}
+	return out, nil
+}
+
+// fillReplica receives. What was cut off goes on where it was.
+func (r *runner) fillReplica(ctx context.Context, j *preseed.Journal) error {
+	source := r.source(preseed.Replica)
+	if source.From == "" {
+		return &rejected{reason: "the plan has no replica any more"}
+	}
+	at, err := source.Place()
+	if err != nil {
+		return err
+	}
+	props, err := r.properties(ctx, j.Staged, "guid,receive_resume_token")
+	if err != nil {
+		return err
+	}
+	words := []string{"zfs", "send", "--", at.Dataset + "@" + j.Candidate.Name}
+	got := ""
+	if props != nil {
+		if got, err = r.guid(ctx, j.Staged+"@"+j.Candidate.Name); err != nil {
+			return err
+		}
+		token := props["receive_resume_token"].value
+		switch {
+		case got != "":
+		case token == "" || token == "-":
+			// Cut off before anything of it was kept.
+			if err := r.discard(ctx, *j); err != nil {
+				return err
+			}
+			return errors.New("what was received was cut off at its very beginning")
+		default:
+			words = []string{"zfs", "send", "-t", token}
+		}
+	}
+	if got == "" {
+		send, err := remote(source, at, words...)
+		if err != nil {
+			return err
+		}
+		given, err := r.given(ctx, *j, false)
+		if err != nil {
+			return err
+		}
+		left, err := shell.Command(send...)
+		if err != nil {
+			return err
+		}
+		right, err := shell.Command(slices.Concat([]string{"zfs", "receive", "-s", "-u"}, given, []string{"--", j.Staged})...)
+		if err != nil {
+			return err
+		}
+		// A stream that is cut off is no stream to the receiver: it says so, whatever the sender does.
+		_, err = r.command(ctx, "/bin/sh", "-c", left+" | "+right)
+		if merr := r.made(context.WithoutCancel(ctx), j); err == nil {
+			err = merr
+		}
+		if err != nil {
+			return err
+		}
+		if got, err = r.guid(ctx, j.Staged+"@"+j.Candidate.Name); err != nil {
+			return err
+		}
+	} else if err := r.made(ctx, j); err != nil {
+		return err
+	}
+	if got != j.Candidate.ID {
+		return fmt.Errorf("what was received is not snapshot %s", j.Candidate.Name)
+	}
+	return r.staged(ctx, *j, func(dir string) error { return r.validate(ctx, dir) })
+}
+
+// ---- restic ----
+
+func (r *runner) resticJob(s preseed.Source) (restic.Job, error) {
+	text, err := os.ReadFile(s.Job)
+	if err != nil {
+		return restic.Job{}, err
+	}
+	j, err := restic.ReadJob(text)
+	if err != nil {
+		return j, fmt.Errorf("%s: %w", s.Job, err)
+	}
+	return j, r.plan.CheckJob(j)
+}
+
+func (r *runner) askRestic(ctx context.Context, s preseed.Source) ([]preseed.Candidate, error) {
+	j, err := r.resticJob(s)
+	var not *preseed.JobError
+	if errors.As(err, &not) {
+		return nil, &rejected{reason: err.Error()}
+	}
+	if err != nil {
+		return nil, err
+	}
+	list, _, err := r.resticSnapshots(ctx, j)
+	if err != nil {
+		return nil, err
+	}
+	var out []preseed.Candidate
+	var others []restic.Snapshot
+	good, _ := backup.ReadRecord(r.o.Backup.StateDir, j.Name)
+	for _, s := range list {
+		if !j.Owns(s) {
+			others = append(others, s)
+			continue
+		}
+		if good != nil && good.LastGood != nil && s.Time.After(good.LastGood.Time.Add(time.Minute)) && s.ID != good.LastGood.Snapshot {
+			continue // the record knows of nothing good after that: it lacks files (R1)
+		}
+		c := preseed.Candidate{ID: s.ID, Name: "snapshot " + s.ID[:8], Time: s.Time}
+		if s.Summary != nil {
+			c.Bytes = s.Summary.Bytes
+		}
+		out = append(out, c)
+	}
+	if len(out) == 0 && len(others) > 0 {
+		o := others[len(others)-1]
+		return nil, &rejected{reason: fmt.Sprintf("the repository has snapshots of job %q of other hosts or paths only, such as %s of %s with %s", j.Name, o.ID[:8], o.Host, strings.Join(o.Paths, ", "))}
+	}
+	return out, nil
+}
+
+func (r *runner) resticSnapshots(ctx context.Context, j restic.Job) ([]restic.Snapshot, *backup.Caller, error) {
+	c, err := backup.NewCaller(ctx, j, r.o.Backup)
+	if err != nil {
+		return nil, nil, err
+	}
+	r.redact = append(r.redact, c.Redact)
+	out, err := c.Ask(ctx, "snapshots", j.ListArgs())
+	if err != nil {
+		return nil, nil, err
+	}
+	list, err := restic.ParseSnapshots(out)
+	return list, c, err
+}
+
+// node is what a snapshot says of a file or folder.
+type node struct {
+	Type string      `json:"type"`
+	Path string      `json:"path"`
+	UID  int         `json:"uid"`
+	GID  int         `json:"gid"`
+	Mode fs.FileMode `json:"mode"`
+}
+
+func (r *runner) fillRestic(ctx context.Context, j *preseed.Journal) error {
+	job, err := r.resticJob(r.source(preseed.Restic))
+	if err != nil {
+		return err
+	}
+	list, caller, err := r.resticSnapshots(ctx, job)
+	if err != nil {
+		return err
+	}
+	i := slices.IndexFunc(list, func(s restic.Snapshot) bool { return s.ID == j.Candidate.ID })
+	if i < 0 {
+		return fmt.Errorf("the repository has %s no more", j.Candidate.Name)
+	}
+	root := list[i].Root()
+	wanted, err := r.wanted(job)
+	if err != nil {
+		return err
+	}
+	nodes := map[string]node{}
+	_, err = caller.Lines(ctx, "ls", job.ListFilesArgs(j.Candidate.ID), func(line []byte) {
+		var n node
+		if json.Unmarshal(line, &n) != nil || n.Type == "" {
+			return
+		}
+		for _, p := range wanted {
+			if at := restic.Stored(root, p); n.Path == at || n.Type == "dir" && within(n.Path, at) {
+				nodes[n.Path] = n
+			}
+		}
+	})
+	if err != nil {
+		return err
+	}
+	for _, p := range wanted {
+		if _, ok := nodes[restic.Stored(root, p)]; !ok {
+			return &rejected{reason: fmt.Sprintf("%s has no %s", j.Candidate.Name, restic.Stored(root, p))}
+		}
+	}
+	given, err := r.given(ctx, *j, true)
+	if err != nil {
+		return err
+	}
+	if _, err := r.zfs(ctx, slices.Concat([]string{"create"}, given, []string{"--", j.Staged})...); err != nil {
+		return err
+	}
+	if err := r.made(ctx, j); err != nil {
+		return err
+	}
+	return r.staged(ctx, *j, func(dir string) error {
+		for _, p := range wanted {
+			rel, err := filepath.Rel(r.plan.Mountpoint, p)
+			if err != nil {
+				return err
+			}
+			target := filepath.Join(dir, rel)
+			file := nodes[restic.Stored(root, p)].Type != "dir"
+			folder := rel
+			if file {
+				target, folder = filepath.Dir(target), path.Dir(rel)
+			}
+			if err := os.MkdirAll(target, 0o755); err != nil {
+				return err
+			}
+			args, err := job.RestoreArgs(restic.Restore{Snapshot: j.Candidate.ID, Path: p, File: file, Target: target, Root: &root})
+			if err != nil {
+				return err
+			}
+			if _, err := caller.Lines(ctx, "restore", args, func([]byte) {}); err != nil {
+				return err
+			}
+			// restic leaves the folders above what it restores to whoever made them.
+			for ; ; folder = path.Dir(folder) {
+				n, ok := nodes[restic.Stored(root, path.Join(r.plan.Mountpoint, folder))]
+				if ok {
+					at := filepath.Join(dir, folder)
+					if err := errors.Join(os.Lchown(at, n.UID, n.GID), os.Chmod(at, n.Mode.Perm()|n.Mode&(fs.ModeSetuid|fs.ModeSetgid|fs.ModeSticky))); err != nil {
+						return err
+					}
+				}
+				if folder == "." {
+					break
+				}
+			}
+		}
+		return r.validate(ctx, dir)
+	})
+}
+
+// wanted are the paths of the machine that are restored: the mountpoint, or what the job or the plan has below it.
+func (r *runner) wanted(j restic.Job) (out []string, err error) {
+	top := r.plan.Mountpoint
+	if len(r.plan.Paths) > 0 {
+		for _, rel := range r.plan.Paths {
+			p := path.Join(top, rel)
+			if !slices.ContainsFunc(j.Paths, func(dir string) bool { return within(dir, p) }) {
+				return nil, &rejected{reason: fmt.Sprintf("job %q does not back up %s", j.Name, p)}
+			}
+			out = append(out, p)
+		}
+	} else if slices.ContainsFunc(j.Paths, func(dir string) bool { return within(dir, top) }) {
+		return []string{top}, nil
+	} else {
+		for _, p := range j.Paths {
+			if within(top, p) {
+				out = append(out, p)
+			}
+		}
+	}
+	slices.Sort(out)
+	return slices.CompactFunc(out, func(a, b string) bool { return within(a, b) }), nil
+}
+
+// ---- validation ----
+
+// scratch is where copies of databases are checked: sqlite3 writes as it looks.
+const scratch = ".stateward-preseed-check"
+
+// validate looks into what is to take the place.
+func (r *runner) validate(ctx context.Context, dir string) error {
+	p := r.plan
+	if err := os.RemoveAll(filepath.Join(dir, scratch)); err != nil {
+		return err
+	}
+	found, err := r.holds(dir)
+	if err != nil {
+		return err
+	}
+	if len(found) == 0 {
+		return &rejected{reason: "there is nothing in it", empty: true}
+	}
+	r.files, r.bytes = 0, 0
+	var databases []string
+	err = filepath.WalkDir(dir+"/", func(name string, d fs.DirEntry, err error) error {
+		if err == nil && name == filepath.Join(dir, ".zfs") {
+			return fs.SkipDir
+		}
+		if err != nil || d.IsDir() {
+			return err
+		}
+		r.files++
+		if !d.Type().IsRegular() {
+			return nil
+		}
+		info, err := d.Info()
+		if err != nil {
+			return err
+		}
+		r.bytes += info.Size()
+		if !p.SQLite {
+			return nil
+		}
+		is, err := isSQLite(name)
+		if is {
+			databases = append(databases, name)
+		}
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	if r.bytes < p.MinBytes {
+		return &rejected{reason: fmt.Sprintf("there are %d bytes in it, and minBytes is %d", r.bytes, p.MinBytes)}
+	}
+	for _, name := range databases {
+		if err := r.sqlite(ctx, dir, name); err != nil {
+			return err
+		}
+	}
+	if len(p.Command) == 0 {
+		return nil
+	}
+	if _, err := r.command(ctx, p.Command[0], append(slices.Clone(p.Command[1:]), dir)...); err != nil {
+		var exit *commandError
+		if errors.As(err, &exit) && ctx.Err() == nil {
+			return &rejected{reason: "the command does not take it: " + exit.said}
+		}
+		return err
+	}
+	return nil
+}
+
+func isSQLite(name string) (bool, error) {
+	f, err := os.OpenFile(name, os.O_RDONLY|unix.O_NOFOLLOW, 0)
+	if err != nil {
+		return false, err
+	}
+	defer f.Close()
+	header := make([]byte, drill.SQLiteHeader)
+	n, _ := io.ReadFull(f, header)
+	return drill.IsSQLite(header[:n]), nil
+}
+
+// sqlite has sqlite3 look into a copy of a database, with its journals.
+func (r *runner) sqlite(ctx context.Context, dir, name string) (err error) {
+	at := filepath.Join(dir, scratch)
+	if err := os.Mkdir(at, 0o700); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(at)) }()
+	for _, with := range []string{"", "-wal", "-journal"} {
+		if err := copyFile(name+with, filepath.Join(at, "db"+with)); err != nil && !(with != "" && errors.Is(err, fs.ErrNotExist)) {
+			return err
+		}
+	}
+	if _, err := run.LookPath("sqlite3", r.o.Env); err != nil {
+		return &rejected{reason: "sqlite3 is not installed: nobody knows whether its databases are whole"}
+	}
+	res, err := run.Run(ctx, run.Cmd{Path: "sqlite3", Args: []string{"-batch", "-bail", "-init", "/dev/null", filepath.Join(at, "db"), "PRAGMA integrity_check;"},
+		Env: slices.Concat(r.o.Env, []string{"HOME=" + at}), Dir: at})
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	if verdict, said := drill.Integrity(string(res.Stdout), string(res.Stderr), err == nil); verdict != drill.Passed {
+		rel, _ := filepath.Rel(dir, name)
+		return &rejected{reason: fmt.Sprintf("%s: %s", rel, said)}
+	}
+	return nil
+}
+
+func copyFile(from, to string) error {
+	in, err := os.OpenFile(from, os.O_RDONLY|unix.O_NOFOLLOW, 0)
+	if err != nil {
+		return err
+	}
+	defer in.Close()
+	out, err := os.OpenFile(to, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(out, in)
+	return errors.Join(err, out.Close())
+}
