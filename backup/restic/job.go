@@ -205,6 +205,11 @@ func (j Job) Validate() error {
 	if j.Name == "" || len(j.Name) > 64 || strings.Trim(j.Name, nameRunes) != "" || strings.Trim(j.Name[:1], "._-") == "" {
 		return fault("name", "is no name", `use up to 64 letters, digits, "_", "-" and ".", beginning with a letter or digit`)
 	}
+	for _, end := range []string{".units", ".snapshot", ".scratch.json"} {
+		if strings.HasSuffix(j.Name, end) {
+			return fault("name", fmt.Sprintf("ends in %q, as files that another job needs", end), "choose another name")
+		}
+	}
 	switch {
 	case j.Repository == "" && j.RepositoryFile == "":
 		return fault("repository", "is missing", "name it, or a repositoryFile that holds it")

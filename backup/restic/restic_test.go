@@ -238,6 +238,7 @@ func TestJobsThatAreRefused(t *testing.T) {
 	}{
 		{"another version", func(j *restic.Job) { j.ProtocolVersion = "2" }, "protocolVersion"},
 		{"a name that is a path", func(j *restic.Job) { j.Name = "a/b" }, "is no name"},
+		{"the file of another job", func(j *restic.Job) { j.Name = "paperless.units" }, "files that another job needs"},
 		{"a name that is no name", func(j *restic.Job) { j.Name = ".." }, "is no name"},
 		{"no repository", func(j *restic.Job) { j.Repository = "" }, "repository is missing"},
 		{"two repositories", func(j *restic.Job) { j.RepositoryFile = "/x" }, "given twice"},

@@ -48,6 +48,8 @@ type Options struct {
 	Began    func(step string)
 	// Now is the clock.
 	Now func() time.Time
+	// Patience is how long [Resume] waits for another job that has units stopped; 0 means as long as a unit of systemd has to end.
+	Patience time.Duration
 }
 
 // Progress is how far a backup is.
@@ -163,6 +165,9 @@ func Run(ctx context.Context, j restic.Job, o Options) (*Result, error) {
 		_ = r.save(j, o, r.before, r.after, &r.Started)
 		err = r.run(ctx, j, o)
 	}
+	if r.Outcome == Refused && ctx.Err() != nil {
+		r.Outcome = restic.Interrupted
+	}
 	r.Ended = o.Now()
 	r.Err = err
 	if werr := r.write(j, o); werr != nil {
@@ -242,13 +247,18 @@ func (r *Result) list(ctx context.Context, c *caller, j restic.Job) ([]restic.Sn
 func (r *Result) run(ctx context.Context, j restic.Job, o Options) (err error) {
 	q := &quiet{job: j, o: o, file: filepath.Join(o.StateDir, j.Name+".units.json")}
 	// What a killed run left stopped starts first, whatever becomes of this one.
-	if err := q.leftovers(ctx); err != nil {
+	if err := q.leftovers(ctx, 0); err != nil {
 		return err
 	}
 	c, err := newCaller(ctx, j, o)
 	if err != nil {
 		return err
 	}
+	read, err := dumping(ctx, j, o)
+	if err != nil {
+		return err
+	}
+	defer read()
 	if j.PostHook != "" {
 		defer func() {
 			s := c.shell(context.WithoutCancel(ctx), "postHook", j.PostHook, "STATEWARD_OUTCOME="+string(r.Outcome))
@@ -294,6 +304,7 @@ func (r *Result) run(ctx context.Context, j restic.Job, o Options) (err error) {
 			}
 		}()
 		at = j.Stored
+		read()
 		// The snapshot has what is to be backed up: nothing needs to stand still any longer.
 		if err := q.still(ctx); err != nil {
 			return err
@@ -305,7 +316,7 @@ func (r *Result) run(ctx context.Context, j restic.Job, o Options) (err error) {
 	if err := gate(j, at, r.LastGood, o.AcceptSize); err != nil {
 		return err
 	}
-	return r.steps(ctx, c, q, j, o)
+	return r.steps(ctx, c, q, j, o, read)
 }
 
 // spoil makes a run that would be complete one that failed.
@@ -315,8 +326,9 @@ func (r *Result) spoil() {
 	}
 }
 
-func (r *Result) steps(ctx context.Context, c *caller, q *quiet, j restic.Job, o Options) error {
+func (r *Result) steps(ctx context.Context, c *caller, q *quiet, j restic.Job, o Options, read func()) error {
 	s := r.do(ctx, c, "backup", j.BackupArgs())
+	read()
 	step := &r.Steps[len(r.Steps)-1]
 	if r.Outcome = s.Outcome; s.Outcome != restic.Complete {
 		// Nothing is forgotten for a snapshot that lacks something, or that there is not (R8).

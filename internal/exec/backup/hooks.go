@@ -4,6 +4,8 @@ package backup
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"io/fs"
 	"path/filepath"
@@ -82,6 +84,16 @@ func (c *caller) shell(ctx context.Context, name, command string, env ...string)
 		}
 	}
 	return s
+}
+
+// dumping waits until no other job writes or reads what the dump writes: that of a service goes to each of its repositories, and a second dump
+// would empty the file that restic still reads for the first.
+func dumping(ctx context.Context, j restic.Job, o Options) (release func(), err error) {
+	if j.Dump == nil {
+		return func() {}, nil
+	}
+	sum := sha256.Sum256([]byte(j.Dump.Directory))
+	return await(ctx, o.LockDir, "stateward-dump-"+hex.EncodeToString(sum[:8])+".lock")
 }
 
 // dump has the command write, and looks whether it did.

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -169,6 +170,32 @@ func TestE10UnitsOfAKilledRun(t *testing.T) {
 			require.NoFileExists(t, b.journal())
 		})
 	}
+	t.Run("another job is at work", func(t *testing.T) {
+		t.Parallel()
+		b := newBench(t, restics(t)[0])
+		b.systemctl()
+		b.job.StopUnits, b.o.Patience = []string{"db.service"}, 100*time.Millisecond
+		put := func(job string, journal map[string]any) {
+			journal["job"], journal["boot"] = job, strings.TrimSpace(string(boot))
+			text, err := json.Marshal(journal)
+			require.NoError(t, err)
+			b.file("state/"+job+".units.json", string(text))
+		}
+		put(b.job.Name, map[string]any{"units": []string{"web.service", "db.service", "idle.service"}})
+		put("other", map[string]any{"units": []string{"db.service"}, "still": []string{"db.service", "idle.service"}})
+		release, err := backup.Lock(b.o.LockDir, "stateward-stopped-units.lock")
+		require.NoError(t, err)
+		units, err := backup.Resume(t.Context(), b.job, b.o)
+		require.EqualError(t, err, "db.service, idle.service, which a run left stopped, is to stand still for another job now")
+		require.Equal(t, []string{"web.service"}, units)
+		require.Equal(t, "start web.service\n", b.read("asked"))
+		release()
+		require.NoError(t, os.Remove(filepath.Join(b.dir, "state/other.units.json")))
+		units, err = backup.Resume(t.Context(), b.job, b.o)
+		require.NoError(t, err)
+		require.Equal(t, []string{"db.service", "idle.service"}, units)
+		require.NoFileExists(t, b.journal())
+	})
 	t.Run("one that does not start is tried again", func(t *testing.T) {
 		t.Parallel()
 		b := newBench(t, restics(t)[0])
@@ -208,4 +235,32 @@ func TestHooksSeeNoSecretAndTellNone(t *testing.T) {
 	require.NotContains(t, b.said.String(), "AWS_SECRET")
 	require.NotContains(t, b.said.String(), "argument $command\" >", "the text is no argument")
 	require.Equal(t, restic.Complete, r.Outcome)
+}
+
+// The dump of a service that goes to two repositories is not written anew while restic still reads it for the first.
+func TestR9DumpsOfOneFolderDoNotMeet(t *testing.T) {
+	b := newBench(t, restics(t)[0])
+	b.init()
+	dump := filepath.Join(b.source, "dump")
+	b.job.Dump = &restic.Dump{Command: "echo whole >" + dump, Directory: b.source}
+	b.file("restic", fmt.Sprintf("#!/bin/sh\n[ \"$1\" = backup ] && { echo >>%q; sleep 1; }\nexec %q \"$@\"\n", filepath.Join(b.dir, "reading"), b.program))
+	type ended struct {
+		r   *backup.Result
+		err error
+	}
+	first := make(chan ended)
+	o := b.o
+	o.Said = nil
+	go func() {
+		r, err := backup.Run(t.Context(), b.job, o)
+		first <- ended{r, err}
+	}()
+	require.Eventually(t, func() bool { return b.read("reading") != "" }, 30*time.Second, 10*time.Millisecond)
+	other := b.job
+	other.Name, other.Dump = "other", &restic.Dump{Command: ": >" + dump + "; sleep 2; echo anew >" + dump, Directory: b.source}
+	_, err := backup.Run(t.Context(), other, o)
+	require.NoError(t, err)
+	one := <-first
+	require.NoError(t, one.err)
+	require.Equal(t, "whole\n", string(b.restic("dump", one.r.Snapshot, dump)))
 }

@@ -3,6 +3,7 @@
 package backup
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -37,17 +38,22 @@ type quiet struct {
 const resumeWait = 45 * time.Second
 
 // take waits until no other job has units stopped: of two that stop the same the first would start it while the second still reads.
-func (q *quiet) take(ctx context.Context) error {
+func (q *quiet) take(ctx context.Context) (err error) {
+	q.release, err = await(ctx, q.o.LockDir, "stateward-stopped-units.lock")
+	return err
+}
+
+// await takes a lock as soon as it is free.
+func await(ctx context.Context, dir, file string) (release func(), err error) {
 	for {
-		release, err := lockFile(q.o.LockDir, "stateward-stopped-units.lock")
+		release, err := lockFile(dir, file)
 		var held *HeldError
 		if !errors.As(err, &held) {
-			q.release = release
-			return err
+			return release, err
 		}
 		select {
 		case <-ctx.Done():
-			return ctx.Err()
+			return nil, ctx.Err()
 		case <-time.After(250 * time.Millisecond):
 		}
 	}
@@ -66,6 +72,20 @@ type unitJournal struct {
 	// Boot is that of the machine: after another, systemd has decided anew what runs.
 	Boot  string   `json:"boot"`
 	Units []string `json:"units"`
+	// Still are those of the job, be they active or not: nobody is to start them.
+	Still []string `json:"still,omitempty"`
+}
+
+// StoppedError says that units are left stopped since another job needs them so.
+type StoppedError struct{ Units []string }
+
+func (e *StoppedError) Error() string {
+	return fmt.Sprintf("%s, which a run left stopped, is to stand still for another job now", strings.Join(e.Units, ", "))
+}
+
+// Hint says what to do.
+func (e *StoppedError) Hint() string {
+	return "when that has ended: stateward backup resume; the next run does the same"
 }
 
 func bootID() (string, error) {
@@ -73,8 +93,9 @@ func bootID() (string, error) {
 	return strings.TrimSpace(string(text)), err
 }
 
-// leftovers starts what a run left stopped that was killed.
-func (q *quiet) leftovers(ctx context.Context) error {
+// leftovers starts what a run left stopped that was killed. Where another job has units stopped, that is waited for; with a patience, no longer than
+// that, and then only those start that it does not need.
+func (q *quiet) leftovers(ctx context.Context, patience time.Duration) error {
 	text, err := os.ReadFile(q.file)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
@@ -93,14 +114,74 @@ func (q *quiet) leftovers(ctx context.Context) error {
 	if boot != old.Boot {
 		return os.Remove(q.file)
 	}
-	waiting, cancel := context.WithTimeout(ctx, resumeWait)
-	defer cancel()
-	if err := q.take(waiting); err != nil {
-		return fmt.Errorf("units that a run left stopped are stopped for another job too: %w", err)
+	waiting, cancel := ctx, context.CancelFunc(func() {})
+	if patience > 0 {
+		waiting, cancel = context.WithTimeout(ctx, patience)
 	}
+	defer cancel()
 	defer q.give()
+	err = q.take(waiting)
 	q.journal, q.stopped = old, true
-	return q.start(ctx)
+	switch {
+	case err == nil:
+		return q.start(ctx)
+	case patience == 0 || waiting.Err() == nil || ctx.Err() != nil:
+		return err
+	}
+	needed, err := q.needed(boot)
+	if err != nil {
+		return err
+	}
+	var left []string
+	q.journal.Units = slices.DeleteFunc(slices.Clone(old.Units), func(u string) bool {
+		if !slices.Contains(needed, u) {
+			return false
+		}
+		left = append(left, u)
+		return true
+	})
+	if len(left) == 0 {
+		return q.start(ctx)
+	}
+	if len(q.journal.Units) > 0 {
+		if _, err := q.systemctl(ctx, append([]string{"start", "--"}, q.journal.Units...)...); err != nil {
+			return fmt.Errorf("units that were stopped for the backup do not start: %w", err)
+		}
+	}
+	old.Units = left
+	return errors.Join(&StoppedError{left}, q.put(old))
+}
+
+// needed are the units that other jobs have stopped now.
+func (q *quiet) needed(boot string) (units []string, err error) {
+	files, err := filepath.Glob(filepath.Join(q.o.StateDir, "*.units.json"))
+	for _, file := range files {
+		var other unitJournal
+		text, err := os.ReadFile(file)
+		switch {
+		case file == q.file || errors.Is(err, fs.ErrNotExist):
+			continue
+		case err != nil:
+			return nil, err
+		case json.Unmarshal(text, &other) != nil:
+			return nil, &RecordError{file, errors.New("it does not say which units a run stopped")}
+		case other.Boot == boot:
+			units = append(append(units, other.Units...), other.Still...)
+		}
+	}
+	return units, err
+}
+
+// put writes the journal.
+func (q *quiet) put(journal unitJournal) error {
+	text, err := json.MarshalIndent(journal, "", "  ")
+	if err != nil {
+		return err
+	}
+	if err := dirOf(q.file); err != nil {
+		return err
+	}
+	return replace(q.file, append(text, '\n'), 0o600)
 }
 
 func (r *Result) stopUnits(ctx context.Context, q *quiet) error {
@@ -140,7 +221,7 @@ type unitState struct {
 
 // states asks for units.
 func (q *quiet) states(ctx context.Context, units []string) (map[string]unitState, error) {
-	out, err := q.systemctl(ctx, append([]string{"show", "--property=Id,LoadState,ActiveState,RequiredBy,RequisiteOf,BoundBy,ConsistsOf", "--"}, units...)...)
+	out, err := q.systemctl(ctx, append([]string{"show", "--property=Id,LoadState,ActiveState,RequiredBy,RequisiteOf,BoundBy,ConsistsOf,PropagatesStopTo", "--"}, units...)...)
 	if err != nil {
 		return nil, err
 	}
@@ -157,7 +238,7 @@ func (q *quiet) states(ctx context.Context, units []string) (map[string]unitStat
 				s.loaded = value != "not-found"
 			case "ActiveState":
 				s.active = value == "active" || value == "activating" || value == "reloading"
-			case "RequiredBy", "RequisiteOf", "BoundBy", "ConsistsOf":
+			case "RequiredBy", "RequisiteOf", "BoundBy", "ConsistsOf", "PropagatesStopTo":
 				s.follow = append(s.follow, strings.Fields(value)...)
 			}
 		}
@@ -178,7 +259,7 @@ func (q *quiet) stop(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	q.journal = unitJournal{Job: q.job.Name, Boot: boot}
+	q.journal = unitJournal{Job: q.job.Name, Boot: boot, Still: q.job.StopUnits}
 	seen := map[string]bool{}
 	for ask := q.job.StopUnits; len(ask) > 0; {
 		states, err := q.states(ctx, ask)
@@ -213,14 +294,7 @@ func (q *quiet) stop(ctx context.Context) error {
 	if len(q.journal.Units) == 0 {
 		return nil
 	}
-	text, err := json.MarshalIndent(q.journal, "", "  ")
-	if err != nil {
-		return err
-	}
-	if err := dirOf(q.file); err != nil {
-		return err
-	}
-	if err := replace(q.file, append(text, '\n'), 0o600); err != nil {
+	if err := q.put(q.journal); err != nil {
 		return err
 	}
 	q.stopped = true
@@ -292,6 +366,6 @@ func Resume(ctx context.Context, j restic.Job, o Options) (units []string, err e
 	}
 	defer release()
 	q := &quiet{job: j, o: o, file: filepath.Join(o.StateDir, j.Name+".units.json")}
-	err = q.leftovers(ctx)
+	err = q.leftovers(ctx, cmp.Or(o.Patience, resumeWait))
 	return q.journal.Units, err
 }
