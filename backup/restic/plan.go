@@ -11,6 +11,7 @@ import (
 
 	"github.com/stateward/stateward"
 	"github.com/stateward/stateward/backup"
+	"github.com/stateward/stateward/internal/text"
 )
 
 // Planned is a job that a configuration declares or asks for.
@@ -462,10 +463,27 @@ func (o *Planned) retention(job *Job) {
 	if prune.Restic != nil {
 		job.Retention.ResticPolicy = *prune.Restic
 		job.Prune = !prune.Restic.IsZero()
+		if prune.Restic.IsZero() && len(prune.Others) == 0 {
+			o.note(j.Prune.Origin(), `write how many to keep, as prune = [ "--keep-daily 7" … ]`, "prune keeps no snapshot at all, so that nothing is ever forgotten")
+		}
 	}
 	if others := slices.DeleteFunc(slices.Clone(prune.Others), func(w string) bool { return w == "--prune" }); len(others) > 0 {
-		o.problem(j.Prune.Origin(), "leave it out: what is forgotten is limited to the job's own snapshots in any case", "prune has %q, which says nothing of what is kept", strings.Join(others, " "))
+		hint := "leave it out: what is forgotten is limited to the job's own snapshots in any case"
+		if meant := nearestOption(others[0]); meant != "" {
+			hint = fmt.Sprintf("write %q", meant)
+		}
+		o.problem(j.Prune.Origin(), hint, "prune has %q, which says nothing of what is kept", strings.Join(others, " "))
 	}
+}
+
+// keepOptions are those of `restic forget` that say what is kept.
+var keepOptions = []string{"--keep-last", "--keep-hourly", "--keep-daily", "--keep-weekly", "--keep-monthly", "--keep-yearly", "--keep-tag", "--keep-within",
+	"--keep-within-hourly", "--keep-within-daily", "--keep-within-weekly", "--keep-within-monthly", "--keep-within-yearly"}
+
+// nearestOption is the option that a mistyped one was meant to be.
+func nearestOption(word string) string {
+	name, _, _ := strings.Cut(word, "=")
+	return text.Nearest(name, keepOptions)
 }
 
 func (o *Planned) settings(job *Job) {

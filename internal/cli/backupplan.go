@@ -276,7 +276,13 @@ func (f *backupPlanFlags) render(env Env, h *HostBackups) (sound bool, err error
 		}
 	}
 	if h.Status == stateward.StatusPartial {
-		printError(env.Stderr, &plainError{ErrorOutput{Message: h.Name + ": some values could not be evaluated", Hint: "stateward check lists them"}})
+		named, left := h.unknown()
+		for _, text := range named {
+			printError(env.Stderr, &plainError{ErrorOutput{Message: h.Name + ": " + text}})
+		}
+		if left > 0 || len(named) == 0 {
+			printError(env.Stderr, &plainError{ErrorOutput{Message: h.Name + ": some values could not be evaluated", Hint: "stateward check lists them"}})
+		}
 	}
 	var files []planFile
 	switch f.output {
@@ -431,6 +437,9 @@ func collected(h *stateward.Host) CollectedBackups {
 		for _, p := range j.Paths.Or(nil) {
 			c.Paths = append(c.Paths, p.String())
 		}
+		if dir, ok := j.DumpDirectory.Get(); ok && !slices.ContainsFunc(j.Paths.Or(nil), func(p stateward.AbsPath) bool { return p.Contains(dir) }) {
+			c.Paths = append(c.Paths, dir.String()) // a dump that is not backed up is none
+		}
 		if d, ok := j.DumpCommand.Get(); ok {
 			c.PreBackup = strings.TrimPrefix(c.PreBackup+"\n"+d, "\n")
 		}
@@ -527,8 +536,32 @@ func printBackups(env Env, h *HostBackups) {
 		fmt.Fprintf(w, "  reaches nothing: %s\n    by %s\n", inLine(p.Message), inLine(p.Origin.String()))
 	}
 	if h.Status == stateward.StatusPartial {
-		fmt.Fprintln(w, "  partial: some values could not be evaluated; stateward check lists them")
+		named, left := h.unknown()
+		fmt.Fprintf(w, "  partial: %s could not be evaluated or understood; stateward check says more of them\n", count(len(named)+left, "value"))
+		for _, text := range named {
+			fmt.Fprintf(w, "    %s\n", inLine(text))
+		}
+		if left > 0 {
+			fmt.Fprintf(w, "    and %d more\n", left)
+		}
 	}
+}
+
+// unknown names what could not be had, that of backups first and no more than a person reads, and says how many are left.
+func (h *HostBackups) unknown() (named []string, left int) {
+	const most = 5
+	list := slices.Clone(orEmpty(h.host).Unknown)
+	rank := func(u stateward.Unknown) int {
+		if strings.Contains(u.Subject, "backup") {
+			return 0
+		}
+		return 1
+	}
+	slices.SortStableFunc(list, func(a, b stateward.Unknown) int { return rank(a) - rank(b) })
+	for _, u := range list[:min(len(list), most)] {
+		named = append(named, u.String())
+	}
+	return named, len(list) - len(named)
 }
 
 // clip shortens a value to what a line of a table bears; -o json has it whole.
