@@ -5,7 +5,7 @@
       enable = true;
       interval = "daily";
       commands."rpool/root" = { target = "usb/root"; recursive = true; sendOptions = "w"; };
-      commands."rpool/home" = { target = "usb/root/home"; sendOptions = ""; };
+      commands."rpool/root/home" = { target = "usb/root/home"; sendOptions = ""; };
     };
   };
 }
