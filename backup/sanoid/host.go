@@ -75,6 +75,9 @@ func FromHost(h *stateward.Host) (*Config, []backup.Fault) {
 		}
 		c.Datasets = append(c.Datasets, d)
 	}
+	if why, is := h.Datasets.Why(); is { // what is asked for is among them
+		unknown("datasets", why)
+	}
 	for _, d := range h.Datasets.Or(nil) {
 		subject := "snapshots of " + d.Name
 		name, ok := d.SnapshotPolicy.Get()
@@ -126,9 +129,15 @@ func ReplicationsFromHost(h *stateward.Host) ([]Replication, []backup.Fault) {
 		volumes[d.Name] = d.Type.Or("") == "volume"
 	}
 	var faults []backup.Fault
-	if why, is := h.Replications.Why(); is {
-		faults = append(faults, backup.Fault{Subject: "syncoid", Origin: stateward.Origin{Option: why.Subject, File: why.File, Line: why.Line}, Err: errors.New(why.String())})
+	for _, x := range []struct {
+		subject string
+		why     func() (stateward.Unknown, bool)
+	}{{"syncoid", h.Replications.Why}, {"datasets", h.Datasets.Why}} { // which are volumes, and what is asked for, is among these
+		if why, is := x.why(); is {
+			faults = append(faults, backup.Fault{Subject: x.subject, Origin: stateward.Origin{Option: why.Subject, File: why.File, Line: why.Line}, Err: errors.New(why.String())})
+		}
 	}
+	units := map[string]string{} // by the name of the unit, which replication it is of
 	var out []Replication
 	for _, d := range declared {
 		raw := raws[d.Name]
@@ -173,22 +182,22 @@ func ReplicationsFromHost(h *stateward.Host) ([]Replication, []backup.Fault) {
 		if sound {
 			if err := r.Validate(); err != nil {
 				fault(err)
+			} else if other, taken := units[r.UnitName()]; taken {
+				fault(&ReplicationError{r.Name, "the name", "gives the unit " + r.UnitName() + ", as " + other + " does", "rename one of the two"})
 			} else {
+				units[r.UnitName()] = r.Name
 				out = append(out, r)
 			}
 		}
 	}
 	for _, d := range h.Datasets.Or(nil) {
-		for i, asked := range d.Replicate {
+		for _, asked := range d.Replicate {
 			subject := fmt.Sprintf("replication of %s", d.Name)
 			fault := func(err error) {
 				faults = append(faults, backup.Fault{Subject: subject, Origin: asked.Origin, Err: err})
 			}
 			r := Replication{Name: d.Name, Source: End{Dataset: d.Name}, Volume: d.IsVolume(), Raw: asked.Raw.Or(false), Recursive: asked.Recursive.Or(false),
 				SSHKey: asked.SSHKey.Or(""), HostKeys: asked.HostKeys.Or(nil), Limit: asked.Limit.Or("")}
-			if i > 0 {
-				r.Name = fmt.Sprintf("%s-%d", d.Name, i+1)
-			}
 			sound := true
 			for _, why := range []func() (stateward.Unknown, bool){asked.Target.Why, asked.SSHKey.Why, asked.HostKeys.Why, asked.Raw.Why, asked.Recursive.Why, asked.Limit.Why} {
 				if why, is := why(); is {
@@ -212,6 +221,17 @@ func ReplicationsFromHost(h *stateward.Host) ([]Replication, []backup.Fault) {
 			if slices.ContainsFunc(out, func(o Replication) bool { return o.Source == r.Source && o.Target == r.Target }) {
 				continue // it is declared
 			}
+			if asked.Raw.IsAbsent() {
+				on, why := encrypted(h, &r)
+				if why != "" {
+					fault(&ReplicationError{r.Name, "raw", "is left open, and whether the source is encrypted is not known: " + why, "write raw = true where it is, or raw = false"})
+					continue
+				}
+				r.Raw = on
+			}
+			for i := 2; units[r.UnitName()] != ""; i++ {
+				r.Name = fmt.Sprintf("%s-%d", d.Name, i)
+			}
 			if len(r.HostKeys) > 0 {
 				r.KnownHosts = "/etc/stateward/" + strings.TrimPrefix(r.UnitName(), "stateward-") + ".known_hosts"
 			}
@@ -219,12 +239,48 @@ func ReplicationsFromHost(h *stateward.Host) ([]Replication, []backup.Fault) {
 				fault(err)
 				continue
 			}
+			units[r.UnitName()] = r.Name
 			out = append(out, r)
 		}
 	}
 	slices.SortStableFunc(out, func(a, b Replication) int { return strings.Compare(a.Name, b.Name) })
 	slices.SortFunc(faults, backup.CompareFaults)
 	return out, faults
+}
+
+// encrypted tells whether what is sent is declared to be encrypted on the disk, or why that is not known (S7). Of what nothing declares it is not.
+func encrypted(h *stateward.Host, r *Replication) (on bool, doubt string) {
+	list := h.Datasets.Or(nil)
+	property := func(name string) (value stateward.Value[string]) {
+		for i := range list {
+			if v := list[i].Properties["encryption"]; list[i].Name == name && !v.IsAbsent() {
+				return v
+			}
+		}
+		return value
+	}
+	look := func(v stateward.Value[string]) {
+		if why, is := v.Why(); is {
+			doubt = why.String()
+		} else if v.Or("off") != "off" {
+			on = true
+		}
+	}
+	for at := r.Source.Dataset; at != ""; at = parent(at) {
+		if v := property(at); !v.IsAbsent() {
+			look(v)
+			break // what is above is not inherited then
+		}
+	}
+	for i := range list {
+		if r.Recursive && strings.HasPrefix(list[i].Name, r.Source.Dataset+"/") {
+			look(list[i].Properties["encryption"])
+		}
+	}
+	if on {
+		return true, ""
+	}
+	return false, doubt
 }
 
 // Module is a module of NixOS with services.sanoid and services.syncoid; either is left out where it is empty.

@@ -216,3 +216,65 @@ func TestReplicationsOfAHost(t *testing.T) {
 		"replication unknown: x: no target",
 	}, got))
 }
+
+func TestS7WhatIsAskedForIsSentRawWhereItIsEncrypted(t *testing.T) {
+	known := func(s string) stateward.Value[string] { return stateward.Known(s, stateward.Origin{}) }
+	with := func(name string, encryption stateward.Value[string], asked ...stateward.AskedReplication) stateward.Dataset {
+		d := stateward.Dataset{Name: name, Replicate: asked}
+		if !encryption.IsAbsent() {
+			d.Properties = map[string]stateward.Value[string]{"encryption": encryption}
+		}
+		return d
+	}
+	absent := stateward.Value[string]{}
+	throws := stateward.NotKnown[string](stateward.Unknown{Subject: "x", Kind: stateward.UnknownThrow, Message: "it throws"})
+	to := func(at string) stateward.AskedReplication {
+		return stateward.AskedReplication{Target: known("b@nas:vault/" + at)}
+	}
+	recursive, clear := to("r"), to("clear")
+	recursive.Recursive, clear.Raw = stateward.Known(true, stateward.Origin{}), stateward.Known(false, stateward.Origin{})
+	h := &stateward.Host{Datasets: stateward.Known([]stateward.Dataset{
+		with("tank/a", known("on")), with("tank/a/b", absent, to("inherited")), with("tank/a/c", known("off"), to("plain")), with("tank/a/d", absent, clear),
+		with("tank/r", absent, recursive), with("tank/r/x", known("aes-256-gcm")), with("tank/u", throws, to("unknown")),
+	}, stateward.Origin{})}
+	list, faults := sanoid.ReplicationsFromHost(h)
+	got := map[string]bool{}
+	for _, r := range list {
+		got[r.Target.Dataset] = r.Raw
+	}
+	require.Equal(t, map[string]bool{"vault/inherited": true, "vault/plain": false, "vault/clear": false, "vault/r": true}, got)
+	require.Len(t, faults, 1)
+	require.EqualError(t, faults[0], `replication of tank/u: replication "tank/u": raw is left open, and whether the source is encrypted is not known: x: it throws`)
+}
+
+func TestD10UnitsOfReplicationsHaveNamesOfTheirOwn(t *testing.T) {
+	known := func(s string) stateward.Value[string] { return stateward.Known(s, stateward.Origin{}) }
+	asked := func(at string) stateward.AskedReplication {
+		return stateward.AskedReplication{Target: known(at)}
+	}
+	h := &stateward.Host{
+		Datasets: stateward.Known([]stateward.Dataset{{Name: "tank/a-b", Replicate: []stateward.AskedReplication{asked("b@x:vault/a"), asked("b@y:vault/a")}}, {Name: "tank/srv", Replicate: []stateward.AskedReplication{asked("b@x:vault/srv")}}}, stateward.Origin{}),
+		Replications: stateward.Known([]stateward.Replication{
+			{Name: "tank/a/b", Source: known("tank/a/b"), Target: known("vault/ab")},
+			{Name: "tank/a:b", Source: known("tank/c"), Target: known("vault/c")},
+			{Name: "tank/srv", Source: known("tank/srv"), Target: known("vault/srv")},
+		}, stateward.Origin{}),
+	}
+	list, faults := sanoid.ReplicationsFromHost(h)
+	var got []string
+	for _, r := range list {
+		got = append(got, r.UnitName()+" "+r.Target.String())
+	}
+	require.Equal(t, []string{"stateward-syncoid-tank-a-b-2 b@x:vault/a", "stateward-syncoid-tank-a-b-3 b@y:vault/a", "stateward-syncoid-tank-a-b vault/ab", "stateward-syncoid-tank-srv vault/srv", "stateward-syncoid-tank-srv-2 b@x:vault/srv"}, got)
+	require.Len(t, faults, 1)
+	require.EqualError(t, faults[0], `replication tank/a:b: replication "tank/a:b": the name gives the unit stateward-syncoid-tank-a-b, as tank/a/b does`)
+}
+
+func TestWhatIsAskedForMayBeUnknown(t *testing.T) {
+	h := &stateward.Host{Datasets: stateward.NotKnown[[]stateward.Dataset](stateward.Unknown{Subject: "stateward.services", Kind: stateward.UnknownThrow, Message: "it throws"})}
+	_, faults := sanoid.FromHost(h)
+	require.Len(t, faults, 1)
+	require.EqualError(t, faults[0], "datasets: stateward.services: it throws")
+	_, faults = sanoid.ReplicationsFromHost(h)
+	require.Len(t, faults, 1)
+}

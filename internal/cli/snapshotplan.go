@@ -57,6 +57,8 @@ type PolicyOutput struct {
 	Settings []SettingOutput `json:"settings"`
 	// Keeps says how many of which type are kept: "24 hourly, 7 daily"; empty where that is not known.
 	Keeps string `json:"keeps"`
+	// TakenBy is the dataset above whose policy takes the snapshots (recursive = zfs), in place of this one, which only prunes then.
+	TakenBy string `json:"takenBy,omitempty"`
 	// Newest is how old the newest snapshot can get, and Oldest how old one gets at least before it is pruned; empty where that is
 	// not known.
 	Newest string `json:"newest"`
@@ -408,7 +410,7 @@ func planSnapshots(l loaded, now time.Time, file *capture.PoolFile) HostSnapshot
 		}
 		note(trap, x.Subject, x.Err.Error(), faultError{x}.Hint(), x.Origin.Option)
 	}
-	for what, why := range map[string]func() (stateward.Unknown, bool){"snapshot policies": l.host.Snapshots.Why, "replications": l.host.Replications.Why} {
+	for what, why := range map[string]func() (stateward.Unknown, bool){"snapshot policies": l.host.Snapshots.Why, "replications": l.host.Replications.Why, "datasets": l.host.Datasets.Why} {
 		if why, unknown := why(); unknown {
 			note("", what, "not known: "+why.String(), "", why.Subject)
 		}
@@ -420,6 +422,9 @@ func planSnapshots(l loaded, now time.Time, file *capture.PoolFile) HostSnapshot
 	for i := range policies {
 		p := &policies[i]
 		out := PolicyOutput{Dataset: p.Dataset, Option: p.Origin.Option, Templates: append([]string{}, p.Templates...), Recursive: recursiveText(p), Settings: []SettingOutput{}, Prunes: pruned[p.Dataset]}
+		if p.By != nil {
+			out.TakenBy = p.By.Dataset
+		}
 		for _, key := range shownSettings {
 			s, ok := p.Settings[key]
 			if !ok {
@@ -443,7 +448,7 @@ func planSnapshots(l loaded, now time.Time, file *capture.PoolFile) HostSnapshot
 			note("S1", p.Dataset, "sanoid keeps "+strings.Join(list, ", ")+" snapshots by its own defaults, which no setting names", "write what is meant, 0 too", p.Origin.Option)
 		}
 		if taken, ok := p.Taken().Get(); ok && len(taken) == 0 && p.AutoSnap.Or(false) {
-			note("S1", p.Dataset, "snapshots are taken and none is kept", "keep some, such as hourly = 24, or write autosnap = false", p.Origin.Option)
+			note("S1", p.Dataset, "snapshots are taken and none is kept", "keep some, such as hourly = 24"+map[bool]string{true: ", or write autosnap = false"}[p.By == nil], p.Origin.Option)
 		}
 		h.Policies = append(h.Policies, out)
 	}
@@ -472,9 +477,17 @@ func planSnapshots(l loaded, now time.Time, file *capture.PoolFile) HostSnapshot
 	}
 	for _, d := range l.host.Datasets.Or(nil) {
 		if name, ok := d.SnapshotPolicy.Get(); ok {
-			if p := backup.NearestPolicy(policies, d.Name); p == nil {
+			p, doubt := backup.Governing(policies, d.Name)
+			switch {
+			case doubt != "":
+				note("", d.Name, "snapshots by policy "+name+" are asked for, and whether they are taken is not known: "+doubt, "", d.SnapshotPolicy.Origin().Option)
+			case p == nil:
 				note("", d.Name, "snapshots by policy "+name+" are asked for, and nothing that is read takes them", "import what -o nix writes", d.SnapshotPolicy.Origin().Option)
+			case !slices.Contains(p.Templates, name) && !keepsAs(p, name):
+				note("", d.Name, "snapshots by policy "+name+" are asked for, and it goes by the "+p.String()+", which keeps others", "write use_template = [ \""+name+"\" ] for it, or the policy that is meant", d.SnapshotPolicy.Origin().Option)
 			}
+		} else if why, unknown := d.SnapshotPolicy.Why(); unknown {
+			note("", d.Name, "which snapshots are asked for is not known: "+why.String(), "", why.Subject)
 		}
 		for _, a := range d.Replicate {
 			to := a.Target.Or("a target that is not known")
@@ -496,6 +509,17 @@ func planSnapshots(l loaded, now time.Time, file *capture.PoolFile) HostSnapshot
 		return cmp.Or(cmp.Compare(a.Subject, b.Subject), cmp.Compare(a.Trap, b.Trap))
 	})
 	return h
+}
+
+// keepsAs tells whether a policy keeps what a preset does.
+func keepsAs(p *backup.SnapshotPolicy, name string) bool {
+	preset, ok := sanoid.Presets()[name]
+	have, known := p.Policy.Get()
+	if !ok || !known {
+		return false
+	}
+	want, _, err := backup.ParseSanoidPolicy(preset)
+	return err == nil && want == have
 }
 
 // shownSettings are the keys that say what is taken, kept and pruned.
@@ -606,6 +630,9 @@ func printSnapshots(w io.Writer, h *HostSnapshots) {
 			fmt.Fprintf(w, "    not known: %s\n", inLine(p.Unknown))
 		} else {
 			line := "keeps " + p.Keeps
+			if p.TakenBy != "" {
+				line += " of what is taken with " + p.TakenBy
+			}
 			if p.Newest != "" {
 				line += "; the newest is at most " + p.Newest + " old"
 			}
