@@ -407,10 +407,12 @@ func TestStockEvaluates(t *testing.T) {
 	j := sample()
 	j.Exclude = append(j.Exclude, "*/$RECYCLE.BIN/${x}", `"''`)
 	j.Tags = []string{"two words", "100%"}
+	j.PreHook, j.PostHook = "pg_dump | gzip >/x\ntrue", "echo ${x}"
 	text, err := j.Stock(daily, 0)
 	require.NoError(t, err)
 	want := map[string]any{
 		"repository": "sftp:backup@nas:/srv/restic", "passwordFile": "/run/secrets/restic", "environmentFile": "/run/secrets/env", "initialize": false,
+		"backupPrepareCommand": "set -euo pipefail\npg_dump | gzip >/x\ntrue", "backupCleanupCommand": "set -euo pipefail\necho ${x}",
 		"paths":           []any{"/var/lib/paperless", "/srv/scans"},
 		"exclude":         []any{"/var/lib/paperless/cache", "*.tmp", "!/srv/scans/keep.tmp", "*/$$RECYCLE.BIN/$${x}", `"''`},
 		"extraBackupArgs": []any{"--host=forge", "--group-by=host,paths", "--retry-lock=10m0s", "--tag=stateward.job=paperless", `"--tag=two words"`, `"--tag=100%%"`, "--limit-upload=2000", "--read-concurrency=4"},

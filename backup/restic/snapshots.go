@@ -12,6 +12,8 @@ import (
 // Snapshot is one of a repository, as `restic snapshots --json` has it.
 type Snapshot struct {
 	ID string `json:"id"`
+	// Original is the one that this was made of, by `restic tag`, rewrite or copy; empty where it is one that a backup made.
+	Original string `json:"original"`
 	// Time is when its backup began.
 	Time    time.Time `json:"time"`
 	Host    string    `json:"hostname"`
@@ -49,6 +51,9 @@ func ParseSnapshots(text []byte) ([]Snapshot, error) {
 	slices.SortStableFunc(out, func(a, b Snapshot) int { return cmp.Or(a.Time.Compare(b.Time), strings.Compare(a.ID, b.ID)) })
 	return out, nil
 }
+
+// Is says whether a snapshot is the one with an ID, or was made of it, as `restic tag` does, which removes that.
+func (s Snapshot) Is(id string) bool { return s.ID == id || s.Original == id && id != "" }
 
 // Root is the folder below which the paths lie in the snapshot, as its tag says (R2).
 func (s Snapshot) Root() string {

@@ -280,8 +280,12 @@ func (j Job) Stock(t Timer, depth int) (string, error) {
 	if len(exclude) > 0 {
 		set = append(set, nix.Attr{Name: "exclude", Value: exclude})
 	}
-	text("backupPrepareCommand", j.PreHook)
-	text("backupCleanupCommand", j.PostHook)
+	// NixOS runs them as bash does by default: a dump that fails in the middle would be backed up as if it were whole.
+	for _, h := range []struct{ name, text string }{{"backupPrepareCommand", j.PreHook}, {"backupCleanupCommand", j.PostHook}} {
+		if h.text != "" {
+			text(h.name, "set -euo pipefail\n"+h.text)
+		}
+	}
 	backupArgs := []string{"--host=" + j.Host, j.groupBy(), "--retry-lock=" + j.lockWait().String()}
 	for _, tag := range j.OwnTags() {
 		backupArgs = append(backupArgs, "--tag="+tag)

@@ -210,7 +210,7 @@ func (r *Result) settle(ctx context.Context, c *caller, j restic.Job, o Options)
 		if r.Unchanged && j.Owns(s) {
 			good.Snapshot = s.ID // the newest, with which restic compared
 		}
-		if r.lost != nil && s.ID == r.lost.Snapshot {
+		if r.lost != nil && s.Is(r.lost.Snapshot) {
 			r.lost = nil
 		}
 	}
@@ -248,7 +248,17 @@ func (r *Result) run(ctx context.Context, j restic.Job, o Options) (err error) {
 	q := &quiet{job: j, o: o, file: filepath.Join(o.StateDir, j.Name+".units.json")}
 	// What a killed run left stopped starts first, whatever becomes of this one.
 	if err := q.leftovers(ctx, 0); err != nil {
-		return err
+		var broken *startError
+		if !errors.As(err, &broken) {
+			return err
+		}
+		// A service that is broken is no reason to have no backup of it. It is said, and tried again.
+		defer func() {
+			if q.stopped && !errors.As(err, &broken) {
+				r.spoil()
+				err = errors.Join(err, broken)
+			}
+		}()
 	}
 	c, err := newCaller(ctx, j, o)
 	if err != nil {

@@ -37,7 +37,7 @@ for u; do
     [[ -e $u ]] && echo "LoadState=loaded" || echo "LoadState=not-found"
     echo "Id=$u"; echo "RequiredBy=$f"; echo "ActiveState=$(cat "$u" 2>/dev/null || echo inactive)"; echo ;;
   stop) [[ -e stubborn ]] || { echo inactive >"$u"; [[ $u == db.service ]] && echo inactive >web.service; } ;;
-  start) [[ -e broken ]] && { echo "Job for $u failed." >&2; exit 1; }; echo active >"$u" ;;
+  start) [[ -e $u ]] || { echo "Unit $u not found." >&2; exit 5; }; [[ -e broken ]] && { echo "Job for $u failed." >&2; exit 1; }; echo active >"$u" ;;
   esac
 done
 exit 0
@@ -170,6 +170,19 @@ func TestE10UnitsOfAKilledRun(t *testing.T) {
 			require.NoFileExists(t, b.journal())
 		})
 	}
+	t.Run("a unit that is gone is not missed", func(t *testing.T) {
+		t.Parallel()
+		b := newBench(t, restics(t)[0])
+		b.init()
+		b.systemctl()
+		b.job.StopUnits = []string{"db.service"}
+		text, err := json.Marshal(map[string]any{"job": b.job.Name, "boot": strings.TrimSpace(string(boot)), "units": []string{"gone.service"}})
+		require.NoError(t, err)
+		b.file("state/"+b.job.Name+".units.json", string(text))
+		_, err = b.run()
+		require.NoError(t, err)
+		require.NoFileExists(t, b.journal())
+	})
 	t.Run("another job is at work", func(t *testing.T) {
 		t.Parallel()
 		b := newBench(t, restics(t)[0])
@@ -207,6 +220,13 @@ func TestE10UnitsOfAKilledRun(t *testing.T) {
 		require.ErrorContains(t, err, "units that were stopped for the backup do not start: systemctl start: Job for db.service failed.")
 		require.Equal(t, restic.Failed, r.Outcome)
 		require.FileExists(t, b.journal())
+		// A service that is broken is backed up all the same, and every run says that it is.
+		r, err = b.run()
+		require.ErrorContains(t, err, "units that were stopped for the backup do not start: systemctl start: Job for db.service failed.")
+		require.Equal(t, 1, strings.Count(err.Error(), "do not start"))
+		require.Equal(t, "stop complete, backup complete, start failed", steps(r))
+		require.Equal(t, r.Snapshot, r.LastGood.Snapshot)
+		require.Equal(t, restic.Failed, r.Outcome)
 		require.NoError(t, os.Remove(filepath.Join(b.dir, "units/broken")))
 		units, err := backup.Resume(context.Background(), b.job, b.o)
 		require.NoError(t, err)

@@ -383,7 +383,7 @@ func (s *Status) compare(j restic.Job, list []restic.Snapshot, now time.Time) {
 		return
 	}
 	has := func(list []restic.Snapshot) bool {
-		return slices.ContainsFunc(list, func(x restic.Snapshot) bool { return x.ID == good.Snapshot })
+		return slices.ContainsFunc(list, func(x restic.Snapshot) bool { return x.Is(good.Snapshot) })
 	}
 	switch id := good.Snapshot[:min(8, len(good.Snapshot))]; {
 	case has(own):
@@ -394,7 +394,7 @@ func (s *Status) compare(j restic.Job, list []restic.Snapshot, now time.Time) {
 	default:
 		s.fault(Lacking, "see whether this is the repository that it was, and who removed it", "the record says that snapshot %s of %s is good, and the repository does not have it", id, stamp(good.Time))
 	}
-	if s.Newest != nil && s.Newest.ID != good.Snapshot && s.Newest.Time.After(good.Time) {
+	if s.Newest != nil && !own[len(own)-1].Is(good.Snapshot) && s.Newest.Time.After(good.Time) {
 		s.Notes = append(s.Notes, fmt.Sprintf("the newest snapshot, of %s, is of no run that was good", stamp(s.Newest.Time)))
 	}
 }

@@ -29,9 +29,10 @@ type quiet struct {
 	o    Options
 	file string
 	// held says that the units of the job are to stand still, stopped that it was this run that stopped some.
-	held, stopped bool
-	journal       unitJournal
-	release       func()
+	// failed tells that they do not start again.
+	held, stopped, failed bool
+	journal               unitJournal
+	release               func()
 }
 
 // resumeWait is how long what a killed run left waits for another job that has units stopped: less than systemd gives to an ExecStopPost=.
@@ -145,7 +146,7 @@ func (q *quiet) leftovers(ctx context.Context, patience time.Duration) error {
 	}
 	if len(q.journal.Units) > 0 {
 		if _, err := q.systemctl(ctx, append([]string{"start", "--"}, q.journal.Units...)...); err != nil {
-			return fmt.Errorf("units that were stopped for the backup do not start: %w", err)
+			return &startError{err}
 		}
 	}
 	old.Units = left
@@ -191,10 +192,12 @@ func (r *Result) stopUnits(ctx context.Context, q *quiet) error {
 // startUnits starts what was stopped; where nothing is, it does nothing.
 func (r *Result) startUnits(ctx context.Context, q *quiet) error {
 	defer q.give()
-	if !q.stopped {
+	if !q.stopped || q.failed {
 		return nil
 	}
-	return r.unitStep(q, "start", func() error { return q.start(ctx) })
+	err := r.unitStep(q, "start", func() error { return q.start(ctx) })
+	q.failed = err != nil
+	return err
 }
 
 func (r *Result) unitStep(q *quiet, name string, do func() error) error {
@@ -259,7 +262,11 @@ func (q *quiet) stop(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	q.journal = unitJournal{Job: q.job.Name, Boot: boot, Still: q.job.StopUnits}
+	var before []string
+	if q.stopped {
+		before = q.journal.Units // what an earlier run stopped and nobody could start
+	}
+	q.journal = unitJournal{Job: q.job.Name, Boot: boot, Still: q.job.StopUnits, Units: before}
 	seen := map[string]bool{}
 	for ask := q.job.StopUnits; len(ask) > 0; {
 		states, err := q.states(ctx, ask)
@@ -278,7 +285,9 @@ func (q *quiet) stop(ctx context.Context) error {
 			if !s.active {
 				continue
 			}
-			q.journal.Units = append(q.journal.Units, u)
+			if !slices.Contains(q.journal.Units, u) {
+				q.journal.Units = append(q.journal.Units, u)
+			}
 			for _, f := range s.follow {
 				if f == q.job.UnitName()+".service" {
 					return &GateError{u, "cannot be stopped: the job would stop with it", "let the unit of the job not require it"}
@@ -324,10 +333,31 @@ func (q *quiet) still(ctx context.Context) error {
 	return nil
 }
 
-// start starts what was stopped. The journal stays where that fails.
+// startError says that what was stopped does not start.
+type startError struct{ err error }
+
+func (e *startError) Error() string {
+	return fmt.Sprintf("units that were stopped for the backup do not start: %v", e.err)
+}
+func (e *startError) Unwrap() error { return e.err }
+
+// Hint says what to do.
+func (e *startError) Hint() string {
+	return "see systemctl status of them; the next run tries it again"
+}
+
+// start starts what was stopped. The journal stays where that fails, with what is not active; a unit that is no longer there is not missed.
 func (q *quiet) start(ctx context.Context) error {
 	if _, err := q.systemctl(ctx, append([]string{"start", "--"}, q.journal.Units...)...); err != nil {
-		return fmt.Errorf("units that were stopped for the backup do not start: %w", err)
+		states, serr := q.states(ctx, q.journal.Units)
+		if serr != nil {
+			return &startError{errors.Join(err, serr)}
+		}
+		left := slices.DeleteFunc(slices.Clone(q.journal.Units), func(u string) bool { return states[u].active || !states[u].loaded })
+		if len(left) > 0 {
+			q.journal.Units = left
+			return errors.Join(&startError{err}, q.put(q.journal))
+		}
 	}
 	q.stopped = false
 	if err := os.Remove(q.file); err != nil && !errors.Is(err, fs.ErrNotExist) {

@@ -228,7 +228,7 @@ func (r *runner) choose(ctx context.Context) error {
 		}
 		for i, s := range list {
 			// Without a record the newest is taken: a drill elsewhere than on the machine itself is a better one.
-			if s.ID == good || good == "" && r.job.Owns(s) {
+			if s.Is(good) || good == "" && r.job.Owns(s) {
 				found = &list[i]
 			}
 		}
