@@ -154,6 +154,9 @@ func Run(ctx context.Context, j restic.Job, o Options) (*Result, error) {
 	release, err := lock(o.LockDir, j.Name)
 	if err != nil {
 		// The other run writes down what becomes of it: this one must not write over that.
+		if rec, rerr := readRecord(o.StateDir, j.Name); rerr == nil {
+			r.LastGood = rec.LastGood
+		}
 		r.Err, r.Ended = err, o.Now()
 		return r, err
 	}
@@ -600,7 +603,7 @@ func environment(j restic.Job, base []string) (env []string, secrets *strings.Re
 	if j.PasswordFile != "" {
 		text, err := readSmall(j.PasswordFile)
 		if err != nil {
-			return nil, nil, err
+			return nil, nil, fmt.Errorf("passwordFile: %w", err)
 		}
 		if strings.TrimSpace(text) == "" {
 			return nil, nil, &GateError{j.PasswordFile, "holds no password", ""}
@@ -610,7 +613,7 @@ func environment(j restic.Job, base []string) (env []string, secrets *strings.Re
 	if j.RepositoryFile != "" {
 		text, err := readSmall(j.RepositoryFile)
 		if err != nil {
-			return nil, nil, err
+			return nil, nil, fmt.Errorf("repositoryFile: %w", err)
 		}
 		text = strings.TrimSpace(text)
 		repo, err := restic.ParseRepository(text)
@@ -625,7 +628,7 @@ func environment(j restic.Job, base []string) (env []string, secrets *strings.Re
 	if j.EnvironmentFile != "" {
 		text, err := readSmall(j.EnvironmentFile)
 		if err != nil {
-			return nil, nil, err
+			return nil, nil, fmt.Errorf("environmentFile: %w", err)
 		}
 		more, err := parseEnvironment(text)
 		if err != nil {

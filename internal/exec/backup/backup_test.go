@@ -425,6 +425,22 @@ func TestR8ShrunkenSnapshotForgetsNothing(t *testing.T) {
 	})
 }
 
+// Patterns that take all away leave nothing to compare with where no run was good yet.
+func TestR8FirstSnapshotWithoutAFileIsNoGoodOne(t *testing.T) {
+	each(t, func(t *testing.T, b *bench) {
+		b.init()
+		b.job.Exclude = []string{"*"}
+		r, err := b.run()
+		require.ErrorContains(t, err, "the snapshot holds no file at all")
+		require.Equal(t, backup.Shrunken, r.Outcome)
+		require.Nil(t, r.LastGood)
+		b.job.AllowEmpty = b.job.Paths
+		r, err = b.run()
+		require.NoError(t, err)
+		require.Equal(t, restic.Complete, r.Outcome)
+	})
+}
+
 // The folders above the paths count too, and that of temporary files changes all the time: so what restic says then is given here.
 func TestUnchangedIsSaid(t *testing.T) {
 	b := newBench(t, restics(t)[0])
@@ -464,6 +480,30 @@ func TestE10OneRunAtATime(t *testing.T) {
 	var e *backup.HeldError
 	require.ErrorAs(t, err, &e)
 	require.NoDirExists(t, b.o.StateDir, "the other one writes down what comes of it")
+}
+
+func TestE10SecondRunKnowsTheLastGoodOne(t *testing.T) {
+	b := newBench(t, restics(t)[0])
+	b.init()
+	first, err := b.run()
+	require.NoError(t, err)
+	f, err := os.Open(filepath.Join(b.o.LockDir, "backup-forge-apps.lock"))
+	require.NoError(t, err)
+	defer f.Close()
+	require.NoError(t, unix.Flock(int(f.Fd()), unix.LOCK_EX))
+	r, err := b.run()
+	require.Error(t, err)
+	require.Equal(t, backup.Refused, r.Outcome)
+	require.NotNil(t, r.LastGood)
+	require.Equal(t, first.Snapshot, r.LastGood.Snapshot)
+}
+
+func TestFilesOfSecretsAreNamedByTheirField(t *testing.T) {
+	b := newBench(t, restics(t)[0])
+	b.job.PasswordFile = filepath.Join(b.source, "none")
+	_, err := b.run()
+	require.ErrorContains(t, err, "passwordFile: ")
+	require.ErrorIs(t, err, os.ErrNotExist)
 }
 
 // A run that is interrupted takes its lock back, and says what it was.

@@ -79,9 +79,20 @@ func shrunken(files, bytes int64, last *Good) error {
 		hint: "see what became of the rest; run once with --accept-size where that is meant"}
 }
 
+// mustHaveFiles says whether a snapshot without a single file is a fault: not where the last good one had none either, or all may be empty.
+func mustHaveFiles(j restic.Job, last *Good) bool {
+	if last != nil && last.Files == 0 || j.Floor != nil && *j.Floor == 0 {
+		return false
+	}
+	return slices.ContainsFunc(j.Paths, func(p string) bool { return !slices.Contains(j.AllowEmpty, p) })
+}
+
 // tooSmall compares what a snapshot holds.
 func tooSmall(j restic.Job, r *Result, acceptSize bool) error {
 	files, bytes := floor(j, r.LastGood)
+	if r.Files == 0 && !acceptSize && mustHaveFiles(j, r.LastGood) {
+		return &GateError{Reason: "the snapshot holds no file at all", hint: "see what exclude leaves out; run once with --accept-size where that is meant"}
+	}
 	if acceptSize || r.Files >= files && r.Bytes >= bytes {
 		return nil
 	}
