@@ -165,6 +165,8 @@ type Unit struct {
 	BindsTo           Value[[]string]
 	WantedBy          Value[[]string]
 	RequiresMountsFor Value[[]string]
+	// Job is X-Stateward-Job=: of which backup job stateward wrote the unit. Absent for all other units.
+	Job Value[string]
 	// MountAsserts are the paths of AssertPathIsMountPoint= and ConditionPathIsMountPoint=.
 	MountAsserts        Value[[]string]
 	DefaultDependencies Value[bool]

@@ -9,6 +9,7 @@ import (
 
 	"github.com/stateward/stateward"
 	"github.com/stateward/stateward/backup"
+	"github.com/stateward/stateward/backup/restic"
 )
 
 // copies answers the tiers that a copy makes: rollback, disk and site. What it could not see is never a copy.
@@ -22,6 +23,8 @@ type copies struct {
 	from  map[string][]*scheduled[backup.Replication]
 	vague []*scheduled[backup.Replication]
 	jobs  []*scheduled[backup.Job]
+	// stale are the units that were written of something else than a job asks for now, by the name of the job.
+	stale map[string]string
 	// at are the jobs that name a path.
 	at map[stateward.AbsPath][]*scheduled[backup.Job]
 	// open are the jobs that may store more than the paths that are known.
@@ -82,7 +85,8 @@ func newCopies(s *storage) *copies {
 			c.from[source.Dataset] = append(c.from[source.Dataset], one)
 		}
 	}
-	jobs, _ := backup.Jobs(s.host)
+	jobs, stale := restic.Running(s.host)
+	c.stale = stale
 	for _, j := range jobs {
 		one := &scheduled[backup.Job]{j, gapOf(j.Schedule.Value, j.String())}
 		c.jobs = append(c.jobs, one)
@@ -114,7 +118,7 @@ func (c *copies) readUnits() {
 	}
 	own := map[string]bool{"restic-rest-server": true, "syncoid": true}
 	for _, j := range c.jobs {
-		for _, prefix := range []string{"restic-backups-", "restic-backup-", "borgbackup-job-", "zfs-snapshot-"} {
+		for _, prefix := range []string{"restic-backups-", "restic-backup-", "borgbackup-job-", "zfs-snapshot-", restic.UnitPrefix} {
 			own[prefix+j.of.Name] = true
 		}
 	}
@@ -587,6 +591,9 @@ func (c *copies) ofJob(j *scheduled[backup.Job], l *lying, d, s *verdict) {
 	}
 	r, ok := j.of.Repository.Get()
 	switch {
+	case j.of.Asked && c.stale[j.of.Name] != "":
+		both(fmt.Sprintf("%s was written of something else than %s asks for now", c.stale[j.of.Name], j.of.Origin.Option))
+		return
 	case j.of.Asked:
 		both(fmt.Sprintf("%s is asked for, and nothing that is read runs it", j.of.Origin.Option))
 		return

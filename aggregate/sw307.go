@@ -16,7 +16,8 @@ as a schedule or a retention, reaches nothing.
 It is information where a job is there and has no timer: something else may start it, such as a unit that runs all jobs one after the other. And where a tool is
 there that is not read.
 
-Mend it by a job that stores the paths, or by a timer.
+Mend it by what runs it, which ` + "`stateward backup plan -o nix`" + ` writes; by a job of your own that stores the paths; or by a timer. A unit that was written before what
+is asked for changed has to be written again.
 
 ` + "```nix" + `
 services.restic.backups.paperless = { paths = [ "/var/lib/paperless" ]; timerConfig.OnCalendar = "daily"; };
@@ -39,7 +40,11 @@ services.restic.backups.paperless = { paths = [ "/var/lib/paperless" ]; timerCon
 					continue
 				}
 				d.Message = fmt.Sprintf("%s asks for a backup of %s, and no job that is read runs it", j.of.Name, some(left))
-				d.Hint = "declare a job that stores it, such as in services.restic.backups"
+				d.Hint = "stateward backup plan -o nix writes a module that runs it; or declare a job that stores it, such as in services.restic.backups"
+				if unit := f.copies().stale[j.of.Name]; unit != "" {
+					d.Message = fmt.Sprintf("%s asks for a backup of %s, and %s was written of something else", j.of.Name, some(left), unit)
+					d.Hint = "write it again: stateward backup plan -o nix"
+				}
 				if by := f.copies().backups; by != "" {
 					d.Severity = stateward.SeverityInfo
 					d.Message += ": " + by

@@ -34,7 +34,11 @@ func Module(jobs []Rendered, program string, onFailure []string) (string, error)
 		}
 		name := nix.String(r.Job.UnitName())
 		etc = append(etc, nix.Attr{Name: nix.String(strings.TrimPrefix(r.Job.PlanFile(), "/etc/")), Value: nix.Block{{Name: "text", Value: nix.Text(text)}}})
-		service, err := r.Job.service(UnitOptions{Stateward: program, Plan: r.Job.PlanFile(), OnFailure: onFailure})
+		digest, err := r.Digest()
+		if err != nil {
+			return "", err
+		}
+		service, err := r.Job.service(UnitOptions{Stateward: program, Plan: r.Job.PlanFile(), OnFailure: onFailure, Digest: digest})
 		if err != nil {
 			return "", err
 		}

@@ -265,7 +265,9 @@ func TestPlannedUnitsAreAccepted(t *testing.T) {
 	dir := t.TempDir()
 	var names []string
 	for _, r := range rendered(t) {
-		service, err := r.Job.Service(restic.UnitOptions{Stateward: "/bin/true", Plan: r.Job.PlanFile(), Path: []string{"/usr/bin", "/bin"}})
+		digest, err := r.Digest()
+		require.NoError(t, err)
+		service, err := r.Job.Service(restic.UnitOptions{Stateward: "/bin/true", Plan: r.Job.PlanFile(), Digest: digest, Path: []string{"/usr/bin", "/bin"}})
 		require.NoError(t, err)
 		timer, err := r.Job.TimerUnit(r.Timer)
 		require.NoError(t, err)
@@ -325,7 +327,9 @@ func TestModulesEvaluate(t *testing.T) {
 		file, err := r.Job.Write()
 		require.NoError(t, err)
 		want.Files[strings.TrimPrefix(r.Job.PlanFile(), "/etc/")] = string(file)
-		service, err := r.Job.Service(restic.UnitOptions{Stateward: "/bin/stateward", Plan: r.Job.PlanFile(), OnFailure: []string{"notify@%n.service"}})
+		digest, err := r.Digest()
+		require.NoError(t, err)
+		service, err := r.Job.Service(restic.UnitOptions{Stateward: "/bin/stateward", Plan: r.Job.PlanFile(), OnFailure: []string{"notify@%n.service"}, Digest: digest})
 		require.NoError(t, err)
 		want.Services[r.Job.UnitName()] = sorted(service)
 		timer, err := r.Job.TimerUnit(r.Timer)

@@ -44,6 +44,8 @@ type UnitOptions struct {
 	Path []string
 	// OnFailure are units that are started when a run fails.
 	OnFailure []string
+	// Digest is that of the job with its timer, see [Rendered.Digest]; empty where the unit is not part of a configuration.
+	Digest string
 }
 
 // UnitPrefix begins the names of the units of jobs.
@@ -112,6 +114,9 @@ func (j Job) service(o UnitOptions) ([]unit.Option, error) {
 		if n.template != "" {
 			add("Unit", n.option, backup.NotifyUnit(n.template, "%n"))
 		}
+	}
+	if o.Digest != "" {
+		add("Unit", DigestOption, o.Digest)
 	}
 	add("Service", "Type", "oneshot")
 	add("Service", "ExecStart", exec)

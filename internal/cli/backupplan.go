@@ -300,7 +300,11 @@ func (f *backupPlanFlags) render(env Env, h *HostBackups) (sound bool, err error
 			if err != nil {
 				return false, err
 			}
-			service, err := r.Job.Service(restic.UnitOptions{Stateward: f.program, Plan: r.Job.PlanFile(), Path: f.path, OnFailure: f.onFailure})
+			digest, err := r.Digest()
+			if err != nil {
+				return false, err
+			}
+			service, err := r.Job.Service(restic.UnitOptions{Stateward: f.program, Plan: r.Job.PlanFile(), Path: f.path, OnFailure: f.onFailure, Digest: digest})
 			if err != nil {
 				return false, err
 			}

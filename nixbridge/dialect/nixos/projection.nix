@@ -351,7 +351,7 @@ in
     "systemd.services" = part (set: if isAttrs set then mapAttrs withScript set else set) (attrsOf (fields {
       enable = leaf; script = lines;
       after = lines; before = lines; requires = lines; wants = lines; bindsTo = lines; wantedBy = lines;
-      unitConfig = fields { RequiresMountsFor = lines; DefaultDependencies = leaf; AssertPathIsMountPoint = lines; ConditionPathIsMountPoint = lines; };
+      unitConfig = fields { RequiresMountsFor = lines; DefaultDependencies = leaf; AssertPathIsMountPoint = lines; ConditionPathIsMountPoint = lines; "X-Stateward-Job" = leaf; };
       serviceConfig = fields {
         StateDirectory = lines; StateDirectoryMode = leaf; CacheDirectory = lines; LogsDirectory = lines; ReadWritePaths = lines;
         BindPaths = lines; WorkingDirectory = leaf;

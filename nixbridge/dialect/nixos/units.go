@@ -45,6 +45,7 @@ func units(n *dialect.Node) stateward.Value[[]unit] {
 			RequiresMountsFor:   words(n.At("unitConfig", "RequiresMountsFor")),
 			MountAsserts:        mountAsserts(n.At("unitConfig")),
 			DefaultDependencies: n.At("unitConfig", "DefaultDependencies").BoolLike(),
+			Job:                 n.At("unitConfig", "X-Stateward-Job").Filled(),
 			MakesDatasets:       n.At("script").Strings(),
 			Origin:              n.Origin(),
 		}
