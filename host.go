@@ -440,6 +440,13 @@ type Job struct {
 	AllowEmpty Value[[]string]
 	// Settings are what else is set, raw, such as "limits.memory": "2G"; nil where nothing is.
 	Settings map[string]Value[string]
+	// DrillPaths are what a restore drill of the job restores, DrillCommand what it runs then: a program and its arguments. What else is said
+	// of drills is in Settings, as "drill.every".
+	DrillPaths   Value[[]Entry]
+	DrillCommand Value[[]string]
+	// Notifications is the service's own `notifications.enable`: whether somebody is to be told where something fails. Which message is sent
+	// of the job is in Settings, as "notify.onFailure".
+	Notifications Value[bool]
 	// DynamicPaths tells that a command adds paths at run time (`dynamicFilesFrom`).
 	DynamicPaths Value[bool]
 	// Asked tells that the configuration asks for the job and that nothing that is read runs it.

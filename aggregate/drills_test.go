@@ -59,6 +59,49 @@ func TestSW320(t *testing.T) {
 	}
 }
 
+// What the contract asks for goes, whatever the records say.
+func TestR13SW320TakesWhatTheContractAsksFor(t *testing.T) {
+	now := time.Date(2026, 3, 17, 12, 0, 0, 0, time.UTC)
+	passed := func(days int, every string) *aggregate.Drills {
+		at := now.AddDate(0, 0, -days)
+		return &aggregate.Drills{Records: []drill.Record{{Job: "apps", Host: "forge", Every: every, Started: at, Ended: at, Verdict: drill.Passed}}}
+	}
+	for name, c := range map[string]struct {
+		own, host string
+		drills    *aggregate.Drills
+		want      []string
+	}{
+		"nobody looked":                   {"7d", "", nil, nil},
+		"never":                           {"7d", "", &aggregate.Drills{}, []string{"warning: there is no record of a restore drill of backup job apps, and own.every asks for one every 7d"}},
+		"never, as the host asks":         {"", "2w", &aggregate.Drills{}, []string{"warning: there is no record of a restore drill of backup job apps, and host.every asks for one every 2w"}},
+		"more often than the record says": {"7d", "", passed(9, "30d"), []string{"warning: the last restore drill of backup job apps that passed is of 2026-03-08, 9 days ago, and may be 7 days old"}},
+		"less often than the record says": {"60d", "30d", passed(40, "30d"), nil},
+		"as the record says where it is no span": {"soon", "", passed(40, "30d"), []string{
+			"warning: the last restore drill of backup job apps that passed is of 2026-02-05, 40 days ago, and may be 30 days old"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			every := func(text, option string) map[string]stateward.Value[string] {
+				if text == "" {
+					return nil
+				}
+				return map[string]stateward.Value[string]{"drill.every": stateward.Known(text, stateward.Origin{Option: option + ".every"})}
+			}
+			h := host(func(h *stateward.Host) {
+				h.BackupDefaults = &stateward.Job{Settings: every(c.host, "host")}
+				h.Jobs = stateward.Known([]stateward.Job{{Name: "apps", Engine: "stateward", Asked: true, Settings: every(c.own, "own")}}, stateward.Origin{})
+			})
+			h.Name = "forge"
+			var got []string
+			for _, d := range aggregate.Lint(aggregate.Input{Host: h, Now: now, Drills: c.drills}).Findings {
+				if d.Code == "SW320" {
+					got = append(got, fmt.Sprintf("%s: %s", d.Severity, d.Message))
+				}
+			}
+			require.Empty(t, cmp.Diff(c.want, got))
+		})
+	}
+}
+
 // Which jobs there are is needed only where records are compared with them.
 func TestSW320NeedsTheJobs(t *testing.T) {
 	h := host(unknowns(thrown("services.restic.backups")))
@@ -72,6 +115,11 @@ func TestSW320NeedsTheJobs(t *testing.T) {
 	}
 	require.NotContains(t, said(aggregate.Input{Host: h}), "SW320")
 	require.Contains(t, said(aggregate.Input{Host: h, Drills: &aggregate.Drills{}}), "SW320")
+	for _, subject := range []string{"stateward.services.x.backup.drill.every", "stateward.backup.defaults"} {
+		h := host(unknowns(thrown(subject)))
+		require.NotContains(t, said(aggregate.Input{Host: h}), "SW320", subject)
+		require.Contains(t, said(aggregate.Input{Host: h, Drills: &aggregate.Drills{}}), "SW320", subject)
+	}
 	below := host(unknowns(thrown("services.restic.backups.a.exclude")))
 	require.NotContains(t, said(aggregate.Input{Host: below, Drills: &aggregate.Drills{}}), "SW320")
 }

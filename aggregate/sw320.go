@@ -13,8 +13,14 @@ import (
 
 const sw320Code = "SW320"
 
-// namesJobs tells whether an option, or one below it, says which backup jobs there are.
+// namesJobs tells whether an option, or one below it, says which backup jobs there are, or how often to try them.
 func namesJobs(subject string) bool {
+	path := components(subject)
+	for _, every := range [][]string{{"stateward", "backup", "defaults", "drill", "every"}, {"stateward", "services", "*", "backup", "drill", "every"}} {
+		if startsWith(path, every[:min(len(path), len(every))]) {
+			return true
+		}
+	}
 	return slices.ContainsFunc([]string{"services.restic.backups", "modules.services.backup", "qgroget.backups", "stateward.services"}, func(option string) bool {
 		return startsWith(strings.Split(option, "."), components(subject))
 	})
@@ -28,7 +34,8 @@ The records of restore drills (` + "`stateward drill`" + `, given with ` + "`--d
 for, or the newest one did not pass. Jobs run, repositories are checked, and that a service comes back out of it has not been seen for
 longer than was meant. It is an error where the newest drill failed: what was tried could not be restored whole.
 
-A job without any record is information. Without ` + "`--drills`" + ` nothing is said: no records that were looked at is not the same as no drills. A
+A job without any record is information, and a warning where it asks for drills: the contract's ` + "`backup.drill.every`" + ` says how old the last
+that passed may be, whatever the records say. Without ` + "`--drills`" + ` nothing is said: no records that were looked at is not the same as no drills. A
 record belongs to the host and the job that it names.
 
 Mend it: see what the drill said, and have a timer start it.
@@ -46,7 +53,8 @@ stateward drill units --plan /etc/stateward/backup/paperless.json --out /etc/sys
 		}
 		var records []drill.Record
 		subjects := map[string]stateward.Diagnostic{}
-		called := map[string]string{}
+		called, declared := map[string]string{}, map[string]string{}
+		wanted := map[string]stateward.Origin{}
 		own, _ := f.host.HostName.Get()
 		for _, r := range f.drills.Records {
 			if r.Host != f.host.Name && (own == "" || r.Host != own) {
@@ -61,13 +69,20 @@ stateward drill units --plan /etc/stateward/backup/paperless.json --out /etc/sys
 		for i := range jobs {
 			if j := &jobs[i]; j.Engine.Or("") != "borg" {
 				subjects[j.Name], called[j.Name] = finding(j.Origin), j.String()
+				// What is not understood `stateward backup plan` says.
+				if d := j.Drill(); d != nil && d.Every != "" && (&backup.Drill{Every: d.Every}).Validate(nil) == nil {
+					declared[j.Name], wanted[j.Name] = d.Every, j.Settings["drill.every"].Origin()
+				}
 			}
 		}
 		var out []stateward.Diagnostic
 		for job, d := range subjects {
-			s := drill.Overdue(f.host.Name, job, "", records, f.now)
+			s := drill.Overdue(f.host.Name, job, declared[job], records, f.now)
 			run := "run it: stateward drill --plan FILE, and see that its timer is there: stateward drill units"
 			switch {
+			case s.Newest == nil && declared[job] != "":
+				d.Message = fmt.Sprintf("there is no record of a restore drill of %s, and %s asks for one every %s", called[job], wanted[job].Option, declared[job])
+				d.Hint = run
 			case s.Newest == nil:
 				d.Severity = stateward.SeverityInfo
 				d.Message = fmt.Sprintf("there is no record of a restore drill of %s", called[job])

@@ -31,7 +31,7 @@ Mend the option so that it evaluates. ` + "`stateward eval`" + ` shows everythin
 			if f.refused(u.Subject) || f.orderOnly(u.Subject) {
 				continue
 			}
-			if NeededBy(u.Subject) == "" && (f.observed == nil || len(observedReaders(u.Subject)) == 0) {
+			if NeededBy(u.Subject) == "" && (f.observed == nil || len(observedReaders(u.Subject)) == 0) && (f.drills == nil || !namesJobs(u.Subject)) {
 				continue
 			}
 			c := cause{whatOf(u.Kind), u.Summary()}
@@ -279,6 +279,11 @@ var unread = [][]string{
 	{"stateward", "services", "*", "backup", "consistency"}, {"stateward", "services", "*", "backup", "allowEmpty"},
 	{"stateward", "services", "*", "backup", "checkSubset"}, {"stateward", "services", "*", "backup", "lockWait"},
 	{"stateward", "services", "*", "backup", "floorPercent"}, {"stateward", "services", "*", "backup", "oneFileSystem"},
+	{"stateward", "services", "*", "backup", "drill", "command"}, {"stateward", "services", "*", "backup", "drill", "paths"},
+	{"stateward", "services", "*", "backup", "drill", "sqlite"}, {"stateward", "services", "*", "backup", "drill", "maxBytes"},
+	{"stateward", "services", "*", "backup", "drill", "every"}, // but see namesJobs
+	{"stateward", "services", "*", "backup", "notify", "onStart"}, {"stateward", "services", "*", "backup", "notify", "onSuccess"},
+	{"stateward", "services", "*", "backup", "notify", "onFailure"},
 	{"stateward", "services", "*", "backup", "skipIfUnchanged"}, {"stateward", "services", "*", "backup", "metricsDir"},
 
 	{"modules", "filesystems", "zfs"},

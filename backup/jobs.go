@@ -57,9 +57,15 @@ type Job struct {
 	// Secret is how the engine gets its password, Environment what the backend asks for, RepositoryFile where the address is.
 	Secret, Environment, RepositoryFile Setting[stateward.FileRef]
 	AllowEmpty                          Setting[[]string]
-	User                                Setting[stateward.Owner]
-	Initialize, RequireNetwork          Setting[bool]
-	Priority                            Setting[int]
+	// DrillPaths and DrillCommand are those of its restore drills; what else is said of these, and of notifications, is in Settings: see
+	// [Job.Drill] and [Job.Notify].
+	DrillPaths   Setting[[]stateward.AbsPath]
+	DrillCommand Setting[[]string]
+	// Notifications tells whether the service wants messages at all.
+	Notifications              Setting[bool]
+	User                       Setting[stateward.Owner]
+	Initialize, RequireNetwork Setting[bool]
+	Priority                   Setting[int]
 	// Settings are what else is set, raw, such as "limits.memory": "2G".
 	Settings map[string]Setting[string]
 	// Faults are what of the job could be had and is not understood.
@@ -202,6 +208,9 @@ func newJob(raw *stateward.Job, t *target, d *stateward.Job, units map[string][]
 		}
 		return p, err
 	}), prune.Default}
+
+	j.onDrills(raw, d, fault)
+	j.onNotifications(raw.Notifications, fault)
 
 	j.DumpDirectory = written(stateward.MapValue(raw.DumpDirectory, func(e stateward.Entry) (stateward.AbsPath, error) {
 		if e.Problem != nil {

@@ -4,37 +4,56 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/stateward/stateward/backup"
 	"github.com/stateward/stateward/internal/syntax/unit"
 )
 
+// DrillUnitPrefix begins the names of the units of drills.
+const DrillUnitPrefix = "stateward-drill-"
+
 // DrillUnitName is that of the units of the drill of the job, without ".service" and ".timer".
-func (j Job) DrillUnitName() string { return "stateward-drill-" + j.Name }
+func (j Job) DrillUnitName() string { return DrillUnitPrefix + j.Name }
+
+// DrillsByTimer says whether the job asks for drills that something starts.
+func (j Job) DrillsByTimer() bool { return j.Drill != nil && j.Drill.Every != "" }
 
 // DrillUnits are the texts of the unit that does restore drills of the job, and of its timer: never one without the other, since a drill that nothing
 // starts proves nothing (R13). The job must say every when. The unit may write to the folders of drills only, to scratch where that is not
-// empty, and to a repository on this machine, which restic locks.
+// empty, and to a repository on this machine, which restic locks. A drill that does not pass sends what the job sends of a run that fails.
 func (j Job) DrillUnits(o UnitOptions, scratch string) (service, timer string, err error) {
-	if err := j.Validate(); err != nil {
+	one, other, err := j.drillUnits(o, scratch)
+	if err != nil {
 		return "", "", err
 	}
-	if j.Drill == nil || j.Drill.Every == "" {
-		return "", "", &JobError{j.Name, "drill", "does not say how often", `set "drill": {"every": "30d"}`}
+	if service, err = unit.Write(one...); err != nil {
+		return "", "", err
+	}
+	timer, err = unit.Write(other...)
+	return service, timer, err
+}
+
+func (j Job) drillUnits(o UnitOptions, scratch string) (service, timer []unit.Option, err error) {
+	if err := j.Validate(); err != nil {
+		return nil, nil, err
+	}
+	if !j.DrillsByTimer() {
+		return nil, nil, &JobError{j.Name, "drill", "does not say how often", `set "drill": {"every": "30d"}`}
 	}
 	words := []string{o.Stateward, "drill", "--plan", o.Plan, "--if-due", "--quiet"}
 	if scratch != "" {
 		if reason := badPath(scratch); reason != "" {
-			return "", "", &JobError{j.Name, "scratch", fmt.Sprintf("is %q, which %s", scratch, reason), ""}
+			return nil, nil, &JobError{j.Name, "scratch", fmt.Sprintf("is %q, which %s", scratch, reason), ""}
 		}
 		words = append(words, "--scratch", scratch)
 	}
 	exec, err := unit.Exec(words...)
 	if err != nil {
-		return "", "", err
+		return nil, nil, err
 	}
 	repo := Repository{Scheme: "file"} // what the file says is not known here
 	if j.Repository != "" {
 		if repo, err = ParseRepository(j.Repository); err != nil {
-			return "", "", err
+			return nil, nil, err
 		}
 	}
 	var out []unit.Option
@@ -51,16 +70,19 @@ func (j Job) DrillUnits(o UnitOptions, scratch string) (service, timer string, e
 	}
 	for _, u := range o.OnFailure {
 		if u == "" || strings.Trim(u, nameRunes+`:@\%`) != "" || !strings.HasSuffix(u, ".service") && !strings.HasSuffix(u, ".target") {
-			return "", "", &JobError{j.Name, "OnFailure", fmt.Sprintf("has %q, which is no unit", u), ""}
+			return nil, nil, &JobError{j.Name, "OnFailure", fmt.Sprintf("has %q, which is no unit", u), ""}
 		}
 		add("Unit", "OnFailure", u)
+	}
+	if n := j.Notify.OnFailure; n != "" {
+		add("Unit", "OnFailure", backup.NotifyUnit(n, "%n"))
 	}
 	add("Service", "Type", "oneshot")
 	add("Service", "ExecStart", exec)
 	if len(o.Path) > 0 {
 		for _, p := range o.Path {
 			if reason := badPath(p); reason != "" || strings.Contains(p, ":") {
-				return "", "", &JobError{j.Name, "PATH", fmt.Sprintf("has %q, which is no absolute folder", p), ""}
+				return nil, nil, &JobError{j.Name, "PATH", fmt.Sprintf("has %q, which is no absolute folder", p), ""}
 			}
 		}
 		add("Service", "Environment", unit.Words("PATH="+strings.Join(o.Path, ":")))
@@ -99,15 +121,12 @@ func (j Job) DrillUnits(o UnitOptions, scratch string) (service, timer string, e
 			add("Service", s.name, s.value)
 		}
 	}
-	if service, err = unit.Write(out...); err != nil {
-		return "", "", err
-	}
 	calendar, delay := j.Drill.Calendar()
-	timer, err = unit.Write(
-		unit.Option{Section: "Unit", Name: "Description", Value: unit.Specifiers("When to look whether a restore drill of " + j.Name + " is due")},
-		unit.Option{Section: "Timer", Name: "OnCalendar", Value: calendar},
-		unit.Option{Section: "Timer", Name: "RandomizedDelaySec", Value: delay},
-		unit.Option{Section: "Timer", Name: "Persistent", Value: "true"},
-		unit.Option{Section: "Install", Name: "WantedBy", Value: "timers.target"})
-	return service, timer, err
+	return out, []unit.Option{
+		{Section: "Unit", Name: "Description", Value: unit.Specifiers("When to look whether a restore drill of " + j.Name + " is due")},
+		{Section: "Timer", Name: "OnCalendar", Value: calendar},
+		{Section: "Timer", Name: "RandomizedDelaySec", Value: delay},
+		{Section: "Timer", Name: "Persistent", Value: "true"},
+		{Section: "Install", Name: "WantedBy", Value: "timers.target"},
+	}, nil
 }

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/stateward/stateward/backup"
 	"github.com/stateward/stateward/internal/syntax/nix"
 	"github.com/stateward/stateward/internal/syntax/unit"
 )
@@ -18,6 +19,20 @@ func (j Job) PlanFile() string { return PlanDir + "/" + j.Name + ".json" }
 type Rendered struct {
 	Job   Job
 	Timer Timer
+}
+
+// NotifyUnits are the files of the units that the jobs have started to send notifications, sorted.
+func NotifyUnits(jobs []Rendered) []string {
+	var out []string
+	for _, r := range jobs {
+		for _, template := range []string{r.Job.Notify.OnStart, r.Job.Notify.OnSuccess, r.Job.Notify.OnFailure} {
+			if template != "" {
+				out = append(out, backup.NotifyUnit(template, ""))
+			}
+		}
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
 }
 
 // systemPath is where NixOS has the programs of the system.
@@ -51,6 +66,16 @@ func Module(jobs []Rendered, program string, onFailure []string) (string, error)
 			return "", err
 		}
 		timers = append(timers, nix.Attr{Name: name, Value: nixUnit(timer, "timerConfig")})
+		if r.Job.DrillsByTimer() {
+			drill, timer, err := r.Job.drillUnits(UnitOptions{Stateward: program, Plan: r.Job.PlanFile(), OnFailure: onFailure}, "")
+			if err != nil {
+				return "", err
+			}
+			name := nix.String(r.Job.DrillUnitName())
+			block := append(nixUnit(drill, "serviceConfig"), nix.Attr{Name: "restartIfChanged", Value: false}, nix.Attr{Name: "path", Value: nix.List{systemPath}})
+			services = append(services, nix.Attr{Name: name, Value: block})
+			timers = append(timers, nix.Attr{Name: name, Value: nixUnit(timer, "timerConfig")})
+		}
 	}
 	var module nix.Block
 	for _, part := range []nix.Attr{{Name: "environment.etc", Value: etc}, {Name: "systemd.services", Value: services}, {Name: "systemd.timers", Value: timers}} {
@@ -62,7 +87,14 @@ func Module(jobs []Rendered, program string, onFailure []string) (string, error)
 	if err != nil {
 		return "", err
 	}
-	return "# Written by `stateward backup plan -o nix`: stateward and restic have to be in environment.systemPackages.\n{ ... }:\n" + text + "\n", nil
+	head := "# Written by `stateward backup plan -o nix`: stateward and restic have to be in environment.systemPackages.\n"
+	if slices.ContainsFunc(jobs, func(r Rendered) bool { return r.Job.DrillsByTimer() && r.Job.Drill.ChecksSQLite() }) {
+		head += "# So has sqlite, by which restore drills check databases.\n"
+	}
+	if units := NotifyUnits(jobs); len(units) > 0 {
+		head += "# `stateward notify units` has to write " + strings.Join(units, ", ") + ".\n"
+	}
+	return head + "{ ... }:\n" + text + "\n", nil
 }
 
 // nixUnit writes the options of a unit as NixOS has them. Values are written as they are there too, so that they stay escaped.

@@ -175,6 +175,8 @@ func (p *planner) plan(j backup.Job, all bool) Planned {
 	p.commands(&o, &job)
 	o.retention(&job)
 	o.settings(&job)
+	p.drill(&o, &job)
+	o.notify(&job)
 	p.objective(&o, &job)
 	o.timer()
 	unknown(&o, j.Exclude)
@@ -520,6 +522,50 @@ func (o *Planned) settings(job *Job) {
 	}
 }
 
+// drill says how restoring is tried.
+func (p *planner) drill(o *Planned, job *Job) {
+	j := &o.Of
+	if unknown(o, j.DrillCommand) || unknown(o, j.DrillPaths) || j.Drill() == nil {
+		return
+	}
+	d := j.Drill()
+	if slices.ContainsFunc(d.Command, func(word string) bool { return strings.Contains(word, hidden) }) {
+		o.problem(j.DrillCommand.Origin(), "let the command read the secret from a file", "drill.command holds what looks like a secret")
+	}
+	// What was read from a snapshot lies where the data really is.
+	if len(job.Source) > 0 {
+		d.Paths = nil
+		for _, path := range j.DrillPaths.Or(nil) {
+			d.Paths = append(d.Paths, p.layout.Of(path).Path.String())
+		}
+		for _, path := range j.Paths.Or(nil) {
+			at := p.layout.Of(path).Path
+			names := func(text string) bool {
+				return slices.ContainsFunc(d.Command, func(word string) bool { return strings.Contains(word, text) })
+			}
+			if at != path && (names("DRILL_DIR"+path.String()) || names("DRILL_DIR}"+path.String())) {
+				o.note(j.DrillCommand.Origin(), "", "drill.command looks for %s: the snapshot has it as %s, so it is restored to $STATEWARD_DRILL_DIR%[2]s", path, at)
+			}
+		}
+	}
+	if err := (&backup.Drill{Paths: d.Paths}).Validate(job.Paths); err != nil && len(job.Paths) > 0 {
+		o.problem(j.DrillPaths.Origin(), hint(err), "%v", err)
+	}
+	if d.Every == "" {
+		o.note(j.Origin, `write drill.every = "30d", or drill by hand`, "has a drill without every: no timer starts it")
+	}
+	job.Drill = d
+}
+
+// notify says which messages are sent.
+func (o *Planned) notify(job *Job) {
+	job.Notify = o.Of.Notify()
+	_, said := o.Of.Settings["notify.onFailure"]
+	if !said && o.Of.Notifications.IsUnknown() {
+		unknown(o, o.Of.Notifications)
+	}
+}
+
 // objective takes over how much may be missing after a dead disk or a lost house, the lesser of both: what `stateward backup status` compares with.
 func (p *planner) objective(o *Planned, job *Job) {
 	s := p.services[o.Of.Service]
@@ -632,10 +678,24 @@ func (o *Planned) list(job *Job) {
 		}
 		add(h.name, text, known, h.given.Default, h.given.Origin(), "")
 	}
-	for _, name := range slices.Sorted(maps.Keys(j.Settings)) {
+	for _, name := range slices.Sorted(slices.Values(append(slices.Collect(maps.Keys(j.Settings)), "drill.command", "drill.paths"))) {
+		switch {
+		case name == "drill.command":
+			add(name, words(j.DrillCommand.Or(nil)), true, j.DrillCommand.Default, j.DrillCommand.Origin(), "")
+			continue
+		case name == "drill.paths":
+			if job != nil && job.Drill != nil {
+				add(name, words(job.Drill.Paths), true, false, j.DrillPaths.Origin(), "")
+			}
+			continue
+		}
 		s := j.Settings[name]
 		text, known := s.Get()
-		add(name, text, known, s.Default, s.Origin(), "")
+		noEffect := ""
+		if j.Silenced(name) {
+			noEffect = j.Notifications.Origin().Option + " is false"
+		}
+		add(name, text, known, s.Default, s.Origin(), noEffect)
 	}
 	if job != nil {
 		add("rpo", job.RPO, true, true, o.rpoAt, "")

@@ -2,6 +2,7 @@ package restic_test
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -14,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/stateward/stateward"
+	"github.com/stateward/stateward/backup"
 	"github.com/stateward/stateward/backup/restic"
 	"github.com/stateward/stateward/internal/nixtest"
 )
@@ -67,6 +69,24 @@ func consistent(how string) func(*stateward.Host, *stateward.Job) {
 
 func job(change func(*stateward.Job)) func(*stateward.Host, *stateward.Job) {
 	return func(_ *stateward.Host, j *stateward.Job) { change(j) }
+}
+
+func asks(settings map[string]string) func(*stateward.Host, *stateward.Job) {
+	return func(_ *stateward.Host, j *stateward.Job) {
+		j.Settings = map[string]stateward.Value[string]{}
+		for name, text := range settings {
+			j.Settings[name] = given(text, "s.app.backup."+name)
+		}
+	}
+}
+
+// told has the service say whether it wants to be told.
+func told(on bool) func(*stateward.Host, *stateward.Job) {
+	return func(_ *stateward.Host, j *stateward.Job) { j.Notifications = given(on, "s.app.notifications.enable") }
+}
+
+func hostTells(h *stateward.Host, _ *stateward.Job) {
+	h.BackupDefaults.Settings = map[string]stateward.Value[string]{"notify.onFailure": given("critical", "d.notify.onFailure"), "notify.onStart": given("start", "d.notify.onStart")}
 }
 
 func TestR10JobsOfAConfiguration(t *testing.T) {
@@ -140,9 +160,39 @@ func TestR10JobsOfAConfiguration(t *testing.T) {
 			week, _ := stateward.ParseDuration("1w")
 			h.Services.Or(nil)[0].Protection = &stateward.Protection{RPO: map[stateward.Tier]stateward.Value[stateward.Duration]{stateward.TierSite: given(week, ""), stateward.TierDisk: given(day, "")}}
 		}), map[string]any{"rpo": "1d"}, nil},
-		"borg":                {forge(job(func(j *stateward.Job) { j.Engine = "borg" })), nil, []string{"! is of borg: only jobs of restic are rendered"}},
-		"nothing to back up":  {forge(reads()), nil, []string{"! has nothing to back up"}},
-		"a path that is none": {forge(reads("var/lib/app")), nil, []string{`! path "var/lib/app" is not absolute`}},
+		"R13 a drill": {forge(asks(map[string]string{"drill.every": "30d", "drill.sqlite": "false", "drill.maxBytes": "1000"}), job(func(j *stateward.Job) {
+			j.DrillCommand, j.DrillPaths = given([]string{"/bin/look", "-v"}, "c"), paths("s.app.backup.drill.paths", "/var/lib/app/db")
+		})), map[string]any{"drill": map[string]any{"every": "30d", "sqlite": false, "maxBytes": 1000.0, "command": []any{"/bin/look", "-v"}, "paths": []any{"/var/lib/app/db"}}}, nil},
+		"R2 a drill of what was read from a snapshot": {forge(consistent("snapshot"), asks(map[string]string{"drill.every": "30d"}), job(func(j *stateward.Job) {
+			j.DrillCommand, j.DrillPaths = given([]string{"sh", "-c", `test -s "$STATEWARD_DRILL_DIR/var/lib/app/db"`}, "c"), paths("s.app.backup.drill.paths", "/var/lib/app/db")
+		})), map[string]any{"drill": map[string]any{"every": "30d", "command": []any{"sh", "-c", `test -s "$STATEWARD_DRILL_DIR/var/lib/app/db"`}, "paths": []any{"/persist/var/lib/app/db"}}},
+			[]string{"drill.command looks for /var/lib/app: the snapshot has it as /persist/var/lib/app, so it is restored to $STATEWARD_DRILL_DIR/persist/var/lib/app"}},
+		"R2 a drill that knows where it lies": {forge(consistent("snapshot"), asks(map[string]string{"drill.every": "30d"}), job(func(j *stateward.Job) {
+			j.DrillCommand = given([]string{"test", "-s", `$STATEWARD_DRILL_DIR/persist/var/lib/app/db`}, "c")
+		})), map[string]any{}, nil},
+		"R13 a drill that nothing starts": {forge(asks(map[string]string{"drill.sqlite": "true"})), map[string]any{"drill": map[string]any{"sqlite": true}},
+			[]string{"has a drill without every: no timer starts it"}},
+		"a drill of the host that a job takes back": {forge(asks(map[string]string{"drill.every": ""}), func(h *stateward.Host, _ *stateward.Job) {
+			h.BackupDefaults.Settings = map[string]stateward.Value[string]{"drill.every": given("30d", "d.drill.every")}
+		}), map[string]any{"drill": nil}, nil},
+		"a drill that is none": {forge(asks(map[string]string{"drill.every": "6h", "drill.sqlite": "maybe", "drill.maxBytes": "10G"}), job(func(j *stateward.Job) { j.DrillCommand = given([]string{"-x"}, "c") })), nil,
+			[]string{"! drill: every is 6h", `! drill: sqlite is "maybe"`, `! drill: maxBytes is "10G"`, `! drill: command has "-x"`}},
+		"a drill of what is not backed up": {forge(asks(map[string]string{"drill.every": "30d"}), job(func(j *stateward.Job) { j.DrillPaths = paths("p", "/srv") })), nil,
+			[]string{`! drill: paths has "/srv", which the job does not back up`}},
+		"a drill that was hidden": {forge(job(func(j *stateward.Job) { j.DrillCommand = given([]string{"mysql", "--password=‹hidden›"}, "c") })), nil,
+			[]string{"! drill.command holds what looks like a secret", "has a drill without every: no timer starts it"}},
+		"E12 a service that wants to be told":                 {forge(told(true)), map[string]any{"notify": map[string]any{"onFailure": "failure"}}, nil},
+		"E12 a service that says of what":                     {forge(told(true), asks(map[string]string{"notify.onSuccess": "success"})), map[string]any{"notify": map[string]any{"onSuccess": "success"}}, nil},
+		"E12 a service that wants what the host says":         {forge(told(true), hostTells), map[string]any{"notify": map[string]any{"onFailure": "critical", "onStart": "start"}}, nil},
+		"E12 a service that wants less of what the host says": {forge(hostTells, asks(map[string]string{"notify.onStart": "", "notify.onFailure": "failure"})), map[string]any{"notify": map[string]any{"onFailure": "failure"}}, nil},
+		"E12 a service that does not want what the host says": {forge(told(false), hostTells), map[string]any{"notify": nil}, nil},
+		"E12 a service of which it is not known": {forge(job(func(j *stateward.Job) {
+			j.Notifications = stateward.NotKnown[bool](stateward.Unknown{Subject: "s.app.notifications.enable", Kind: stateward.UnknownThrow, Message: "no"})
+		})), nil, []string{"! s.app.notifications.enable is unknown: no"}},
+		"a template that is none": {forge(asks(map[string]string{"notify.onFailure": "tell me!"})), nil, []string{`! onFailure is "tell me!", which is no name of a template`}},
+		"borg":                    {forge(job(func(j *stateward.Job) { j.Engine = "borg" })), nil, []string{"! is of borg: only jobs of restic are rendered"}},
+		"nothing to back up":      {forge(reads()), nil, []string{"! has nothing to back up"}},
+		"a path that is none":     {forge(reads("var/lib/app")), nil, []string{`! path "var/lib/app" is not absolute`}},
 		"an unknown path": {forge(job(func(j *stateward.Job) {
 			j.Paths = stateward.NotKnown[[]stateward.Entry](stateward.Unknown{Subject: "s.app.dataDir", Kind: stateward.UnknownThrow, Message: "no"})
 		})), nil, []string{"! s.app.dataDir is unknown: no"}},
@@ -209,6 +259,25 @@ func TestR10EverySettingSaysWhereItComesFrom(t *testing.T) {
 	require.Equal(t, []restic.Problem{{Message: "no job goes to repository unused", Origin: stateward.Origin{Option: "r.unused"}}}, unreached)
 }
 
+func TestR10DrillsAndNotificationsSayWhereTheyComeFrom(t *testing.T) {
+	list := func(change ...func(*stateward.Host, *stateward.Job)) (out []string) {
+		jobs, _ := restic.Plan(forge(change...), false)
+		for _, s := range jobs[0].Settings {
+			if strings.HasPrefix(s.Name, "drill.") || strings.HasPrefix(s.Name, "notify.") {
+				out = append(out, strings.TrimSpace(fmt.Sprintf("%s=%s %v %s %s", s.Name, s.Value, s.Default, s.Origin.Option, s.NoEffect)))
+			}
+		}
+		return out
+	}
+	require.Empty(t, cmp.Diff([]string{"notify.onFailure=failure true s.app.notifications.enable"}, list(told(true))))
+	require.Empty(t, cmp.Diff([]string{"notify.onFailure=critical true d.notify.onFailure s.app.notifications.enable is false", "notify.onStart=start true d.notify.onStart s.app.notifications.enable is false"},
+		list(told(false), hostTells)))
+	require.Empty(t, cmp.Diff([]string{"drill.command=/bin/look true d.drill.command", "drill.every=30d false s.app.backup.drill.every", "drill.paths=/var/lib/app/db false p"},
+		list(asks(map[string]string{"drill.every": "30d"}), func(h *stateward.Host, j *stateward.Job) {
+			h.BackupDefaults.DrillCommand, j.DrillPaths = given([]string{"/bin/look"}, "d.drill.command"), paths("p", "/var/lib/app/db")
+		})))
+}
+
 func TestJobsThatRunAlreadyAreListed(t *testing.T) {
 	stock := stateward.Job{Name: "app", Engine: "restic", Origin: stateward.Origin{Option: "services.restic.backups.app"}, Paths: paths("", "/etc"), Repository: given("/srv/x", ""),
 		PasswordFile: ref("/p", ""), Schedule: given([]string{"daily"}, "")}
@@ -251,7 +320,12 @@ func rendered(t *testing.T) []restic.Rendered {
 		j.Exclude = given([]string{"* tmp$", "%n"}, "")
 	}
 	var out []restic.Rendered
-	for _, h := range []*stateward.Host{forge(), forge(consistent("quiesce")), forge(odd, reads("/var/lib/app", "/srv/ext4/with blank", "/srv/ext4/per%cent $HOME"))} {
+	drilled := func(h *stateward.Host, j *stateward.Job) {
+		asks(map[string]string{"drill.every": "2d", "notify.onStart": "start", "notify.onSuccess": "success", "notify.onFailure": "failure", "limits.memory": "2G"})(h, j)
+		j.DrillCommand = given([]string{"sh", "-c", "test \"${x}\" '' $a\\n%n\n"}, "")
+		j.Repository, j.PasswordFile = given("/srv/ext4/with blank", ""), ref("/p", "")
+	}
+	for _, h := range []*stateward.Host{forge(), forge(consistent("quiesce")), forge(drilled), forge(odd, reads("/var/lib/app", "/srv/ext4/with blank", "/srv/ext4/per%cent $HOME"))} {
 		jobs, _ := restic.Plan(h, false)
 		require.Empty(t, jobs[0].Problems)
 		r := restic.Rendered{Job: *jobs[0].Job, Timer: jobs[0].Timer}
@@ -271,11 +345,21 @@ func TestPlannedUnitsAreAccepted(t *testing.T) {
 		require.NoError(t, err)
 		timer, err := r.Job.TimerUnit(r.Timer)
 		require.NoError(t, err)
-		for suffix, text := range map[string]string{".service": service, ".timer": timer} {
-			name := filepath.Join(dir, r.Job.UnitName()+suffix)
+		units := map[string]string{r.Job.UnitName() + ".service": service, r.Job.UnitName() + ".timer": timer}
+		if r.Job.DrillsByTimer() {
+			service, timer, err := r.Job.DrillUnits(restic.UnitOptions{Stateward: "/bin/true", Plan: r.Job.PlanFile(), Path: []string{"/usr/bin", "/bin"}}, "")
+			require.NoError(t, err)
+			units[r.Job.DrillUnitName()+".service"], units[r.Job.DrillUnitName()+".timer"] = service, timer
+		}
+		for name, text := range units {
+			name = filepath.Join(dir, name)
 			require.NoError(t, os.WriteFile(name, []byte(text), 0o600))
 			names = append(names, name)
 		}
+	}
+	require.Len(t, names, 10)
+	for _, name := range restic.NotifyUnits(rendered(t)) {
+		require.NoError(t, os.WriteFile(filepath.Join(dir, name), []byte("[Service]\nType=oneshot\nExecStart=/bin/true\n"), 0o600))
 	}
 	slices.Sort(names)
 	for _, analyze := range analyzers() {
@@ -284,6 +368,7 @@ func TestPlannedUnitsAreAccepted(t *testing.T) {
 		out, err := cmd.CombinedOutput()
 		require.NoError(t, err, "%s", out)
 		require.NotContains(t, string(out), restic.UnitPrefix)
+		require.NotContains(t, string(out), restic.DrillUnitPrefix)
 	}
 }
 
@@ -295,7 +380,7 @@ let
   text = v: if isBool v then (if v then "true" else "false") else toString v;
   lines = s: concatMap (n: map (v: "${n}=${text v}") (if isList s.${n} then s.${n} else [ s.${n} ])) (attrNames s);
   unit = u: lines (u.unitConfig or { } // { Description = u.description; } // (if u ? wants then { Wants = u.wants; } else { }) // (if u ? after then { After = u.after; } else { })
-      // (if u ? onFailure then { OnFailure = u.onFailure; } else { }) // (if u ? wantedBy then { WantedBy = u.wantedBy; } else { }))
+      // (if u ? onFailure then { OnFailure = u.onFailure; } else { }) // (if u ? onSuccess then { OnSuccess = u.onSuccess; } else { }) // (if u ? wantedBy then { WantedBy = u.wantedBy; } else { }))
     ++ lines (u.serviceConfig or { }) ++ lines (u.timerConfig or { });
   each = s: listToAttrs (map (name: { inherit name; value = unit s.${name}; }) (attrNames s));
 in {
@@ -335,10 +420,22 @@ func TestModulesEvaluate(t *testing.T) {
 		timer, err := r.Job.TimerUnit(r.Timer)
 		require.NoError(t, err)
 		want.Timers[r.Job.UnitName()] = sorted(timer)
+		if r.Job.DrillsByTimer() {
+			service, timer, err := r.Job.DrillUnits(restic.UnitOptions{Stateward: "/bin/stateward", Plan: r.Job.PlanFile(), OnFailure: []string{"notify@%n.service"}}, "")
+			require.NoError(t, err)
+			want.Services[r.Job.DrillUnitName()], want.Timers[r.Job.DrillUnitName()] = sorted(service), sorted(timer)
+		}
 	}
 	stock, refused, err := restic.StockModule(jobs)
 	require.NoError(t, err)
-	require.Len(t, refused, 2, "%v", refused)
+	require.Len(t, refused, 3, "%v", refused)
+	drill := jobs[2]
+	drill.Job.Notify = backup.Notify{}
+	_, refused, err = restic.StockModule([]restic.Rendered{drill})
+	require.NoError(t, err)
+	require.ErrorContains(t, errors.Join(refused...), "services.restic.backups cannot have drill.every: it does no restore drill")
+	require.Contains(t, text, "# `stateward notify units` has to write stateward-notify-start@.service, stateward-notify-success@.service, stateward-notify@.service.\n")
+	require.Contains(t, text, "# So has sqlite")
 	for _, nix := range nixtest.All(t) {
 		var got evaluated
 		nix.JSON(t, "("+stub+") ("+text+")", &got)

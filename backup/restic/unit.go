@@ -230,6 +230,8 @@ func (j Job) Stock(t Timer, depth int) (string, error) {
 		return refuse("dump", "it does not look whether anything was written")
 	case j.Notify != (backup.Notify{}):
 		return refuse("notify", "it starts no other unit")
+	case j.DrillsByTimer():
+		return refuse("drill.every", "it does no restore drill")
 	case j.PasswordFile == "":
 		return refuse("no passwordFile", "it requires one")
 	case j.Limits.Memory != "" || j.Limits.CPU != "" || j.Limits.RunTime != "" || j.Limits.Nice != 0:

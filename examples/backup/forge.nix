@@ -16,11 +16,15 @@
         enable = true;
         unit = "paperless-web";
         dataDir = "/var/lib/paperless";
-        backup = { repositories = [ "nas" "offsite" ]; consistency = "quiesce"; exclude = [ "/var/lib/paperless/log" ]; };
+        backup = { repositories = [ "nas" "offsite" ]; consistency = "quiesce"; exclude = [ "/var/lib/paperless/log" ];
+          drill = { every = "30d"; command = "test -s $STATEWARD_DRILL_DIR/persist/var/lib/paperless/db.sqlite3"; };
+          notify = { onStart = "start"; onSuccess = "success"; onFailure = "critical"; };
+        };
       };
       nextcloud = {
         enable = true;
         dataDir = "/var/lib/nextcloud";
+        notifications.enable = true;
         backup = { repository = "nsa"; dump = { command = "runuser -u postgres -- pg_dump nextcloud >/var/backup/nextcloud/db.sql"; directory = "/var/backup/nextcloud"; }; };
       };
     };

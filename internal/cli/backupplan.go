@@ -34,7 +34,9 @@ type HostBackups struct {
 	Jobs   []PlannedJob     `json:"jobs"`
 	// Unreached is what is declared and reaches no job.
 	Unreached []restic.Problem `json:"unreached,omitempty"`
-	Error     *ErrorOutput     `json:"error,omitempty"`
+	// NotifyUnits are the units that the jobs have send notifications; `stateward notify units` writes them.
+	NotifyUnits []string     `json:"notifyUnits,omitempty"`
+	Error       *ErrorOutput `json:"error,omitempty"`
 
 	host *stateward.Host
 }
@@ -83,7 +85,7 @@ so is what reaches no job.
 
 A job that services ask for is rendered; one that something else runs already, such as
 services.restic.backups, is listed only, unless --all is given. For one host:
-  units   a service, a timer and the file of the job for each
+  units   a service, a timer and the file of the job for each, and those of its restore drills
   nix     a NixOS module with all of that; no secret is in it
   stock   a NixOS module of services.restic.backups, for whoever does not have stateward run them
   paths   what a collector of one's own takes: the paths of each service, units to stop,
@@ -247,7 +249,18 @@ func (f *backupPlanFlags) plan(l loaded) (HostBackups, error) {
 		}
 		h.Jobs = append(h.Jobs, one)
 	}
+	h.NotifyUnits = restic.NotifyUnits(h.rendered())
 	return h, nil
+}
+
+// rendered are the jobs that can be rendered.
+func (h *HostBackups) rendered() (jobs []restic.Rendered) {
+	for _, j := range h.Jobs {
+		if j.rendered != nil {
+			jobs = append(jobs, *j.rendered)
+		}
+	}
+	return jobs
 }
 
 // planFile is a file that is written.
@@ -266,13 +279,10 @@ func (f *backupPlanFlags) render(env Env, h *HostBackups) (sound bool, err error
 		sound = false
 		printError(env.Stderr, err)
 	}
-	var jobs []restic.Rendered
+	jobs := h.rendered()
 	for _, j := range h.Jobs {
 		for _, p := range j.Problems {
 			printError(env.Stderr, &plainError{problemOutput("job "+j.Name+": ", p)})
-		}
-		if j.rendered != nil {
-			jobs = append(jobs, *j.rendered)
 		}
 	}
 	if h.Status == stateward.StatusPartial {
@@ -314,6 +324,14 @@ func (f *backupPlanFlags) render(env Env, h *HostBackups) (sound bool, err error
 			}
 			unit := "/etc/systemd/system/" + r.Job.UnitName()
 			files = append(files, planFile{r.Job.PlanFile(), string(text)}, planFile{unit + ".service", service}, planFile{unit + ".timer", timer})
+			if !r.Job.DrillsByTimer() {
+				continue
+			}
+			if service, timer, err = r.Job.DrillUnits(restic.UnitOptions{Stateward: f.program, Plan: r.Job.PlanFile(), Path: f.path, OnFailure: f.onFailure}, ""); err != nil {
+				return false, err
+			}
+			unit = "/etc/systemd/system/" + r.Job.DrillUnitName()
+			files = append(files, planFile{unit + ".service", service}, planFile{unit + ".timer", timer})
 		}
 	case "nix":
 		text, err := restic.Module(jobs, f.program, f.onFailure)
@@ -344,6 +362,9 @@ func (f *backupPlanFlags) render(env Env, h *HostBackups) (sound bool, err error
 			return false, err
 		}
 		files = append(files, planFile{"backup-paths.json", b.String()})
+	}
+	if (f.output == "units" || f.output == "nix") && len(h.NotifyUnits) > 0 {
+		fmt.Fprintf(env.Stderr, "stateward: these start %s, which stateward notify units writes\n", inLine(strings.Join(h.NotifyUnits, ", ")))
 	}
 	if f.write != "" {
 		return sound, f.writeAll(env, files)
@@ -380,9 +401,13 @@ func (f *backupPlanFlags) writeAll(env Env, files []planFile) error {
 	if f.output != "units" || len(f.jobs) > 0 {
 		return nil
 	}
-	old, err := filepath.Glob(filepath.Join(f.write, "etc/systemd/system", restic.UnitPrefix+"*"))
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
+	var old []string
+	for _, prefix := range []string{restic.UnitPrefix, restic.DrillUnitPrefix} {
+		more, err := filepath.Glob(filepath.Join(f.write, "etc/systemd/system", prefix+"*"))
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		old = append(old, more...)
 	}
 	for _, name := range old {
 		if !written[name] {
@@ -538,6 +563,9 @@ func printBackups(env Env, h *HostBackups) {
 	}
 	for _, p := range h.Unreached {
 		fmt.Fprintf(w, "  reaches nothing: %s\n    by %s\n", inLine(p.Message), inLine(p.Origin.String()))
+	}
+	if len(h.NotifyUnits) > 0 {
+		fmt.Fprintf(w, "  needs %s: stateward notify units writes them\n", inLine(strings.Join(h.NotifyUnits, ", ")))
 	}
 	if h.Status == stateward.StatusPartial {
 		named, left := h.unknown()

@@ -44,8 +44,9 @@ const canaryHost = `{ config = builtins.trace "CANARY-trace password=CANARY-trac
   sops.secrets.app = { sopsFile = "/etc/secrets.yaml"; key = "CANARY-sopskey"; };
   age.secrets.app = { file = "/etc/app.age"; content = "CANARY-age"; };
   stateward.backup.repositories.nas = { url = "rest:https://me:CANARY-nas@backup.example/repo"; passwordFile = "/run/secrets/restic"; primary = true; };
-  stateward.backup.defaults = { schedule = "daily"; postHook = "curl -H 'Authorization: Bearer CANARY-posthook' https://u:CANARY-hookurl@h/x"; };
+  stateward.backup.defaults = { schedule = "daily"; drill.command = "PGPASSWORD=CANARY-drill psql"; postHook = "curl -H 'Authorization: Bearer CANARY-posthook' https://u:CANARY-hookurl@h/x"; };
   stateward.services.jobs = { enable = true; dataDir = "/var/lib/jobs"; backup = { preHook = "PGPASSWORD=CANARY-prehook pg_dump x"; dump = { command = "mysqldump --password=CANARY-dump"; directory = "/var/lib/jobs/dump"; }; }; };
+  stateward.services.drilled = { enable = true; dataDir = "/var/lib/drilled"; backup.drill = { every = "30d"; command = [ "mysql" "--password" "CANARY-drillword" "--password=CANARY-drillarg" ]; }; };
   stateward.services.own = { enable = true; dataDir = "/var/lib/own"; backup = { repository = "rest:https://me:CANARY-own@backup.example/repo"; passwordFile = "/p"; }; };
   assertions = [ { assertion = true; message = "CANARY-passing"; } ];
   warnings = [ "the password=CANARY-warning is weak" ];

@@ -48,6 +48,7 @@ func isName(text string) bool { return text != "" && strings.Trim(text, nameRune
 var scalars = []string{
 	"checkSubset", "lockWait", "floorPercent", "oneFileSystem", "skipIfUnchanged", "metricsDir",
 	"limits.uploadKiB", "limits.downloadKiB", "limits.readConcurrency", "limits.memory", "limits.cpu", "limits.runTime", "limits.nice",
+	"drill.every", "drill.sqlite", "drill.maxBytes", "notify.onStart", "notify.onSuccess", "notify.onFailure",
 }
 
 // settings reads what a job may say and the host may say for all jobs.
@@ -65,7 +66,10 @@ func settings(n *dialect.Node) stateward.Job {
 	}
 	j.PreHook, j.PreCommand = hook(n.At("preHook"))
 	j.PostHook, j.PostCommand = hook(n.At("postHook"))
-	set(n.At("limits"))
+	for _, part := range []string{"limits", "drill", "notify"} {
+		set(n.At(part))
+	}
+	j.DrillCommand = command(n.At("drill", "command"))
 	for _, name := range scalars {
 		if v := n.At(strings.Split(name, ".")...).Scalar(); !v.IsAbsent() && n.Kind() != dialect.Unknown {
 			if j.Settings == nil {
@@ -90,8 +94,19 @@ func hook(n *dialect.Node) (stateward.Value[bool], stateward.Value[string]) {
 	return given, n.Filled()
 }
 
+// command reads a program and its arguments. A text is one for bash, as all other commands are.
+func command(n *dialect.Node) stateward.Value[[]string] {
+	switch n.Kind() {
+	case dialect.PathValue:
+		return stateward.NotKnown[[]string](n.Wrong(stateward.UnknownForm, `is a path of the configuration: write [ "${./check.sh}" ], which copies it to the machine`))
+	case dialect.String:
+		return stateward.MapValue(n.Filled(), func(text string) ([]string, error) { return []string{"bash", "-euo", "pipefail", "-c", text}, nil })
+	}
+	return n.Strings()
+}
+
 // job reads the backup that a service asks for: of its data directory and backup paths, unless it names others.
-func job(name string, n *dialect.Node, s *stateward.Service) *stateward.Job {
+func job(name string, n, notifications *dialect.Node, s *stateward.Service) *stateward.Job {
 	on := n.At("enable").Bool()
 	if n.Kind() != dialect.Attrs && n.Kind() != dialect.Unknown || on.IsKnown() && !on.Or(true) {
 		return nil
@@ -106,6 +121,7 @@ func job(name string, n *dialect.Node, s *stateward.Service) *stateward.Job {
 	j.StopUnits = n.At("stopUnits").Strings()
 	j.Priority = n.At("priority").Int()
 	j.AllowEmpty = n.At("allowEmpty").Strings()
+	j.Notifications = notifications.At("enable").Bool()
 	dump := n.At("dump")
 	set(dump)
 	_, j.DumpCommand = hook(dump.At("command"))
@@ -129,12 +145,14 @@ func job(name string, n *dialect.Node, s *stateward.Service) *stateward.Job {
 		repository.Wrong(stateward.UnknownForm, "stands beside repositories: name all of them there")
 	}
 
-	paths := n.At("paths")
-	list, why := paths.Paths(stateward.Directory, asWritten)
-	for i := range list {
-		list[i] = dialect.BelowDataDir(s.DataDir, list[i])
+	below := func(paths *dialect.Node) stateward.Value[[]stateward.Entry] {
+		list, why := paths.Paths(stateward.Directory, asWritten)
+		for i := range list {
+			list[i] = dialect.BelowDataDir(s.DataDir, list[i])
+		}
+		return paths.Entries(list, why)
 	}
-	j.Paths = paths.Entries(list, why)
+	j.Paths, j.DrillPaths = below(n.At("paths")), below(n.At("drill", "paths"))
 	if j.Paths.IsAbsent() {
 		j.Paths = ownPaths(s)
 	}

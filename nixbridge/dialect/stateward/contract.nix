@@ -19,6 +19,10 @@ let
   # A list, or the one thing that would be in it.
   list = s: via (v: if isAttrs v && !(derivation v) || isString v || typeOf v == "path" then [ v ] else v) (listOf s) // { inherit (listOf s) below items; };
 
+  notify = closed { onStart = leaf; onSuccess = leaf; onFailure = leaf; };
+  # What is restored differs from job to job.
+  drill = { every = leaf; sqlite = leaf; command = lines; maxBytes = leaf; };
+
   entry = kind: closed { ${kind} = leaf; user = leaf; group = leaf; mode = leaf; };
 
   # What a job may say and the host may say for all jobs.
@@ -27,6 +31,7 @@ let
     requireNetwork = leaf; preHook = text; postHook = text; consistency = leaf;
     checkSubset = leaf; lockWait = leaf; floorPercent = leaf; oneFileSystem = leaf; skipIfUnchanged = leaf; metricsDir = leaf;
     limits = closed { uploadKiB = leaf; downloadKiB = leaf; readConcurrency = leaf; memory = leaf; cpu = leaf; runTime = leaf; nice = leaf; };
+    inherit notify; drill = closed drill;
   };
 
   # A service that is off need not have values.
@@ -49,6 +54,7 @@ let
       enable = leaf; engine = leaf; paths = anyTo 8; allowEmpty = lines;
       repository = leaf; repositories = lines; repositoryFile = leaf; passwordFile = leaf; environmentFile = leaf; user = leaf; initialize = leaf;
       stopUnits = lines; priority = leaf; dump = closed { command = text; directory = leaf; };
+      drill = closed (drill // { paths = lines; });
     });
     databases = list (closed { type = leaf; name = leaf; user = leaf; });
     protection = closed { tiers = lines; rpo = leaf; };

@@ -101,7 +101,7 @@ func service(name string, n *dialect.Node) (stateward.Service, *stateward.Job) {
 	s.Protection = protection(n.At("protection"))
 	s.HealthCheck = healthCheck(n.At("healthCheck"))
 	s.Exposure = dialect.ReadExposure(n.At("exposure"))
-	return s, job(name, n.At("backup"), &s)
+	return s, job(name, n.At("backup"), n.At("notifications"), &s)
 }
 
 // set records what is no set, and fields that the contract does not have.

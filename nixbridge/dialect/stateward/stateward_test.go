@@ -102,6 +102,7 @@ func lines(h stateward.Host) []string {
 			{"randomizedDelay", j.RandomizedDelay}, {"persistent", j.Persistent}, {"prune", j.Prune}, {"stopUnits", j.StopUnits},
 			{"priority", j.Priority}, {"requireNetwork", j.RequireNetwork}, {"preHook", j.PreHook}, {"preCommand", j.PreCommand}, {"postHook", j.PostHook},
 			{"postCommand", j.PostCommand}, {"consistency", j.Consistency}, {"dumpCommand", j.DumpCommand}, {"allowEmpty", j.AllowEmpty},
+			{"drill.command", j.DrillCommand}, {"notifications", j.Notifications},
 		} {
 			if text := f.value.String(); text != "absent" && !j.Paths.IsUnknown() {
 				add("  %s %s", f.name, text)
@@ -109,6 +110,9 @@ func lines(h stateward.Host) []string {
 		}
 		if dir, ok := j.DumpDirectory.Get(); ok {
 			add("  dumpDirectory %s", dir.Text)
+		}
+		if !j.DrillPaths.IsAbsent() && !j.Paths.IsUnknown() {
+			add("  drill.paths %s", entryLines(j.DrillPaths))
 		}
 		for _, name := range slices.Sorted(maps.Keys(j.Settings)) {
 			add("  %s %s", name, j.Settings[name])
@@ -236,6 +240,29 @@ func TestContract(t *testing.T) {
 				`stateward.backup.repository [form] stateward knows no such field`,
 				`stateward.services.x.backup.dump [form] has no command`,
 				`stateward.services.x.backup.repository [form] stands beside repositories: name all of them there`,
+			},
+		},
+		"R13 drills and notifications": {
+			config: `{ backup.defaults = { drill = { every = "30d"; sqlite = false; command = "test -e x"; }; notify.onFailure = "critical"; };
+				services.x = { enable = true; dataDir = "/x"; backup = { drill = { every = "2w"; paths = [ "media" "/x/db" ]; maxBytes = 1000; command = [ "/bin/look" "-v" ]; };
+					notify = { onStart = "start"; onSuccess = "success"; onFailure = "failure"; }; }; notifications.enable = true; }; }`,
+			want: []string{"x true  absent:absent", "  dataDir /x backupPaths absent", `  state dataDir directory "/x"`, `job x stateward [directory "/x"]`, "  drill.command [/bin/look -v]", "  notifications true",
+				`  drill.paths [directory "/x/media", directory "/x/db"]`, "  drill.every 2w", "  drill.maxBytes 1000", "  notify.onFailure failure", "  notify.onStart start", "  notify.onSuccess success",
+				"defaults", "  drill.command [bash -euo pipefail -c test -e x]", "  drill.every 30d", "  drill.sqlite false", "  notify.onFailure critical"},
+		},
+		"R10 what is no drill and no notification": {
+			config: `{ backup.defaults.drill.paths = [ "/x" ]; services.x = { enable = true; backup = { paths = "/a"; drill = { often = "1d"; command = ./x; }; notify = "failure"; }; }; 
+				services.y = { enable = true; backup = { paths = "/a"; drill = "30d"; notify.on = "failure"; }; }; }`,
+			want: []string{"x true  absent:absent", "y true  absent:absent", `job x stateward [directory "/a"]`,
+				"  drill.command unknown (stateward.services.x.backup.drill.command: is a path of the configuration: write [ \"${./check.sh}\" ], which copies it to the machine)",
+				`job y stateward [directory "/a"]`, "defaults"},
+			unknown: []string{
+				"stateward.backup.defaults.drill.paths [form] stateward knows no such field",
+				`stateward.services.x.backup.drill.command [form] is a path of the configuration: write [ "${./check.sh}" ], which copies it to the machine`,
+				"stateward.services.x.backup.drill.often [form] stateward knows no such field",
+				"stateward.services.x.backup.notify [type] expected an attribute set, found a string",
+				"stateward.services.y.backup.drill [type] expected an attribute set, found a string",
+				"stateward.services.y.backup.notify.on [form] stateward knows no such field",
 			},
 		},
 		"a backup that is off":           {config: `{ services.x = { enable = true; backup = { enable = false; paths = "/a"; }; }; }`, want: []string{"x true  absent:absent"}},
@@ -377,6 +404,7 @@ func TestDocumentedExample(t *testing.T) {
 		"dataset tank/services/paperless /var/lib/paperless absent map[compression:zstd recordsize:16K] paperless:paperless 0750",
 		`job paperless stateward [directory "/var/lib/paperless", directory "/var/lib/paperless/media", directory "/srv/scans"]`,
 		"  exclude [*.tmp]", "  targets [nas offsite]", "  schedule [daily]", "  prune [--keep-daily 7 --keep-weekly 5]", "  consistency quiesce",
+		"  drill.every 30d", "  notify.onFailure critical",
 		"repository nas sftp:backup@nas:/srv/restic/forge absent {/run/secrets/restic false} absent true",
 		"repository offsite absent {/run/secrets/offsite-url false} {/run/secrets/offsite false} {/run/secrets/s3 false} absent",
 		"defaults", "  randomizedDelay 30min", "  checkSubset 1%", "  limits.nice 19",
