@@ -672,14 +672,27 @@ func (c *copies) ofReplication(r *scheduled[backup.Replication], name string, ro
 		s.doubt(why)
 	}
 	source := r.of.Source.Or(backup.Place{})
-	if name != source.Dataset {
-		recursive, known := r.of.Recursive.Get()
-		if !known {
-			both("whether " + r.of.String() + " sends datasets below is not known")
-		}
-		if !recursive {
-			return
-		}
+	neither := func(why string) {
+		d.not(why)
+		s.not(why)
+	}
+	switch sent, known, why := r.of.Sends(name); {
+	case !known:
+		both(why)
+		return
+	case !sent && why != "":
+		neither(why)
+		return
+	case !sent:
+		return
+	}
+	switch on, by := c.synced(name); on {
+	case stateward.SurvivalNo:
+		neither(r.of.String() + " leaves it out by " + by)
+		return
+	case stateward.SurvivalUnknown:
+		both(r.of.String() + " may leave it out by " + by)
+		return
 	}
 	target, known := r.of.Target.Get()
 	if !known {
@@ -719,4 +732,27 @@ func (c *copies) ofReplication(r *scheduled[backup.Replication], name string, ro
 		d.copied(by, gap)
 		s.not(by + " stays in the house")
 	}
+}
+
+// synced tells whether syncoid:sync, a property that datasets below inherit, lets syncoid send a dataset, and what it is where it may not.
+func (c *copies) synced(name string) (stateward.TierState, string) {
+	list := c.s.host.Datasets.Or(nil)
+	for at := name; at != ""; at = parentDataset(at) {
+		for i := range list {
+			v := list[i].Properties["syncoid:sync"]
+			if list[i].Name != at || v.IsAbsent() {
+				continue
+			}
+			switch text, known := v.Get(); {
+			case known && (text == "true" || text == "" || text == "-"):
+				return stateward.SurvivalYes, ""
+			case text == "false":
+				return stateward.SurvivalNo, "syncoid:sync=false of " + at
+			case known: // hosts that may
+				return stateward.SurvivalUnknown, "syncoid:sync=" + text + " of " + at
+			}
+			return stateward.SurvivalUnknown, "syncoid:sync of " + at
+		}
+	}
+	return stateward.SurvivalYes, ""
 }

@@ -176,6 +176,15 @@ func TestTiers(t *testing.T) {
 		{"a replication without children", zfs, []part{syncoid("tank", "nas:backup/tank", false)}, nearly("no: " + nothing)},
 		{"S8 a replication to the same pool", zfs, []part{syncoid("tank/srv", "tank/copy", false)}, away(`no: services.syncoid.commands."tank/srv" to tank/copy stays on the same pool`, `no: services.syncoid.commands."tank/srv" to tank/copy stays in the house`)},
 		{"S8 a replication to another pool", zfs, []part{syncoid("tank/srv", "usb/copy", false)}, away(`yes 1d 1min: services.syncoid.commands."tank/srv" to usb/copy`, `no: services.syncoid.commands."tank/srv" to usb/copy stays in the house`)},
+		{"R10 a replication that leaves it out", zfs, []part{syncoid("tank", "usb/tank", true, "--exclude=tank/s")}, away("no: replication tank leaves it out by --exclude", "no: replication tank leaves it out by --exclude")},
+		{"R10 a replication that leaves out another", zfs, []part{syncoid("tank", "usb/tank", true, "--exclude", "^tank/docker$", "--skip-parent")}, away("yes 1d 1min: services.syncoid.commands.tank to usb/tank", "no: services.syncoid.commands.tank to usb/tank stays in the house")},
+		{"R10 a pattern that is not understood", zfs, []part{syncoid("tank", "usb/tank", true, "--exclude=tank/(?!x)")}, away("unknown: replication tank may leave it out by --exclude", "unknown: replication tank may leave it out by --exclude")},
+		{"R10 a pattern without recursion", zfs, []part{syncoid("tank/srv", "usb/copy", false, "--exclude=srv")}, away(`yes 1d 1min: services.syncoid.commands."tank/srv" to usb/copy`, `no: services.syncoid.commands."tank/srv" to usb/copy stays in the house`)},
+		{"R10 a replication of what is below only", zfs, []part{syncoid("tank/srv", "usb/copy", true, "--skip-parent")}, away("no: replication tank/srv leaves it out by --skip-parent", "no: replication tank/srv leaves it out by --skip-parent")},
+		{"R10 a replication of some snapshots", zfs, []part{syncoid("tank/srv", "usb/copy", false, "--include-snaps=x")}, away("unknown: replication tank/srv leaves out snapshots by --include-snaps", "unknown: replication tank/srv leaves out snapshots by --include-snaps")},
+		{"R10 a property leaves it out", zfs, []part{syncoid("tank", "usb/tank", true), func(h *stateward.Host) {
+			push(&h.Datasets, stateward.Dataset{Name: "tank", Properties: map[string]stateward.Value[string]{"syncoid:sync": known("false")}})
+		}}, away("no: replication tank leaves it out by syncoid:sync=false of tank", "no: replication tank leaves it out by syncoid:sync=false of tank")},
 		{"S8 a replication from another host", zfs, []part{syncoid("nas:tank/srv", "usb/copy", false)}, nearly("no: " + nothing)},
 		{"R12 only what the policy took is sent", zfs, []part{syncoid("tank/srv", "nas:x/srv", false, "--no-sync-snap"), sanoid("tank/srv", "no")},
 			lost(`yes 1h 1min: services.sanoid.datasets."tank/srv"`, `yes 1d 1h 2min: services.syncoid.commands."tank/srv" to nas:x/srv`, "unknown: in which house nas stands is not known")},

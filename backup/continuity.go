@@ -219,6 +219,9 @@ func (r *Replication) Hazards() []Hazard {
 	if is(r.ForceDelete, true) {
 		out = append(out, Hazard{r.String() + " has --force-delete: where no common snapshot is found, the target is destroyed with all that is below it", "take it out, and look at the target by hand when a run fails"})
 	}
+	if slices.Contains(r.Args.Or(nil), "--delete-target-snapshots") {
+		out = append(out, Hazard{r.String() + " has --delete-target-snapshots: a snapshot that is deleted on the source is destroyed on the target too", "take it out, and have sanoid prune the target (autosnap = no)"})
+	}
 	if is(r.Rollback, true) {
 		out = append(out, Hazard{r.String() + " may roll the target back (zfs receive -F), which destroys snapshots that only the target has", "add --no-rollback, and readonly=on to what is received"})
 	}

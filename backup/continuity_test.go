@@ -147,6 +147,7 @@ func TestS4Hazards(t *testing.T) {
 		{"nothing is said", "", "", []string{"replication a may roll the target back (zfs receive -F), which destroys snapshots that only the target has", "replication a lets the target be mounted, where it may hide a path that is in use"}},
 		{"the next boot mounts it", "u", "--no-rollback", []string{"replication a lets the target be mounted, where it may hide a path that is in use"}},
 		{"it is deleted", "u o canmount=off", "--no-rollback --force-delete", []string{"replication a has --force-delete: where no common snapshot is found, the target is destroyed with all that is below it"}},
+		{"its snapshots are deleted", "u o canmount=off", "--no-rollback --delete-target-snapshots", []string{"replication a has --delete-target-snapshots: a snapshot that is deleted on the source is destroyed on the target too"}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			r := syncoidCommand("a", "tank/a", "nas:x/a", strings.Fields(tc.args)...)

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -465,7 +466,59 @@ type Replication struct {
 	Unmounted stateward.Value[bool]
 	// Rollback tells that the target may be rolled back, ForceDelete that it may be destroyed.
 	Rollback, ForceDelete stateward.Value[bool]
-	Origin                stateward.Origin
+	// Args are the words of the arguments but for source, target and what has an option of its own.
+	Args   stateward.Value[[]string]
+	Origin stateward.Origin
+}
+
+// Sends tells whether the snapshots of a dataset are sent, as far as recursion and arguments decide. Where they are not, or that is not
+// known, why says what leaves it out; it is empty where the dataset is another.
+func (r *Replication) Sends(name string) (sent, known bool, why string) {
+	source, ok := r.Source.Get()
+	if !ok {
+		return false, false, "what the " + r.String() + " sends is not known"
+	}
+	below := strings.HasPrefix(name, source.Dataset+"/")
+	if !below && name != source.Dataset {
+		return false, true, ""
+	}
+	recursive, sure := r.Recursive.Get()
+	switch args, unknown := r.Args.Why(); {
+	case below && !sure:
+		return false, false, "whether " + r.String() + " sends datasets below is not known"
+	case below && !recursive:
+		return false, true, ""
+	case unknown:
+		return false, false, args.String()
+	}
+	words := r.Args.Or(nil)
+	for i, w := range words {
+		if !strings.HasPrefix(w, "-") {
+			continue
+		}
+		option, value, joined := strings.Cut(strings.TrimLeft(w, "-"), "=")
+		if !joined && i+1 < len(words) {
+			value = words[i+1]
+		}
+		by := fmt.Sprintf("%s leaves it out by --%s", r, option)
+		switch option {
+		case "skip-parent":
+			if !below && (recursive || !sure) {
+				return false, sure, by
+			}
+		case "exclude", "exclude-datasets": // a regular expression, for datasets that recursion finds
+			switch re, err := regexp.Compile(value); {
+			case sure && !recursive:
+			case err != nil:
+				return false, false, fmt.Sprintf("%s may leave it out by --%s", r, option)
+			case re.MatchString(name):
+				return false, sure, by
+			}
+		case "exclude-snaps", "include-snaps":
+			return false, false, fmt.Sprintf("%s leaves out snapshots by --%s", r, option)
+		}
+	}
+	return true, true, ""
 }
 
 // String names the replication.
@@ -553,6 +606,9 @@ func Replications(h *stateward.Host) ([]Replication, []Fault) {
 			})
 		}
 		r.Source, r.Target = place(raw.Source), place(raw.Target)
+		r.Args = stateward.MapValue(raw.ExtraArgs, func(list []string) ([]string, error) {
+			return strings.Fields(strings.Join(list, " ")), nil
+		})
 		args := func(names ...string) stateward.Value[bool] {
 			v := stateward.MapValue(raw.ExtraArgs, func(list []string) (bool, error) {
 				return slices.ContainsFunc(list, func(a string) bool {
