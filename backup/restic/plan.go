@@ -170,6 +170,10 @@ func (p *planner) plan(j backup.Job, all bool) Planned {
 		return o
 	}
 	job := Job{ProtocolVersion: FormatVersion, Name: j.Name, Host: p.host.HostName.Or(p.host.Name), Exclude: slices.Clone(j.Exclude.Or(nil)), Tags: j.Tags.Or(nil)}
+	if why, is := p.host.HostName.Why(); is {
+		// Under another name the snapshots would not be found again, and none of them be forgotten.
+		o.problem(stateward.Origin{Option: why.Subject, File: why.File, Line: why.Line}, "stateward check says more of it", "%s is unknown: %s", why.Subject, cmp.Or(why.Summary(), string(why.Kind)))
+	}
 	p.repository(&o, &job)
 	p.paths(&o, &job)
 	p.commands(&o, &job)
@@ -575,6 +579,9 @@ func (p *planner) objective(o *Planned, job *Job) {
 	var least *stateward.Duration
 	for _, tier := range []stateward.Tier{stateward.TierDisk, stateward.TierSite} {
 		v := s.Protection.RPO[tier]
+		if why, is := v.Why(); is {
+			o.note(stateward.Origin{Option: why.Subject, File: why.File, Line: why.Line}, "stateward check says more of it", "%s is unknown: nothing will say that the job is overdue", why.Subject)
+		}
 		if d, ok := v.Get(); ok && (least == nil || d.Std() < least.Std()) {
 			least, o.rpoAt = &d, v.Origin()
 		}

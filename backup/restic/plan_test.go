@@ -124,6 +124,13 @@ func TestR10JobsOfAConfiguration(t *testing.T) {
 		"units stand still until there is a snapshot": {forge(consistent("quiesce")), map[string]any{"stopUnits": []any{"app.service"}, "source": []any{map[string]any{"name": "rpool/persist", "mountpoint": "/persist"}}}, nil},
 		"units stand still for the whole backup": {forge(consistent("quiesce"), reads("/srv/ext4")), map[string]any{"stopUnits": []any{"app.service"}, "source": nil, "paths": []any{"/srv/ext4"}, "requireMounted": []any{"/srv/ext4"}},
 			[]string{"the units stand still for the whole backup: /srv/ext4 lies on no dataset of ZFS (ext4)"}},
+		"a host whose name is unknown": {forge(func(h *stateward.Host, _ *stateward.Job) {
+			h.HostName = stateward.NotKnown[string](stateward.Unknown{Subject: "networking.hostName", Kind: stateward.UnknownThrow, Message: "no"})
+		}), nil, []string{"! networking.hostName is unknown: no"}},
+		"an rpo that is unknown": {forge(func(h *stateward.Host, _ *stateward.Job) {
+			h.Services.Or(nil)[0].Protection = &stateward.Protection{RPO: map[stateward.Tier]stateward.Value[stateward.Duration]{
+				stateward.TierDisk: stateward.NotKnown[stateward.Duration](stateward.Unknown{Subject: "s.app.protection.rpo.disk", Kind: stateward.UnknownThrow, Message: "no"})}}
+		}), map[string]any{"rpo": nil}, []string{"s.app.protection.rpo.disk is unknown: nothing will say that the job is overdue"}},
 		"a dump is backed up": {forge(job(func(j *stateward.Job) {
 			j.DumpCommand, j.DumpDirectory = given("pg_dump app", "dump"), given(stateward.NewEntry("/var/backup/app", stateward.Directory, stateward.Origin{}), "")
 		})), map[string]any{"paths": []any{"/var/lib/app", "/var/backup/app"}, "dump": map[string]any{"command": "pg_dump app", "directory": "/var/backup/app"}}, nil},
