@@ -42,7 +42,7 @@ Mend it: see what the drill said, and have a timer start it.
 
 ` + "```console" + `
 stateward drill --plan /etc/stateward/backup/paperless.json
-stateward drill units --plan /etc/stateward/backup/paperless.json --out /etc/systemd/system
+stateward drill units --plan /etc/stateward/backup/paperless.json --write /etc/systemd/system
 ` + "```" + `
 `),
 	},

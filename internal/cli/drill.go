@@ -206,8 +206,8 @@ func readDrillsFlag(dir string) (*aggregate.Drills, error) {
 
 type drillUnitsFlags struct {
 	backupFlags
-	stateward, installed, scratch, out string
-	path, onFailure                    []string
+	stateward, installed, scratch, write string
+	path, onFailure                      []string
 }
 
 func newDrillUnits(env Env) *cobra.Command {
@@ -221,7 +221,7 @@ asks each day, or each hour where that is less than a week, whether a drill is d
 done again.
 
 ` + exitStatus,
-		Example: "  stateward drill units --plan paperless.json --stateward /run/current-system/sw/bin/stateward\n  stateward drill units --plan paperless.json --out /etc/systemd/system",
+		Example: "  stateward drill units --plan paperless.json --stateward /run/current-system/sw/bin/stateward\n  stateward drill units --plan paperless.json --write /etc/systemd/system",
 		Args:    cobra.NoArgs,
 		RunE: func(_ *cobra.Command, _ []string) error {
 			j, err := f.read()
@@ -237,12 +237,22 @@ done again.
 			if err != nil {
 				return withStatus(StatusEvaluation, err)
 			}
-			for _, x := range []struct{ name, text string }{{j.DrillUnitName() + ".service", service}, {j.DrillUnitName() + ".timer", timer}} {
-				if f.out == "" {
-					fmt.Fprintf(env.Stdout, "# %s\n%s\n", x.name, x.text)
-				} else if err := os.WriteFile(filepath.Join(f.out, x.name), []byte(x.text), 0o644); err != nil {
+			if f.write != "" {
+				if err := os.MkdirAll(f.write, 0o755); err != nil {
 					return withStatus(StatusStep, err)
 				}
+			}
+			// The timer last: it is never there without what it starts.
+			for _, x := range []struct{ name, text string }{{j.DrillUnitName() + ".service", service}, {j.DrillUnitName() + ".timer", timer}} {
+				if f.write == "" {
+					fmt.Fprintf(env.Stdout, "# %s\n%s\n", x.name, x.text)
+					continue
+				}
+				name := filepath.Join(f.write, x.name)
+				if err := writeFile(name, []byte(x.text), 0o644); err != nil {
+					return withStatus(StatusStep, err)
+				}
+				fmt.Fprintln(env.Stdout, inLine(name))
 			}
 			return nil
 		},
@@ -255,6 +265,9 @@ done again.
 	fs.StringVar(&f.scratch, "scratch", "", "restore into `DIR`, which must be there (default: that of the job in "+execdrill.Scratch+")")
 	fs.StringSliceVar(&f.path, "path", nil, "a `DIR` with restic, ssh or sqlite3, for the PATH of the unit; may be repeated")
 	fs.StringSliceVar(&f.onFailure, "on-failure", nil, "a `UNIT` to start where a drill does not pass; may be repeated")
-	fs.StringVar(&f.out, "out", "", "write both files into `DIR` (default: print them)")
+	fs.StringVar(&f.write, "write", "", "write both files into `DIR` in place of standard output")
+	// What it was called before.
+	fs.StringVar(&f.write, "out", "", "")
+	_ = fs.MarkHidden("out")
 	return cmd
 }

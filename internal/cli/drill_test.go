@@ -99,11 +99,14 @@ func TestR13DrillUnits(t *testing.T) {
 	text, err := j.Write()
 	require.NoError(t, err)
 	b.file("plans/100% odd $name.json", string(text))
-	out := filepath.Join(b.dir, "units")
-	require.NoError(t, os.Mkdir(out, 0o755))
+	out := filepath.Join(b.dir, "new/units")
 	self, err := os.Executable()
 	require.NoError(t, err)
-	args := []string{"drill", "units", "--plan", filepath.Join(b.dir, "plans/100% odd $name.json"), "--stateward", self, "--scratch", b.dir, "--out", out}
+	args := []string{"drill", "units", "--plan", filepath.Join(b.dir, "plans/100% odd $name.json"), "--stateward", self, "--scratch", b.dir, "--write", out}
+	ran := b.run(args...)
+	require.Equal(t, StatusOK, ran.status)
+	require.Equal(t, out+"/stateward-drill-paperless.service\n"+out+"/stateward-drill-paperless.timer\n", ran.stdout)
+	args[len(args)-2] = "--out" // as it was called before
 	require.Equal(t, StatusOK, b.run(args...).status)
 	service, timer := filepath.Join(out, "stateward-drill-paperless.service"), filepath.Join(out, "stateward-drill-paperless.timer")
 	written, err := os.ReadFile(timer)
