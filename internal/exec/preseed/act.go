@@ -59,12 +59,18 @@ func (r *runner) act(ctx context.Context, d preseed.Decision, s preseed.Seen) er
 	case preseed.Mount:
 		return r.mountPlace(ctx)
 	case preseed.Mark:
+		if err := r.mend(ctx); err != nil {
+			return err
+		}
 		outcome, from := preseed.AlreadySeeded, "- -"
 		if a := r.restored; a != nil {
 			outcome, from = preseed.Restored, string(a.Source)+" "+a.Candidate.Time.UTC().Format(time.RFC3339)
 		}
 		return r.mark(ctx, s.Target.GUID, outcome, from)
 	case preseed.MarkEmpty:
+		if err := r.mend(ctx); err != nil {
+			return err
+		}
 		if err := r.mark(ctx, s.Target.GUID, preseed.ConfirmedNoBackup, "- "+r.o.Now().UTC().Format(time.RFC3339)); err != nil {
 			return err
 		}
@@ -91,6 +97,29 @@ func (r *runner) act(ctx context.Context, d preseed.Decision, s preseed.Seen) er
 		return r.discard(ctx, *s.Journal)
 	}
 	return fmt.Errorf("nobody knows how to %s", d.Action)
+}
+
+// displacing is the canmount of a dataset that was about to be moved away when a run was killed, as its own mark says; empty where there is none.
+func (r *runner) displacing(ctx context.Context) (string, error) {
+	props, err := r.properties(ctx, r.plan.Dataset, "guid,"+StagingProperty)
+	if err != nil || props == nil {
+		return "", err
+	}
+	prefix := strings.TrimPrefix(r.markOf(roleDisplaced, props["guid"].value, ""), StagingProperty+"=") + " "
+	canmount, _ := strings.CutPrefix(props[StagingProperty].local(), prefix)
+	if canmount != "on" && canmount != "noauto" {
+		return "", nil
+	}
+	return canmount, nil
+}
+
+// mend gives a dataset back what was taken from it for an exchange that never was, and whose journal is lost.
+func (r *runner) mend(ctx context.Context) error {
+	canmount, err := r.displacing(ctx)
+	if err != nil || canmount == "" {
+		return err
+	}
+	return r.restoreProperties(ctx, preseed.Journal{Target: r.plan.Dataset, Canmount: canmount})
 }
 
 func (r *runner) mark(ctx context.Context, guid string, o preseed.Outcome, more string) error {
@@ -263,17 +292,23 @@ func (r *runner) journal(ctx context.Context, t *preseed.Target) (*preseed.Journ
 	if !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}
-	if t != nil && t.Marker.Of(t.GUID) {
+	guid := "none"
+	if t != nil {
+		guid = t.GUID
+	}
+	if t != nil && t.Marker.Of(t.GUID) || r.notLost == guid {
 		return nil, nil
 	}
 	marks, err := r.marks(ctx)
 	if err != nil {
 		return nil, err
 	}
+	r.notLost = guid
 	was := slices.IndexFunc(marks, func(m stagingMark) bool { return m.role == roleDisplaced && m.target == m.guid })
 	if was < 0 || t != nil && t.GUID == marks[was].guid {
 		return nil, nil
 	}
+	r.notLost = ""
 	d := marks[was]
 	j := &preseed.Journal{Target: r.plan.Dataset, TargetGUID: d.guid, Staged: r.plan.Staged(), Displaced: d.name, Stage: preseed.Promoting, Source: preseed.Restic, Canmount: d.more}
 	for _, m := range marks {
@@ -415,6 +450,11 @@ func (r *runner) fill(ctx context.Context, d preseed.Decision, s preseed.Seen) e
 			Candidate: d.Candidate, Stage: preseed.Filling, Mountpoint: r.plan.Mountpoint, Canmount: r.props["canmount"].value}
 		if r.props["mountpoint"].value == "legacy" {
 			j.Mountpoint = "legacy"
+		}
+		if canmount, err := r.displacing(ctx); err != nil {
+			return err
+		} else if canmount != "" {
+			j.Canmount = canmount
 		}
 		if err := r.area(ctx); err != nil {
 			return err

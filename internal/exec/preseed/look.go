@@ -44,7 +44,14 @@ func (r *runner) command(ctx context.Context, program string, args ...string) (s
 		if said == "" || ctx.Err() != nil {
 			said = err.Error()
 		}
-		return string(out.Stdout), &commandError{filepath.Base(program) + " " + args[0], said}
+		what := filepath.Base(program) + " " + args[0]
+		switch program {
+		case "ssh":
+			what = program
+		case "/bin/sh":
+			what = "zfs send | zfs receive"
+		}
+		return string(out.Stdout), &commandError{what, said}
 	}
 	return string(out.Stdout), nil
 }
@@ -380,6 +387,9 @@ func (r *runner) target(ctx context.Context) (*preseed.Target, error) {
 	} else if l, ok := r.looked[t.GUID]; ok {
 		t.Content, t.Holds, t.Unread = l.content(), l.holds, l.unread
 	}
+	if t.Content != preseed.Empty {
+		return t, nil // what could be restored is no question
+	}
 	text, err := r.zfs(ctx, "list", "-Hp", "-t", "snapshot,bookmark", "-d", "1", "-o", "name,guid,createtxg,creation", "--", p.Dataset)
 	if err != nil {
 		return nil, err
@@ -431,6 +441,19 @@ func (r *runner) beside(ctx context.Context) (reason, hint string, err error) {
 	if r.props["canmount"].value == "off" {
 		return "it has canmount=off", "zfs set canmount=noauto " + p.Dataset, nil
 	}
+	if r.keyed == nil {
+		reason, hint, err = r.keys(ctx)
+		if err != nil {
+			return "", "", err
+		}
+		r.keyed = &[2]string{reason, hint}
+	}
+	return r.keyed[0], r.keyed[1], nil
+}
+
+// keys compares with which key the dataset is encrypted, and what would be made in the staging area: nothing is renamed from one to another.
+func (r *runner) keys(ctx context.Context) (reason, hint string, err error) {
+	p := r.plan
 	root := r.props["encryptionroot"].value
 	if root == p.Dataset {
 		return "it has a key of its own, which nothing else can be given", "roll it back, or restore it, by hand", nil

@@ -85,6 +85,8 @@ type runner struct {
 	redact   []func(string) string
 	restored *preseed.Answer
 	kept     string
+	keyed    *[2]string // what keys says
+	notLost  string     // guid of the target of which no mark says that a journal was lost
 	// startedEmpty, files and bytes are those of this run.
 	startedEmpty, confirmed bool
 	files, bytes            int64
@@ -270,9 +272,13 @@ func (r *runner) loop(ctx context.Context) (preseed.Decision, error) {
 		}
 		r.failures[d.Action]++
 		text := strings.Join(strings.Fields(r.redacted(err.Error())), " ")
+		full := noRoom(text)
+		if full {
+			r.failures[d.Action] = maxFailures // it will not be otherwise in a minute, and others need what is left
+		}
 		if r.failures[d.Action] >= maxFailures || r.o.Now().Add(delay).After(until) {
 			why := fmt.Sprintf("%s: %s", d.Action, text)
-			if d.Action == preseed.Fill && source != preseed.Replica {
+			if d.Action == preseed.Fill && (source != preseed.Replica || full) {
 				// What nobody trusts takes no room.
 				if derr := r.throwAway(ctx); derr != nil {
 					why += "; and what is there of it cannot be removed: " + derr.Error()
@@ -288,6 +294,12 @@ func (r *runner) loop(ctx context.Context) (preseed.Decision, error) {
 		}
 		sleep()
 	}
+}
+
+// noRoom tells whether a program said that there is no room.
+func noRoom(said string) bool {
+	said = strings.ToLower(said)
+	return strings.Contains(said, "no space left") || strings.Contains(said, "out of space") || strings.Contains(said, "quota exceeded")
 }
 
 // throwAway removes what is staged.

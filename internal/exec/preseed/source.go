@@ -94,7 +94,8 @@ func remote(s preseed.Source, at plans.Place, words ...string) ([]string, error)
 	}
 	// What it gets is read by a shell over there.
 	line, err := shell.Command(words...)
-	return append(out, "--", at.Host, line), err
+	host, _, _ := strings.Cut(s.From, ":") // with the user
+	return append(out, "--", host, line), err
 }
 
 func (r *runner) onReplica(ctx context.Context, s preseed.Source, words ...string) (string, plans.Place, error) {
@@ -411,7 +412,13 @@ func (r *runner) wanted(j restic.Job) (out []string, err error) {
 		}
 	}
 	slices.Sort(out)
-	return slices.CompactFunc(out, func(a, b string) bool { return within(a, b) }), nil
+	var tops []string
+	for _, p := range out {
+		if !slices.ContainsFunc(tops, func(top string) bool { return within(top, p) }) {
+			tops = append(tops, p)
+		}
+	}
+	return tops, nil
 }
 
 // ---- validation ----

@@ -1,0 +1,141 @@
+//go:build unix
+
+package preseed
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/stateward/stateward/backup/restic"
+	"github.com/stateward/stateward/preseed"
+)
+
+// E4: folders that something else makes are nothing; what is in them is.
+func TestHolds(t *testing.T) {
+	for _, tc := range []struct {
+		name  string
+		dirs  []string
+		files []string
+		want  []string
+	}{
+		{"nothing", nil, nil, nil},
+		{"a folder that may be there", []string{"media/photos"}, nil, nil},
+		{"one in that", []string{"media/photos/2026"}, nil, []string{"media/photos/2026"}},
+		{"a file in it", nil, []string{"media/photos/x"}, []string{"media/photos/x"}},
+		{"a folder beside it", []string{"media/films"}, nil, []string{"media/films"}},
+		{"a hidden file", nil, []string{".x"}, []string{".x"}},
+		{"the folder of snapshots", []string{".zfs/snapshot/a"}, nil, nil},
+		{"three are enough", nil, []string{"a", "b", "c", "d"}, []string{"a", "b", "c"}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			dir := t.TempDir()
+			for _, d := range tc.dirs {
+				if err := os.MkdirAll(filepath.Join(dir, d), 0o755); err != nil {
+					t.Fatal(err)
+				}
+			}
+			for _, f := range tc.files {
+				f = filepath.Join(dir, f)
+				if err := os.MkdirAll(filepath.Dir(f), 0o755); err != nil {
+					t.Fatal(err)
+				}
+				if err := os.WriteFile(f, nil, 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
+			got, err := (&runner{plan: preseed.Plan{MayHold: []string{"media/photos"}}}).holds(dir)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(tc.want, got); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+// No question, no key that nobody knows, and nothing that the shell over there would take for its own.
+func TestRemote(t *testing.T) {
+	s := preseed.Source{Kind: preseed.Replica, From: "syncoid@nas:tank/backup", SSHKey: "/k", KnownHosts: "/h"}
+	at, err := s.Place()
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := remote(s, at, "zfs", "send", "--", at.Dataset+"@a:b;reboot")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []string{"ssh", "-oBatchMode=yes", "-oStrictHostKeyChecking=yes", "-oConnectTimeout=30", "-oServerAliveInterval=30", "-oServerAliveCountMax=4",
+		"-oUserKnownHostsFile=/h", "-oGlobalKnownHostsFile=/dev/null", "-i", "/k", "-oIdentitiesOnly=yes", "--", "syncoid@nas", "zfs send -- 'tank/backup@a:b;reboot'"}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// R2: what is restored is what the job has of the dataset.
+func TestWanted(t *testing.T) {
+	for _, tc := range []struct {
+		name  string
+		job   []string
+		paths []string
+		want  []string
+		err   string
+	}{
+		{"the mountpoint", []string{"/var/lib/app"}, nil, []string{"/var/lib/app"}, ""},
+		{"what is above", []string{"/var/lib", "/etc"}, nil, []string{"/var/lib/app"}, ""},
+		{"parts of it", []string{"/var/lib/app/b", "/var/lib/app/a", "/var/lib/app/a/c", "/srv"}, nil, []string{"/var/lib/app/a", "/var/lib/app/b"}, ""},
+		{"what the plan names", []string{"/var/lib/app"}, []string{"a/d", "a/c", "a"}, []string{"/var/lib/app/a"}, ""},
+		{"what the job does not have", []string{"/var/lib/app/a"}, []string{"b"}, nil, "does not back up /var/lib/app/b"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			got, err := (&runner{plan: preseed.Plan{Mountpoint: "/var/lib/app", Paths: tc.paths}}).wanted(restic.Job{Name: "apps", Paths: tc.job})
+			if diff := cmp.Diff(tc.want, got); diff != "" {
+				t.Error(diff)
+			}
+			if (err != nil) != (tc.err != "") || err != nil && !strings.Contains(err.Error(), tc.err) {
+				t.Errorf("%v, want %q", err, tc.err)
+			}
+		})
+	}
+}
+
+// E12: the record and the metrics say what was restored, from where and of when.
+func TestE12Record(t *testing.T) {
+	dir := t.TempDir()
+	now := time.Date(2026, 3, 17, 2, 5, 0, 0, time.UTC)
+	r := &runner{plan: preseed.Plan{Name: "app", MetricsDir: dir}, o: Options{StateDir: dir, Now: func() time.Time { return now }}, files: 2, bytes: 30}
+	r.rec = Record{Plan: "app", Started: now.Add(-time.Minute)}
+	r.redact = []func(string) string{func(s string) string { return strings.ReplaceAll(s, "SECRET", "***") }}
+	r.end(preseed.Decision{Outcome: preseed.Restored, Start: true, Source: preseed.Restic, Candidate: preseed.Candidate{Name: "snapshot 1", Time: now.Add(-time.Hour)}, Why: "SECRET"})
+	file, err := r.write()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if file != filepath.Join(dir, "app", "20260317T020400.000000Z.json") {
+		t.Errorf("it lies in %s", file)
+	}
+	if _, err := r.write(); err == nil {
+		t.Error("a record was written over")
+	}
+	s, err := ReadStatus(dir, "app")
+	if err != nil || s.Newest == nil || s.Restored == nil {
+		t.Fatalf("%+v %v", s, err)
+	}
+	if got := s.Restored; got.Why != "***" || got.Seconds != 60 || got.Bytes != 30 || !got.RecoveryPoint.Equal(now.Add(-time.Hour)) || len(got.Notes) != 1 {
+		t.Errorf("%+v", got)
+	}
+	text, err := os.ReadFile(filepath.Join(dir, "stateward_preseed_app.prom"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{`outcome{name="app",outcome="restored"} 1`, `outcome{name="app",outcome="failed"} 0`, `recovery_point_timestamp_seconds{name="app",source="restic"} 1773709500`} {
+		if !strings.Contains(string(text), want) {
+			t.Errorf("the metrics have no %s:\n%s", want, text)
+		}
+	}
+}
