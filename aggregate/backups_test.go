@@ -34,6 +34,8 @@ func TestSW301(t *testing.T) {
 		{"S1 monthly is forgotten", []part{sanoid("tank/a", "no", "hourly=24", "daily=7")}, []string{"info " + subject + ": sanoid keeps 6 monthly snapshots of tank/a by its own defaults, which no setting names"}},
 		{"S1 all are set", []part{sanoid("tank/a", "no", "hourly=24", "daily=7", "monthly=0")}, nil},
 		{"S1 all are 0", []part{sanoid("tank/a", "no", "hourly=0", "daily=0", "monthly=0")}, []string{"warning " + subject + ": sanoid takes snapshots of tank/a and keeps none of any kind"}},
+		{"S2 all are 0 below an atomic one", []part{sanoid("tank", "zfs", "hourly=24", "daily=0", "monthly=0"), sanoid("tank/a", "no", "hourly=0", "autosnap=false")}, []string{"warning " + subject + ": the snapshot policy of tank takes snapshots of tank/a too (recursive = zfs), and the snapshot policy of tank/a keeps none of them"}},
+		{"S2 the atomic one takes none", []part{sanoid("tank", "zfs", "hourly=24", "daily=0", "monthly=0", "process_children_only=true"), sanoid("tank/a", "no", "hourly=0")}, []string{"warning services.sanoid.datasets.tank: sanoid takes no snapshots of tank and of what is below: with process_children_only it passes over the one dataset by which recursive = zfs takes all"}},
 		{"S1 all are 0 and none are taken", []part{sanoid("tank/a", "no", "hourly=0", "daily=0", "monthly=0", "autosnap=false")}, nil},
 		{"S1 it only prunes", []part{sanoid("tank/a", "no", "autosnap=no")}, nil},
 		{"S1 minutely is no key", []part{sanoid("tank/a", "no", "minutely=5")}, []string{"warning " + subject + `: the snapshot policy of tank/a: sanoid has no "minutely": what comes several times an hour is "frequently"`}},
