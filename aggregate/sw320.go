@@ -82,7 +82,7 @@ stateward drill units --plan /etc/stateward/backup/paperless.json --write /etc/s
 			switch {
 			case s.Newest == nil && declared[job] != "":
 				d.Message = fmt.Sprintf("there is no record of a restore drill of %s, and %s asks for one every %s", called[job], wanted[job].Option, declared[job])
-				d.Hint = run
+				d.Hint = "run it: stateward drill --plan FILE, and install its timer: stateward backup plan writes that too"
 			case s.Newest == nil:
 				d.Severity = stateward.SeverityInfo
 				d.Message = fmt.Sprintf("there is no record of a restore drill of %s", called[job])
