@@ -22,6 +22,57 @@ type Drift struct {
 	Undeclared []Undeclared `json:"undeclared"`
 	// Hidden are mounted datasets beneath whose mountpoint something lies. No step can mend it: what it is only a person knows.
 	Hidden []Hidden `json:"hidden,omitempty"`
+	// Unmounted are datasets that nobody declared, below those that are, and that the next boot would mount and nothing has. They are no difference: nobody
+	// said that they should be.
+	Unmounted []Unmounted `json:"unmounted,omitempty"`
+}
+
+// Unmounted is a dataset that is not mounted where it says.
+type Unmounted struct {
+	Dataset Name   `json:"dataset"`
+	Path    string `json:"path"`
+}
+
+// Message says what nobody sees.
+func (u Unmounted) Message() string {
+	return "is not mounted at " + u.Path + ", where the next boot would mount it, and nobody declared it"
+}
+
+// Hint says how to have it back.
+func (u Unmounted) Hint() string { return "zfs mount " + quoted(u.Dataset.s) }
+
+// FindUnmounted finds the datasets below the mounted ones of what is desired that nobody declared, and that were unmounted, such as to make room for a step.
+func FindUnmounted(desired Desired, observed *Observed) []Unmounted {
+	var list []Unmounted
+	if observed == nil {
+		return list
+	}
+	ours, known := map[Name]bool{}, map[Name]bool{}
+	for i := range desired.Datasets {
+		w := &desired.Datasets[i]
+		known[w.Name] = true
+		ours[w.Name] = w.Role != Foreign && !w.Implicit && w.Type != Volume
+	}
+	value := func(s *State, property string) string { return s.Properties[property].Value }
+	mounted := map[Name]bool{}
+	for i := range observed.Datasets {
+		mounted[observed.Datasets[i].Name] = value(&observed.Datasets[i], "mounted") == "yes"
+	}
+	for i := range observed.Datasets {
+		s := &observed.Datasets[i]
+		at := value(s, "mountpoint")
+		if known[s.Name] || s.Type != Filesystem || value(s, "mounted") != "no" || value(s, "canmount") != "on" || !strings.HasPrefix(at, "/") || value(s, "keystatus") == "unavailable" {
+			continue
+		}
+		for above := s.Name.Parent(); !above.IsZero(); above = above.Parent() {
+			if ours[above] && mounted[above] {
+				list = append(list, Unmounted{s.Name, at})
+				break
+			}
+		}
+	}
+	slices.SortFunc(list, func(a, b Unmounted) int { return CompareName(a.Dataset, b.Dataset) })
+	return list
 }
 
 // Hidden is a directory that holds something and that a declared dataset is mounted over.
@@ -130,7 +181,7 @@ func NewDrift(desired Desired, observed *Observed, opts Options) Drift {
 	slices.SortStableFunc(d.list, func(a, b Difference) int {
 		return cmp.Or(CompareName(a.Dataset, b.Dataset), rankOf(a.What)-rankOf(b.What), strings.Compare(a.What, b.What))
 	})
-	out := Drift{Differences: d.list, Conflicts: d.plan.Conflicts, Undeclared: undeclared(desired, observed), Hidden: FindHidden(desired, observed)}
+	out := Drift{Differences: d.list, Conflicts: d.plan.Conflicts, Undeclared: undeclared(desired, observed), Hidden: FindHidden(desired, observed), Unmounted: FindUnmounted(desired, observed)}
 	if out.Differences == nil {
 		out.Differences = []Difference{}
 	}

@@ -263,3 +263,29 @@ func TestN17WhatLiesBeneathAMountIsSaid(t *testing.T) {
 		t.Errorf("%s%v", diff, differences(d))
 	}
 }
+
+func TestN14WhatNobodyDeclaredAndNothingMountsIsSaid(t *testing.T) {
+	m := machine{zfssim.New("tank"), t}
+	m.create("tank/a", "mountpoint=/srv/a")
+	m.create("tank/a/theirs")
+	m.create("tank/a/never", "canmount=noauto")
+	m.create("tank/a/nowhere", "mountpoint=none")
+	m.create("tank/other", "mountpoint=/srv/other")
+	m.mount("tank/a")
+	desired := dataset.WithContainers(want(t, "tank/a", "mountpoint=/srv/a"))
+	told := func() string {
+		return fmt.Sprint(dataset.NewDrift(desired, observe(m.Machine, desired), dataset.Options{}).Unmounted)
+	}
+	if got := told(); got != "[{tank/a/theirs /srv/a/theirs}]" {
+		t.Error(got)
+	}
+	m.mount("tank/a/theirs")
+	if got := told(); got != "[]" {
+		t.Error(got)
+	}
+	m.Unmount(dataset.MustName("tank/a/theirs"))
+	m.Unmount(dataset.MustName("tank/a"))
+	if got := told(); got != "[]" { // that the declared one is not mounted is a difference, and says it
+		t.Error(got)
+	}
+}

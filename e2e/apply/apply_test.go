@@ -139,6 +139,7 @@ type drifted struct {
 	Faults      []dataset.Fault
 	Differences []dataset.Difference
 	Undeclared  []dataset.Undeclared
+	Unmounted   []dataset.Unmounted
 }
 
 // drift returns what differs, a line each, and expects the exit status that goes with it.
@@ -367,6 +368,12 @@ func TestChildrenAndOthers(t *testing.T) {
 	lines, d := drift(t, "few")
 	equal(t, []string(nil), lines)
 	equal(t, []string{"tank/services/stray in tank/services, 1 below"}, undeclared(d))
+	equal(t, 0, len(d.Unmounted))
+	// What somebody unmounted, to make room for a step perhaps, is told.
+	command(t, "zfs", "unmount", "tank/media/theirs")
+	_, d = drift(t, "few")
+	equal(t, "[{tank/media/theirs /srv/media/theirs}]", fmt.Sprint(d.Unmounted))
+	command(t, "zfs", "mount", "tank/media/theirs")
 	before := history(t)
 	applyHost(t, 0, "few")
 	equal(t, before, history(t))

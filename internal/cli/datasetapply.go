@@ -35,6 +35,8 @@ type ApplyOutput struct {
 	Steps []AppliedStep `json:"steps"`
 	// Hidden are datasets beneath whose mountpoint something lies, as it was seen last. Nothing is done about it.
 	Hidden []dataset.Hidden `json:"hidden,omitempty"`
+	// Unmounted are datasets that nobody declared, below those that are, which the next boot would mount and nothing has.
+	Unmounted []dataset.Unmounted `json:"unmounted,omitempty"`
 	// Left are the steps that were still to be done when the machine was looked at after the last one.
 	Left []string `json:"left,omitempty"`
 	// Error is why the run ended before its end.
@@ -278,7 +280,7 @@ func (f *applyFlags) run(ctx context.Context, env Env, args []string) error {
 	look := m.Observer
 	m.Observer = func(ctx context.Context, desired dataset.Desired) (*dataset.Observed, error) {
 		seen, err := look(ctx, desired)
-		p.hidden = dataset.FindHidden(desired, seen)
+		p.hidden, p.unmounted = dataset.FindHidden(desired, seen), dataset.FindUnmounted(desired, seen)
 		return seen, err
 	}
 	r, _ := apply.Run(ctx, d.desired, m, o)
@@ -303,6 +305,8 @@ type applyPrinter struct {
 	steps               int
 	// hidden is what lay beneath mounts when the machine was looked at last.
 	hidden []dataset.Hidden
+	// unmounted are datasets that nobody declared and nothing mounts.
+	unmounted []dataset.Unmounted
 }
 
 func (p *applyPrinter) planned(plan dataset.Plan) {
@@ -403,6 +407,7 @@ func (p *applyPrinter) text(r *apply.Result) {
 		fmt.Fprintln(w, "  partial: some values of the host could not be evaluated; stateward check lists them")
 	}
 	printHidden(w, p.hidden)
+	printUnmounted(w, p.unmounted)
 	done := r.Count(apply.Done)
 	switch r.Outcome {
 	case apply.Applied:
@@ -464,7 +469,7 @@ func (p *applyPrinter) output(r *apply.Result) ApplyOutput {
 		}
 		out.Steps = append(out.Steps, a)
 	}
-	out.Hidden = p.hidden
+	out.Hidden, out.Unmounted = p.hidden, p.unmounted
 	for _, op := range r.Left.Ops {
 		out.Left = append(out.Left, dataset.Describe(op))
 	}

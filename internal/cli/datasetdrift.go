@@ -31,6 +31,8 @@ type DriftOutput struct {
 	Undeclared []dataset.Undeclared `json:"undeclared"`
 	// Hidden are datasets beneath whose mountpoint something lies.
 	Hidden []dataset.Hidden `json:"hidden,omitempty"`
+	// Unmounted are datasets that nobody declared, below those that are, which the next boot would mount and nothing has.
+	Unmounted []dataset.Unmounted `json:"unmounted,omitempty"`
 	// Captured is the file that was compared with; without one it is this machine.
 	Captured *PoolCapture `json:"captured,omitempty"`
 }
@@ -113,7 +115,7 @@ func (f *driftFlags) run(ctx context.Context, env Env, args []string) error {
 	}
 	drift := dataset.NewDrift(d.desired, seen, dataset.Options{Only: d.only})
 	out := DriftOutput{ProtocolVersion: protocolVersion, Host: d.name, Source: d.source, Status: d.host.Status, Faults: d.faults,
-		Differences: drift.Differences, Conflicts: drift.Conflicts, Undeclared: drift.Undeclared, Hidden: drift.Hidden, Captured: captured}
+		Differences: drift.Differences, Conflicts: drift.Conflicts, Undeclared: drift.Undeclared, Hidden: drift.Hidden, Unmounted: drift.Unmounted, Captured: captured}
 	if f.output == "json" {
 		err = writeJSON(env, out)
 	} else {
@@ -210,6 +212,7 @@ func printDrift(env Env, d *declared, out DriftOutput) {
 		}
 	}
 	printHidden(w, out.Hidden)
+	printUnmounted(w, out.Unmounted)
 	printFaults(env, out.Faults)
 	for _, u := range out.Undeclared {
 		more := ""
@@ -227,6 +230,13 @@ func printDrift(env Env, d *declared, out DriftOutput) {
 func printHidden(w io.Writer, list []dataset.Hidden) {
 	for _, h := range list {
 		fmt.Fprintf(w, "  ! %s: %s\n    hint: %s\n", h.Dataset, inLine(h.Message()), inLine(h.Hint()))
+	}
+}
+
+// printUnmounted says which datasets nobody sees.
+func printUnmounted(w io.Writer, list []dataset.Unmounted) {
+	for _, u := range list {
+		fmt.Fprintf(w, "  info: %s %s\n    hint: %s\n", u.Dataset, inLine(u.Message()), inLine(u.Hint()))
 	}
 }
 
