@@ -194,6 +194,9 @@ func (j Job) Write() ([]byte, error) {
 	return b.Bytes(), err
 }
 
+// rpoHint says what to write in place of an objective that no run can reach.
+const rpoHint = `write how old the last good run may be, such as "1d", or leave it out`
+
 const nameRunes = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-."
 
 // Validate says what is wrong with a job: the error is a *[JobError].
@@ -292,8 +295,12 @@ func (j Job) Validate() error {
 		if f.span == "" {
 			continue
 		}
-		if _, err := stateward.ParseDuration(f.span); err != nil {
+		d, err := stateward.ParseDuration(f.span)
+		if err != nil {
 			return fault(f.field, err.Error(), hint(err))
+		}
+		if f.field == "rpo" && d.Std() == 0 {
+			return fault(f.field, fmt.Sprintf("is %q: the last good run is always older than that", f.span), rpoHint)
 		}
 	}
 	if err := j.Drill.Validate(j.Paths); err != nil {

@@ -582,7 +582,12 @@ func (p *planner) objective(o *Planned, job *Job) {
 		if why, is := v.Why(); is {
 			o.note(stateward.Origin{Option: why.Subject, File: why.File, Line: why.Line}, "stateward check says more of it", "%s is unknown: nothing will say that the job is overdue", why.Subject)
 		}
-		if d, ok := v.Get(); ok && (least == nil || d.Std() < least.Std()) {
+		d, ok := v.Get()
+		if ok && d.Std() == 0 {
+			o.problem(v.Origin(), rpoHint, "the rpo of %s for the tier %s is 0: the last good run is always older than that", s.Name, tier)
+			continue
+		}
+		if ok && (least == nil || d.Std() < least.Std()) {
 			least, o.rpoAt = &d, v.Origin()
 		}
 	}

@@ -167,6 +167,11 @@ func TestR10JobsOfAConfiguration(t *testing.T) {
 			week, _ := stateward.ParseDuration("1w")
 			h.Services.Or(nil)[0].Protection = &stateward.Protection{RPO: map[stateward.Tier]stateward.Value[stateward.Duration]{stateward.TierSite: given(week, ""), stateward.TierDisk: given(day, "")}}
 		}), map[string]any{"rpo": "1d"}, nil},
+		"R12 an age that no run reaches": {forge(func(h *stateward.Host, _ *stateward.Job) {
+			none, _ := stateward.ParseDuration("0")
+			week, _ := stateward.ParseDuration("1w")
+			h.Services.Or(nil)[0].Protection = &stateward.Protection{RPO: map[stateward.Tier]stateward.Value[stateward.Duration]{stateward.TierSite: given(none, "s.app.protection.rpo.site"), stateward.TierDisk: given(week, "")}}
+		}), nil, []string{"! the rpo of app for the tier site is 0: the last good run is always older than that"}},
 		"R13 a drill": {forge(asks(map[string]string{"drill.every": "30d", "drill.sqlite": "false", "drill.maxBytes": "1000"}), job(func(j *stateward.Job) {
 			j.DrillCommand, j.DrillPaths = given([]string{"/bin/look", "-v"}, "c"), paths("s.app.backup.drill.paths", "/var/lib/app/db")
 		})), map[string]any{"drill": map[string]any{"every": "30d", "sqlite": false, "maxBytes": 1000.0, "command": []any{"/bin/look", "-v"}, "paths": []any{"/var/lib/app/db"}}}, nil},

@@ -254,6 +254,8 @@ func TestJobsThatAreRefused(t *testing.T) {
 		{"no host", func(j *restic.Job) { j.Host = "" }, "host is no name"},
 		{"a prune of nothing", func(j *restic.Job) { j.Retention = restic.Retention{} }, "nothing is ever forgotten"},
 		{"a subset of more than all", func(j *restic.Job) { j.CheckSubset = "8/7" }, "checkSubset"},
+		{"an age that no run reaches", func(j *restic.Job) { j.RPO = "0" }, `rpo is "0": the last good run is always older`},
+		{"no age in units", func(j *restic.Job) { j.RPO = "0h 0min" }, `rpo is "0h 0min"`},
 		{"a limit that is none", func(j *restic.Job) { j.Limits.Memory = "much" }, "limits.memory"},
 		{"a limit with a specifier", func(j *restic.Job) { j.Limits.CPU = "50%%" }, "limits.cpu"},
 		{"a path on no dataset", func(j *restic.Job) { j.Source = []restic.Dataset{{Name: "tank/x", Mountpoint: "/srv"}} }, "lies on no dataset"},
