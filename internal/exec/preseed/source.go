@@ -210,7 +210,9 @@ func (r *runner) fillReplica(ctx context.Context, j *preseed.Journal) error {
 			return err
 		}
 		// A stream that is cut off is no stream to the receiver: it says so, whatever the sender does.
-		_, err = r.command(ctx, "/bin/sh", "-c", left+" | "+right)
+		// Were this process killed at once, before what watches over the group of a command is there (internal/run), both would go on without it, and receive
+		// beside the next run: they begin once it is.
+		_, err = r.command(ctx, "/bin/sh", "-c", "sleep 1; "+left+" | "+right)
 		if merr := r.made(context.WithoutCancel(ctx), j); err == nil {
 			err = merr
 		}
