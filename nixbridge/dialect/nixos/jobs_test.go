@@ -3,6 +3,7 @@ package nixos_test
 import (
 	"maps"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/stateward/stateward"
@@ -173,4 +174,64 @@ func TestSnapshotsAndReplication(t *testing.T) {
 			want:   []string{"no replication"}, unknown: []string{"services.sanoid [throw] "},
 		},
 	}, show)
+}
+
+// Of what services.sanoid.settings adds or changes it says so; the rest is said by where it is declared.
+func TestSanoidSettings(t *testing.T) {
+	runHosts(t, map[string]hostCase{
+		"S1 settings are what is written, whatever the datasets say": {
+			config: `{ systemd = { }; services.sanoid = { enable = true; interval = "hourly";
+				datasets = { "tank/a" = { hourly = 36; daily = null; use_template = [ "t" ]; }; "tank/gone".hourly = 1; "tank/same" = { recursive = true; processChildrenOnly = true; process_children_only = true; }; };
+				templates.t = { daily = 7; autosnap = true; };
+				settings = {
+					"tank/a" = { hourly = 36; daily = null; weekly = 4; autosnap = false; use_template = [ "t" ]; useTemplate = [ "t" ]; };
+					"tank/b" = { autosnap = "no"; recursive = "yes"; use_template = "t, u,"; useTemplate = throw "unread"; processChildrenOnly = true; };
+					"tank/same" = { recursive = true; processChildrenOnly = true; process_children_only = true; };
+					template_t = { daily = null; autosnap = true; };
+					template_u = { monthly = 0; };
+				}; }; services.syncoid.enable = false; }`,
+			want: []string{
+				"tank/a by services.sanoid.datasets.\"tank/a\"", "  templates = [t]", "  settings.autosnap = false", "  .hourly = 36", "  settings.weekly = 4",
+				"tank/b by services.sanoid.settings.\"tank/b\"", "  templates = [t u]", "  recursive = yes", "  settings.autosnap = no",
+				"tank/same by services.sanoid.datasets.\"tank/same\"", "  recursive = yes", "  .process_children_only = true",
+				"t by services.sanoid.templates.t", "  .autosnap = true",
+				"u by services.sanoid.settings.template_u", "  settings.monthly = 0",
+			},
+		},
+		"S1 settings that cannot be had": {
+			config: `{ systemd = { }; services.sanoid = { enable = true; datasets = { a = { hourly = 5; daily = throw "no"; }; b = throw "no"; c.hourly = 5; };
+				settings = { a = { hourly = throw "two"; daily = throw "no"; }; b = throw "no"; c = throw "two"; }; }; services.syncoid.enable = false; }`,
+			want: []string{
+				"a by services.sanoid.datasets.a", "  .daily = unknown (services.sanoid.datasets.a.daily: throw)", "  settings.hourly = unknown (services.sanoid.settings.a.hourly: throw)",
+				"b by services.sanoid.datasets.b", "  templates = unknown (services.sanoid.datasets.b: throw)", "  recursive = unknown (services.sanoid.datasets.b: throw)",
+				"c by services.sanoid.datasets.c", "  templates = unknown (services.sanoid.settings.c: throw)", "  recursive = unknown (services.sanoid.settings.c: throw)",
+			},
+			unknown: []string{"services.sanoid.datasets.a.daily [throw] ", "services.sanoid.datasets.b [throw] ", "services.sanoid.settings.a.hourly [throw] ", "services.sanoid.settings.c [throw] "},
+		},
+		"S1 no settings": {
+			config:  `{ systemd = { }; services.sanoid = { enable = true; datasets.a.hourly = 5; settings = throw "no"; }; services.syncoid.enable = false; }`,
+			want:    []string{"unknown (services.sanoid.settings: throw)", "unknown (services.sanoid.settings: throw)"},
+			unknown: []string{"services.sanoid.settings [throw] "},
+		},
+	}, func(h stateward.Host) []string {
+		out := []string{}
+		for _, v := range []stateward.Value[[]stateward.SnapshotPolicy]{h.Snapshots, h.SnapshotTemplates} {
+			if v.IsUnknown() {
+				out = append(out, v.String())
+			}
+			for _, p := range v.Or(nil) {
+				out = append(out, p.Name+" by "+p.Origin.Option)
+				valueLine(&out, "  templates", p.Templates)
+				valueLine(&out, "  recursive", p.Recursive)
+				for _, k := range slices.Sorted(maps.Keys(p.Settings)) {
+					name := "  ." + k
+					if strings.HasPrefix(p.Settings[k].Origin().Option, "services.sanoid.settings.") {
+						name = "  settings." + k
+					}
+					valueLine(&out, name, p.Settings[k])
+				}
+			}
+		}
+		return out
+	})
 }

@@ -410,7 +410,7 @@ in
       prune = fields { keep = leaf; }; encryption = fields { passphrase = given; };
       dumpCommand = given; preHook = given; postHook = given;
     });
-    "services.sanoid" = enabled { interval = lines; datasets = attrsOf leaf; templates = attrsOf leaf; };
+    "services.sanoid" = enabled { interval = lines; datasets = attrsOf leaf; templates = attrsOf leaf; settings = attrsOf leaf; };
     "services.syncoid" = enabled {
       interval = lines;
       commonArgs = lines;
