@@ -3,6 +3,7 @@ package restic
 import (
 	"fmt"
 	"path"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -151,6 +152,11 @@ func (j Job) CheckArgs() []string {
 // UnlockArgs remove locks that are stale: of a process of this machine that is gone, or older than half an hour and not refreshed. Those of
 // others who are at work stay: --remove-all never (R6).
 func (j Job) UnlockArgs() []string { return drop(j.common("unlock", false), "--json") }
+
+// WithoutWaiting are arguments with which restic waits for no lock.
+func WithoutWaiting(args []string) []string {
+	return slices.DeleteFunc(slices.Clone(args), func(a string) bool { return strings.HasPrefix(a, "--retry-lock=") })
+}
 
 func drop(args []string, what string) []string {
 	var out []string

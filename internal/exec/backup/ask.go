@@ -31,15 +31,13 @@ func (x *Caller) Ask(ctx context.Context, name string, args []string) ([]byte, e
 	return out, failure(s)
 }
 
-// Lines runs a command and gives each line that it prints away. Where the repository is locked, stale locks are removed, and those only, and it is tried
-// once more (R6).
+// Lines runs a command and gives each line that it prints away. Where the repository is locked, stale locks are removed, and those only, before
+// any is waited for (R6).
 func (x *Caller) Lines(ctx context.Context, name string, args []string, each func([]byte)) (Step, error) {
-	s, _ := x.c.start(ctx, name, args, each)
-	if s.Outcome == restic.Locked && ctx.Err() == nil {
-		if u := x.c.call(ctx, "unlock", x.c.job.UnlockArgs()); u.Outcome == restic.Complete {
-			s, _ = x.c.start(ctx, name, args, each)
-		}
-	}
+	s := x.c.unlocked(ctx, args, func(args []string) Step {
+		s, _ := x.c.start(ctx, name, args, each)
+		return s
+	})
 	return s, failure(s)
 }
 

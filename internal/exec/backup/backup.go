@@ -417,21 +417,35 @@ func (s stepResult) err(snapshot bool) error {
 	return e
 }
 
-// do runs one step. Where the repository is locked, stale locks are removed, and those only, and it is tried once more (R6).
+// do runs one step.
 func (r *Result) do(ctx context.Context, c *caller, name string, args []string) stepResult {
 	if c.o.Began != nil {
 		c.o.Began(name)
 	}
 	began := c.o.Now()
-	s := c.call(ctx, name, args)
-	if s.Outcome == restic.Locked && ctx.Err() == nil {
-		if u := c.call(ctx, "unlock", c.job.UnlockArgs()); u.Outcome == restic.Complete {
-			s = c.call(ctx, name, args)
-		}
-	}
+	s := c.unlocked(ctx, args, func(args []string) Step { return c.call(ctx, name, args) })
 	s.Seconds = c.o.Now().Sub(began).Seconds()
 	r.Steps = append(r.Steps, s)
 	return stepResult{s}
+}
+
+// unlocked has a command called. Where the repository is locked, stale locks are removed, and those only, before any is waited for: nobody gives back
+// that of a process that was killed. One may become stale in the meantime, so that is done once more after it (R6).
+func (c *caller) unlocked(ctx context.Context, args []string, call func(args []string) Step) Step {
+	locked := func(s Step) bool { return s.Outcome == restic.Locked && ctx.Err() == nil }
+	now := restic.WithoutWaiting(args)
+	s := call(now)
+	if !locked(s) {
+		return s
+	}
+	c.call(ctx, "unlock", c.job.UnlockArgs())
+	if s = call(args); !locked(s) {
+		return s
+	}
+	if u := c.call(ctx, "unlock", c.job.UnlockArgs()); u.Outcome == restic.Complete {
+		s = call(now)
+	}
+	return s
 }
 
 // Init makes the repository of a job. It is never part of a run (R3).

@@ -329,10 +329,11 @@ func (b *bench) locks() (n int) {
 	return n
 }
 
-// hold has a real restic take an exclusive lock, and stand still with it.
-func (b *bench) hold() *exec.Cmd {
+// hold has a real restic take an exclusive lock, and stand still with it. What is given stands before it.
+func (b *bench) hold(before ...string) *exec.Cmd {
 	b.t.Helper()
-	cmd := exec.Command(b.o.Restic, "prune", "--limit-download=1", "--limit-upload=1", "--max-unused=0", "--no-cache")
+	words := append(before, b.o.Restic, "prune", "--limit-download=1", "--limit-upload=1", "--max-unused=0", "--no-cache")
+	cmd := exec.Command(words[0], words[1:]...)
 	cmd.Env = append(slices.Clone(b.o.Env), "RESTIC_PASSWORD_FILE="+b.job.PasswordFile, "RESTIC_REPOSITORY="+b.job.Repository)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	require.NoError(b.t, cmd.Start())
@@ -353,16 +354,63 @@ func (b *bench) signal(cmd *exec.Cmd, signals ...syscall.Signal) {
 	_ = cmd.Wait()
 }
 
-// A restic that was killed leaves its lock: it is taken away, where one of a process that lives is not.
+// A restic that was killed leaves its lock: it is taken away, where one of a process that lives is not. Nobody waits for it before.
 func TestR6StaleLockIsTakenAway(t *testing.T) {
 	each(t, func(t *testing.T, b *bench) {
 		b.init()
 		b.signal(b.hold(), syscall.SIGKILL)
 		require.Equal(t, 1, b.locks())
-		b.job.Prune, b.job.Retention.ResticPolicy = true, policy.ResticPolicy{Last: 1}
-		_, err := b.run()
+		b.job.Prune, b.job.Retention.ResticPolicy, b.job.LockWait = true, policy.ResticPolicy{Last: 1}, "10min"
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		r, err := backup.Run(ctx, b.job, b.o)
+		b.noCanary(r, err)
 		require.NoError(t, err, b.said.String())
 		require.Zero(t, b.locks())
+	})
+}
+
+// One that is at work is waited for, and keeps its lock until it is done.
+func TestR6LockOfOneAtWorkIsWaitedFor(t *testing.T) {
+	each(t, func(t *testing.T, b *bench) {
+		b.init()
+		other := b.hold()
+		b.job.LockWait = "1min"
+		unlocked := func() bool {
+			argv, _ := os.ReadFile(b.argv)
+			return strings.Contains(string(argv), "unlock ")
+		}
+		left := make(chan int)
+		go func() {
+			for i := 0; !unlocked() && i < 3000; i++ {
+				time.Sleep(10 * time.Millisecond)
+			}
+			time.Sleep(3 * time.Second) // unlock is over
+			n := b.locks()
+			for _, s := range []syscall.Signal{syscall.SIGCONT, syscall.SIGINT} {
+				_ = syscall.Kill(-other.Process.Pid, s)
+			}
+			_ = other.Wait()
+			left <- n
+		}()
+		r, err := b.run()
+		require.Equal(t, 1, <-left, "the lock of one that is at work is left")
+		require.NoError(t, err, b.said.String())
+		require.Equal(t, restic.Complete, r.Outcome)
+		require.True(t, unlocked())
+	})
+}
+
+// Whether a process of another machine is gone nobody here can know.
+func TestR6LockOfAnotherMachineIsLeft(t *testing.T) {
+	each(t, func(t *testing.T, b *bench) {
+		b.init()
+		b.signal(b.hold("unshare", "--user", "--map-root-user", "--uts", "--", "sh", "-c", `hostname elsewhere; exec "$@"`, "sh"), syscall.SIGKILL)
+		r, err := b.run()
+		require.Error(t, err)
+		require.Equal(t, restic.Locked, r.Outcome)
+		require.Equal(t, 1, b.locks())
+		require.Contains(t, err.Error(), "elsewhere")
 	})
 }
 
