@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/stateward/stateward"
+	"github.com/stateward/stateward/internal/text"
 )
 
 // SnapshotPolicy is what sanoid does with one dataset, its templates and sanoid's own defaults laid beneath.
@@ -43,12 +44,18 @@ type SnapshotPolicy struct {
 func (p *SnapshotPolicy) String() string { return "snapshot policy of " + p.Dataset }
 
 // UnknownTemplateError is a template that nothing defines.
-type UnknownTemplateError struct{ Name string }
+type UnknownTemplateError struct {
+	Name  string
+	known []string
+}
 
 func (e *UnknownTemplateError) Error() string { return fmt.Sprintf("no template is named %q", e.Name) }
 
-// Hint says what to write instead.
+// Hint says which was meant, or what to write.
 func (e *UnknownTemplateError) Hint() string {
+	if n := text.Nearest(e.Name, e.known); n != "" {
+		return fmt.Sprintf("write %q", n)
+	}
 	return stateward.OptionPath("services", "sanoid", "templates", e.Name) + " = { hourly = 36; daily = 30; monthly = 3; autosnap = true; autoprune = true; };"
 }
 
@@ -111,7 +118,7 @@ func SnapshotPolicies(h *stateward.Host) ([]SnapshotPolicy, []Fault) {
 				why, _ := h.SnapshotTemplates.Why()
 				doubt = errors.New(why.String())
 			default:
-				fault(raw.Templates.Origin(), &UnknownTemplateError{name})
+				fault(raw.Templates.Origin(), &UnknownTemplateError{name, slices.Sorted(maps.Keys(templates))})
 			}
 		}
 		lay(raw.Settings)
