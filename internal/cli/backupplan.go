@@ -100,6 +100,9 @@ are rendered. Status 1 means that there is one, or that a value is unknown.
 		Example: "  stateward backup plan .#forge\n  stateward backup plan .#forge -o nix > backup.nix\n  stateward backup plan .#forge -o units --write /tmp/forge",
 		Args:    cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if cmd.Flags().Changed("write") && f.write == "" {
+				return withStatus(StatusUsage, &writeNowhereError{})
+			}
 			return f.run(cmd.Context(), env, args)
 		},
 	}
@@ -134,6 +137,22 @@ type writeTextError struct{}
 
 func (e *writeTextError) Error() string { return "--write is for json, units, nix, stock and paths" }
 func (e *writeTextError) Hint() string  { return "name the format with -o" }
+
+// writeNowhereError says that --write names no folder.
+type writeNowhereError struct{}
+
+func (e *writeNowhereError) Error() string { return "--write names no folder" }
+func (e *writeNowhereError) Hint() string {
+	return "name the folder below which the files are written: --write DIR"
+}
+
+// nothingToWriteError says that a module would be empty although there are jobs, so that an older one stays.
+type nothingToWriteError struct{ name string }
+
+func (e *nothingToWriteError) Error() string {
+	return fmt.Sprintf("%s is not written: no job can be rendered for it", inLine(e.name))
+}
+func (e *nothingToWriteError) Hint() string { return "a file that is there already stays as it is" }
 
 func (f *backupPlanFlags) run(ctx context.Context, env Env, args []string) error {
 	if f.write != "" && f.output == "text" {
@@ -295,6 +314,8 @@ func (f *backupPlanFlags) render(env Env, h *HostBackups) (sound bool, err error
 		}
 	}
 	var files []planFile
+	// What lacks every job that there is would take the place of one that has them.
+	empty := false
 	switch f.output {
 	case "json":
 		for _, r := range jobs {
@@ -338,6 +359,7 @@ func (f *backupPlanFlags) render(env Env, h *HostBackups) (sound bool, err error
 		if err != nil {
 			return false, err
 		}
+		empty = len(jobs) == 0
 		files = append(files, planFile{"stateward-backup.nix", text})
 	case "stock":
 		text, refused, err := restic.StockModule(jobs)
@@ -347,6 +369,7 @@ func (f *backupPlanFlags) render(env Env, h *HostBackups) (sound bool, err error
 		for _, e := range refused {
 			complain(e)
 		}
+		empty = len(refused) == len(jobs)
 		files = append(files, planFile{"restic-backups.nix", text})
 	case "paths":
 		out := collected(h.host)
@@ -365,6 +388,10 @@ func (f *backupPlanFlags) render(env Env, h *HostBackups) (sound bool, err error
 	}
 	if (f.output == "units" || f.output == "nix") && len(h.NotifyUnits) > 0 {
 		fmt.Fprintf(env.Stderr, "stateward: these start %s, which stateward notify units writes\n", inLine(strings.Join(h.NotifyUnits, ", ")))
+	}
+	if f.write != "" && empty && !(sound && h.sound()) {
+		complain(&nothingToWriteError{filepath.Join(f.write, files[0].name)})
+		return sound, nil
 	}
 	if f.write != "" {
 		return sound, f.writeAll(env, files)
