@@ -222,7 +222,7 @@ func ReplicationsFromHost(h *stateward.Host) ([]Replication, []backup.Fault) {
 				continue // it is declared
 			}
 			if asked.Raw.IsAbsent() {
-				on, why := encrypted(h, &r)
+				on, why := encrypted(h, r.Source.Dataset, r.Recursive)
 				if why != "" {
 					fault(&ReplicationError{r.Name, "raw", "is left open, and whether the source is encrypted is not known: " + why, "write raw = true where it is, or raw = false"})
 					continue
@@ -249,7 +249,7 @@ func ReplicationsFromHost(h *stateward.Host) ([]Replication, []backup.Fault) {
 }
 
 // encrypted tells whether what is sent is declared to be encrypted on the disk, or why that is not known (S7). Of what nothing declares it is not.
-func encrypted(h *stateward.Host, r *Replication) (on bool, doubt string) {
+func encrypted(h *stateward.Host, source string, recursive bool) (on bool, doubt string) {
 	list := h.Datasets.Or(nil)
 	property := func(name string) (value stateward.Value[string]) {
 		for i := range list {
@@ -266,14 +266,14 @@ func encrypted(h *stateward.Host, r *Replication) (on bool, doubt string) {
 			on = true
 		}
 	}
-	for at := r.Source.Dataset; at != ""; at = parent(at) {
+	for at := source; at != ""; at = parent(at) {
 		if v := property(at); !v.IsAbsent() {
 			look(v)
 			break // what is above is not inherited then
 		}
 	}
 	for i := range list {
-		if r.Recursive && strings.HasPrefix(list[i].Name, r.Source.Dataset+"/") {
+		if recursive && strings.HasPrefix(list[i].Name, source+"/") {
 			look(list[i].Properties["encryption"])
 		}
 	}
@@ -281,6 +281,25 @@ func encrypted(h *stateward.Host, r *Replication) (on bool, doubt string) {
 		return true, ""
 	}
 	return false, doubt
+}
+
+// Unencrypted tells whether a replication that is declared sends in the clear what is declared to be encrypted on the disk, or why that is not known (S7).
+func Unencrypted(h *stateward.Host, r *backup.Replication) (is bool, doubt string) {
+	source, known := r.Source.Get()
+	raw, sure := r.Raw.Get()
+	if !known || !source.Here() || sure && raw {
+		return false, "" // what is not known of the source is said elsewhere, and what another host encrypts is not declared here
+	}
+	is, doubt = encrypted(h, source.Dataset, r.Recursive.Or(false))
+	if why, unknown := r.Recursive.Why(); unknown && !is {
+		if below, more := encrypted(h, source.Dataset, true); below || more != "" {
+			doubt = why.String()
+		}
+	}
+	if why, unknown := r.Raw.Why(); is && unknown {
+		return false, why.String()
+	}
+	return is, doubt
 }
 
 // Module is a module of NixOS with services.sanoid and services.syncoid; either is left out where it is empty.

@@ -471,6 +471,12 @@ func planSnapshots(l loaded, now time.Time, file *capture.PoolFile) HostSnapshot
 		for _, x := range r.Hazards() {
 			note("S4", r.Name, x.Message, x.Hint, r.Origin.Option)
 		}
+		switch is, doubt := sanoid.Unencrypted(l.host, r); {
+		case doubt != "":
+			note("S7", r.Name, "whether what is encrypted is sent unencrypted is not known: "+doubt, "", r.Origin.Option)
+		case is:
+			note("S7", r.Name, "what is sent is declared to be encrypted, and it is sent unencrypted: whoever has the target can read it, unless the target encrypts it itself", `set sendOptions = "w"; a target that has some already has to be sent anew`, r.Origin.Option)
+		}
 	}
 	for _, c := range backup.Collisions(replications) {
 		note("S8", c.Replication, c.Message, c.Hint, c.Origin.Option)
