@@ -162,12 +162,12 @@ func sending(source, target, send, recv string, args ...string) part {
 
 func TestSW305(t *testing.T) {
 	require.Empty(t, said(host(), "SW305"))
-	const beside = "restic job r stores /srv in /srv/backup: the repository lies on tank as the data does"
+	const beside = "restic job r stores /srv: the repository lies on tank as the data does"
 	checkCases(t, "SW305", []copyCase{
 		{"R11 on the pool of the data", []part{restic("r", "/srv/backup", nil, "/srv")}, []string{"warning services.restic.r: " + beside}},
-		{"R11 on another dataset of the pool", []part{fileSystem("/backup", "tank/backup", "zfs"), restic("r", "/backup", nil, "/srv")}, []string{"warning services.restic.r: restic job r stores /srv in /backup: the repository lies on tank as the data does"}},
-		{"R11 on the file system of the data", []part{restic("r", "/boot/r", nil, "/boot")}, []string{"warning services.restic.r: restic job r stores /boot in /boot/r: the repository lies on /dev/sda1 as the data does"}},
-		{"R11 borg", []part{job("borg", "r", "/srv/backup", nil, "/srv")}, []string{"warning services.borg.r: borg job r stores /srv in /srv/backup: the repository lies on tank as the data does"}},
+		{"R11 on another dataset of the pool", []part{fileSystem("/backup", "tank/backup", "zfs"), restic("r", "/backup", nil, "/srv")}, []string{"warning services.restic.r: restic job r stores /srv: the repository lies on tank as the data does"}},
+		{"R11 on the file system of the data", []part{restic("r", "/boot/r", nil, "/boot")}, []string{"warning services.restic.r: restic job r stores /boot: the repository lies on /dev/sda1 as the data does"}},
+		{"R11 borg", []part{job("borg", "r", "/srv/backup", nil, "/srv")}, []string{"warning services.borg.r: borg job r stores /srv: the repository lies on tank as the data does"}},
 		{"R11 on another pool", []part{restic("r", "/mnt/usb/r", nil, "/srv")}, nil},
 		{"R11 on another machine's disk", []part{restic("r", "/mnt/nas/r", nil, "/srv")}, nil},
 		{"R11 whether it is one disk is not known", []part{restic("r", "/boot/r", nil, "/srv")}, nil},

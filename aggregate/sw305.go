@@ -45,7 +45,8 @@ services.restic.backups.daily.repository = "sftp:backup@nas:/forge"; # on anothe
 			}
 			d := finding(j.of.Origin)
 			d.Path = r.Path.String()
-			d.Message = fmt.Sprintf("%s stores %s in %s: %s", j.of.String(), some(beside), r.Path, why)
+			// Without the path of the repository: the subject names it, and a Nix path would be one of this machine.
+			d.Message = fmt.Sprintf("%s stores %s: %s", j.of.String(), some(beside), why)
 			d.Hint = "store it on another pool or another host, or replicate the repository to one"
 			at := c.s.lies(r.Path)
 			switch disk, _ := c.elsewhere(&at, c.rollback(&at)); disk.State {
