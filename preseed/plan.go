@@ -3,9 +3,7 @@ package preseed
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
 	"maps"
 	"path"
 	"slices"
@@ -18,6 +16,7 @@ import (
 	"github.com/stateward/stateward/backup"
 	"github.com/stateward/stateward/backup/restic"
 	"github.com/stateward/stateward/dataset"
+	"github.com/stateward/stateward/internal/text"
 )
 
 // FormatVersion is that of the JSON of a [Plan].
@@ -94,14 +93,12 @@ func (e *PlanError) Hint() string { return e.hint }
 
 // ReadPlan reads the JSON of a plan. A field that is not known is an error.
 func ReadPlan(data []byte) (Plan, error) {
-	d := json.NewDecoder(bytes.NewReader(data))
-	d.DisallowUnknownFields()
 	var p Plan
-	if err := d.Decode(&p); err != nil {
+	if err := text.ReadJSON(data, &p); err != nil {
+		if p.Name != "" {
+			return Plan{}, fmt.Errorf("preseed %q: %w", p.Name, err)
+		}
 		return Plan{}, fmt.Errorf("preseed: %w", err)
-	}
-	if _, err := d.Token(); !errors.Is(err, io.EOF) {
-		return Plan{}, errors.New("preseed: there is more behind its JSON")
 	}
 	if err := p.Validate(); err != nil {
 		return Plan{}, err

@@ -42,7 +42,7 @@ func TestPlan(t *testing.T) {
 	for _, tc := range []struct{ name, old, changed, want string }{
 		{"E7 no policy", `"onNoBackup": "refuse"`, `"maxAge": "1d"`, `preseed "sonarr": onNoBackup is missing`},
 		{"E7 another policy", `"refuse"`, `"whatever"`, `onNoBackup is "whatever"`},
-		{"a field that is not known", `"service"`, `"servce"`, `unknown field "servce"`},
+		{"a field that is not known", `"service"`, `"servce"`, `line 4: "servce" is no field`},
 		{"another version", `"1"`, `"2"`, `protocolVersion is "2"`},
 		{"a name that leads elsewhere", `"name": "sonarr"`, `"name": "../x"`, "name is no name"},
 		{"no dataset", `tank/services/sonarr`, `tank//sonarr`, "dataset "},

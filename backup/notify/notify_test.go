@@ -136,8 +136,8 @@ func TestPlansThatAreRefused(t *testing.T) {
 	for _, tc := range []struct{ json, err string }{
 		{`{}`, `notifications: protocolVersion is ""`},
 		{`{"protocolVersion":"1"}`, "notifications: channels is empty"},
-		{`{"protocolVersion":"1","channel":[]}`, `notifications: json: unknown field "channel"`},
-		{`{"protocolVersion":"1","channels":[]} x`, "notifications: there is more behind their JSON"},
+		{`{"protocolVersion":"1","channel":[]}`, `notifications: line 1: "channel" is no field`},
+		{`{"protocolVersion":"1","channels":[]} x`, "notifications: line 1: there is more behind its JSON"},
 		{`{"protocolVersion":"1","channels":[{"type":"ntfy"}]}`, `notifications: channels has the name ""`},
 		{`{"protocolVersion":"1","channels":[{"name":"a","type":"nfty","topicFile":"/t"}]}`, `notifications: channel "a": type is "nfty"`},
 		{`{"protocolVersion":"1","channels":[{"name":"a","type":"ntfy"}]}`, `notifications: channel "a": topic or topicFile is required, and not both`},

@@ -3,9 +3,7 @@ package notify
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
 	"maps"
 	"path"
 	"slices"
@@ -94,14 +92,9 @@ func (e *PlanError) Hint() string { return e.hint }
 
 // ReadPlan reads the JSON of a plan. A field that is not known is an error.
 func ReadPlan(data []byte) (Plan, error) {
-	d := json.NewDecoder(bytes.NewReader(data))
-	d.DisallowUnknownFields()
 	var p Plan
-	if err := d.Decode(&p); err != nil {
+	if err := text.ReadJSON(data, &p); err != nil {
 		return Plan{}, fmt.Errorf("notifications: %w", err)
-	}
-	if _, err := d.Token(); !errors.Is(err, io.EOF) {
-		return Plan{}, errors.New("notifications: there is more behind their JSON")
 	}
 	if err := p.Validate(); err != nil {
 		return Plan{}, err

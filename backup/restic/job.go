@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"maps"
 	"path"
 	"slices"
@@ -16,6 +15,7 @@ import (
 
 	"github.com/stateward/stateward"
 	"github.com/stateward/stateward/backup"
+	"github.com/stateward/stateward/internal/text"
 )
 
 // FormatVersion is that of the JSON of a [Job].
@@ -133,16 +133,23 @@ func (r Retention) MarshalJSON() ([]byte, error) { return json.Marshal(r.Options
 
 // UnmarshalJSON reads options. One that says nothing of what is kept is refused.
 func (r *Retention) UnmarshalJSON(data []byte) error {
+	fault := func(reason, hint string) error { return &JobError{Field: "retention", Reason: reason, hint: hint} }
 	var options []string
 	if err := json.Unmarshal(data, &options); err != nil {
-		return err
+		return fault("is no list of texts", `write "retention": ["--keep-daily=7"]`)
 	}
 	policy, others, err := backup.ParseResticPolicy(options)
 	if err != nil {
-		return err
+		return fault("is wrong: "+err.Error(), hint(err))
 	}
 	if len(others) > 0 {
-		return fmt.Errorf("retention: %q says nothing of what is kept", others[0])
+		meant := "there is " + strings.Join(keepOptions, ", ")
+		if near := nearestOption(others[0]); near != "" {
+			meant = fmt.Sprintf("write %q", near)
+		} else if others[0] == "--prune" {
+			meant = `write "prune": true beside it`
+		}
+		return fault(fmt.Sprintf("has %q, which says nothing of what is kept", others[0]), meant)
 	}
 	r.ResticPolicy = policy
 	return nil
@@ -165,14 +172,18 @@ func (e *JobError) Hint() string { return e.hint }
 
 // ReadJob reads the JSON of a job. A field that is not known is an error: nothing that was asked for is left undone unseen (R10).
 func ReadJob(data []byte) (Job, error) {
-	d := json.NewDecoder(bytes.NewReader(data))
-	d.DisallowUnknownFields()
 	var j Job
-	if err := d.Decode(&j); err != nil {
-		return Job{}, fmt.Errorf("backup job: %w", err)
-	}
-	if _, err := d.Token(); !errors.Is(err, io.EOF) {
-		return Job{}, errors.New("backup job: there is more behind its JSON")
+	if err := text.ReadJSON(data, &j); err != nil {
+		var e *JobError
+		switch {
+		case errors.As(err, &e):
+			e.Job = j.Name
+		case j.Name != "":
+			err = fmt.Errorf("backup job %q: %w", j.Name, err)
+		default:
+			err = fmt.Errorf("backup job: %w", err)
+		}
+		return Job{}, err
 	}
 	if err := j.Validate(); err != nil {
 		return Job{}, err

@@ -312,6 +312,27 @@ func TestFaultsOfAJobAreSaidInOrder(t *testing.T) {
 	require.Len(t, said, 3)
 }
 
+func TestJobsThatCannotBeRead(t *testing.T) {
+	whole, err := sample().Write()
+	require.NoError(t, err)
+	for _, tc := range []struct{ old, changed, want, hint string }{
+		{`"prune": true`, `"prune": "yes"`, `backup job "paperless": line `, ""},
+		{`"paths": [`, `"path": [`, `"path" is no field`, `write "paths"`},
+		{`--keep-daily=7`, `--keep-dayly=7`, `backup job "paperless": retention has "--keep-dayly=7", which says nothing of what is kept`, `write "--keep-daily"`},
+		{`--keep-daily=7`, `--prune`, `retention has "--prune"`, `write "prune": true beside it`},
+		{`--keep-daily=7`, `--keep-daily=x`, `backup job "paperless": retention is wrong: `, ""},
+		{`"--keep-daily=7"`, `7`, `backup job "paperless": retention is no list of texts`, `write "retention": ["--keep-daily=7"]`},
+	} {
+		require.Contains(t, string(whole), tc.old)
+		_, err := restic.ReadJob([]byte(strings.Replace(string(whole), tc.old, tc.changed, 1)))
+		require.ErrorContains(t, err, tc.want)
+		require.NotContains(t, err.Error(), "json: ")
+		var h interface{ Hint() string }
+		require.ErrorAs(t, err, &h)
+		require.Equal(t, tc.hint, h.Hint())
+	}
+}
+
 func TestR10JobsAreReadBackWhole(t *testing.T) {
 	quiet := sample()
 	quiet.PreHook, quiet.PostHook, quiet.StopUnits = "echo \"<a>\"\ntrue", "true", []string{"db.service"}

@@ -49,7 +49,7 @@ var layers = []layer{
 	{dir: "dataset", ours: join(".", syntax), pure: true},
 	{dir: "backup", ours: join(".", "dataset", "internal/text", syntax), pure: true},
 	{dir: "backup/*", ours: join(".", "dataset", "backup", "internal/text", syntax), pure: true},
-	{dir: "preseed", ours: join(".", "dataset", "backup", "backup/*", syntax), pure: true},
+	{dir: "preseed", ours: join(".", "dataset", "backup", "backup/*", "internal/text", syntax), pure: true},
 	{dir: "aggregate", ours: join(plans, syntax, "aggregate/template", "internal/storepath", "internal/redact"), third: []string{shell}, pure: true},
 	{dir: "aggregate/template", ours: join(".", "dataset", syntax, "internal/text"), pure: true},
 	{dir: "nixbridge", ours: join(".", "internal/run", "internal/nar", "internal/storepath", "internal/redact", "nixbridge/dialect", "nixbridge/dialect/*"), third: []string{goNix, sync}},

@@ -1,0 +1,198 @@
+package text
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"reflect"
+	"strings"
+)
+
+// JSONError says what is wrong with a file of JSON, in the words of whoever writes one.
+type JSONError struct {
+	// Line counts from 1; 0 where it is not known.
+	Line         int
+	Reason, hint string
+}
+
+func (e *JSONError) Error() string {
+	if e.Line == 0 {
+		return e.Reason
+	}
+	return fmt.Sprintf("line %d: %s", e.Line, e.Reason)
+}
+
+// Hint says what to write instead; it may be empty.
+func (e *JSONError) Hint() string { return e.hint }
+
+// ReadJSON reads one value of JSON. A field that is not known is an error, as is what comes behind the value. The error is a *[JSONError], or that of a
+// type that reads itself; what could be read is in the value even then.
+func ReadJSON(data []byte, into any) error {
+	line := func(offset int64) int {
+		return 1 + bytes.Count(data[:min(max(offset, 0), int64(len(data)))], []byte("\n"))
+	}
+	d := json.NewDecoder(bytes.NewReader(data))
+	d.DisallowUnknownFields()
+	err := d.Decode(into)
+	var syntax *json.SyntaxError
+	var kind *json.UnmarshalTypeError
+	switch {
+	case err == nil:
+		if _, err := d.Token(); !errors.Is(err, io.EOF) {
+			return &JSONError{line(d.InputOffset()), "there is more behind its JSON", "write one object, and nothing behind its last brace"}
+		}
+		return nil
+	case errors.Is(err, io.EOF):
+		return &JSONError{0, "is empty", ""}
+	case errors.Is(err, io.ErrUnexpectedEOF):
+		return &JSONError{line(int64(len(bytes.TrimSpace(data)))), "its JSON ends too early", "close every brace, bracket and quote"}
+	case errors.As(err, &syntax):
+		return &JSONError{line(syntax.Offset), "is no JSON: " + syntax.Error(), ""}
+	case errors.As(err, &kind):
+		e := &JSONError{Reason: fmt.Sprintf("is %s where %s is expected", found(kind.Value), expected(kind.Type))}
+		if kind.Field != "" {
+			e.Line, e.Reason = line(kind.Offset), kind.Field+" "+e.Reason
+		}
+		return e
+	case strings.HasPrefix(err.Error(), "json: unknown field "):
+		w := &walker{d: json.NewDecoder(bytes.NewReader(data))}
+		if w.value(reflect.TypeOf(into), ""); w.found {
+			e := &JSONError{line(w.offset), fmt.Sprintf("%q is no field", w.path), ""}
+			if near := Nearest(w.name, w.known); near != "" {
+				e.hint = fmt.Sprintf("write %q", near)
+			} else if len(w.known) > 0 {
+				e.hint = "there is " + strings.Join(w.known, ", ")
+			}
+			return e
+		}
+		return &JSONError{0, strings.TrimPrefix(err.Error(), "json: unknown field ") + " is no field", ""}
+	}
+	return err
+}
+
+// found names a value in words, expected a type.
+func found(value string) string {
+	kind, rest, _ := strings.Cut(value, " ")
+	switch {
+	case kind == "number" && rest != "":
+		return rest
+	case kind == "string":
+		return "a text"
+	case kind == "bool":
+		return "a Boolean"
+	case kind == "array":
+		return "a list"
+	case kind == "object":
+		return "an object"
+	}
+	return "a " + kind
+}
+
+func expected(t reflect.Type) string {
+	switch t.Kind() {
+	case reflect.Pointer:
+		return expected(t.Elem())
+	case reflect.String:
+		return "a text"
+	case reflect.Bool:
+		return "true or false"
+	case reflect.Slice, reflect.Array:
+		return "a list"
+	case reflect.Struct, reflect.Map:
+		return "an object"
+	case reflect.Float32, reflect.Float64:
+		return "a number"
+	}
+	return "a whole number"
+}
+
+// walker goes through JSON and a type side by side, up to the first field that the type does not have.
+type walker struct {
+	d          *json.Decoder
+	found      bool
+	path, name string
+	known      []string
+	offset     int64
+}
+
+var reads = reflect.TypeFor[json.Unmarshaler]()
+
+// value passes one value. A nil type stands for any.
+func (w *walker) value(t reflect.Type, path string) {
+	token, err := w.d.Token()
+	if err != nil {
+		return
+	}
+	for t != nil && t.Kind() == reflect.Pointer {
+		t = t.Elem()
+	}
+	if t != nil && reflect.PointerTo(t).Implements(reads) {
+		t = nil
+	}
+	inner := func(kinds ...reflect.Kind) reflect.Type {
+		for _, k := range kinds {
+			if t != nil && t.Kind() == k {
+				return t.Elem()
+			}
+		}
+		return nil
+	}
+	switch token {
+	case json.Delim('['):
+		elem := inner(reflect.Slice, reflect.Array)
+		for !w.found && w.d.More() {
+			w.value(elem, path)
+		}
+	case json.Delim('{'):
+		var fields map[string]reflect.Type
+		var known []string
+		if t != nil && t.Kind() == reflect.Struct {
+			fields = map[string]reflect.Type{}
+			known = names(t, fields)
+		}
+		for w.d.More() {
+			key, err := w.d.Token()
+			name, ok := key.(string)
+			if err != nil || !ok {
+				return
+			}
+			at := strings.TrimPrefix(path+"."+name, ".")
+			next := inner(reflect.Map)
+			if fields != nil {
+				// As encoding/json has it, which does not tell large letters from small ones.
+				if next, ok = fields[strings.ToLower(name)]; !ok {
+					w.found, w.path, w.name, w.known, w.offset = true, at, name, known, w.d.InputOffset()
+					return
+				}
+			}
+			if w.value(next, at); w.found {
+				return
+			}
+		}
+	default:
+		return
+	}
+	_, _ = w.d.Token() // what closes it
+}
+
+// names are the fields of a struct, in order, and their types by the name in small letters.
+func names(t reflect.Type, fields map[string]reflect.Type) (known []string) {
+	for i := range t.NumField() {
+		f := t.Field(i)
+		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+		switch {
+		case name == "-" || !f.IsExported() && !f.Anonymous:
+		case f.Anonymous && name == "" && f.Type.Kind() == reflect.Struct:
+			known = append(known, names(f.Type, fields)...)
+		default:
+			if name == "" {
+				name = f.Name
+			}
+			known = append(known, name)
+			fields[strings.ToLower(name)] = f.Type
+		}
+	}
+	return known
+}
