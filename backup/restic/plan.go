@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode"
 
 	"github.com/stateward/stateward"
 	"github.com/stateward/stateward/backup"
@@ -620,7 +621,21 @@ func (o *Planned) list(job *Job) {
 			o.Settings = append(o.Settings, Effective{name, value, isDefault, at, noEffect})
 		}
 	}
-	words := func(l []string) string { return strings.Join(l, " ") }
+	plain := func(l []string) string { return strings.Join(l, " ") }
+	// One with a blank in it is quoted: otherwise it reads as two.
+	quoted := func(w string) string {
+		if w == "" || strings.ContainsFunc(w, func(r rune) bool { return unicode.IsSpace(r) || r == '"' }) {
+			return strconv.Quote(w)
+		}
+		return w
+	}
+	words := func(l []string) string {
+		l = slices.Clone(l)
+		for i := range l {
+			l[i] = quoted(l[i])
+		}
+		return plain(l)
+	}
 	built := func(name, value string) { add(name, value, true, true, stateward.Origin{}, "") }
 
 	repository, known := j.Repository.Get()
@@ -636,7 +651,7 @@ func (o *Planned) list(job *Job) {
 		add("paths", words(job.Paths), true, j.Paths.Default, j.Paths.Origin(), "")
 		var source []string
 		for _, d := range job.Source {
-			source = append(source, d.Name+" at "+d.Mountpoint)
+			source = append(source, quoted(d.Name)+" at "+quoted(d.Mountpoint))
 		}
 		built("source", strings.Join(source, ", "))
 		built("requireMounted", words(job.RequireMounted))
@@ -670,7 +685,7 @@ func (o *Planned) list(job *Job) {
 		for _, kind := range slices.Sorted(maps.Keys(prune.Keep)) {
 			options = append(options, fmt.Sprintf("keep-%s %d", kind, prune.Keep[kind]))
 		}
-		add("prune", words(append(options, prune.Others...)), true, j.Prune.Default, j.Prune.Origin(), "")
+		add("prune", plain(append(options, prune.Others...)), true, j.Prune.Default, j.Prune.Origin(), "")
 	}
 	consistency, known := j.Consistency.Get()
 	add("consistency", string(consistency), known, j.Consistency.Default, j.Consistency.Origin(), "")
@@ -693,7 +708,7 @@ func (o *Planned) list(job *Job) {
 	for _, name := range slices.Sorted(slices.Values(append(slices.Collect(maps.Keys(j.Settings)), "drill.command", "drill.paths"))) {
 		switch {
 		case name == "drill.command":
-			add(name, words(j.DrillCommand.Or(nil)), true, j.DrillCommand.Default, j.DrillCommand.Origin(), "")
+			add(name, plain(j.DrillCommand.Or(nil)), true, j.DrillCommand.Default, j.DrillCommand.Origin(), "")
 			continue
 		case name == "drill.paths":
 			if job != nil && job.Drill != nil {

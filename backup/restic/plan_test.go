@@ -504,3 +504,17 @@ func BenchmarkPlan(b *testing.B) {
 		})
 	}
 }
+
+func TestPathsWithBlanksAreQuoted(t *testing.T) {
+	h := forge(func(_ *stateward.Host, j *stateward.Job) {
+		j.Paths = paths("p", "/var/lib/app", "/srv/a b")
+		j.Exclude = given([]string{"*.tmp", "/srv/a b/x"}, "e")
+	})
+	jobs, _ := restic.Plan(h, false)
+	got := map[string]string{}
+	for _, s := range jobs[0].Settings {
+		got[s.Name] = s.Value
+	}
+	require.Equal(t, `/var/lib/app "/srv/a b"`, got["paths"])
+	require.Equal(t, `*.tmp "/srv/a b/x"`, got["exclude"])
+}
