@@ -93,6 +93,11 @@ func (j Job) LocksArgs() []string {
 	return append(drop(j.common("list", false), "--json"), "--no-lock", "--", "locks")
 }
 
+// HeldArgs list what the repository holds of a kind: "snapshots" of all jobs, or "packs", the data. Nothing is locked.
+func (j Job) HeldArgs(kind string) []string {
+	return append(drop(j.common("list", false), "--json"), "--no-lock", "--", kind)
+}
+
 // LockArgs show a lock.
 func (j Job) LockArgs(id string) []string {
 	return append(drop(j.common("cat", false), "--json"), "--no-lock", "--", "lock", id)

@@ -3,6 +3,7 @@
 package preseed
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -254,12 +255,12 @@ func (r *runner) askRestic(ctx context.Context, s preseed.Source) ([]preseed.Can
 	if err != nil {
 		return nil, err
 	}
-	list, _, err := r.resticSnapshots(ctx, j)
+	list, caller, err := r.resticSnapshots(ctx, j)
 	if err != nil {
 		return nil, err
 	}
 	var out []preseed.Candidate
-	var others []restic.Snapshot
+	var others, doubtful []restic.Snapshot
 	good, _ := backup.ReadRecord(r.o.Backup.StateDir, j.Name)
 	for _, s := range list {
 		if !j.Owns(s) {
@@ -267,6 +268,7 @@ func (r *runner) askRestic(ctx context.Context, s preseed.Source) ([]preseed.Can
 			continue
 		}
 		if good != nil && good.LastGood != nil && s.Time.After(good.LastGood.Time.Add(time.Minute)) && s.ID != good.LastGood.Snapshot {
+			doubtful = append(doubtful, s)
 			continue // the record knows of nothing good after that: it lacks files (R1)
 		}
 		c := preseed.Candidate{ID: s.ID, Name: "snapshot " + s.ID[:8], Time: s.Time}
@@ -275,9 +277,29 @@ func (r *runner) askRestic(ctx context.Context, s preseed.Source) ([]preseed.Can
 		}
 		out = append(out, c)
 	}
-	if len(out) == 0 && len(others) > 0 {
+	switch {
+	case len(out) > 0:
+		return out, nil
+	case len(doubtful) > 0:
+		s := doubtful[len(doubtful)-1]
+		return nil, &rejected{reason: fmt.Sprintf("the repository has no snapshot that a good run of job %q made, and has others, such as %s of %s", j.Name, s.ID[:8], s.Time.UTC().Format("2006-01-02 15:04 MST"))}
+	case len(others) > 0:
 		o := others[len(others)-1]
 		return nil, &rejected{reason: fmt.Sprintf("the repository has snapshots of job %q of other hosts or paths only, such as %s of %s with %s", j.Name, o.ID[:8], o.Host, strings.Join(o.Paths, ", "))}
+	case good != nil && good.LastGood != nil:
+		return nil, &rejected{reason: fmt.Sprintf("the last good run of job %q was on %s, and the repository has no snapshot of the job", j.Name, good.LastGood.Time.UTC().Format("2006-01-02 15:04 MST"))}
+	}
+	// A repository that has lost its snapshots, and not its data, lists none without a word.
+	held := map[string]bool{}
+	for _, kind := range []string{"snapshots", "packs"} {
+		text, err := caller.Ask(ctx, "list", j.HeldArgs(kind))
+		if err != nil {
+			return nil, err
+		}
+		held[kind] = len(bytes.TrimSpace(text)) > 0
+	}
+	if held["packs"] && !held["snapshots"] {
+		return nil, &rejected{reason: "the repository holds data and lists no snapshot at all: they are lost, or were forgotten and not pruned"}
 	}
 	return out, nil
 }
