@@ -61,7 +61,7 @@ plan says. A dataset that holds files is never touched.
 			return &statusError{status: StatusUsage}
 		},
 	}
-	cmd.AddCommand(newPreseedRun(env), newPreseedPlan(env), newPreseedStatus(env))
+	cmd.AddCommand(newPreseedRun(env), newPreseedPlan(env), newPreseedStatus(env), newPreseedUnits(env))
 	return cmd
 }
 
