@@ -15,7 +15,7 @@ import (
 
 // versionLine is what `nix --version` prints: the program, whose it is, and the number (printVersion in nix,
 // src/libmain/shared.cc). Determinate Nix has its own number with its name, and nix' behind it.
-var versionLine = regexp.MustCompile(`^nix \(([^()]+)\) (\d+)\.(\d+)(?:[.\w+~-]*)$`)
+var versionLine = regexp.MustCompile(`^nix \(([ -'*-~]+)\) (\d+)\.(\d+)(?:[.\w+~-]*)$`)
 
 // versionPatience is how long a program may take to say its version.
 const versionPatience = 20 * time.Second

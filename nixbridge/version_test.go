@@ -56,6 +56,7 @@ func TestVersionsAreParsed(t *testing.T) {
 func FuzzVersion(f *testing.F) {
 	f.Add("nix (Nix) 2.8.0")
 	f.Add("nix (Lix, like Nix) 2.93.3\nx")
+	f.Add("nix (\x1b) 2.8")
 	f.Fuzz(func(t *testing.T, s string) {
 		if v, ok := nixbridge.ParseVersion(s); ok != (v != "") || strings.ContainsAny(v, "\n\x1b") {
 			t.Errorf("%q", v)

@@ -39,6 +39,10 @@ func (r *runner) call(ctx context.Context, program string, args ...string) (stri
 
 func (r *runner) command(ctx context.Context, program string, args ...string) (string, error) {
 	out, err := run.Run(ctx, run.Cmd{Path: program, Args: args, Env: r.o.Env, Dir: "/"})
+	var absent *run.NotFoundError
+	if errors.As(err, &absent) {
+		return "", absent // it does not come by itself
+	}
 	if err != nil {
 		said := strings.Join(strings.Fields(strings.ToValidUTF8(string(out.Stderr), "?")), " ")
 		if said == "" || ctx.Err() != nil {

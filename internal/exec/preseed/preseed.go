@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/stateward/stateward/internal/exec/backup"
+	"github.com/stateward/stateward/internal/run"
 	"github.com/stateward/stateward/preseed"
 )
 
@@ -194,8 +195,12 @@ func (r *runner) loop(ctx context.Context) (preseed.Decision, error) {
 		}
 		s, err := r.see(ctx)
 		d := preseed.Decision{Action: preseed.Wait, Late: preseed.Unreachable, Why: "it cannot be seen: " + fmt.Sprint(err), Hint: "see why"}
-		if err == nil {
+		var absent *run.NotFoundError
+		switch {
+		case err == nil:
 			d = preseed.Next(r.policy(), s, r.o.Now())
+		case errors.As(err, &absent):
+			d = failed(absent.Error(), "have it in the PATH of the unit (--path of stateward preseed units)")
 		}
 		d.Why = r.redacted(d.Why)
 		if s.Target != nil {
