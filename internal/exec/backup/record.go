@@ -192,12 +192,39 @@ func replace(name string, text []byte, mode fs.FileMode) error {
 	return d.Sync()
 }
 
+// MetricsError says that metrics were not written.
+type MetricsError struct {
+	Dir string
+	Err error
+}
+
+func (e *MetricsError) Error() string { return fmt.Sprintf("metricsDir %s: %v", e.Dir, e.Err) }
+func (e *MetricsError) Unwrap() error { return e.Err }
+
+// Hint says what to do.
+func (e *MetricsError) Hint() string {
+	return "make the folder from which node_exporter reads, or leave metricsDir out"
+}
+
+// WriteMetrics writes a file that node_exporter reads, whole or not at all. The error is a *[MetricsError].
+func WriteMetrics(dir, name, text string) error {
+	err := replace(filepath.Join(dir, name), []byte(text), 0o644)
+	var at *fs.PathError
+	if errors.As(err, &at) {
+		err = at.Err // that it is a file beside which is made first helps nobody
+	}
+	if err != nil {
+		return &MetricsError{dir, err}
+	}
+	return nil
+}
+
 // writeMetrics writes what node_exporter reads.
 func (r *Result) writeMetrics(j restic.Job) error {
 	if j.MetricsDir == "" {
 		return nil
 	}
-	return replace(filepath.Join(j.MetricsDir, "stateward_backup_"+j.Name+".prom"), []byte(r.metrics()), 0o644)
+	return WriteMetrics(j.MetricsDir, "stateward_backup_"+j.Name+".prom", r.metrics())
 }
 
 func (r *Result) metrics() string {

@@ -144,9 +144,10 @@ func TestE12Record(t *testing.T) {
 func TestE13WithoutZFS(t *testing.T) {
 	dir := t.TempDir()
 	p := preseed.Plan{ProtocolVersion: "1", Name: "app", Service: "app", Units: []string{"app.service"}, Dataset: "tank/app", Mountpoint: "/var/lib/app", Sources: []preseed.Source{{Kind: preseed.Local}}, OnNoBackup: preseed.StartEmpty}
+	p.MetricsDir = filepath.Join(dir, "missing")
 	began := time.Now()
 	r, err := Run(t.Context(), p, Options{Env: []string{"PATH=" + dir}, StateDir: filepath.Join(dir, "state"), RunDir: filepath.Join(dir, "run"), LockDir: filepath.Join(dir, "lock"), Now: time.Now, Timeout: time.Hour})
-	if err == nil || !strings.Contains(err.Error(), "failed") || !strings.Contains(err.Error(), "zpool") || r.Outcome != preseed.Failed || time.Since(began) > 30*time.Second {
+	if err == nil || !strings.Contains(err.Error(), "failed") || !strings.Contains(err.Error(), "zpool") || !strings.Contains(err.Error(), "metricsDir "+p.MetricsDir+": no such file or directory") || r.Outcome != preseed.Failed || time.Since(began) > 30*time.Second {
 		t.Errorf("%v %+v", err, r)
 	}
 }

@@ -94,7 +94,7 @@ func (r *runner) write() (string, error) {
 	}
 	err = backup.Replace(filepath.Join(dir, Newest), text, 0o600)
 	if r.plan.MetricsDir != "" {
-		err = errors.Join(err, backup.Replace(filepath.Join(r.plan.MetricsDir, "stateward_preseed_"+r.plan.Name+".prom"), []byte(r.metrics()), 0o644))
+		err = errors.Join(err, backup.WriteMetrics(r.plan.MetricsDir, "stateward_preseed_"+r.plan.Name+".prom", r.metrics()))
 	}
 	return name, err
 }
