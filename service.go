@@ -80,6 +80,8 @@ type Service struct {
 	Databases  Value[[]Database]
 	Dataset    *Dataset
 	Protection *Protection
+	// Preseed says how its dataset comes back where it is empty; nil where nothing does.
+	Preseed *Preseed
 	// HealthCheck says how to see whether the service works; nil where nothing does.
 	HealthCheck *HealthCheck
 	Exposure    Exposure

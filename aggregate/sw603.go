@@ -259,8 +259,14 @@ var unread = [][]string{
 	{"stateward", "services", "*", "exposure", "domain"}, {"stateward", "services", "*", "exposure", "subdomain"},
 	{"stateward", "services", "*", "exposure", "type"}, {"stateward", "services", "*", "exposure", "port"},
 	{"stateward", "services", "*", "exposure", "middlewares"},
-	{"stateward", "services", "*", "preseed", "enable"},
-	{"stateward", "services", "*", "preseed", "methods"}, {"stateward", "services", "*", "preseed", "onNoBackup"},
+	{"stateward", "services", "*", "preseed", "enable"}, {"stateward", "services", "*", "preseed", "sources"},
+	{"stateward", "services", "*", "preseed", "onNoBackup"}, {"stateward", "services", "*", "preseed", "reason"},
+	{"stateward", "services", "*", "preseed", "maxAge"}, {"stateward", "services", "*", "preseed", "timeout"},
+	{"stateward", "services", "*", "preseed", "minBytes"}, {"stateward", "services", "*", "preseed", "paths"},
+	{"stateward", "services", "*", "preseed", "staging"}, {"stateward", "services", "*", "preseed", "from"},
+	{"stateward", "services", "*", "preseed", "sshKey"}, {"stateward", "services", "*", "preseed", "knownHosts"},
+	{"stateward", "services", "*", "preseed", "repository"}, {"stateward", "services", "*", "preseed", "validate", "sqlite"},
+	{"stateward", "services", "*", "preseed", "validate", "command"},
 	{"stateward", "services", "*", "healthCheck", "enable"}, {"stateward", "services", "*", "healthCheck", "command"},
 	{"stateward", "services", "*", "healthCheck", "interval"}, {"stateward", "services", "*", "healthCheck", "timeout"},
 	{"stateward", "services", "*", "healthCheck", "retries"}, {"stateward", "services", "*", "notifications", "enable"},
@@ -287,6 +293,7 @@ var unread = [][]string{
 	{"stateward", "services", "*", "backup", "skipIfUnchanged"}, {"stateward", "services", "*", "backup", "metricsDir"},
 
 	{"modules", "filesystems", "zfs"},
+	{"modules", "services", "*", "preseed"},
 	{"modules", "services", "backup", "_internal", "allJobs", "*", "postBackupScript"}, {"modules", "services", "backup", "restic", "jobs", "*", "postBackupScript"},
 
 	// A host's name tells which capture is its own; the others say what is in use in a persistence root, see observedNeeds.

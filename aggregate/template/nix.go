@@ -174,10 +174,11 @@ func (r *Resolved) contract() nix.Block {
 	}
 	if p := s.Preseed; p != nil {
 		b := fields{{Name: "enable", Value: p.Enable}}
-		if len(p.Methods) > 0 {
-			b.add("methods", listOf(p.Methods))
+		if len(p.Sources) > 0 {
+			b.add("sources", listOf(p.Sources))
 		}
 		b.text("onNoBackup", string(p.OnNoBackup))
+		b.text("reason", p.Reason)
 		f.block("preseed", b)
 	}
 	if h := s.HealthCheck; h != nil {

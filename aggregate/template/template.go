@@ -181,23 +181,25 @@ type Protection struct {
 // Preseed restores an empty dataset before the service first starts.
 type Preseed struct {
 	Enable bool `json:"enable"`
-	// Methods are tried in this order.
-	Methods []Method `json:"methods"`
+	// Sources are asked in this order.
+	Sources []Source `json:"sources"`
 	// OnNoBackup is what happens where it is certain that there is no backup.
 	OnNoBackup OnNoBackup `json:"onNoBackup"`
+	// Reason is why the service may start empty: required for start-empty.
+	Reason string `json:"reason,omitempty"`
 }
 
-// Method is a way to restore.
-type Method string
+// Source is what is restored from.
+type Source string
 
-// The ways to restore.
+// The sources.
 const (
-	// Syncoid receives the dataset from the host that it is replicated to.
-	Syncoid Method = "syncoid"
-	// Local takes the last snapshot of the dataset.
-	Local Method = "local"
-	// Restic restores the last snapshot of the repository.
-	Restic Method = "restic"
+	// Local takes the newest snapshot of the dataset.
+	Local Source = "local"
+	// Replica receives the dataset from where it is replicated to.
+	Replica Source = "replica"
+	// Restic restores the newest snapshot of the repository.
+	Restic Source = "restic"
 )
 
 // OnNoBackup is a policy for a service of which there is no backup.

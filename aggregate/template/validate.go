@@ -292,18 +292,19 @@ func (v *validator) service(s *Service) {
 		}
 	}
 	if p := s.Preseed; p != nil {
-		for i, m := range p.Methods {
-			v.required(fmt.Sprintf("%spreseed.methods[%d]", at, i), string(m), words("way to restore", Syncoid, Local, Restic))
-			if slices.Contains(p.Methods[:i], m) {
-				v.r.fault(fmt.Sprintf("%spreseed.methods[%d]", at, i), fmt.Sprintf("%s is there twice", m), "each is tried once")
+		for i, m := range p.Sources {
+			v.required(fmt.Sprintf("%spreseed.sources[%d]", at, i), string(m), words("source", Local, Replica, Restic))
+			if slices.Contains(p.Sources[:i], m) {
+				v.r.fault(fmt.Sprintf("%spreseed.sources[%d]", at, i), fmt.Sprintf("%s is there twice", m), "each is asked once")
 			}
 		}
-		if p.Enable && len(p.Methods) == 0 {
-			v.r.fault(at+"preseed.methods", "is empty", oneOf([]Method{Syncoid, Local, Restic}))
+		if p.Enable && len(p.Sources) == 0 {
+			v.r.fault(at+"preseed.sources", "is empty", oneOf([]Source{Local, Replica, Restic}))
 		}
 		v.required(at+"preseed.onNoBackup", string(p.OnNoBackup), words("policy", Refuse, StartEmpty))
-		if slices.Contains(p.Methods, Restic) && (s.Backup == nil || s.Backup.Repository == "" && s.Backup.RepositoryFile == "") {
-			v.r.fault(at+"preseed.methods", "names restic, and there is no repository", "give service.backup.repository")
+		v.text(at+"preseed.reason", p.Reason, nil)
+		if slices.Contains(p.Sources, Restic) && (s.Backup == nil || s.Backup.Repository == "" && s.Backup.RepositoryFile == "") {
+			v.r.fault(at+"preseed.sources", "names restic, and there is no repository", "give service.backup.repository")
 		}
 	}
 	if h := s.HealthCheck; h != nil {

@@ -360,11 +360,11 @@ func printTemplate(env Env, r *template.Resolved) {
 		}
 	}
 	if p := s.Preseed; p != nil && p.Enable {
-		var methods []string
-		for _, m := range p.Methods {
-			methods = append(methods, string(m))
+		var sources []string
+		for _, m := range p.Sources {
+			sources = append(sources, string(m))
 		}
-		line("  preseed from %s; without any backup: %s", strings.Join(methods, ", then "), p.OnNoBackup)
+		line("  preseed from %s; without any backup: %s", strings.Join(sources, ", then "), p.OnNoBackup)
 	}
 	if h := s.HealthCheck; h != nil && h.Enable {
 		text := fmt.Sprintf("  health check %q", h.Command)

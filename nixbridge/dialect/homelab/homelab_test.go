@@ -72,6 +72,9 @@ func lines(h stateward.Host) []string {
 		if s.Protection != nil {
 			add("  protection %s", protectionLine(s.Protection))
 		}
+		if p := s.Preseed; p != nil {
+			add("  preseed %s %s of %s by %s", p.Enable, p.Sources, p.Repository, p.RunBy)
+		}
 	}
 	if h.Services.IsUnknown() {
 		add("services %s", h.Services)
@@ -187,6 +190,30 @@ const made = `systemd.services.zfs-service-datasets.enable = true; `
 
 func storage(text string) string {
 	return `{ ` + made + `modules.storage.datasets = { enable = true; parentDataset = "tank/services"; parentMount = "/srv"; ` + text + ` }; }`
+}
+
+func TestPreseed(t *testing.T) {
+	service := func(preseed string) string {
+		return `{ modules = { storage.datasets.enable = true; services.a = { enable = true; dataDir = "/var/lib/a"; preseed = ` + preseed + `; }; }; }`
+	}
+	lines := func(more ...string) []string {
+		return append([]string{"service a true absent:absent dataDir /var/lib/a", "  state dataDir /var/lib/a"}, more...)
+	}
+	check(t, map[string]testCase{
+		"as the module has it": {
+			config: service(`{ enable = true; repositoryUrl = "/mnt/nas"; passwordFile = throw "never read"; environmentFile = null; restoreMethods = [ "syncoid" "local" ]; }`),
+			want:   lines("  preseed true [replica local] of /mnt/nas by preseed-a.service"),
+		},
+		"off":          {config: service(`{ enable = false; repositoryUrl = throw "no value"; }`), want: lines()},
+		"nothing said": {config: service(`{ repositoryUrl = "/mnt/nas"; }`), want: lines()},
+		"every source": {config: service(`{ enable = true; repositoryUrl = ""; restoreMethods = [ "syncoid" "local" "restic" ]; }`), want: lines("  preseed true [replica local restic] of absent by preseed-a.service")},
+		"no set":       {config: service(`true`), want: lines(), unknown: []string{"modules.services.a.preseed [type] expected an attribute set, found a Boolean"}},
+		"N4 one that throws": {
+			config:  service(`{ enable = true; restoreMethods = throw "no"; }`),
+			want:    lines("  preseed true unknown (modules.services.a.preseed.restoreMethods: throw) of absent by preseed-a.service"),
+			unknown: []string{"modules.services.a.preseed.restoreMethods [throw] "},
+		},
+	}, alone(t))
 }
 
 func TestDatasets(t *testing.T) {
@@ -359,6 +386,7 @@ func TestDatasets(t *testing.T) {
 		"N4 a service without a dataset throws": {
 			config: storage(``) + ` // { modules = ` + storage(``) + `.modules // { services = { a = throw "no"; b = { enable = throw "no"; dataDir = "/b"; }; c = { enable = true; dataDir = throw "no"; }; }; }; }`,
 			want: []string{"service a unknown (modules.services.a: throw) unknown (modules.services.a: throw):unknown (modules.services.a: throw) dataDir ", "  state unknown (modules.services.a: throw)",
+				"  preseed unknown (modules.services.a: throw) unknown (modules.services.a: throw) of unknown (modules.services.a: throw) by preseed-a.service",
 				"service b unknown (modules.services.b.enable: throw) absent:absent dataDir /b", "  state dataDir /b",
 				"service c true absent:absent dataDir ", "  state unknown (modules.services.c.dataDir: throw)"},
 			unknown: []string{"modules.services.a [throw] ", "modules.services.b.enable [throw] ", "modules.services.c.dataDir [throw] "},

@@ -43,7 +43,9 @@ let
   stale = path: let o = get path options; in isAttrs o && attempt (o.visible or true) == false;
   shown = n: s: option: s ? ${option} && !stale [ "modules" "services" n option ];
   serves = { name, value }: hasDataset name || isAttrs value && shown name value "enable" && shown name value "dataDir" && attempt value.enable != false;
-  service = fields { enable = leaf; dataDir = leaf; user = leaf; group = leaf; };
+  # The address may be that of a backend with its password: what is not asked for is not read.
+  preseed = whileOn (fields { enable = leaf; repositoryUrl = leaf; restoreMethods = lines; });
+  service = fields { enable = leaf; dataDir = leaf; user = leaf; group = leaf; inherit preseed; };
   services = via (v: if isAttrs v then mapAttrs (name: value: { inherit name value; }) (removeAttrs v [ "backup" ]) else v)
     (attrsOf (where serves (via (s: s.value) service)));
 

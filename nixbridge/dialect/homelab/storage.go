@@ -211,7 +211,24 @@ func service(name string, n *dialect.Node, d *stateward.Dataset, p *stateward.Pr
 		l.Lost(why)
 	}
 	l.Fill(&s)
+	s.Preseed = preseed(name, n.At("preseed"))
 	return s, true
+}
+
+// preseed reads how the module fills the dataset of a service where it is empty. Its unit starts the service with nothing in no case.
+func preseed(name string, n *dialect.Node) *stateward.Preseed {
+	unread(n)
+	switch n.Kind() {
+	case dialect.Attrs, dialect.Unknown:
+	default:
+		return nil
+	}
+	p := &stateward.Preseed{Enable: n.At("enable").Bool(), RunBy: "preseed-" + name + ".service", Origin: n.Origin()}
+	if off(n) || p.Enable.IsAbsent() {
+		return nil
+	}
+	p.Sources, p.Repository = dialect.PreseedSources(n.At("restoreMethods")), n.At("repositoryUrl").Filled()
+	return p
 }
 
 // external reads what protection is asked for datasets that are made elsewhere.

@@ -81,7 +81,7 @@ func show(h stateward.Host) string {
 		p := s.Protection
 		s.Protection = nil
 		d := s.Dataset
-		s.Dataset = nil
+		s.Dataset, s.Preseed = nil, nil
 		fmt.Fprintf(&b, "%+v\n  %+v\n  %+v\n", s, p, d)
 	}
 	fmt.Fprintf(&b, "%+v\n%+v\n%+v\n%+v\n", h.Datasets, h.Jobs, h.Acknowledgements, h.Unknown)

@@ -59,9 +59,13 @@ let
     databases = list (closed { type = leaf; name = leaf; user = leaf; });
     protection = closed { tiers = lines; rpo = leaf; };
     exposure = closed { exposed = leaf; domain = leaf; subdomain = leaf; type = leaf; port = leaf; middlewares = lines; };
-    # Reserved: nothing of them is used yet.
-    preseed = closed { enable = leaf; methods = lines; onNoBackup = leaf; };
+    preseed = closed {
+      enable = leaf; sources = lines; onNoBackup = leaf; reason = leaf; maxAge = leaf; timeout = leaf; minBytes = leaf; paths = lines;
+      validate = closed { sqlite = leaf; command = lines; };
+      staging = leaf; from = leaf; sshKey = leaf; knownHosts = leaf; repository = leaf;
+    };
     healthCheck = closed { enable = leaf; command = leaf; interval = leaf; timeout = leaf; retries = leaf; startPeriod = leaf; };
+    # Reserved: nothing of them is used yet.
     resources = closed { memory = leaf; cpus = leaf; };
     notifications = closed { enable = leaf; channels = lines; priority = leaf; };
   };

@@ -99,6 +99,7 @@ func service(name string, n *dialect.Node) (stateward.Service, *stateward.Job) {
 	})
 	s.Dataset = dataset(n.At("dataset"), s.DataDir, off)
 	s.Protection = protection(n.At("protection"))
+	s.Preseed = preseed(n.At("preseed"))
 	s.HealthCheck = healthCheck(n.At("healthCheck"))
 	s.Exposure = dialect.ReadExposure(n.At("exposure"))
 	return s, job(name, n.At("backup"), n.At("notifications"), &s)

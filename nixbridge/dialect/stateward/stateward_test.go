@@ -69,6 +69,21 @@ func lines(h stateward.Host) []string {
 				}
 			}
 		}
+		if p := s.Preseed; p != nil {
+			add("  preseed %s %s", p.Enable, p.Sources)
+			for _, f := range []struct {
+				name  string
+				value fmt.Stringer
+			}{
+				{"onNoBackup", p.OnNoBackup}, {"reason", p.Reason}, {"maxAge", p.MaxAge}, {"timeout", p.Timeout}, {"minBytes", p.MinBytes}, {"paths", p.Paths},
+				{"sqlite", p.SQLite}, {"command", p.Command}, {"staging", p.Staging}, {"from", p.From}, {"sshKey", p.SSHKey}, {"knownHosts", p.KnownHosts},
+				{"repository", p.Repository},
+			} {
+				if text := f.value.String(); text != "absent" && !p.Enable.IsUnknown() {
+					add("    %s %s", f.name, text)
+				}
+			}
+		}
 		if c := s.HealthCheck; c != nil {
 			add("  health %s %s %s %s %s", c.Command, c.Interval, c.Timeout, c.StartPeriod, c.Retries)
 		}
@@ -293,9 +308,36 @@ func TestContract(t *testing.T) {
 				`stateward.services.x.protection.tiers[0] [form] tier "moon" is none of reboot, rollback, disk, site, rebuild, point-in-time`},
 		},
 		"what is reserved": {
-			config: `{ services.x = { enable = true; preseed = { enable = true; methods = [ "restic" ]; onNoBackup = "refuse"; }; 
+			config: `{ services.x = { enable = true;
 				resources = { memory = "1G"; cpus = "2"; }; notifications = { channels = [ "mail" ]; priority = "high"; }; }; }`,
 			want: []string{"x true  absent:absent"},
+		},
+		"a preseed": {
+			config: `{ services.x = { enable = true; preseed = { sources = [ "local" "syncoid" "restic" ]; onNoBackup = "start-empty"; reason = "a cache";
+				maxAge = "30d"; timeout = "2h"; minBytes = 1000; paths = [ "db" ]; validate = { sqlite = true; command = [ "/bin/a" "b" ]; };
+				staging = "tank/st"; from = "u@nas:b/x"; sshKey = "/k"; knownHosts = "/h"; repository = "nas"; }; };
+				services.y = { enable = true; preseed.enable = false; }; services.z = { enable = true; preseed = { sources = "restic"; validate.command = "test -e $1/x"; }; }; }`,
+			want: []string{"x true  absent:absent", "  preseed true [local replica restic]", "    onNoBackup start-empty", "    reason a cache", "    maxAge 4w 2d", "    timeout 2h",
+				"    minBytes 1000", "    paths [db]", "    sqlite true", "    command [/bin/a b]", "    staging tank/st", "    from u@nas:b/x", "    sshKey /k",
+				"    knownHosts /h", "    repository nas",
+				"y true  absent:absent", "  preseed false absent", "z true  absent:absent", "  preseed true [restic]", "    command [bash -euo pipefail -c test -e $1/x bash]"},
+		},
+		"E7 a preseed that is none": {
+			config: `{ services.x = { enable = true; preseed = { sources = [ "zfs" "local" "local" ]; onNoBackup = "whatever"; maxAge = "soon"; minBytes = -1; }; };
+				services.y = { enable = true; preseed = { sources = [ ]; sources_ = 1; validate.x = 1; }; }; services.z = { enable = true; preseed = throw "no"; }; }`,
+			want: []string{"x true  absent:absent",
+				"  preseed true unknown (stateward.services.x.preseed.sources: source \"zfs\" is none of local, replica, restic)",
+				"    onNoBackup unknown (stateward.services.x.preseed.onNoBackup: policy \"whatever\" is none of refuse, start-empty)",
+				"    maxAge unknown (stateward.services.x.preseed.maxAge: time span \"soon\" has no number at \"soon\")",
+				"    minBytes unknown (stateward.services.x.preseed.minBytes: -1 is no number of bytes)",
+				"y true  absent:absent", "  preseed true []", "z true  absent:absent", "  preseed unknown (stateward.services.z.preseed: throw) unknown (stateward.services.z.preseed: throw)"},
+			unknown: []string{
+				`stateward.services.x.preseed.maxAge [form] time span "soon" has no number at "soon"`,
+				`stateward.services.x.preseed.minBytes [form] -1 is no number of bytes`,
+				`stateward.services.x.preseed.onNoBackup [form] policy "whatever" is none of refuse, start-empty`,
+				`stateward.services.x.preseed.sources [form] source "zfs" is none of local, replica, restic`,
+				"stateward.services.y.preseed.sources_ [form] stateward knows no such field", "stateward.services.y.preseed.validate.x [form] stateward knows no such field",
+				"stateward.services.z.preseed [throw] "},
 		},
 		"a health check": {
 			config: `{ services.x = { enable = true; healthCheck = { command = "curl localhost"; retries = 3; startPeriod = "5m"; timeout = "10s"; }; };
@@ -318,7 +360,7 @@ func TestContract(t *testing.T) {
 			config: `{ foo = 1; services.x = { enable = true; datadir = "/a"; persist = { directory = "/a"; directories = { directory = "/b"; owner = "x"; }; files = [ { path = "/f"; file = "/g"; } ]; };
 				dataset = { name = "t/x"; recordsize = "16K"; }; backup.cron = "x"; protection.tier = 1; exposure.host = "x"; databases = [ { name = "a"; db = "b"; } ];
 				preseed.x = 1; healthCheck.x = 1; notifications.x = 1; resources.x = 1; }; acknowledge = [ { code = "SW101"; reason = "r"; Path = "/a"; } ]; }`,
-			want: []string{"x true  absent:absent", `  state persist directory "/b"`, `  state persist file "/g"`, "  database absent a absent", "  protection []",
+			want: []string{"x true  absent:absent", `  state persist directory "/b"`, `  state persist file "/g"`, "  database absent a absent", "  protection []", "  preseed true absent",
 				"  health absent absent absent absent absent", "dataset t/x absent absent map[] absent:absent absent", "job x stateward []"},
 			unknown: []string{
 				"stateward.acknowledge[0].Path [form] stateward knows no such field", "stateward.foo [form] stateward knows no such field",
@@ -342,6 +384,7 @@ func TestContract(t *testing.T) {
 			config: `{ services = { a = throw "no"; b = { enable = true; dataDir = "/b"; }; }; }`,
 			want: []string{"a unknown (stateward.services.a: throw)  unknown (stateward.services.a: throw):unknown (stateward.services.a: throw)",
 				"  dataDir  backupPaths unknown (stateward.services.a: throw)", "  state unknown (stateward.services.a: throw)",
+				"  preseed unknown (stateward.services.a: throw) unknown (stateward.services.a: throw)",
 				"b true  absent:absent", "  dataDir /b backupPaths absent", `  state dataDir directory "/b"`,
 				"datasets unknown (stateward.services.a: throw)", "job a stateward unknown (stateward.services.a: throw)"},
 			unknown: []string{"stateward.services.a [throw] "},
@@ -401,6 +444,7 @@ func TestDocumentedExample(t *testing.T) {
 		`  state persist file "/etc/paperless.key" root:root 0400`,
 		"  database postgresql paperless paperless",
 		"  protection [reboot rollback site]", "    rpo rollback 1h", "    rpo site 1d",
+		"  preseed true [local restic]", "    onNoBackup refuse", "    maxAge 4w 2d", "    sqlite true",
 		"dataset tank/services/paperless /var/lib/paperless absent map[compression:zstd recordsize:16K] paperless:paperless 0750",
 		`job paperless stateward [directory "/var/lib/paperless", directory "/var/lib/paperless/media", directory "/srv/scans"]`,
 		"  exclude [*.tmp]", "  targets [nas offsite]", "  schedule [daily]", "  prune [--keep-daily 7 --keep-weekly 5]", "  consistency quiesce",
