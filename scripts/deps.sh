@@ -4,7 +4,8 @@
 # On Debian it installs what is missing and says so, one line each; elsewhere it says what to install. It is quick
 # when nothing is missing. With --versions also what `make test` needs: a C compiler for the race
 # detector, systemd-analyze, the shells that complete, shellcheck, mandoc, groff, and the nix of other Debian suites beside the
-# system's own, restic, sanoid and systemd-analyze of several suites too, and servers that keep repositories of restic.
+# system's own, restic, sanoid and systemd-analyze of several suites too, servers that keep repositories of restic, and
+# PostgreSQL and barman-cloud of two suites.
 #
 # On standard output: shell exports, for eval. All else goes to standard error.
 #   STATEWARD_TEST_NIX      nix executables to test with, separated by colons (kept when set already, as the others are)
@@ -12,6 +13,8 @@
 #   STATEWARD_TEST_REST_SERVER  restic-rest-server
 #   STATEWARD_TEST_S3_SERVER    an S3 server: tools/s3server
 #   STATEWARD_TEST_SYSTEMD  systemd-analyze executables
+#   STATEWARD_TEST_POSTGRESQL   folders of PostgreSQL's programs: 17 and 15
+#   STATEWARD_TEST_BARMAN   folders of the programs of barman-cloud: 3.13 and 3.4
 #   STATEWARD_TEST_SANOID   sanoid, unpacked: a folder with usr/sbin/sanoid, what it needs of Perl, and its defaults
 # What it unpacks goes to ${STATEWARD_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/stateward-dev}.
 set -euo pipefail
@@ -213,6 +216,67 @@ if [ -n "$versions" ] && [ "$distribution" = debian ]; then
     # Only scripts: the system's perl runs them.
     "$top/scripts/debroot" --only trixie "$cache/sanoid-trixie" sanoid libcapture-tiny-perl libconfig-inifiles-perl
     give STATEWARD_TEST_SANOID "$cache/sanoid-trixie/root"
+  fi
+fi
+
+# in_place ROOT PROGRAM...: have programs of an unpacked ROOT start with its own loader and libraries where they are. PostgreSQL's start
+# one another, and find what they need by where they are themselves.
+in_place() {
+  local root="$1" loader program
+  shift
+  loader=$(compgen -G "$root/usr/lib/*-linux-gnu*/ld-linux*.so.*" | head -n 1) || fail "no loader in $root"
+  for program; do
+    [ ! -e "$program.elf" ] || [ "$program.elf" -ef "$program" ] || continue
+    printf "#!/bin/sh\nexec '%s' --argv0 '%s' --library-path '%s' '%s' \"\$@\"\n" "$loader" "$program" "${loader%/*}" "$program.elf" >"$program.$$"
+    chmod +x "$program.$$"
+    ln -f "$program" "$program.elf"
+    mv "$program.$$" "$program"
+  done
+}
+
+# postgresql SUITE VERSION
+postgresql() {
+  local dir="$cache/postgresql-$2-$1" bin programs
+  bin="$dir/root/usr/lib/postgresql/$2/bin"
+  [ -e "$bin/postgres" ] || say "PostgreSQL $2 is missing: unpacking Debian $1's into $cache"
+  "$top/scripts/debroot" "$1" "$dir" "postgresql-$2"
+  mapfile -t programs < <(find "$bin" -maxdepth 1 -type f ! -name '*.elf' ! -name '*.[0-9]*' -size +16k)
+  in_place "$dir/root" "${programs[@]}"
+  list+=("$bin")
+}
+
+# barman SUITE: scripts, which run with the python that was unpacked with them
+barman() {
+  local dir="$cache/barman-cli-cloud-$1" loader python program text
+  [ -e "$dir/root/usr/bin/barman-cloud-backup" ] || say "barman-cloud of Debian $1 is missing: unpacking it into $cache"
+  "$top/scripts/debroot" "$1" "$dir" barman-cli-cloud python3-boto3
+  loader=$(compgen -G "$dir/root/usr/lib/*-linux-gnu*/ld-linux*.so.*" | head -n 1) || fail "no loader in $dir"
+  python=$(compgen -G "$dir/root/usr/bin/python3.*[0-9]" | head -n 1) || fail "no python in $dir"
+  mkdir -p "$dir/bin"
+  for program in "$dir"/root/usr/bin/barman-cloud-*; do
+    text=$(printf "#!/bin/sh\nPYTHONHOME='%s' PYTHONDONTWRITEBYTECODE=1 PYTHONWARNINGS=ignore exec '%s' --argv0 '%s' --library-path '%s' '%s' '%s' \"\$@\"" \
+      "$dir/root/usr" "$loader" "$python" "${loader%/*}" "$python" "$program")
+    program="$dir/bin/${program##*/}"
+    [ "$(cat "$program" 2>/dev/null || true)" != "$text" ] || continue
+    printf '%s\n' "$text" >"$program.$$"
+    chmod +x "$program.$$"
+    mv "$program.$$" "$program"
+  done
+  list+=("$dir/bin")
+}
+
+if [ -n "$versions" ] && [ "$distribution" = debian ]; then
+  if [ -z "${STATEWARD_TEST_POSTGRESQL:-}" ]; then
+    list=()
+    postgresql trixie 17
+    postgresql bookworm 15
+    give STATEWARD_TEST_POSTGRESQL "$(IFS=:; echo "${list[*]}")"
+  fi
+  if [ -z "${STATEWARD_TEST_BARMAN:-}" ]; then
+    list=()
+    barman trixie
+    barman bookworm
+    give STATEWARD_TEST_BARMAN "$(IFS=:; echo "${list[*]}")"
   fi
 fi
 
