@@ -62,6 +62,9 @@ type Plan struct {
 	Timeout string `json:"timeout,omitempty"`
 	// MetricsDir is where node_exporter reads text files.
 	MetricsDir string `json:"metricsDir,omitempty"`
+	// Notify are the templates of notifications: onSuccess is sent where it was restored, onFailure where the service must not start, where it starts
+	// empty, and where a run waits for long. There is no onStart.
+	Notify backup.Notify `json:"notify,omitzero"`
 }
 
 // Source is one of the sources.
@@ -205,6 +208,12 @@ func (p Plan) Validate() error {
 		if _, err := spanOf(span.text, 0); err != nil {
 			return fault(span.field, err.Error(), "")
 		}
+	}
+	if err := p.Notify.Validate(); err != nil {
+		return fault("notify", err.Error(), (&backup.NotifyError{}).Hint())
+	}
+	if p.Notify.OnStart != "" {
+		return fault("notify.onStart", "is never sent: a run that finds all well is none to tell of", "write onSuccess or onFailure")
 	}
 	if p.MinBytes < 0 {
 		return fault("minBytes", "is negative", "")

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/stateward/stateward/backup"
 	"github.com/stateward/stateward/backup/restic"
 	"github.com/stateward/stateward/internal/syntax/unit"
 )
@@ -60,7 +61,11 @@ func (p Plan) Unit(o UnitOptions) (string, error) {
 	units := slices.Sorted(slices.Values(p.Units))
 	// A unit that is ordered before the file systems of the machine would wait for itself.
 	add("Unit", "Before", strings.Join(slices.Compact(units), " "))
-	for _, u := range o.OnFailure {
+	failing := o.OnFailure
+	if template := p.Notify.OnFailure; template != "" {
+		failing = append([]string{backup.NotifyUnit(template, "%n")}, failing...)
+	}
+	for _, u := range failing {
 		add("Unit", "OnFailure", u)
 	}
 	add("Service", "Type", "oneshot")

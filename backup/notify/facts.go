@@ -12,6 +12,11 @@ import (
 // Facts are what is known of a run. The zero value of a field means that it is not known.
 type Facts struct {
 	Job, Unit, Host string
+	// Preseed is the plan whose run it was; Job is empty then. Source and RecoveryPoint are those of what it restored, Files and Bytes how much that is.
+	Preseed, Source string
+	RecoveryPoint   time.Time
+	// Hint is what to do.
+	Hint string
 	// Outcome is how the run ended, Message why it is not complete.
 	Outcome, Message string
 	// ExitStatus is that of the unit: "4", or the signal that ended it, "KILL".
@@ -20,7 +25,7 @@ type Facts struct {
 	// LastGood is when the last good run began; NeverGood tells that there was none.
 	LastGood  time.Time
 	NeverGood bool
-	// Files and Bytes are what the last good snapshot holds; negative ones are not known, and neither is without Snapshot.
+	// Files and Bytes are what the last good snapshot holds, or what a preseed restored; negative ones are not known, and neither is without Snapshot.
 	Files, Bytes int64
 	Snapshot     string
 	// Now is required.
@@ -39,8 +44,25 @@ func (f Facts) values(event string) map[string]string {
 	set("job", f.Job)
 	set("unit", f.Unit)
 	set("name", f.Job)
-	if f.Job == "" {
+	switch {
+	case f.Preseed != "":
+		set("name", "preseed of "+f.Preseed)
+	case f.Job == "":
 		set("name", strings.TrimSuffix(f.Unit, ".service"))
+	}
+	set("hint", f.Hint)
+	set("source", f.Source)
+	if !f.RecoveryPoint.IsZero() {
+		at := f.RecoveryPoint.Format("2006-01-02 15:04 MST")
+		set("recovery", at)
+		what := "data of " + at
+		if f.Files > 0 {
+			what = fmt.Sprintf("%d files, %s, of %s", f.Files, size(f.Bytes), at)
+		}
+		if f.Source != "" {
+			what += ", from " + f.Source
+		}
+		set("restored", what)
 	}
 	set("host", f.Host)
 	set("outcome", f.Outcome)

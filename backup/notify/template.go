@@ -58,11 +58,11 @@ type Template struct {
 func Builtin() map[string]Template {
 	return map[string]Template{
 		"start": {Title: "{name} on {host}: started", Body: "{time}", Priority: Min, Ping: PingStart},
-		"success": {Title: "{name} on {host}: {outcome}", Body: "snapshot {snapshot}: {files} files, {size}\ntook {duration}", Priority: Low, Ping: PingSuccess,
+		"success": {Title: "{name} on {host}: {outcome}", Body: "snapshot {snapshot}: {files} files, {size}\nrestored: {restored}\ntook {duration}", Priority: Low, Ping: PingSuccess,
 			Tags: []string{"white_check_mark"}},
-		"failure": {Title: "{name} on {host}: {outcome}", Body: "{message}\nexit status {exit}\nlast good run: {age}", Priority: High, Ping: PingFail,
+		"failure": {Title: "{name} on {host}: {outcome}", Body: "{message}\nhint: {hint}\nexit status {exit}\nlast good run: {age}", Priority: High, Ping: PingFail,
 			Tags: []string{"warning"}},
-		"critical": {Title: "{name} on {host}: {outcome}", Body: "{message}\nexit status {exit}\nlast good run: {age}", Priority: Urgent, Ping: PingFail,
+		"critical": {Title: "{name} on {host}: {outcome}", Body: "{message}\nhint: {hint}\nexit status {exit}\nlast good run: {age}", Priority: Urgent, Ping: PingFail,
 			Tags: []string{"rotating_light"}},
 	}
 }
@@ -71,17 +71,21 @@ func Builtin() map[string]Template {
 var placeholders = map[string]string{
 	"job":      "the job",
 	"unit":     "the unit of systemd",
-	"name":     "the job, or the unit where there is no job",
+	"name":     "the job, \"preseed of\" the plan, or the unit where there is neither",
 	"host":     "the machine",
 	"event":    "the template",
-	"outcome":  "how the run ended: complete, incomplete, locked …; of a unit without a job what systemd calls its result",
+	"outcome":  "how the run ended: complete, incomplete, locked …; restored, unreachable, refused … of a preseed; of another unit what systemd calls its result",
 	"exit":     "the exit status of the unit, or the signal that ended it",
-	"message":  "why the run is not complete",
+	"message":  "why the run is not complete, or why a service stays down, or starts with nothing",
 	"duration": "how long the run took",
 	"age":      "how long ago the last good run began, or never",
 	"size":     "what the last good snapshot holds",
 	"files":    "how many files these are",
 	"snapshot": "its ID",
+	"restored": "what a preseed restored: how much, of when, from where",
+	"source":   "where that came from: local, replica or restic",
+	"recovery": "the time of what it restored",
+	"hint":     "what to do, where a preseed does not let its service start",
 	"time":     "when the run ended, or now",
 }
 

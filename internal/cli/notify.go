@@ -16,6 +16,8 @@ import (
 	"github.com/stateward/stateward/backup/restic"
 	execbackup "github.com/stateward/stateward/internal/exec/backup"
 	execnotify "github.com/stateward/stateward/internal/exec/notify"
+	execpreseed "github.com/stateward/stateward/internal/exec/preseed"
+	"github.com/stateward/stateward/preseed"
 )
 
 // NotifyOutput is what `stateward notify -o json` prints.
@@ -53,6 +55,7 @@ type NotifyUnitsOutput struct {
 
 type notifyFlags struct {
 	plan, event, unit, job, stateDir string
+	preseed, preseedDir              string
 	output                           string
 	dryRun                           bool
 }
@@ -105,8 +108,8 @@ func newNotify(env Env) *cobra.Command {
 		Long: `Notify sends a message to the channels of a plan that carry its template: ntfy, pushover,
 healthchecks, a webhook. It is what the units that "stateward notify units" writes start.
 
-What the message says of a unit comes from the record of the backup job that the unit runs, where
-there is one, and from systemd else. Nothing of the journal is sent: secrets may be in there.
+What the message says of a unit comes from the record of the backup job or the preseed that the unit
+runs, where there is one, and from systemd else. Nothing of the journal is sent: secrets may be in there.
 
 A channel that does not answer is tried four times in all; the others are told meanwhile. What is
 secret is read from files, and never printed. With --dry-run nothing is sent, and no
@@ -128,9 +131,11 @@ EXIT STATUS
 	fs.Var(wordFlag{&f.event}, "event", "the `TEMPLATE` to send: start, success, failure, critical, or one of the plan")
 	fs.Var(wordFlag{&f.unit}, "unit", "tell of the unit `NAME` of systemd")
 	fs.Var(wordFlag{&f.job}, "job", "tell of the newest run of the backup job `NAME`")
+	fs.Var(wordFlag{&f.preseed}, "preseed", "tell of the newest run of the preseed `NAME`")
 	fs.BoolVar(&f.dryRun, "dry-run", false, "say what would be sent, and send nothing")
 	choiceFlag(cmd, &f.output, "output", "o", "`FORMAT` of the output: text or json", "text", "text", "json")
 	fs.StringVar(&f.stateDir, "state-dir", restic.StateDir, "the records of backup jobs are in `DIR`")
+	fs.StringVar(&f.preseedDir, "preseed-state-dir", preseed.StateDir, "the records of preseeds are in `DIR`")
 	cmd.AddCommand(newNotifyUnits(env))
 	return cmd
 }
@@ -143,8 +148,12 @@ func (f *notifyFlags) run(ctx context.Context, env Env) error {
 	switch {
 	case f.event == "":
 		return &flagMissing{"--event", "name the template to send, such as --event failure"}
-	case f.unit != "" && f.job != "":
-		return errors.New("--unit and --job exclude one another")
+	case f.unit != "" && f.job != "", f.preseed != "" && f.unit+f.job != "":
+		return errors.New("--unit, --job and --preseed exclude one another")
+	case f.unit+f.job+f.preseed == "":
+		return &flagMissing{"--unit", "say of what to tell: --unit NAME, --job NAME or --preseed NAME"}
+	case f.preseed != "" && badPlanName(f.preseed):
+		return withStatus(StatusUsage, &preseedUsageError{fmt.Sprintf("--preseed: %q is no name of a plan", f.preseed), "write the name that its file has in it, not that of the file"})
 	case notify.IsNotification(f.unit):
 		// A drop-in for all services has it started for itself too.
 		fmt.Fprintf(env.Stderr, "stateward: %s sends notifications itself: nothing is sent of it\n", inLine(f.unit))
@@ -244,6 +253,12 @@ func (f *notifyFlags) facts(ctx context.Context, env Env, t notify.Template) not
 		if name, ok := strings.CutPrefix(strings.TrimSuffix(f.unit, ".service"), restic.UnitPrefix); ok && !strings.ContainsAny(name, "/") {
 			facts.Job = name
 		}
+		if name, ok := strings.CutPrefix(strings.TrimSuffix(f.unit, ".service"), preseed.UnitPrefix); ok && !badPlanName(name) {
+			facts.Preseed = name
+		}
+	}
+	if f.preseed != "" {
+		facts.Preseed = f.preseed
 	}
 	if t.Ping == notify.PingStart {
 		facts.Outcome = "started"
@@ -262,6 +277,10 @@ func (f *notifyFlags) facts(ctx context.Context, env Env, t notify.Template) not
 		tell(err)
 		facts.Outcome, facts.ExitStatus = state.Result, state.ExitStatus
 		facts.Started, facts.Ended = state.Started, state.Ended
+	}
+	if facts.Preseed != "" {
+		tell(f.preseedFacts(&facts, state, t.Ping == notify.PingFail))
+		return facts
 	}
 	if facts.Job == "" {
 		return facts
@@ -306,6 +325,52 @@ func (f *notifyFlags) facts(ctx context.Context, env Env, t notify.Template) not
 		facts.Outcome, facts.Message, facts.Started, facts.Ended = string(last.Outcome), last.Message, last.Started, last.Ended
 	}
 	return facts
+}
+
+// badPlanName says whether a text cannot be the name of a plan of preseed, which is a folder.
+func badPlanName(name string) bool {
+	return name == "" || name != filepath.Base(name) || strings.HasPrefix(name, ".")
+}
+
+// preseedFacts are those of a run of a preseed: of one that waits, where one does, else of the newest, which is that of the unit unless it ended before the
+// unit was started.
+func (f *notifyFlags) preseedFacts(facts *notify.Facts, state execnotify.State, fails bool) error {
+	s, err := execpreseed.ReadStatus(f.preseedDir, facts.Preseed)
+	if err != nil {
+		return err
+	}
+	rec := s.Newest
+	waits := s.Waiting.Waits(facts.Now)
+	switch {
+	case waits:
+		rec = s.Waiting
+	case rec == nil && f.unit == "":
+		facts.Outcome, facts.Message = "unknown", "no run of it came to its end"
+		return nil
+	case rec == nil, rec.Ended.Before(state.Started):
+		facts.Message = "the run ended before it could write down what came of it"
+		facts.Hint = "journalctl -u " + preseed.UnitPrefix + facts.Preseed + ".service"
+		return nil
+	case f.unit != "" && fails && rec.Start && rec.Outcome != preseed.ConfirmedNoBackup:
+		// The unit was not even started, such as where a pool could not be imported: what is known is of an earlier run.
+		facts.Outcome, facts.ExitStatus = "not run", ""
+		facts.Started, facts.Ended = time.Time{}, time.Time{}
+		facts.Message = fmt.Sprintf("%s stays down: the unit was not started, or something it needs failed; its newest run ended at %s: %s", rec.Service, rec.Ended.Format(time.RFC3339), rec.Outcome)
+		facts.Hint = "systemctl list-dependencies --after " + f.unit
+		return nil
+	}
+	facts.Outcome, facts.Message, facts.Started, facts.Ended = string(rec.Outcome), rec.Headline(), rec.Started, rec.Ended
+	if waits {
+		facts.Ended, facts.ExitStatus = facts.Now, ""
+		facts.Message = rec.Service + " has been waiting since " + rec.Started.Format(time.RFC3339) + ": " + rec.Why
+	}
+	if !rec.Start {
+		facts.Hint = rec.Hint
+	}
+	if rec.RecoveryPoint != nil {
+		facts.Source, facts.RecoveryPoint, facts.Files, facts.Bytes = string(rec.Source), *rec.RecoveryPoint, rec.Files, rec.Bytes
+	}
+	return nil
 }
 
 func newNotifyUnits(env Env) *cobra.Command {

@@ -41,9 +41,10 @@ func notified(t *testing.T, event, unit, systemctl, record string, environment m
 	file("bin/systemctl", "#!/bin/sh\n"+systemctl, 0o755)
 	if record != "" {
 		file("records/apps.json", record, 0o600)
+		file("records/apps/newest.json", record, 0o600)
 	}
 	var out, errs bytes.Buffer
-	status := Main(context.Background(), []string{"notify", "--plan", dir + "/notify.json", "--event=" + event, "--unit=" + unit, "--state-dir", dir + "/records"},
+	status := Main(context.Background(), []string{"notify", "--plan", dir + "/notify.json", "--event=" + event, "--unit=" + unit, "--state-dir", dir + "/records", "--preseed-state-dir", dir + "/records"},
 		Env{Stdout: &out, Stderr: &errs, Now: func() time.Time { return today }, Getenv: func(name string) string {
 			if name == "PATH" {
 				return dir + "/bin"
@@ -95,6 +96,47 @@ func TestE12NotificationsSayWhatHappened(t *testing.T) {
 			require.Equal(t, tc.event+": "+tc.title+"\n  hook (webhook): sent\n", r.stdout)
 		})
 	}
+}
+
+// What a person reads at night says which service is down, why, and what to do; nothing of it is of an earlier run.
+func TestE12NotificationsOfPreseed(t *testing.T) {
+	at := func(seconds int) string { return today.Add(time.Duration(seconds) * time.Second).Format(time.RFC3339) }
+	state := func(result string, code, status, began int) string {
+		return fmt.Sprintf("cat <<'E'\nLoadState=loaded\nResult=%s\nExecMainCode=%d\nExecMainStatus=%d\nExecMainStartTimestamp=@%d\nExecMainExitTimestamp=@%d\nE\n", result, code, status,
+			today.Add(time.Duration(began)*time.Second).Unix(), today.Add(-time.Second).Unix())
+	}
+	record := func(outcome string, start bool, why, more string) string {
+		return fmt.Sprintf(`{"plan":"apps","service":"app","dataset":"tank/app","outcome":%q,"start":%v,"why":%q,"started":%q,"ended":%q%s}`, outcome, start, why, at(-60), at(-2), more)
+	}
+	const unit = "stateward-preseed-apps.service"
+	for _, tc := range []struct{ name, event, state, record, title, message string }{
+		{"restored", "success", state("success", 0, 0, -61), record("restored", true, "snapshot 1234", `,"source":"restic","recoveryPoint":"2026-03-16T01:30:00Z","files":12,"bytes":2048`),
+			"preseed of apps on forge: restored", "restored: 12 files, 2.0 KiB, of 2026-03-16 01:30 UTC, from restic\ntook 58 s"},
+		{"E7 unreachable", "critical", state("exit-code", 1, 4, -61), record("unreachable", false, "replica cannot be asked: Host key verification failed.", `,"hint":"see why"`),
+			"preseed of apps on forge: unreachable", "app stays down: replica cannot be asked: Host key verification failed.\nhint: see why\nexit status 4"},
+		{"it starts empty", "critical", state("success", 0, 0, -61), record("confirmed-no-backup", true, "none has anything", ""), "preseed of apps on forge: confirmed-no-backup", "app starts with nothing: none has anything"},
+		{"it was killed before it wrote", "critical", state("signal", 2, 9, -1), record("already-seeded", true, "x", ""), "preseed of apps on forge: signal",
+			"the run ended before it could write down what came of it\nhint: journalctl -u stateward-preseed-apps.service\nexit status KILL"},
+		{"it was never started", "critical", state("success", 0, 0, -90000), record("already-seeded", true, "x", ""), "preseed of apps on forge: not run",
+			"app stays down: the unit was not started, or something it needs failed; its newest run ended at 2026-03-17T11:59:58Z: already-seeded\nhint: systemctl list-dependencies --after stateward-preseed-apps.service"},
+		{"it never ran", "critical", state("oom-kill", 2, 9, -60), "", "preseed of apps on forge: oom-kill", "the run ended before it could write down what came of it\nhint: journalctl -u stateward-preseed-apps.service\nexit status KILL"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			post, r := notified(t, tc.event, unit, tc.state, tc.record, nil)
+			require.Equal(t, StatusOK, r.status, r.stderr)
+			require.Equal(t, []string{tc.title, tc.message}, []string{post.Title, post.Message})
+		})
+	}
+}
+
+// A message that says "unknown on forge" helps nobody.
+func TestNotifyOfNothing(t *testing.T) {
+	plan := filepath.Join(repository, "examples/notify/notify.json")
+	r := run(t, nil, "notify", "--plan", plan, "--event", "failure", "--dry-run")
+	require.Equal(t, StatusUsage, r.status)
+	require.Contains(t, r.stderr, "--unit is missing\n  hint: say of what to tell: --unit NAME, --job NAME or --preseed NAME")
+	r = run(t, nil, "notify", "--plan", plan, "--event", "failure", "--dry-run", "--preseed", "../x")
+	require.Equal(t, StatusUsage, r.status)
 }
 
 func TestNotifyUnitsAsNix(t *testing.T) {

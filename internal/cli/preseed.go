@@ -176,7 +176,7 @@ func (f *preseedFlags) run(ctx context.Context, env Env, dry bool) error {
 	bf.stateDir = f.backupStateDir
 	b := bf.options(env)
 	o := execpreseed.Options{Env: slices.Clone(b.Env), StateDir: f.stateDir, RunDir: f.runDir, LockDir: f.lockDir, Backup: b, Timeout: f.timeout, Dry: dry,
-		From: preseed.SourceKind(f.from), Now: env.now}
+		From: preseed.SourceKind(f.from), Now: env.now, Journal: execpreseed.JournalSocket}
 	switch {
 	case f.from == "" && (f.at != "" || f.yes != ""):
 		return withStatus(StatusUsage, &preseedUsageError{"--at and --yes-destroy need --from", "name a source: --from local"})
@@ -288,6 +288,9 @@ func printPreseed(env Env, p preseed.Plan, r *execpreseed.Result) {
 	if r.File != "" {
 		fmt.Fprintf(w, "  record: %s\n", inLine(r.File))
 	}
+	for _, warning := range r.Warnings {
+		fmt.Fprintf(env.Stderr, "%s: warning: %s\n", inLine(p.Name), inLine(warning))
+	}
 }
 
 func newPreseedStatus(env Env) *cobra.Command {
@@ -331,17 +334,17 @@ func (f *preseedFlags) status(env Env, names []string) error {
 	out := PreseedStatusOutput{ProtocolVersion: protocolVersion, Plans: []execpreseed.Status{}}
 	bad := false
 	for _, name := range names {
-		if name != filepath.Base(name) || strings.HasPrefix(name, ".") {
+		if badPlanName(name) {
 			return withStatus(StatusUsage, &preseedUsageError{fmt.Sprintf("%q is no name of a plan", name), "write the name that its file has in it, not that of the file"})
 		}
 		s, err := execpreseed.ReadStatus(f.stateDir, name)
-		if err == nil && s.Newest == nil && s.Unfinished == nil {
+		if err == nil && s.Newest == nil && s.Unfinished == nil && s.Waiting == nil {
 			err = fmt.Errorf("%s: no run wrote anything down of it", name)
 		}
 		if err != nil {
 			return withStatus(StatusEvaluation, err)
 		}
-		bad = bad || s.Unfinished != nil || !s.Newest.Start
+		bad = bad || s.Unfinished != nil || s.Waiting != nil || s.Newest == nil || !s.Newest.Start
 		out.Plans = append(out.Plans, s)
 	}
 	if f.output == "json" {
@@ -362,21 +365,45 @@ func (f *preseedFlags) printStatus(env Env, out PreseedStatusOutput) {
 	if len(out.Plans) == 0 {
 		fmt.Fprintln(w, "no preseed ran yet")
 	}
-	when := func(t time.Time) string { return t.UTC().Format("2006-01-02 15:04") }
+	when := func(t time.Time) string { return t.UTC().Format("2006-01-02 15:04 MST") }
 	for _, s := range out.Plans {
-		if n := s.Newest; n != nil {
+		switch n := s.Newest; {
+		case n == nil:
+			fmt.Fprintf(w, "%s: no run ended yet\n", inLine(s.Plan))
+		case n.Start && n.Outcome != preseed.ConfirmedNoBackup:
 			fmt.Fprintf(w, "%s: %s, %s: %s\n", inLine(s.Plan), n.Outcome, when(n.Ended), inLine(n.Why))
-			if !n.Start && n.Hint != "" {
+		default:
+			fmt.Fprintf(w, "%s: %s, %s: %s\n", inLine(s.Plan), n.Outcome, when(n.Ended), inLine(n.Headline()))
+		}
+		if n := s.Newest; n != nil && !n.Start && !s.Waiting.Waits(env.now()) {
+			if n.Hint != "" {
 				fmt.Fprintf(w, "  hint: %s\n", inLine(n.Hint))
 			}
-		} else {
-			fmt.Fprintf(w, "%s: no run ended yet\n", inLine(s.Plan))
+			if len(n.Units) > 0 {
+				fmt.Fprintf(w, "  then, which runs the preseed first: systemctl start %s\n", inLine(strings.Join(n.Units, " ")))
+			}
+		}
+		switch q := s.Waiting; {
+		case q.Waits(env.now()):
+			fmt.Fprintf(w, "  a run has been waiting since %s: %s\n", when(q.Started), inLine(q.Why))
+			if q.Hint != "" {
+				fmt.Fprintf(w, "  hint: %s\n", inLine(q.Hint))
+			}
+		case q != nil:
+			fmt.Fprintf(w, "  a run waited until %s, and was cut off: %s\n", when(q.Ended), inLine(q.Why))
 		}
 		if r := s.Restored; r != nil && r.RecoveryPoint != nil {
-			fmt.Fprintf(w, "  restored %s from %s, recovery point %s\n", when(r.Ended), r.Source, when(*r.RecoveryPoint))
+			fmt.Fprintf(w, "  restored %s from %s, recovery point %s", when(r.Ended), r.Source, when(*r.RecoveryPoint))
+			if r.Files > 0 {
+				fmt.Fprintf(w, ": %s, %s", count(int(r.Files), "file"), size(r.Bytes))
+			}
+			fmt.Fprintln(w)
+			if r.Kept != "" {
+				fmt.Fprintf(w, "  what was there before it was kept as %s: destroy that once all is well\n", inLine(r.Kept))
+			}
 		}
 		if j := s.Unfinished; j != nil {
-			fmt.Fprintf(w, "  a run from %s was cut off (%s): the next one goes on; beside it is %s\n", j.Source, j.Stage, inLine(j.Staged))
+			fmt.Fprintf(w, "  a run from %s has not come to its end (%s): where none is at work, the next one goes on; beside it is %s\n", j.Source, j.Stage, inLine(j.Staged))
 		}
 	}
 }

@@ -62,7 +62,7 @@ func TestPreseedStatus(t *testing.T) {
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "app.journal.json"), text, 0o600))
 	r = run(t, nil, "preseed", "status", "--state-dir", dir)
 	require.Equal(t, StatusStep, r.status)
-	require.Equal(t, "app: no run ended yet\n  a run from restic was cut off (filling): the next one goes on; beside it is tank/staging/app\n", r.stdout)
+	require.Equal(t, "app: no run ended yet\n  a run from restic has not come to its end (filling): where none is at work, the next one goes on; beside it is tank/staging/app\n", r.stdout)
 	r = run(t, nil, "preseed", "status", "--state-dir", repository+"/examples/preseed/state", "-o", "json", "paperless")
 	require.Equal(t, StatusOK, r.status)
 	var out PreseedStatusOutput

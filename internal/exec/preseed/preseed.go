@@ -42,6 +42,8 @@ type Options struct {
 	// Began is called before each action.
 	Began func(d preseed.Decision)
 	Now   func() time.Time
+	// Journal is the socket of journald; empty for none.
+	Journal string
 }
 
 // Result is what came of a run.
@@ -51,6 +53,8 @@ type Result struct {
 	Next *preseed.Decision `json:"next,omitempty"`
 	// File is where the record lies.
 	File string `json:"file,omitempty"`
+	// Warnings are of what could not be written down or told, and keeps no service down.
+	Warnings []string `json:"warnings,omitempty"`
 }
 
 // OutcomeError says that the service must not start.
@@ -91,6 +95,9 @@ type runner struct {
 	// startedEmpty, files and bytes are those of this run.
 	startedEmpty, confirmed bool
 	files, bytes            int64
+	// waiting is since when it waits, told whether people know.
+	waiting time.Time
+	told    bool
 }
 
 // Run carries a plan out. The error is an *[OutcomeError] where the service must not start, the one of another run at work, or one of writing down what
@@ -106,7 +113,7 @@ func Run(ctx context.Context, p preseed.Plan, o Options) (*Result, error) {
 	}
 	defer release()
 	r := &runner{plan: p, o: o, answers: map[preseed.SourceKind]preseed.Answer{}, looked: map[string]looked{}, skip: map[string]bool{}, failures: map[preseed.Action]int{}}
-	r.rec = Record{ProtocolVersion: preseed.FormatVersion, Plan: p.Name, Service: p.Service, Dataset: p.Dataset, Started: o.Now()}
+	r.rec = Record{ProtocolVersion: preseed.FormatVersion, Plan: p.Name, Service: p.Service, Dataset: p.Dataset, Units: p.Units, Started: o.Now()}
 	d, err := r.loop(ctx)
 	if err != nil {
 		return nil, err
@@ -126,7 +133,8 @@ func Run(ctx context.Context, p preseed.Plan, o Options) (*Result, error) {
 	if o.Dry {
 		return out, nil
 	}
-	out.File, err = r.write()
+	r.waitsNoMore()
+	out.File, out.Warnings, err = r.report(ctx)
 	if !d.Start {
 		err = errors.Join(&OutcomeError{p.Name, p.Dataset, d.Outcome, r.rec.Why, d.Hint}, err)
 	}
@@ -220,6 +228,7 @@ func (r *runner) loop(ctx context.Context) (preseed.Decision, error) {
 			if r.o.Now().Add(min(delay, lastDelay)).After(until) {
 				return preseed.Decision{Outcome: d.Late, Source: d.Source, Why: d.Why, Hint: d.Hint}, nil
 			}
+			r.waits(ctx, d)
 			if !sleep() {
 				continue
 			}
@@ -231,6 +240,9 @@ func (r *runner) loop(ctx context.Context) (preseed.Decision, error) {
 				}
 			}
 			continue
+		}
+		if changes(d.Action) && !r.waiting.IsZero() {
+			r.waitsNoMore()
 		}
 		if changes(d.Action) && r.o.Confirm != nil && !r.confirmed {
 			if err := r.o.Confirm(d, r.victims(d)); err != nil {

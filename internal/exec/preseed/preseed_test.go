@@ -112,7 +112,7 @@ func TestE12Record(t *testing.T) {
 	r.rec = Record{Plan: "app", Started: now.Add(-time.Minute)}
 	r.redact = []func(string) string{func(s string) string { return strings.ReplaceAll(s, "SECRET", "***") }}
 	r.end(preseed.Decision{Outcome: preseed.Restored, Start: true, Source: preseed.Restic, Candidate: preseed.Candidate{Name: "snapshot 1", Time: now.Add(-time.Hour)}, Why: "SECRET"})
-	file, err := r.write()
+	file, _, err := r.report(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -147,7 +147,7 @@ func TestE13WithoutZFS(t *testing.T) {
 	p.MetricsDir = filepath.Join(dir, "missing")
 	began := time.Now()
 	r, err := Run(t.Context(), p, Options{Env: []string{"PATH=" + dir}, StateDir: filepath.Join(dir, "state"), RunDir: filepath.Join(dir, "run"), LockDir: filepath.Join(dir, "lock"), Now: time.Now, Timeout: time.Hour})
-	if err == nil || !strings.Contains(err.Error(), "failed") || !strings.Contains(err.Error(), "zpool") || !strings.Contains(err.Error(), "metricsDir "+p.MetricsDir+": no such file or directory") || r.Outcome != preseed.Failed || time.Since(began) > 30*time.Second {
+	if err == nil || !strings.Contains(err.Error(), "failed") || !strings.Contains(err.Error(), "zpool") || !strings.Contains(strings.Join(r.Warnings, ""), "metricsDir "+p.MetricsDir+": no such file or directory") || r.Outcome != preseed.Failed || time.Since(began) > 30*time.Second {
 		t.Errorf("%v %+v", err, r)
 	}
 }

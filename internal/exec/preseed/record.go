@@ -3,6 +3,7 @@
 package preseed
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -26,6 +27,8 @@ type Record struct {
 	Plan            string `json:"plan"`
 	Service         string `json:"service"`
 	Dataset         string `json:"dataset"`
+	// Units are those of the service.
+	Units []string `json:"units,omitempty"`
 	// GUID is that of the dataset that has the name now.
 	GUID    string          `json:"guid,omitempty"`
 	Outcome preseed.Outcome `json:"outcome,omitempty"`
@@ -50,8 +53,13 @@ type Record struct {
 	Notes []string `json:"notes,omitempty"`
 }
 
+func (r Record) text() ([]byte, error) {
+	text, err := json.MarshalIndent(r, "", "  ")
+	return append(text, '\n'), err
+}
+
 func (r *runner) end(d preseed.Decision) {
-	r.rec.Outcome, r.rec.Start, r.rec.Why, r.rec.Hint = d.Outcome, d.Start, r.redacted(d.Why), d.Hint
+	r.rec.Outcome, r.rec.Start, r.rec.Why, r.rec.Hint = d.Outcome, d.Start, r.redacted(d.Why), r.redacted(d.Hint)
 	r.rec.Ended = r.o.Now()
 	r.rec.Seconds = r.rec.Ended.Sub(r.rec.Started).Seconds()
 	r.rec.Kept = r.kept
@@ -70,13 +78,28 @@ func (r *runner) end(d preseed.Decision) {
 	}
 }
 
-// write writes the record, which is never written over, a copy of it as the newest, and the metrics.
+// report writes record and metrics, and tells journal and people. The warnings are of what could not be, and keeps no service down that has its data:
+// only that it started empty must be written down.
+func (r *runner) report(ctx context.Context) (file string, warnings []string, err error) {
+	ctx = context.WithoutCancel(ctx)
+	file, err = r.write()
+	if err != nil && (r.rec.Outcome == preseed.AlreadySeeded || r.rec.Outcome == preseed.Restored) {
+		warnings, err = append(warnings, "the record is not written: "+err.Error()), nil
+	}
+	if dir := r.plan.MetricsDir; dir != "" {
+		if err := backup.WriteMetrics(dir, "stateward_preseed_"+r.plan.Name+".prom", r.metrics()); err != nil {
+			warnings = append(warnings, err.Error())
+		}
+	}
+	return file, append(warnings, r.tell(ctx)...), err
+}
+
+// write writes the record, which is never written over, and a copy of it as the newest.
 func (r *runner) write() (string, error) {
-	text, err := json.MarshalIndent(r.rec, "", "  ")
+	text, err := r.rec.text()
 	if err != nil {
 		return "", err
 	}
-	text = append(text, '\n')
 	dir := filepath.Join(r.o.StateDir, r.plan.Name)
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return "", err
@@ -92,11 +115,7 @@ func (r *runner) write() (string, error) {
 			return "", err
 		}
 	}
-	err = backup.Replace(filepath.Join(dir, Newest), text, 0o600)
-	if r.plan.MetricsDir != "" {
-		err = errors.Join(err, backup.WriteMetrics(r.plan.MetricsDir, "stateward_preseed_"+r.plan.Name+".prom", r.metrics()))
-	}
-	return name, err
+	return name, backup.Replace(filepath.Join(dir, Newest), text, 0o600)
 }
 
 func (r *runner) metrics() string {
@@ -139,6 +158,8 @@ type Status struct {
 	Restored *Record `json:"restored,omitempty"`
 	// Unfinished is the journal of a run that did not come to its end.
 	Unfinished *preseed.Journal `json:"unfinished,omitempty"`
+	// Waiting is what a run waits for that has not ended: it began to wait at Started, and wrote this at Ended, at least every other minute.
+	Waiting *Record `json:"waiting,omitempty"`
 }
 
 // ReadStatus reads what runs of a plan wrote down.
@@ -161,6 +182,12 @@ func ReadStatus(stateDir, plan string) (Status, error) {
 		return out, err
 	} else if ok {
 		out.Newest = &rec
+	}
+	var waiting Record
+	if ok, err := read(filepath.Join(stateDir, plan, WaitingFile), &waiting); err != nil {
+		return out, err
+	} else if ok {
+		out.Waiting = &waiting
 	}
 	var j preseed.Journal
 	if ok, err := read(filepath.Join(stateDir, plan+".journal.json"), &j); err != nil {
