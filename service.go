@@ -160,12 +160,16 @@ type Unit struct {
 	WorkingDirectory Value[string]
 	Type             Value[string]
 
-	After             Value[[]string]
-	Before            Value[[]string]
-	Requires          Value[[]string]
-	Wants             Value[[]string]
-	BindsTo           Value[[]string]
-	WantedBy          Value[[]string]
+	After    Value[[]string]
+	Before   Value[[]string]
+	Requires Value[[]string]
+	Wants    Value[[]string]
+	BindsTo  Value[[]string]
+	WantedBy Value[[]string]
+	// RequiredBy and Executes are read of units that restore data, by their names ("preseed-paperless.service"), and absent for all
+	// others: who requires it by its own word, and whether it has anything to execute, be it a script or an ExecStart=.
+	RequiredBy        Value[[]string]
+	Executes          Value[bool]
 	RequiresMountsFor Value[[]string]
 	// Job is X-Stateward-Job=: of which backup job stateward wrote the unit. Absent for all other units.
 	Job Value[string]

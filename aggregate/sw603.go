@@ -70,10 +70,10 @@ Mend the option so that it evaluates. ` + "`stateward eval`" + ` shows everythin
 	},
 }
 
-// orderOnly tells whether an option only says in what order units start, and no dataset is there for which that matters.
+// orderOnly tells whether an option only says in what order units start, and no dataset and no preseed is there for which that matters.
 func (f *facts) orderOnly(subject string) bool {
 	codes := readers(subject)
-	if len(codes) == 0 || f.makesDatasets() || slices.ContainsFunc(codes, func(c string) bool { return c != sw206.Code && c != sw216.Code }) {
+	if len(codes) == 0 || f.makesDatasets() || len(f.preseedUnits()) > 0 || slices.ContainsFunc(codes, func(c string) bool { return !slices.Contains(orderCodes, c) }) {
 		return false
 	}
 	for _, ms := range f.mounts {
@@ -83,6 +83,9 @@ func (f *facts) orderOnly(subject string) bool {
 	}
 	return true
 }
+
+// orderCodes are the checks that read in what order units start.
+var orderCodes = []string{"SW206", "SW216", "SW401", "SW402"}
 
 // refused tells whether SW201 speaks of a value: it could be had, and cannot be.
 func (f *facts) refused(subject string) bool {
@@ -218,14 +221,17 @@ var needs = []struct {
 	{"system.activationScripts", []string{"SW118", "SW217"}},
 	{"system.stateVersion", []string{"SW101", "SW120"}},
 	{"systemd.mounts", []string{"SW101", "SW106", "SW107", "SW110", "SW118", "SW119", "SW208", "SW212", "SW214", "SW216"}},
-	{"systemd.services", []string{"SW101", "SW104", "SW105", "SW111", "SW112", "SW114", "SW120", "SW205", "SW206", "SW207", "SW208", "SW209", "SW213", "SW215", "SW216", "SW217", "SW310", "SW315", "SW318"}},
-	{"systemd.services.*.after", []string{"SW206", "SW216"}},
-	{"systemd.services.*.before", []string{"SW206", "SW216"}},
-	{"systemd.services.*.bindsTo", []string{"SW216", "SW318"}},
-	{"systemd.services.*.requires", []string{"SW216", "SW318"}},
+	{"systemd.services", []string{"SW101", "SW104", "SW105", "SW111", "SW112", "SW114", "SW120", "SW205", "SW206", "SW207", "SW208", "SW209", "SW213", "SW215", "SW216", "SW217", "SW310", "SW315", "SW318", "SW401", "SW402"}},
+	{"systemd.services.*.after", []string{"SW206", "SW216", "SW401", "SW402"}},
+	{"systemd.services.*.before", []string{"SW206", "SW216", "SW401"}},
+	{"systemd.services.*.bindsTo", []string{"SW216", "SW318", "SW401", "SW402"}},
+	{"systemd.services.*.executes", []string{"SW402"}},
+	{"systemd.services.*.requiredBy", []string{"SW401"}},
+	{"systemd.services.*.requires", []string{"SW216", "SW318", "SW401", "SW402"}},
 	{"systemd.services.*.script", []string{"SW217"}},
 	{"systemd.services.*.unitConfig", []string{"SW216"}},
 	{"systemd.services.*.wantedBy", []string{"SW206", "SW307", "SW318"}},
+	{"systemd.services.*.wants", []string{"SW318", "SW401", "SW402"}},
 	{"systemd.timers", []string{"SW118", "SW307", "SW318"}},
 	{"systemd.tmpfiles", []string{"SW101", "SW110", "SW112", "SW114", "SW115", "SW118", "SW119", "SW120", "SW205", "SW209", "SW213", "SW214", "SW215"}},
 	{"users.groups", []string{"SW110", "SW205", "SW213", "SW215"}},

@@ -201,8 +201,19 @@ let
       about = s: isString s && match ".*(zfs|zpool|dataset).*" s != null;
       own = match "(zfs-(import|sync|share|mount|zed|scrub|snapshot|replication|expand|volume).*|zpool-.*|prometheus-.*|s[ay]n[co]oid.*|zrepl|znapzend|systemd-.*)" name == null;
     in own && (about name || any about (concatMap (a: let r = tryEval (let v = u.${a} or [ ]; in builtins.deepSeq v v); v = r.value; in if !r.success then [ ] else if isList v then v else [ v ]) [ "after" "before" "requires" "wants" ]));
+  # Who has an order or a need in unitConfig, with a list, has it there beside what stands in the option for it.
+  ordered = u: mapAttrs (option: own:
+    let
+      more = let r = tryEval (let v = (u.unitConfig or { }).${orders.${option}} or null; in builtins.deepSeq v v); in if r.success && isList r.value then filter isString r.value else [ ];
+    in if !(isList own) || more == [ ] then own
+      else own ++ filter (w: isString w && w != "" && !(elem w own)) (concatMap (builtins.split "[[:space:]]+") more)) (intersectAttrs orders u);
+  orders = { after = "After"; before = "Before"; requires = "Requires"; wants = "Wants"; bindsTo = "BindsTo"; };
+  # Whether there is something to execute is asked of units that restore data only.
+  preseeds = name: match "(stateward-)?preseed-.+" name != null;
   withScript = name: u:
-    if !(isAttrs u) then u else u // {
+    if !(isAttrs u) then u else removeAttrs u (if preseeds name then [ ] else [ "requiredBy" ]) // ordered u // (if preseeds name then {
+      executes = let v = (u.serviceConfig or { }).ExecStart or ""; in (u.script or "") != "" || (if isList v then any (e: e != "") v else v != "" && v != null);
+    } else { }) // {
       script =
         let
           exec = a: let v = (u.serviceConfig or { }).${a} or [ ]; in filter isString (if isList v then v else [ v ]);
@@ -349,7 +360,7 @@ in
     "boot.zfs.extraPools" = lines;
 
     "systemd.services" = part (set: if isAttrs set then mapAttrs withScript set else set) (attrsOf (fields {
-      enable = leaf; script = lines;
+      enable = leaf; script = lines; executes = leaf; requiredBy = lines;
       after = lines; before = lines; requires = lines; wants = lines; bindsTo = lines; wantedBy = lines;
       unitConfig = fields { RequiresMountsFor = lines; DefaultDependencies = leaf; AssertPathIsMountPoint = lines; ConditionPathIsMountPoint = lines; "X-Stateward-Job" = leaf; };
       serviceConfig = fields {

@@ -42,6 +42,8 @@ func units(n *dialect.Node) stateward.Value[[]unit] {
 			Wants:               n.At("wants").Strings(),
 			BindsTo:             n.At("bindsTo").Strings(),
 			WantedBy:            n.At("wantedBy").Strings(),
+			RequiredBy:          n.At("requiredBy").Strings(),
+			Executes:            n.At("executes").Bool(),
 			RequiresMountsFor:   words(n.At("unitConfig", "RequiresMountsFor")),
 			MountAsserts:        mountAsserts(n.At("unitConfig")),
 			DefaultDependencies: n.At("unitConfig", "DefaultDependencies").BoolLike(),

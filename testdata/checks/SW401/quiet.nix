@@ -1,0 +1,11 @@
+{
+  config = {
+    fileSystems."/" = { device = "rpool/root"; fsType = "zfs"; };
+    systemd.services.preseed-paperless = {
+      before = [ "paperless.service" ];
+      serviceConfig.Type = "oneshot";
+      script = "restore";
+    };
+    systemd.services.paperless = { requires = [ "preseed-paperless.service" ]; after = [ "preseed-paperless.service" ]; };
+  };
+}
