@@ -171,7 +171,7 @@ type Unit struct {
 	RequiredBy        Value[[]string]
 	Executes          Value[bool]
 	RequiresMountsFor Value[[]string]
-	// Job is X-Stateward-Job=: of which backup job stateward wrote the unit. Absent for all other units.
+	// Job is X-Stateward-Job=: of which backup job or preseed stateward wrote the unit. Absent for all other units.
 	Job Value[string]
 	// MountAsserts are the paths of AssertPathIsMountPoint= and ConditionPathIsMountPoint=.
 	MountAsserts        Value[[]string]

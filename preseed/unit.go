@@ -22,6 +22,8 @@ type UnitOptions struct {
 	Datasets []string
 	// OnFailure are units that are started when a run fails.
 	OnFailure []string
+	// Digest tells from which plan the unit was written: see [Plan.Digest]. It may be empty.
+	Digest string
 }
 
 // UnitPrefix begins the names of the units of plans.
@@ -35,16 +37,24 @@ const StateDir = "/var/lib/stateward/preseed"
 
 // Unit is the text of the unit that runs the plan, before the units of the service.
 func (p Plan) Unit(o UnitOptions) (string, error) {
-	if err := p.Validate(); err != nil {
+	out, err := p.unit(o)
+	if err != nil {
 		return "", err
+	}
+	return unit.Write(out...)
+}
+
+func (p Plan) unit(o UnitOptions) ([]unit.Option, error) {
+	if err := p.Validate(); err != nil {
+		return nil, err
 	}
 	exec, err := unit.Exec(o.Stateward, "preseed", "run", o.Plan)
 	if err != nil {
-		return "", err
+		return nil, err
 	}
 	timeout, err := spanOf(p.Timeout, DefaultTimeout)
 	if err != nil {
-		return "", err
+		return nil, err
 	}
 	var out []unit.Option
 	add := func(section, name, value string) {
@@ -68,6 +78,9 @@ func (p Plan) Unit(o UnitOptions) (string, error) {
 	for _, u := range failing {
 		add("Unit", "OnFailure", u)
 	}
+	if o.Digest != "" {
+		add("Unit", restic.DigestOption, o.Digest)
+	}
 	add("Service", "Type", "oneshot")
 	// What depends on it is not held up by a second run.
 	add("Service", "RemainAfterExit", "true")
@@ -75,7 +88,7 @@ func (p Plan) Unit(o UnitOptions) (string, error) {
 	if len(o.Path) > 0 {
 		for _, dir := range o.Path {
 			if reason := badPath(dir); reason != "" || strings.Contains(dir, ":") {
-				return "", &PlanError{p.Name, "PATH", fmt.Sprintf("has %q, which is no absolute folder", dir), ""}
+				return nil, &PlanError{p.Name, "PATH", fmt.Sprintf("has %q, which is no absolute folder", dir), ""}
 			}
 		}
 		add("Service", "Environment", unit.Words("PATH="+strings.Join(o.Path, ":")))
@@ -90,7 +103,7 @@ func (p Plan) Unit(o UnitOptions) (string, error) {
 	add("Service", "NoNewPrivileges", "true")
 	add("Service", "RestrictRealtime", "true")
 	add("Service", "LockPersonality", "true")
-	return unit.Write(out...)
+	return out, nil
 }
 
 // DropIn is what a unit of the service gets: it starts only after a run that let it (E9).

@@ -9,7 +9,7 @@ import (
 	"github.com/stateward/stateward/backup"
 )
 
-// DigestOption is an option of the unit of a job that systemd passes over. Its value tells from which job and timer the unit was written, so that a
+// DigestOption is an option of the unit of a job, or of a preseed, that systemd passes over. Its value tells from which job and timer the unit was written, so that a
 // configuration with the unit in it shows whether that still does what is asked for.
 const DigestOption = "X-Stateward-Job"
 

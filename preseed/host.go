@@ -1,0 +1,634 @@
+package preseed
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/stateward/stateward"
+	"github.com/stateward/stateward/backup"
+	"github.com/stateward/stateward/backup/restic"
+	"github.com/stateward/stateward/backup/sanoid"
+	"github.com/stateward/stateward/dataset"
+)
+
+// FaultKind tells what a [Fault] is about.
+type FaultKind string
+
+// The kinds of faults.
+const (
+	// NotKnown is a value that could not be evaluated or understood.
+	NotKnown FaultKind = "is unknown"
+	// NoDataset is a service without a dataset of its own, or with one that cannot be planned or is mounted nowhere.
+	NoDataset FaultKind = "has no dataset"
+	// NoUnit is a service of which no unit is known, or a unit that the host does not have.
+	NoUnit FaultKind = "has no unit"
+	// NoSource is a preseed with nothing to ask.
+	NoSource FaultKind = "has no source"
+	// SourceMissing is a source that is listed, and that nothing configures.
+	SourceMissing FaultKind = "source is not configured"
+	// SourceUnclear is a source of which there are several, or that cannot be read.
+	SourceUnclear FaultKind = "source is not clear"
+	// NoReason is a service that may start with nothing, and nobody wrote why.
+	NoReason FaultKind = "has no reason"
+	// NoPlan is what [Plan.Validate] refuses.
+	NoPlan FaultKind = "is refused"
+)
+
+// Fault is why a preseed cannot be planned, or, as a note, what of it a person should know.
+type Fault struct {
+	Kind    FaultKind        `json:"kind"`
+	Service string           `json:"service,omitempty"`
+	Message string           `json:"message"`
+	Hint    string           `json:"hint,omitempty"`
+	Origin  stateward.Origin `json:"origin,omitzero"`
+}
+
+func (f *Fault) Error() string {
+	if f.Service == "" {
+		return f.Message
+	}
+	return "preseed of " + f.Service + ": " + f.Message
+}
+
+// Planned is the preseed that one service asks for.
+type Planned struct {
+	Service string
+	Origin  stateward.Origin
+	// Plan is what a run takes; nil where Faults say why there is none, or where something else fills the dataset.
+	Plan *Plan
+	// RunBy is the unit that fills the dataset already; empty where none does.
+	RunBy string
+	// Remote tells that a source needs the network. Datasets are the units of the host that make the dataset.
+	Remote   bool
+	Datasets []string
+	// Job is the job of restic that the plan names; nil where it asks no repository.
+	Job *restic.Job
+	// Reason is why the service may start empty.
+	Reason string
+	// Faults keep it from being planned. Notes do not.
+	Faults, Notes []Fault
+}
+
+// PlanDir is where the files with plans lie.
+const PlanDir = "/etc/stateward/preseed"
+
+// PlanFile is the file with the plan.
+func (p Plan) PlanFile() string { return PlanDir + "/" + p.Name + ".json" }
+
+// FromHost makes a plan of every preseed that a service of a host asks for, sorted by service, or says why it cannot. What could not be had of all of them
+// is in the faults beside. A service or preseed that is off asks for nothing. With all, what something else runs is planned too.
+//
+// The sources are those that are named; where none is, local, then a replica where the dataset is replicated, then restic where a job of
+// [restic.Plan] backs it up.
+func FromHost(h *stateward.Host, all bool) ([]Planned, []Fault) {
+	var faults []Fault
+	if why, unknown := h.Services.Why(); unknown {
+		faults = append(faults, Fault{Kind: NotKnown, Message: "which services there are is unknown: " + why.String(), Origin: originOf(why)})
+	}
+	out := []Planned{}
+	var p *hostPlanner
+	for _, s := range h.Services.Or(nil) {
+		if on, known := s.Enable.Get(); s.Preseed == nil || known && !on {
+			continue
+		}
+		if on, known := s.Preseed.Enable.Get(); known && !on {
+			continue
+		}
+		if p == nil {
+			p = newHostPlanner(h)
+		}
+		out = append(out, p.plan(&s, all))
+	}
+	slices.SortStableFunc(out, func(a, b Planned) int { return cmp.Compare(a.Service, b.Service) })
+	names, datasets := map[string]string{}, map[string]string{}
+	for i := range out {
+		o := &out[i]
+		if o.Plan == nil {
+			continue
+		}
+		for _, is := range []struct {
+			seen map[string]string
+			name string
+		}{{names, o.Plan.Name}, {datasets, o.Plan.Dataset}} {
+			if other, there := is.seen[is.name]; there && o.Plan != nil {
+				o.fault(NoPlan, o.Origin, "declare one of them only", "%s is that of the preseed of %s too", is.name, other)
+				o.Plan = nil
+			}
+			is.seen[is.name] = o.Service
+		}
+	}
+	return out, faults
+}
+
+type hostPlanner struct {
+	host     *stateward.Host
+	layout   *backup.Layout
+	desired  dataset.Desired
+	faults   []dataset.Fault
+	jobs     []restic.Planned
+	asked    []sanoid.Replication
+	running  []backup.Replication
+	policies []backup.SnapshotPolicy
+}
+
+func newHostPlanner(h *stateward.Host) *hostPlanner {
+	p := &hostPlanner{host: h, layout: backup.NewLayout(h)}
+	p.desired, p.faults = dataset.NewDesired(h)
+	p.jobs, _ = restic.Plan(h, false)
+	p.asked, _ = sanoid.ReplicationsFromHost(h)
+	p.running, _ = backup.Replications(h)
+	p.policies, _ = backup.SnapshotPolicies(h)
+	return p
+}
+
+func originOf(why stateward.Unknown) stateward.Origin {
+	return stateward.Origin{Option: why.Subject, File: why.File, Line: why.Line}
+}
+
+func (o *Planned) fault(kind FaultKind, at stateward.Origin, hint, format string, args ...any) {
+	f := Fault{kind, o.Service, fmt.Sprintf(format, args...), hint, at}
+	if !slices.Contains(o.Faults, f) {
+		o.Faults = append(o.Faults, f)
+	}
+}
+
+func (o *Planned) note(kind FaultKind, at stateward.Origin, hint, format string, args ...any) {
+	o.Notes = append(o.Notes, Fault{kind, o.Service, fmt.Sprintf(format, args...), hint, at})
+}
+
+// known is a value, or nothing; that it could not be had is a fault.
+func known[T any](o *Planned, v stateward.Value[T]) (value T, there bool) {
+	if why, unknown := v.Why(); unknown {
+		o.fault(NotKnown, originOf(why), "stateward check says more of it", "%s is unknown: %s", why.Subject, cmp.Or(why.Summary(), string(why.Kind)))
+	}
+	return v.Get()
+}
+
+func (p *hostPlanner) plan(s *stateward.Service, all bool) Planned {
+	d := s.Preseed
+	o := Planned{Service: s.Name, Origin: d.Origin}
+	if i := slices.IndexFunc(p.host.Units.Or(nil), func(u stateward.Unit) bool { return d.RunBy != "" && u.Name == d.RunBy && u.Enable.Or(true) }); i >= 0 {
+		o.RunBy = d.RunBy
+		if !all {
+			return o
+		}
+	}
+	if _, is := known(&o, s.Enable); !is {
+		return o
+	}
+	if _, is := known(&o, d.Enable); !is {
+		return o
+	}
+	plan := Plan{ProtocolVersion: FormatVersion, Name: s.Name, Service: s.Name, OnNoBackup: Refuse}
+	if policy, there := known(&o, d.OnNoBackup); there {
+		plan.OnNoBackup = OnNoBackup(policy)
+	}
+	o.Reason, _ = known(&o, d.Reason)
+	if plan.OnNoBackup == StartEmpty && strings.TrimSpace(o.Reason) == "" {
+		o.fault(NoReason, d.OnNoBackup.Origin(), `write reason = "…", or onNoBackup = "refuse"`, "the service may start with nothing, and no reason is written for it")
+	}
+	for _, span := range []struct {
+		v  stateward.Value[stateward.Duration]
+		to *string
+	}{{d.MaxAge, &plan.MaxAge}, {d.Timeout, &plan.Timeout}} {
+		if v, there := known(&o, span.v); there {
+			*span.to = v.String()
+		}
+	}
+	plan.MinBytes, _ = known(&o, d.MinBytes)
+	plan.SQLite, _ = known(&o, d.SQLite)
+	plan.Command, _ = known(&o, d.Command)
+	plan.Staging, _ = known(&o, d.Staging)
+	if m := p.host.BackupDefaults; m != nil {
+		plan.MetricsDir, _ = known(&o, m.Settings["metricsDir"])
+	}
+	p.units(&o, &plan, s)
+	if !p.dataset(&o, &plan, s) {
+		return o
+	}
+	p.paths(&o, &plan, d)
+	p.staging(&o, &plan)
+	p.mayHold(&plan)
+	p.sources(&o, &plan, d)
+	p.makers(&o, &plan)
+	if len(o.Faults) > 0 {
+		return o
+	}
+	if err := plan.Validate(); err != nil {
+		var e *PlanError
+		text, hint := err.Error(), ""
+		if errors.As(err, &e) {
+			text, hint = e.Field+" "+e.Reason, e.hint
+		}
+		o.fault(NoPlan, d.Origin, hint, "%s", text)
+		return o
+	}
+	o.Remote = plan.Remote(func(string) (restic.Job, error) { return *o.Job, nil })
+	o.Plan = &plan
+	return o
+}
+
+// units are those of the service, whichever dialect names them.
+func (p *hostPlanner) units(o *Planned, plan *Plan, s *stateward.Service) {
+	has := map[string]bool{}
+	for _, u := range p.host.Units.Or(nil) {
+		if u.Enable.Or(true) {
+			has[u.Name] = true
+		}
+	}
+	add := func(u string) {
+		if !slices.Contains(plan.Units, u) {
+			plan.Units = append(plan.Units, u)
+		}
+	}
+	for _, u := range s.Units {
+		// What a template makes an instance of is there where the template is.
+		name, instance, _ := strings.Cut(u, "@")
+		template := name + "@" + path.Ext(instance)
+		if p.host.Units.IsKnown() && strings.HasSuffix(u, ".service") && !has[u] && !(instance != "" && has[template]) {
+			o.fault(NoUnit, s.Origin, "name the units that run the service, in unit or units", "the host has no unit %s: what is to wait would not be there", u)
+			continue
+		}
+		add(u)
+	}
+	if len(s.Units) == 0 {
+		for _, other := range p.host.Services.Or(nil) {
+			if other.Name == s.Name {
+				for _, u := range other.Units {
+					add(u)
+				}
+			}
+		}
+		for _, u := range []string{s.Name + ".service", "podman-" + s.Name + ".service", "docker-" + s.Name + ".service"} {
+			if has[u] {
+				add(u)
+			}
+		}
+	}
+	slices.Sort(plan.Units)
+	if len(plan.Units) == 0 && len(o.Faults) == 0 {
+		o.fault(NoUnit, s.Origin, "name them, in unit or units", "no unit of the service is known: nothing would wait for what is restored")
+	}
+}
+
+// dataset finds that of the service, what is set on it, and where it is mounted.
+func (p *hostPlanner) dataset(o *Planned, plan *Plan, s *stateward.Service) bool {
+	if why, unknown := p.host.Datasets.Why(); unknown {
+		o.fault(NotKnown, originOf(why), "stateward check says more of it", "which datasets there are is unknown: %s", cmp.Or(why.Summary(), string(why.Kind)))
+		return false
+	}
+	name := ""
+	if s.Dataset != nil {
+		name = s.Dataset.Name
+	}
+	for _, w := range p.desired.Datasets {
+		if name == "" && slices.Contains(w.Services, s.Name) {
+			name = w.Name.String()
+		}
+	}
+	if dir, there := s.DataDir.Get(); name == "" && there && dir.Problem == nil {
+		lies := p.layout.Of(dir.Path)
+		switch {
+		case lies.Unknown != "":
+			o.fault(NoDataset, s.DataDir.Origin(), "declare its dataset", "which dataset holds %s is unknown: %s", dir.Path, lies.Unknown)
+			return false
+		case lies.Dataset == "":
+			o.fault(NoDataset, s.DataDir.Origin(), "declare its dataset", "%s lies on no dataset of ZFS (%s)", dir.Path, cmp.Or(lies.Other, "another file system"))
+			return false
+		case lies.Path != lies.Mount:
+			o.fault(NoDataset, s.DataDir.Origin(), "give the service a dataset of its own", "%s lies in %s, with what else is there: whether the service's is empty is not for that to say", dir.Path, lies.Dataset)
+			return false
+		}
+		name = lies.Dataset
+	}
+	if name == "" {
+		o.fault(NoDataset, s.Origin, "give the service a dataset of its own", "the service has no dataset")
+		return false
+	}
+	plan.Dataset = name
+	i := slices.IndexFunc(p.desired.Datasets, func(w dataset.Wanted) bool { return w.Name.String() == name })
+	if i < 0 {
+		for _, f := range p.faults {
+			if f.Dataset == name || f.Dataset == "" {
+				o.fault(NoDataset, f.Origin, f.Hint, "dataset %s cannot be planned: %s", name, f.Message)
+				return false
+			}
+		}
+		o.fault(NoDataset, s.Origin, "stateward dataset plan says more of it", "dataset %s is not declared", name)
+		return false
+	}
+	w := p.desired.Datasets[i]
+	if w.Type == dataset.Volume {
+		o.fault(NoDataset, w.Origin, "leave the preseed out", "%s is a volume: only file systems are filled", name)
+		return false
+	}
+	at := ""
+	for _, set := range w.Settings {
+		switch set.Name() {
+		case "mountpoint":
+			at = set.Value()
+		case "canmount":
+		default:
+			if plan.Properties == nil {
+				plan.Properties = map[string]string{}
+			}
+			plan.Properties[set.Name()] = set.Text()
+		}
+	}
+	for _, f := range slices.Concat(p.host.FileSystems.Or(nil), p.host.Mounts.Or(nil)) {
+		if f.FSType.Or("") == "zfs" && f.Device.Or("") == name && f.MountPoint.Problem == nil && (at == "" || at == "legacy" || at == "none") {
+			at = f.MountPoint.Path.String()
+		}
+	}
+	if !strings.HasPrefix(at, "/") {
+		o.fault(NoDataset, cmp.Or(w.Origin, s.Origin), "give it a mountpoint", "where dataset %s is mounted is not said", name)
+		return false
+	}
+	plan.Mountpoint = at
+	plan.Owner, plan.Group, plan.Mode = w.Owner.String(), w.Group.String(), w.Mode.String()
+	return true
+}
+
+// paths are relative to the dataset.
+func (p *hostPlanner) paths(o *Planned, plan *Plan, d *stateward.Preseed) {
+	list, _ := known(o, d.Paths)
+	for _, at := range list {
+		if path.IsAbs(at) {
+			if at = path.Clean(at); !within(plan.Mountpoint, at) || at == plan.Mountpoint {
+				o.fault(NoPlan, d.Paths.Origin(), "write it as it is below "+plan.Mountpoint, "path %s is none within the dataset", at)
+				continue
+			}
+			at = strings.TrimPrefix(at, plan.Mountpoint+"/")
+		}
+		plan.Paths = append(plan.Paths, path.Clean(at))
+	}
+}
+
+// staging lies below what has the key of an encrypted dataset, and must not be snapshotted with the rest.
+func (p *hostPlanner) staging(o *Planned, plan *Plan) {
+	if plan.Staging == "" {
+		root := ""
+		for _, w := range p.desired.Datasets {
+			name := w.Name.String()
+			if !within(name, plan.Dataset) || name == plan.Dataset || w.Name.IsPool() {
+				continue
+			}
+			_, format := w.Setting("keyformat")
+			if on, is := w.Setting("encryption"); (is && on.Value() != "off" || format) && len(name) > len(root) {
+				root = name
+			}
+		}
+		_, own := plan.Properties["keyformat"]
+		if root != "" && !own {
+			plan.Staging = root + "/stateward-staging"
+		}
+	}
+	for _, s := range p.policies {
+		if s.Dataset == plan.StagingArea() {
+			return // it has a policy of its own, which may be to leave it alone
+		}
+	}
+	for _, s := range p.policies {
+		if covers, sure := s.Covers(plan.StagingArea()); covers && sure {
+			o.note(NoPlan, s.Origin, "leave it out there: autosnap = false and autoprune = false for "+plan.StagingArea(),
+				"the staging area %s is in the recursive %s", plan.StagingArea(), &s)
+			return
+		}
+	}
+}
+
+// mayHold are the folders that tmpfiles make in the dataset, and those over which something else is mounted.
+func (p *hostPlanner) mayHold(plan *Plan) {
+	add := func(at string) {
+		if rel, below := strings.CutPrefix(at, strings.TrimSuffix(plan.Mountpoint, "/")+"/"); below && !slices.Contains(plan.MayHold, rel) {
+			plan.MayHold = append(plan.MayHold, rel)
+		}
+	}
+	for _, r := range p.host.Tmpfiles.Or(nil) {
+		if kind := strings.TrimRight(r.Type, "!-=~^$+"); r.At.Problem == nil && slices.Contains([]string{"d", "D", "v", "q", "Q"}, kind) {
+			add(r.At.Path.String())
+		}
+	}
+	for _, f := range slices.Concat(p.host.FileSystems.Or(nil), p.host.Mounts.Or(nil)) {
+		if on, sure := f.Enable.Get(); f.MountPoint.Problem == nil && (on || !sure) {
+			add(f.MountPoint.Path.String())
+		}
+	}
+	for _, w := range p.desired.Datasets {
+		if at, is := w.Setting("mountpoint"); is && strings.HasPrefix(at.Value(), "/") {
+			add(at.Value())
+		}
+	}
+	slices.Sort(plan.MayHold)
+}
+
+// makers are the units of the host that make datasets, after which it is looked at.
+func (p *hostPlanner) makers(o *Planned, plan *Plan) {
+	check := dataset.UnitName
+	if name, err := dataset.ParseName(plan.Dataset); err == nil {
+		check = dataset.CheckUnit(name)
+	}
+	for _, u := range p.host.Units.Or(nil) {
+		makes := slices.Contains(u.MakesDatasets.Or(nil), "zfs create") && u.Name != o.RunBy && !strings.HasPrefix(u.Name, UnitPrefix)
+		before := slices.ContainsFunc(u.After.Or(nil), func(a string) bool { return slices.Contains(plan.Units, a) })
+		if on := u.Enable.Or(true); on && !before && !slices.Contains(plan.Units, u.Name) && (makes || u.Name == check || u.Name == dataset.UnitName) {
+			o.Datasets = append(o.Datasets, u.Name)
+		}
+		if u.Name == dataset.CheckTemplate {
+			o.Datasets = append(o.Datasets, check)
+		}
+	}
+	slices.Sort(o.Datasets)
+	o.Datasets = slices.Compact(o.Datasets)
+}
+
+func (p *hostPlanner) sources(o *Planned, plan *Plan, d *stateward.Preseed) {
+	listed, given := known(o, d.Sources)
+	if d.Sources.IsUnknown() {
+		return
+	}
+	if given && len(listed) == 0 {
+		o.fault(NoSource, d.Sources.Origin(), "name local, replica or restic, or leave sources out", "the list of sources is empty: nothing would ever be restored")
+		return
+	}
+	if !given {
+		listed = []string{string(Local), string(Replica), string(Restic)}
+	}
+	for _, kind := range listed {
+		s := Source{Kind: SourceKind(kind)}
+		there := true
+		switch s.Kind {
+		case Replica:
+			there = p.replica(o, plan, d, &s, given)
+		case Restic:
+			there = p.restic(o, plan, d, &s, given)
+		}
+		if there {
+			plan.Sources = append(plan.Sources, s)
+		}
+	}
+}
+
+// replica finds where the snapshots of the dataset are sent to.
+func (p *hostPlanner) replica(o *Planned, plan *Plan, d *stateward.Preseed, s *Source, listed bool) bool {
+	key, _ := known(o, d.SSHKey)
+	hosts, _ := known(o, d.KnownHosts)
+	from, named := known(o, d.From)
+	if d.From.IsUnknown() {
+		return false
+	}
+	found := map[string]Source{}
+	at := map[string]stateward.Origin{}
+	doubt := ""
+	for _, r := range p.asked {
+		if r.Source.Host == "" && (r.Source.Dataset == plan.Dataset || r.Recursive && within(r.Source.Dataset, plan.Dataset)) {
+			to := r.Target
+			to.Dataset += strings.TrimPrefix(plan.Dataset, r.Source.Dataset)
+			found[to.String()] = Source{From: to.String(), SSHKey: r.SSHKey, KnownHosts: r.KnownHosts}
+		}
+	}
+	for _, r := range p.running {
+		sent, sure, why := r.Sends(plan.Dataset)
+		source, ok := r.Source.Get()
+		if !ok || source.Host != "" || !sent {
+			if !sure {
+				doubt = why
+			}
+			continue
+		}
+		i := slices.IndexFunc(p.host.Replications.Or(nil), func(raw stateward.Replication) bool { return raw.Name == r.Name })
+		to, ok := p.host.Replications.Or(nil)[i].Target.Get()
+		if !ok {
+			doubt = "where " + r.String() + " goes is not known"
+			continue
+		}
+		to += strings.TrimPrefix(plan.Dataset, source.Dataset)
+		if _, there := found[to]; !there {
+			found[to], at[to] = Source{From: to}, r.Origin
+		}
+	}
+	if named {
+		// What its own replication says of the way there holds for it too.
+		*s = Source{Kind: Replica, From: from, SSHKey: cmp.Or(key, found[from].SSHKey), KnownHosts: cmp.Or(hosts, found[from].KnownHosts)}
+		return true
+	}
+	var targets []string
+	for to := range found {
+		targets = append(targets, to)
+	}
+	slices.Sort(targets)
+	switch {
+	case len(targets) > 1:
+		o.fault(SourceUnclear, d.Origin, `name the one that is asked: from = "`+targets[0]+`"`, "the dataset is sent to %s: which of them is the replica is not said", strings.Join(targets, " and "))
+		return false
+	case len(targets) == 0 && p.host.Replications.IsUnknown():
+		known(o, p.host.Replications)
+		return false
+	case len(targets) == 0 && doubt != "":
+		o.fault(SourceUnclear, d.Origin, `name it: from = "user@host:pool/dataset"`, "whether the dataset has a replica is not known: %s", doubt)
+		return false
+	case len(targets) == 0 && listed:
+		o.fault(SourceMissing, d.Sources.Origin(), `give the dataset a replication, or name the replica: from = "user@host:pool/dataset"`, "replica is listed, and nothing sends snapshots of %s anywhere", plan.Dataset)
+		return false
+	case len(targets) == 0:
+		return false
+	}
+	*s = found[targets[0]]
+	s.Kind, s.SSHKey, s.KnownHosts = Replica, cmp.Or(key, s.SSHKey), cmp.Or(hosts, s.KnownHosts)
+	if place, err := s.Place(); err == nil && place.Host != "" && s.SSHKey == "" {
+		o.note(SourceMissing, cmp.Or(at[targets[0]], d.Origin), `write sshKey = "/run/secrets/…"`, "no sshKey is named for the replica %s: ssh takes what root has", s.From)
+	}
+	return true
+}
+
+// restic finds the job that backs the dataset up.
+func (p *hostPlanner) restic(o *Planned, plan *Plan, d *stateward.Preseed, s *Source, listed bool) bool {
+	to, named := known(o, d.Repository)
+	if why, unknown := p.host.Jobs.Why(); unknown && len(p.host.Jobs.Or(nil)) == 0 {
+		o.fault(NotKnown, originOf(why), "stateward check says more of it", "which backups there are is unknown: %s", cmp.Or(why.Summary(), string(why.Kind)))
+		return false
+	}
+	type candidate struct {
+		restic.Planned
+		whole bool
+	}
+	var list []candidate
+	var others []string
+	for _, j := range p.jobs {
+		paths := []string{}
+		for _, at := range j.Of.Paths.Or(nil) {
+			paths = append(paths, at.String())
+		}
+		if j.Job != nil {
+			paths = j.Job.Paths
+		}
+		whole := slices.ContainsFunc(paths, func(dir string) bool { return dir == "/" || within(dir, plan.Mountpoint) })
+		part := slices.ContainsFunc(paths, func(dir string) bool { return within(plan.Mountpoint, dir) })
+		own := j.Of.Service == plan.Service && j.Of.Paths.IsUnknown()
+		if !whole && !part && !own || j.Of.Engine.Or("restic") != "restic" {
+			continue
+		}
+		if j.RunBy != "" || !j.Of.Asked {
+			others = append(others, cmp.Or(j.RunBy, j.Of.Origin.Option))
+			continue
+		}
+		repository, _ := j.Of.Repository.Get()
+		if named && to != j.Of.Target && to != repository.Name {
+			continue
+		}
+		list = append(list, candidate{j, whole})
+	}
+	// What is the service's own, and whole, comes first; of several repositories the primary, in which the job has the service's name.
+	for _, better := range []func(candidate) bool{
+		func(c candidate) bool { return c.Of.Service == plan.Service },
+		func(c candidate) bool { return c.whole },
+		func(c candidate) bool { return c.Of.Name == plan.Service },
+	} {
+		if slices.ContainsFunc(list, better) {
+			list = slices.DeleteFunc(list, func(c candidate) bool { return !better(c) })
+		}
+	}
+	at := cmp.Or(d.Sources.Origin(), d.Origin)
+	switch {
+	case len(list) > 1:
+		var names []string
+		for _, c := range list {
+			names = append(names, c.Of.Name)
+		}
+		o.fault(SourceUnclear, at, "name the repository: repository = …", "jobs %s back the dataset up: which of them is asked is not said", strings.Join(names, " and "))
+		return false
+	case len(list) == 0 && len(others) > 0:
+		message := fmt.Sprintf("what backs the dataset up is run by %s, whose snapshots have no tag that tells them from others", strings.Join(others, " and "))
+		if listed {
+			o.fault(SourceMissing, at, "let stateward run the backup, or leave restic out", "%s", message)
+		} else {
+			o.note(SourceMissing, at, "let stateward run the backup", "restic is not asked: %s", message)
+		}
+		return false
+	case len(list) == 0 && named:
+		o.fault(SourceMissing, d.Repository.Origin(), "", "no job backs %s up to %s", plan.Mountpoint, to)
+		return false
+	case len(list) == 0 && listed:
+		o.fault(SourceMissing, at, "give the service a backup, or leave restic out", "restic is listed, and no job backs %s up", plan.Mountpoint)
+		return false
+	case len(list) == 0:
+		return false
+	case list[0].Job == nil:
+		why := "stateward backup plan says why"
+		if len(list[0].Problems) > 0 {
+			why = list[0].Problems[0].Message
+		}
+		o.fault(SourceMissing, list[0].Of.Origin, "stateward backup plan says more of it", "backup job %s cannot be rendered: %s", list[0].Of.Name, why)
+		return false
+	}
+	o.Job = list[0].Job
+	s.Job = o.Job.PlanFile()
+	if !list[0].whole {
+		o.note(SourceMissing, list[0].Of.Origin, "", "job %s backs up only a part of the dataset, %s: from restic no more comes back", o.Job.Name, strings.Join(o.Job.Paths, ", "))
+	}
+	return true
+}

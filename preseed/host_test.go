@@ -1,0 +1,267 @@
+package preseed_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/stretchr/testify/require"
+
+	"github.com/stateward/stateward"
+	"github.com/stateward/stateward/preseed"
+)
+
+func known[T any](v T) stateward.Value[T] {
+	return stateward.Known(v, stateward.Origin{Option: "o"})
+}
+
+func entry(at string) stateward.Entry {
+	return stateward.NewEntry(at, stateward.Directory, stateward.Origin{})
+}
+
+// forge is a host with one service that is backed up and replicated, and asks for a preseed.
+func forge(change ...func(*stateward.Host, *stateward.Service, *stateward.Preseed)) *stateward.Host {
+	p := &stateward.Preseed{Enable: known(true), Origin: stateward.Origin{Option: "stateward.services.app.preseed"}}
+	s := &stateward.Service{Name: "app", Enable: known(true), Units: []string{"app.service"}, Preseed: p, DataDir: known(entry("/var/lib/app"))}
+	d := stateward.Dataset{Name: "tank/app", MountPoint: known("/var/lib/app"), Properties: map[string]stateward.Value[string]{"recordsize": known("16K"), "canmount": known("on")},
+		Asked: true, Origin: stateward.Origin{Option: "stateward.services.app.dataset"}}
+	d.Owner = stateward.MapValue(known("app"), stateward.ParseOwner)
+	s.Dataset = &d
+	h := &stateward.Host{Name: "forge", HostName: known("forge")}
+	h.Replications = known([]stateward.Replication{{Name: "app", Source: known("tank/app"), Target: known("u@nas:backup/app"), ExtraArgs: known([]string{"--no-sync-snap"})}})
+	h.BackupRepositories = known([]stateward.BackupRepository{
+		{Name: "nas", URL: known("/srv/restic"), PasswordFile: known(stateward.FileRef{Text: "/p"}), Primary: known(true)},
+		{Name: "b2", URL: known("b2:x:y"), PasswordFile: known(stateward.FileRef{Text: "/p"}), EnvironmentFile: known(stateward.FileRef{Text: "/e"})},
+	})
+	h.BackupDefaults = &stateward.Job{Settings: map[string]stateward.Value[string]{"metricsDir": known("/var/lib/metrics")}}
+	h.Jobs = known([]stateward.Job{{Name: "app", Engine: "restic", Asked: true, Service: "app", Targets: known([]string{"nas", "b2"}), Schedule: known([]string{"daily"}),
+		Paths: known([]stateward.Entry{entry("/var/lib/app")}), Origin: stateward.Origin{Option: "stateward.services.app.backup"}}})
+	h.Tmpfiles = known([]stateward.TmpfilesRule{{Type: "d", At: entry("/var/lib/app/media")}, {Type: "f", At: entry("/var/lib/app/file")}, {Type: "d", At: entry("/var/lib/other")}})
+	for _, c := range change {
+		c(h, s, p)
+	}
+	if h.Datasets.IsAbsent() {
+		h.Datasets = known([]stateward.Dataset{*s.Dataset})
+	}
+	h.Services = known([]stateward.Service{*s})
+	return h
+}
+
+type change = func(*stateward.Host, *stateward.Service, *stateward.Preseed)
+
+func TestFromHost(t *testing.T) {
+	job := preseed.Source{Kind: preseed.Restic, Job: "/etc/stateward/backup/app.json"}
+	replica := preseed.Source{Kind: preseed.Replica, From: "u@nas:backup/app"}
+	want := preseed.Plan{ProtocolVersion: "1", Name: "app", Service: "app", Units: []string{"app.service"}, Dataset: "tank/app", Mountpoint: "/var/lib/app",
+		Properties: map[string]string{"recordsize": "16K"}, Owner: "app", MayHold: []string{"media"}, Sources: []preseed.Source{{Kind: preseed.Local}, replica, job},
+		OnNoBackup: preseed.Refuse, MetricsDir: "/var/lib/metrics"}
+	for name, c := range map[string]struct {
+		change change
+		want   func(*preseed.Plan)
+	}{
+		"what is left out": {nil, nil},
+		"the order of the user": {func(_ *stateward.Host, _ *stateward.Service, p *stateward.Preseed) {
+			p.Sources = known([]string{"restic", "local"})
+		},
+			func(p *preseed.Plan) { p.Sources = []preseed.Source{job, {Kind: preseed.Local}} }},
+		"no replica and no backup": {func(h *stateward.Host, _ *stateward.Service, _ *stateward.Preseed) {
+			h.Replications, h.Jobs = stateward.Value[[]stateward.Replication]{}, stateward.Value[[]stateward.Job]{}
+		}, func(p *preseed.Plan) { p.Sources = p.Sources[:1] }},
+		"another repository, by name": {func(_ *stateward.Host, _ *stateward.Service, p *stateward.Preseed) { p.Repository = known("b2") },
+			func(p *preseed.Plan) { p.Sources[2].Job = "/etc/stateward/backup/app-b2.json" }},
+		"another repository, by address": {func(_ *stateward.Host, _ *stateward.Service, p *stateward.Preseed) { p.Repository = known("b2:x:y") },
+			func(p *preseed.Plan) { p.Sources[2].Job = "/etc/stateward/backup/app-b2.json" }},
+		"a key for its own replication": {func(_ *stateward.Host, _ *stateward.Service, p *stateward.Preseed) {
+			p.SSHKey, p.KnownHosts = known("/k"), known("/h")
+		},
+			func(p *preseed.Plan) { p.Sources[1].SSHKey, p.Sources[1].KnownHosts = "/k", "/h" }},
+		"a replica of a parent": {func(h *stateward.Host, _ *stateward.Service, _ *stateward.Preseed) {
+			h.Replications = known([]stateward.Replication{{Name: "all", Source: known("tank"), Target: known("u@nas:backup/tank"), Recursive: known(true)}})
+		}, func(p *preseed.Plan) { p.Sources[1].From = "u@nas:backup/tank/app" }},
+		"an asked replication": {func(h *stateward.Host, s *stateward.Service, _ *stateward.Preseed) {
+			h.Replications = stateward.Value[[]stateward.Replication]{}
+			s.Dataset.Replicate = []stateward.AskedReplication{{Target: known("u@nas:backup/app"), SSHKey: known("/k"), HostKeys: known([]string{"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ4lqyM9T2ZrTn2UNtHOB3rOJm7MvdGsVGYF5PTsJ2SG"}), Raw: known(false)}}
+		}, func(p *preseed.Plan) {
+			p.Sources[1].SSHKey, p.Sources[1].KnownHosts = "/k", "/etc/stateward/syncoid-tank-app.known_hosts"
+		}},
+		"units of another dialect": {func(h *stateward.Host, s *stateward.Service, _ *stateward.Preseed) {
+			s.Units = nil
+			h.Units = known([]stateward.Unit{{Name: "podman-app.service", Enable: known(true)}, {Name: "zfs-service-datasets.service", Enable: known(true), MakesDatasets: known([]string{"zfs create"})}})
+		}, func(p *preseed.Plan) { p.Units = []string{"podman-app.service"} }},
+		"E7 start empty, and why": {func(_ *stateward.Host, _ *stateward.Service, p *stateward.Preseed) {
+			p.OnNoBackup, p.Reason = known("start-empty"), known("a cache")
+		}, func(p *preseed.Plan) { p.OnNoBackup = preseed.StartEmpty }},
+		"paths of both kinds": {func(_ *stateward.Host, _ *stateward.Service, p *stateward.Preseed) {
+			p.Paths = known([]string{"db", "/var/lib/app/conf/"})
+		},
+			func(p *preseed.Plan) { p.Paths = []string{"db", "conf"} }},
+		"E12 the key of a parent": {func(h *stateward.Host, s *stateward.Service, _ *stateward.Preseed) {
+			s.Dataset.Name = "tank/safe/app"
+			h.Datasets = known([]stateward.Dataset{{Name: "tank/safe", MountPoint: known("none"), Properties: map[string]stateward.Value[string]{"encryption": known("on"), "keyformat": known("raw"), "keylocation": known("file:///run/secrets/key")}, Asked: true}, *s.Dataset})
+			h.Replications = stateward.Value[[]stateward.Replication]{}
+		}, func(p *preseed.Plan) {
+			p.Dataset, p.Staging, p.Sources = "tank/safe/app", "tank/safe/stateward-staging", []preseed.Source{p.Sources[0], p.Sources[2]}
+		}},
+		"another dataset within": {func(h *stateward.Host, s *stateward.Service, _ *stateward.Preseed) {
+			h.Datasets = known([]stateward.Dataset{*s.Dataset, {Name: "tank/photos", MountPoint: known("/var/lib/app/photos"), Asked: true}})
+		}, func(p *preseed.Plan) { p.MayHold = []string{"media", "photos"} }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := forge()
+			if c.change != nil {
+				h = forge(c.change)
+			}
+			list, faults := preseed.FromHost(h, false)
+			require.Empty(t, faults)
+			require.Len(t, list, 1)
+			require.Empty(t, list[0].Faults)
+			expected := want
+			expected.Sources = append([]preseed.Source{}, want.Sources...)
+			if c.want != nil {
+				c.want(&expected)
+			}
+			require.Empty(t, cmp.Diff(&expected, list[0].Plan))
+			again, _ := preseed.FromHost(h, false)
+			require.Empty(t, cmp.Diff(list, again, cmp.Comparer(func(a, b stateward.Origin) bool { return a == b })))
+		})
+	}
+}
+
+func TestFromHostSaysWhyThereIsNoPlan(t *testing.T) {
+	unknown := stateward.Unknown{Subject: "x.y", Kind: stateward.UnknownThrow}
+	for name, c := range map[string]struct {
+		change change
+		kind   preseed.FaultKind
+		text   string
+	}{
+		"E7 no reason": {func(_ *stateward.Host, _ *stateward.Service, p *stateward.Preseed) {
+			p.OnNoBackup = known("start-empty")
+		}, preseed.NoReason, "no reason is written"},
+		"no sources": {func(_ *stateward.Host, _ *stateward.Service, p *stateward.Preseed) { p.Sources = known([]string{}) }, preseed.NoSource, "the list of sources is empty"},
+		"replica without a replication": {func(h *stateward.Host, _ *stateward.Service, p *stateward.Preseed) {
+			p.Sources, h.Replications = known([]string{"replica"}), stateward.Value[[]stateward.Replication]{}
+		}, preseed.SourceMissing, "replica is listed, and nothing sends snapshots of tank/app anywhere"},
+		"restic without a backup": {func(h *stateward.Host, _ *stateward.Service, p *stateward.Preseed) {
+			p.Sources, h.Jobs = known([]string{"restic"}), stateward.Value[[]stateward.Job]{}
+		}, preseed.SourceMissing, "restic is listed, and no job backs /var/lib/app up"},
+		"R2 a job of something else": {func(h *stateward.Host, _ *stateward.Service, p *stateward.Preseed) {
+			p.Sources = known([]string{"restic"})
+			h.Jobs = known([]stateward.Job{{Name: "etc", Engine: "restic", Repository: known("/r"), Paths: known([]stateward.Entry{entry("/etc")}), Origin: stateward.Origin{Option: "services.restic.backups.etc"}}})
+		}, preseed.SourceMissing, "no job backs /var/lib/app up"},
+		"a job that something else runs": {func(h *stateward.Host, _ *stateward.Service, p *stateward.Preseed) {
+			p.Sources = known([]string{"restic"})
+			h.Jobs = known([]stateward.Job{{Name: "app", Engine: "restic", Repository: known("/r"), Paths: known([]stateward.Entry{entry("/var/lib")}), Origin: stateward.Origin{Option: "services.restic.backups.app"}}})
+		}, preseed.SourceMissing, "is run by services.restic.backups.app"},
+		"a job that cannot be rendered": {func(h *stateward.Host, _ *stateward.Service, _ *stateward.Preseed) {
+			jobs := h.Jobs.Or(nil)
+			jobs[0].Targets = known([]string{"ofsite"})
+		}, preseed.SourceMissing, `backup job app cannot be rendered: no repository is named "ofsite"`},
+		"a repository to which no job goes": {func(_ *stateward.Host, _ *stateward.Service, p *stateward.Preseed) { p.Repository = known("other") }, preseed.SourceMissing, "no job backs /var/lib/app up to other"},
+		"two replicas": {func(h *stateward.Host, _ *stateward.Service, _ *stateward.Preseed) {
+			h.Replications = known([]stateward.Replication{{Name: "a", Source: known("tank/app"), Target: known("u@nas:backup/app")}, {Name: "b", Source: known("tank/app"), Target: known("u@far:backup/app")}})
+		}, preseed.SourceUnclear, "the dataset is sent to u@far:backup/app and u@nas:backup/app"},
+		"a unit that is not there (E9)": {func(h *stateward.Host, _ *stateward.Service, _ *stateward.Preseed) {
+			h.Units = known([]stateward.Unit{{Name: "b.service"}})
+		}, preseed.NoUnit, "the host has no unit app.service"},
+		"no unit at all": {func(_ *stateward.Host, s *stateward.Service, _ *stateward.Preseed) { s.Units = nil }, preseed.NoUnit, "no unit of the service is known"},
+		"no dataset": {func(h *stateward.Host, s *stateward.Service, _ *stateward.Preseed) {
+			s.Dataset, h.Datasets = nil, known([]stateward.Dataset{})
+			h.FileSystems = known([]stateward.FileSystem{{MountPoint: entry("/"), Device: known("rpool/root"), FSType: known("zfs")}})
+		}, preseed.NoDataset, "/var/lib/app lies in rpool/root, with what else is there"},
+		"a path outside": {func(_ *stateward.Host, _ *stateward.Service, p *stateward.Preseed) { p.Paths = known([]string{"/etc"}) }, preseed.NoPlan, "path /etc is none within the dataset"},
+		"a value of the dataset that is unknown": {func(_ *stateward.Host, s *stateward.Service, _ *stateward.Preseed) {
+			s.Dataset.Properties["quota"] = stateward.NotKnown[string](unknown)
+		}, preseed.NoDataset, "dataset tank/app cannot be planned"},
+		"whether it is asked for is unknown": {func(_ *stateward.Host, _ *stateward.Service, p *stateward.Preseed) {
+			p.Enable = stateward.NotKnown[bool](unknown)
+		}, preseed.NotKnown, "x.y is unknown"},
+		"the order is unknown": {func(_ *stateward.Host, _ *stateward.Service, p *stateward.Preseed) {
+			p.Sources = stateward.NotKnown[[]string](unknown)
+		}, preseed.NotKnown, "x.y is unknown"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			list, _ := preseed.FromHost(forge(c.change), false)
+			require.Len(t, list, 1)
+			require.Nil(t, list[0].Plan)
+			require.Len(t, list[0].Faults, 1, list[0].Faults)
+			f := list[0].Faults[0]
+			require.Equal(t, c.kind, f.Kind)
+			require.Contains(t, f.Message, c.text)
+			require.Equal(t, "preseed of app: "+f.Message, f.Error())
+		})
+	}
+}
+
+func TestFromHostAsksForNothing(t *testing.T) {
+	for name, c := range map[string]change{
+		"the service is off": func(_ *stateward.Host, s *stateward.Service, _ *stateward.Preseed) { s.Enable = known(false) },
+		"the preseed is off": func(_ *stateward.Host, _ *stateward.Service, p *stateward.Preseed) { p.Enable = known(false) },
+		"none is declared":   func(_ *stateward.Host, s *stateward.Service, _ *stateward.Preseed) { s.Preseed = nil },
+	} {
+		t.Run(name, func(t *testing.T) {
+			list, faults := preseed.FromHost(forge(c), false)
+			require.Empty(t, list)
+			require.Empty(t, faults)
+		})
+	}
+	h := forge()
+	h.Services = stateward.NotKnown[[]stateward.Service](stateward.Unknown{Subject: "x"})
+	list, faults := preseed.FromHost(h, false)
+	require.Empty(t, list)
+	require.Len(t, faults, 1)
+}
+
+// What the unit of a preseed does is known by its digest; that its service waits, by what the service requires (E9).
+func TestRunning(t *testing.T) {
+	list, _ := preseed.FromHost(forge(), false)
+	digest, err := list[0].Plan.Digest()
+	require.NoError(t, err)
+	unit := func(digest string) stateward.Unit {
+		return stateward.Unit{Name: "stateward-preseed-app.service", Enable: known(true), Job: known(digest)}
+	}
+	app := func(requires, after string) stateward.Unit {
+		return stateward.Unit{Name: "app.service", Enable: known(true), Requires: known(strings.Fields(requires)), After: known(strings.Fields(after))}
+	}
+	const name = "stateward-preseed-app.service"
+	for title, c := range map[string]struct {
+		units []stateward.Unit
+		more  change
+		want  preseed.RunState
+	}{
+		"no unit":                        {[]stateward.Unit{app("", "")}, nil, preseed.NotRun},
+		"a unit, and nobody waits":       {[]stateward.Unit{unit(digest), app("", "")}, nil, preseed.NotHeld},
+		"E9 it is wanted, not required":  {[]stateward.Unit{unit(digest), app("", name)}, nil, preseed.NotHeld},
+		"it is required, and not before": {[]stateward.Unit{unit(digest), app(name, "")}, nil, preseed.NotHeld},
+		"of something else":              {[]stateward.Unit{unit("0123456789abcdef"), app(name, name)}, nil, preseed.Stale},
+		"by hand":                        {[]stateward.Unit{{Name: name, Enable: known(true)}, app(name, name)}, nil, preseed.Stale},
+		"off":                            {[]stateward.Unit{{Name: name, Enable: known(false), Job: known(digest)}, app(name, name)}, nil, preseed.NotRun},
+		"no plan any longer": {[]stateward.Unit{unit(digest), app(name, name)}, func(_ *stateward.Host, _ *stateward.Service, p *stateward.Preseed) { p.Sources = known([]string{}) },
+			preseed.Stale},
+		"nothing runs the job": {[]stateward.Unit{unit(digest), app(name, name)}, nil, preseed.NoJob},
+		"another runs it": {[]stateward.Unit{{Name: "preseed-app.service"}}, func(_ *stateward.Host, _ *stateward.Service, p *stateward.Preseed) { p.RunBy = "preseed-app.service" },
+			preseed.RunByOther},
+	} {
+		t.Run(title, func(t *testing.T) {
+			h := forge(func(h *stateward.Host, s *stateward.Service, p *stateward.Preseed) {
+				h.Units = known(c.units)
+				if c.more != nil {
+					c.more(h, s, p)
+				}
+			})
+			got, faults := preseed.FindRunning(h)
+			require.Empty(t, faults)
+			require.Len(t, got, 1)
+			require.Equal(t, c.want, got[0].State, got[0].Faults)
+		})
+	}
+	without := func(h *stateward.Host, _ *stateward.Service, _ *stateward.Preseed) {
+		h.Jobs = stateward.Value[[]stateward.Job]{}
+	}
+	list, _ = preseed.FromHost(forge(without), false)
+	digest, err = list[0].Plan.Digest()
+	require.NoError(t, err)
+	got, _ := preseed.FindRunning(forge(without, func(h *stateward.Host, _ *stateward.Service, _ *stateward.Preseed) {
+		h.Units = known([]stateward.Unit{unit(digest), app(name, name)})
+	}))
+	require.Equal(t, preseed.Runs, got[0].State)
+}
