@@ -217,7 +217,7 @@ func (d *decider) empty() Decision {
 			refused = append(refused, fmt.Sprintf("%s: %s", kind, a.Reason))
 		default:
 			// It may have the newest data there is: nothing older is taken, and nothing starts empty (E7).
-			return Decision{Action: Wait, Late: Unreachable, Source: kind, Why: fmt.Sprintf("%s cannot be asked: %s", kind, a.Reason), Hint: "it is asked again; see why it does not answer"}
+			return Decision{Action: Wait, Late: Unreachable, Source: kind, Why: fmt.Sprintf("%s cannot be asked: %s", kind, a.Reason), Hint: "see why it does not answer"}
 		}
 	}
 	switch {
