@@ -117,6 +117,10 @@ func TestNext(t *testing.T) {
 		{"E10 between the renames, and what was restored is gone", all, seen(journal(preseed.Promoting, map[string]string{"1": "tank/staging/app-was"}), func(s *preseed.Seen) { s.Target = nil }), "undo:"},
 		{"E10 after the renames", all, seen(journal(preseed.Promoting, map[string]string{"1": "tank/staging/app-was", "2": "tank/app"}), target(func(t *preseed.Target) { t.GUID, t.Mounted, t.Content = "2", false, preseed.ContentUnknown })), "finish:"},
 		{"E10 the empty one was renamed by somebody", all, seen(journal(preseed.Filled, map[string]string{"1": "tank/mine", "2": "tank/staging/app"})), "refused: is neither"},
+		{"E10 by hand, what an earlier run began from another source is not what was asked for", preseed.Policy{Sources: []preseed.SourceKind{preseed.Replica}, ByHand: true}, seen(journal(preseed.Filled, map[string]string{"1": "tank/app", "2": "tank/staging/app"})), "discard: from restic, which is not what is asked for now"},
+		{"E10 by hand, what an earlier run began is too new", preseed.Policy{Sources: []preseed.SourceKind{preseed.Restic}, ByHand: true, At: now}, seen(journal(preseed.Filled, map[string]string{"1": "tank/app", "2": "tank/staging/app"}), func(s *preseed.Seen) { s.Journal.Candidate.Time = now.Add(hour) }), "discard:"},
+		{"E10 by hand, what an earlier run began is what was asked for", preseed.Policy{Sources: []preseed.SourceKind{preseed.Restic}, ByHand: true}, seen(journal(preseed.Filled, map[string]string{"1": "tank/app", "2": "tank/staging/app"})), "promote:"},
+		{"E10 by hand, what is between the renames is put in its place", preseed.Policy{Sources: []preseed.SourceKind{preseed.Replica}, ByHand: true}, seen(journal(preseed.Promoting, map[string]string{"1": "tank/staging/app-was", "2": "tank/staging/app"}), func(s *preseed.Seen) { s.Target = nil }), "place:"},
 		{"E10 a journal that says nothing", all, seen(func(s *preseed.Seen) { s.Journal = &preseed.Journal{} }), "refused:"},
 		{"E10 a key that is not loaded", all, seen(journal(preseed.Filled, nil), target(func(t *preseed.Target) { t.Key = preseed.KeyUnavailable })), "wait: the key"},
 	} {

@@ -73,6 +73,8 @@ func (d *decider) resume() Decision {
 		return d.end(Refused, fmt.Sprintf("%s was made anew while an earlier run exchanged the datasets, and is not empty", j.Target), "look at both: what was restored is "+staged)
 	case target != j.Target:
 		return d.end(Refused, fmt.Sprintf("the dataset that an earlier run found empty is neither %s nor %s", j.Target, j.Displaced), "look where it is (zfs list -o name,guid), and remove the journal")
+	case d.policy.ByHand && (!slices.Contains(d.policy.Sources, j.Source) || !d.policy.At.IsZero() && j.Candidate.Time.After(d.policy.At)):
+		return d.act(Discard, fmt.Sprintf("an earlier run was cut off while it restored %s of %s from %s, which is not what is asked for now", j.Candidate.Name, stamp(j.Candidate.Time), j.Source))
 	case staged == "" || j.Stage == Filling && j.Source != Replica:
 		// A receive that was cut off goes on where it was; of anything else nobody knows what is there.
 		return d.act(Discard, "an earlier run was cut off before all was there")

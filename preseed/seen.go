@@ -132,7 +132,7 @@ type Seen struct {
 	Active []string
 	// Answers are those of the sources that were asked in this run.
 	Answers []Answer
-	// Restored is what this run brought back, nil where it did not; StartedEmpty tells that it did [MarkEmpty].
+	// Restored is what this run brought back, or one that was killed before it could say so; nil where none did. StartedEmpty tells that this one did [MarkEmpty].
 	Restored     *Answer
 	StartedEmpty bool
 }

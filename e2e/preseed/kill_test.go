@@ -117,6 +117,18 @@ func TestE10KilledAnywhere(t *testing.T) {
 			}
 			restored(t, "text")
 			kept(t, before)
+			// E12: whoever was killed once it was restored, the next one says so, once.
+			records, _ := filepath.Glob(state + "/app/2*.json")
+			told := 0
+			for _, file := range records {
+				if strings.Contains(read(t, file), `"outcome": "restored"`) {
+					told++
+				}
+			}
+			if told == 0 {
+				t.Errorf("nobody was told that it was restored: %q", records)
+			}
+			ends(t, preseed.AlreadySeeded, 0, "seeded before", "/srv/plan.json")
 		})
 	}
 }

@@ -32,6 +32,8 @@ const (
 	roleStaged    = "staged"    // what is to take the place
 	roleDisplaced = "displaced" // what had it, while they are exchanged
 	roleKept      = "kept"      // what had it, once they are
+	roleRolling   = "rolling"   // what is about to be rolled back
+	roleRestored  = "restored"  // what has its place and is marked, until the record of that is written
 )
 
 // keepOff are user properties by which others leave the staging area alone.
@@ -62,11 +64,13 @@ func (r *runner) act(ctx context.Context, d preseed.Decision, s preseed.Seen) er
 		if err := r.mend(ctx); err != nil {
 			return err
 		}
-		outcome, from := preseed.AlreadySeeded, "- -"
 		if a := r.restored; a != nil {
-			outcome, from = preseed.Restored, string(a.Source)+" "+a.Candidate.Time.UTC().Format(time.RFC3339)
+			return r.markRestored(ctx, s.Target.GUID, *a)
 		}
-		return r.mark(ctx, s.Target.GUID, outcome, from)
+		if err := r.mark(ctx, s.Target.GUID, preseed.AlreadySeeded, "- -"); err != nil {
+			return err
+		}
+		return r.unmark(ctx, roleRolling) // it never was
 	case preseed.MarkEmpty:
 		if err := r.mend(ctx); err != nil {
 			return err
@@ -75,7 +79,7 @@ func (r *runner) act(ctx context.Context, d preseed.Decision, s preseed.Seen) er
 			return err
 		}
 		r.startedEmpty = true
-		return nil
+		return r.unmark(ctx, roleRolling)
 	case preseed.Rollback:
 		return r.rollback(ctx, d)
 	case preseed.Fill:
@@ -125,6 +129,66 @@ func (r *runner) mend(ctx context.Context) error {
 func (r *runner) mark(ctx context.Context, guid string, o preseed.Outcome, more string) error {
 	_, err := r.zfs(ctx, "set", preseed.MarkerProperty+"="+strings.Join([]string{guid, string(o), more}, " "), "--", r.plan.Dataset)
 	return err
+}
+
+// markRestored marks what was restored, and that nobody was told of it yet.
+func (r *runner) markRestored(ctx context.Context, guid string, a preseed.Answer, more ...string) error {
+	value := strings.Join([]string{guid, string(preseed.Restored), string(a.Source), a.Candidate.Time.UTC().Format(time.RFC3339)}, " ")
+	args := slices.Concat([]string{"set"}, more, []string{preseed.MarkerProperty + "=" + value, r.markOf(roleRestored, guid, from(a)), "--", r.plan.Dataset})
+	_, err := r.zfs(ctx, args...)
+	return err
+}
+
+// from is what a [StagingProperty] says of where something is from.
+func from(a preseed.Answer) string {
+	return fmt.Sprintf("%s %s %d %s", a.Source, a.Candidate.ID, a.Candidate.Time.Unix(), a.Candidate.Name)
+}
+
+// readFrom reads what [from] writes.
+func readFrom(text string) (a preseed.Answer, ok bool) {
+	f := strings.SplitN(text, " ", 4)
+	if len(f) != 4 {
+		return a, false
+	}
+	seconds, err := strconv.ParseInt(f[2], 10, 64)
+	return preseed.Answer{Source: preseed.SourceKind(f[0]), Candidate: preseed.Candidate{ID: f[1], Time: time.Unix(seconds, 0).UTC(), Name: f[3]}}, err == nil
+}
+
+// unmark removes the [StagingProperty] of the dataset, if it is of that role.
+func (r *runner) unmark(ctx context.Context, role string) error {
+	props, err := r.properties(ctx, r.plan.Dataset, StagingProperty)
+	if err != nil || !strings.HasPrefix(props[StagingProperty].local(), role+" "+r.plan.Name+" ") {
+		return err
+	}
+	_, err = r.zfs(ctx, "inherit", StagingProperty, "--", r.plan.Dataset)
+	return err
+}
+
+// untold is what an earlier run brought back that was killed before it could say so (E12); nil where there is no such thing.
+func (r *runner) untold(ctx context.Context, t *preseed.Target) (*preseed.Answer, error) {
+	w := strings.SplitN(r.props[StagingProperty].local(), " ", 4)
+	if len(w) != 4 || w[1] != r.plan.Name || w[2] != t.GUID || t.Content != preseed.Populated && r.o.From != "" {
+		return nil, nil
+	}
+	a, ok := readFrom(w[3])
+	switch {
+	case !ok:
+	case w[0] == roleRestored && t.Marker.Of(t.GUID):
+		return &a, nil
+	case w[0] == roleRolling && t.Content == preseed.Populated:
+		// It was rolled back where it is what the snapshot is; else somebody has written to it.
+		has, err := r.guid(ctx, r.plan.Dataset+"@"+a.Candidate.Name)
+		if err != nil || has != a.Candidate.ID {
+			return nil, err
+		}
+		written := "written@" + a.Candidate.Name
+		props, err := r.properties(ctx, r.plan.Dataset, written)
+		if err != nil || props[written].value != "0" {
+			return nil, err
+		}
+		return &a, nil
+	}
+	return nil, nil
 }
 
 // mountPlace mounts the dataset where it belongs, on an empty folder only (D2).
@@ -186,7 +250,7 @@ func (r *runner) quiet(ctx context.Context, guid string, do func() error) (err e
 			}
 		}
 	}
-	dir, done, err := r.mountAside(ctx, p.Dataset, "ro,zfsutil")
+	dir, done, err := r.mountAside(ctx, p.Dataset, true)
 	if err != nil {
 		return err
 	}
@@ -220,6 +284,14 @@ func (r *runner) rollback(ctx context.Context, d preseed.Decision) error {
 		return err
 	}
 	name := r.plan.Dataset + "@" + d.Candidate.Name
+	answer := preseed.Answer{Source: d.Source, Candidate: d.Candidate}
+	if err := r.mend(ctx); err != nil {
+		return err
+	}
+	// Killed after it was rolled back, and before it says so, the next run knows.
+	if _, err := r.zfs(ctx, "set", r.markOf(roleRolling, guid, from(answer)), "--", r.plan.Dataset); err != nil {
+		return err
+	}
 	err = r.quiet(ctx, guid, func() error {
 		at, err := r.guid(ctx, name)
 		if err != nil {
@@ -229,13 +301,15 @@ func (r *runner) rollback(ctx context.Context, d preseed.Decision) error {
 			return fmt.Errorf("%s is another snapshot by now", name)
 		}
 		// Without -r it does nothing where there is a newer snapshot or bookmark (E1).
-		_, err = r.zfs(ctx, "rollback", "--", name)
-		return err
+		if _, err := r.zfs(ctx, "rollback", "--", name); err != nil {
+			return err
+		}
+		return r.markRestored(ctx, guid, answer)
 	})
 	if err != nil {
 		return err
 	}
-	r.restored = &preseed.Answer{Source: d.Source, Candidate: d.Candidate}
+	r.restored = &answer
 	return nil
 }
 
@@ -317,10 +391,8 @@ func (r *runner) journal(ctx context.Context, t *preseed.Target) (*preseed.Journ
 			if m.name == r.plan.Dataset {
 				j.Staged = r.plan.Staged()
 			}
-			f := strings.SplitN(m.more, " ", 4)
-			if len(f) == 4 {
-				seconds, _ := strconv.ParseInt(f[2], 10, 64)
-				j.Source, j.Candidate = preseed.SourceKind(f[0]), preseed.Candidate{ID: f[1], Time: time.Unix(seconds, 0).UTC(), Name: f[3]}
+			if a, ok := readFrom(m.more); ok {
+				j.Source, j.Candidate = a.Source, a.Candidate
 			}
 		}
 	}
@@ -389,7 +461,7 @@ func (r *runner) area(ctx context.Context) error {
 // of the source, where it has one.
 func (r *runner) given(ctx context.Context, j preseed.Journal, fresh bool) ([]string, error) {
 	of := map[string]string{}
-	text, err := r.zfs(ctx, "get", "-Hp", "-s", "local", "-o", "property,value", "all", "--", j.Target)
+	text, err := r.zfs(ctx, "get", "-Hp", "-s", "local,received", "-o", "property,value", "all", "--", j.Target)
 	if err != nil {
 		return nil, err
 	}
@@ -420,8 +492,7 @@ func (r *runner) given(ctx context.Context, j preseed.Journal, fresh bool) ([]st
 		out = append(out, "-o", name+"="+of[name])
 	}
 	// For people, and for a run that has no journal.
-	more := fmt.Sprintf("%s %s %d %s", j.Source, j.Candidate.ID, j.Candidate.Time.Unix(), j.Candidate.Name)
-	return append(out, "-o", r.markOf(roleStaged, j.TargetGUID, more)), nil
+	return append(out, "-o", r.markOf(roleStaged, j.TargetGUID, from(preseed.Answer{Source: j.Source, Candidate: j.Candidate}))), nil
 }
 
 // free is a name that nothing has. What a lost journal left there is moved on: nobody knows whether it is whole.
@@ -523,7 +594,7 @@ func (r *runner) fillLocal(ctx context.Context, j *preseed.Journal) error {
 
 // staged mounts the staging dataset aside and does something there.
 func (r *runner) staged(ctx context.Context, j preseed.Journal, do func(dir string) error) error {
-	dir, done, err := r.mountAside(ctx, j.Staged, "zfsutil")
+	dir, done, err := r.mountAside(ctx, j.Staged, false)
 	if err != nil {
 		return err
 	}
@@ -592,7 +663,7 @@ func (r *runner) finish(ctx context.Context, j preseed.Journal) error {
 	if err := r.expect(ctx, j.Target, j.StagedGUID); err != nil {
 		return err
 	}
-	props, err := r.properties(ctx, j.Target, "origin,"+StagingProperty)
+	props, err := r.properties(ctx, j.Target, "origin")
 	if err != nil {
 		return err
 	}
@@ -618,14 +689,9 @@ func (r *runner) finish(ctx context.Context, j preseed.Journal) error {
 	if canmount == "" {
 		canmount = "on"
 	}
-	value := strings.Join([]string{j.StagedGUID, string(preseed.Restored), string(j.Source), j.Candidate.Time.UTC().Format(time.RFC3339)}, " ")
-	if _, err := r.zfs(ctx, "set", "canmount="+canmount, preseed.MarkerProperty+"="+value, "--", j.Target); err != nil {
+	answer := preseed.Answer{Source: j.Source, Candidate: j.Candidate}
+	if err := r.markRestored(ctx, j.StagedGUID, answer, "canmount="+canmount); err != nil {
 		return err
-	}
-	if props[StagingProperty].local() != "" {
-		if _, err := r.zfs(ctx, "inherit", StagingProperty, "--", j.Target); err != nil {
-			return err
-		}
 	}
 	if has, err := r.guid(ctx, j.Displaced); err != nil {
 		return err
@@ -635,7 +701,7 @@ func (r *runner) finish(ctx context.Context, j preseed.Journal) error {
 		}
 		r.kept = j.Displaced
 	}
-	r.restored = &preseed.Answer{Source: j.Source, Candidate: j.Candidate}
+	r.restored = &answer
 	return r.endJournal()
 }
 
@@ -718,7 +784,7 @@ func (r *runner) abandon(ctx context.Context, j preseed.Journal) error {
 }
 
 // discard destroys the staging dataset of the journal: the one of its guid, that has our mark itself, and of its snapshots the one that a run received.
-// Whatever else is in it keeps zfs from it.
+// Whatever else is in it keeps zfs from it: then it is moved out of the way of the next one.
 func (r *runner) discard(ctx context.Context, j preseed.Journal) error {
 	props, err := r.properties(ctx, j.Staged, "guid,"+StagingProperty)
 	if err != nil {
@@ -741,7 +807,11 @@ func (r *runner) discard(ctx context.Context, j preseed.Journal) error {
 			}
 		}
 		if _, err := r.zfs(ctx, "destroy", "--", j.Staged); err != nil {
-			return err
+			left := j.Staged + "-left-" + props["guid"].value
+			if _, rerr := r.zfs(ctx, "rename", "-u", "--", j.Staged, left); rerr != nil {
+				return errors.Join(err, rerr)
+			}
+			r.rec.Notes = append(r.rec.Notes, fmt.Sprintf("what an earlier try left could not be destroyed, and is %s: %v", left, err))
 		}
 	}
 	if err := r.restoreProperties(ctx, j); err != nil {

@@ -179,8 +179,22 @@ func (r *runner) unmountAside(ctx context.Context) error {
 	return nil
 }
 
-// mountAside mounts a dataset or snapshot aside. done unmounts it.
-func (r *runner) mountAside(ctx context.Context, what, options string) (dir string, done func() error, err error) {
+// mountAside mounts a dataset or snapshot aside, a snapshot read-only. done unmounts it.
+func (r *runner) mountAside(ctx context.Context, what string, readOnly bool) (dir string, done func() error, err error) {
+	var options []string
+	if readOnly {
+		options = append(options, "ro")
+	}
+	if !strings.Contains(what, "@") {
+		props, err := r.properties(ctx, what, "mountpoint")
+		if err != nil {
+			return "", nil, err
+		}
+		// mount.zfs(8) takes a dataset with a mountpoint of its own with it only, and one whose mountpoint is legacy without it only.
+		if props["mountpoint"].value != "legacy" {
+			options = append(options, "zfsutil")
+		}
+	}
 	dir = filepath.Join(r.aside(), "at")
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return "", nil, err
@@ -192,7 +206,11 @@ func (r *runner) mountAside(ctx context.Context, what, options string) (dir stri
 	if _, taken, err := seenAt(dir, list); err != nil || taken {
 		return "", nil, errors.Join(err, fmt.Errorf("%s has something mounted on it", dir))
 	}
-	if _, err := r.call(ctx, "mount", "-t", "zfs", "-o", options, "--", what, dir); err != nil {
+	args := []string{"-t", "zfs"}
+	if len(options) > 0 {
+		args = append(args, "-o", strings.Join(options, ","))
+	}
+	if _, err := r.call(ctx, "mount", append(args, "--", what, dir)...); err != nil {
 		return "", nil, err
 	}
 	done = func() error {
@@ -250,11 +268,7 @@ func (r *runner) content(ctx context.Context, mounted bool, name string) (found 
 		defer done()
 		return r.holds(dir)
 	}
-	options := "ro,zfsutil"
-	if strings.Contains(name, "@") {
-		options = "ro"
-	}
-	dir, done, err := r.mountAside(ctx, name, options)
+	dir, done, err := r.mountAside(ctx, name, true)
 	if err != nil {
 		return nil, err
 	}
@@ -321,6 +335,12 @@ func (r *runner) see(ctx context.Context) (preseed.Seen, error) {
 	if s.Journal, err = r.journal(ctx, s.Target); err != nil {
 		return s, err
 	}
+	if r.restored == nil && s.Journal == nil && s.Target != nil {
+		if r.restored, err = r.untold(ctx, s.Target); err != nil {
+			return s, err
+		}
+		s.Restored = r.restored
+	}
 	if s.Journal != nil {
 		text, err := r.zfs(ctx, "list", "-Hp", "-t", "filesystem,volume", "-r", "-o", "guid,name", "--", pool)
 		if err != nil {
@@ -339,7 +359,7 @@ func (r *runner) see(ctx context.Context) (preseed.Seen, error) {
 
 func (r *runner) target(ctx context.Context) (*preseed.Target, error) {
 	p := r.plan
-	props, err := r.properties(ctx, p.Dataset, "guid,type,keystatus,encryptionroot,mountpoint,canmount,"+preseed.MarkerProperty)
+	props, err := r.properties(ctx, p.Dataset, "guid,type,keystatus,encryptionroot,mountpoint,canmount,"+StagingProperty+","+preseed.MarkerProperty)
 	if err != nil || props == nil {
 		return nil, err
 	}

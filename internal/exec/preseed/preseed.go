@@ -37,7 +37,7 @@ type Options struct {
 	// out what is of after that time.
 	From preseed.SourceKind
 	At   time.Time
-	// Confirm is asked, once, before anything is changed. victims are what is rolled back, or moved out of its place.
+	// Confirm is asked, once, before anything loses its place. victims are what is rolled back, or moved away.
 	Confirm func(d preseed.Decision, victims []string) error
 	// Began is called before each action.
 	Began func(d preseed.Decision)
@@ -107,11 +107,14 @@ func Run(ctx context.Context, p preseed.Plan, o Options) (*Result, error) {
 		return nil, err
 	}
 	sum := sha256.Sum256([]byte(p.Dataset)) // two names never are one (D10)
-	release, err := backup.Lock(o.LockDir, "preseed-"+hex.EncodeToString(sum[:8])+".lock")
-	if err != nil {
-		return nil, err
+	// Files, and what is mounted aside, have the name of the plan.
+	for _, name := range []string{"preseed-" + hex.EncodeToString(sum[:8]), "preseed-plan-" + p.Name} {
+		release, err := backup.Lock(o.LockDir, name+".lock")
+		if err != nil {
+			return nil, err
+		}
+		defer release()
 	}
-	defer release()
 	r := &runner{plan: p, o: o, answers: map[preseed.SourceKind]preseed.Answer{}, looked: map[string]looked{}, skip: map[string]bool{}, failures: map[preseed.Action]int{}}
 	r.rec = Record{ProtocolVersion: preseed.FormatVersion, Plan: p.Name, Service: p.Service, Dataset: p.Dataset, Units: p.Units, Started: o.Now()}
 	d, err := r.loop(ctx)
@@ -135,6 +138,10 @@ func Run(ctx context.Context, p preseed.Plan, o Options) (*Result, error) {
 	}
 	r.waitsNoMore()
 	out.File, out.Warnings, err = r.report(ctx)
+	if err == nil && d.Outcome == preseed.Restored {
+		// Where that cannot be, the next run says once more what was restored.
+		_ = r.unmark(context.WithoutCancel(ctx), roleRestored)
+	}
 	if !d.Start {
 		err = errors.Join(&OutcomeError{p.Name, p.Dataset, d.Outcome, r.rec.Why, d.Hint}, err)
 	}
@@ -172,7 +179,7 @@ func changes(a preseed.Action) bool {
 // victims are what an action takes the place of something from.
 func (r *runner) victims(d preseed.Decision) []string {
 	switch d.Action {
-	case preseed.Rollback, preseed.Fill, preseed.Promote:
+	case preseed.Rollback, preseed.Fill, preseed.Promote, preseed.Displace:
 		return []string{r.plan.Dataset}
 	}
 	return nil
@@ -244,8 +251,8 @@ func (r *runner) loop(ctx context.Context) (preseed.Decision, error) {
 		if changes(d.Action) && !r.waiting.IsZero() {
 			r.waitsNoMore()
 		}
-		if changes(d.Action) && r.o.Confirm != nil && !r.confirmed {
-			if err := r.o.Confirm(d, r.victims(d)); err != nil {
+		if victims := r.victims(d); len(victims) > 0 && r.o.Confirm != nil && !r.confirmed {
+			if err := r.o.Confirm(d, victims); err != nil {
 				return preseed.Decision{}, err
 			}
 			r.confirmed = true

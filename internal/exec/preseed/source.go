@@ -138,7 +138,7 @@ func (r *runner) askReplica(ctx context.Context, s preseed.Source) ([]preseed.Ca
 		}
 	}
 	if len(list) == 0 {
-		return nil, nil
+		return nil, r.noSnapshots(ctx, s)
 	}
 	text, _, err = r.onReplica(ctx, s, "zfs", "get", "-Hp", "-o", "property,value", "encryption,keystatus", "--")
 	if err != nil {
@@ -158,6 +158,29 @@ func (r *runner) askReplica(ctx context.Context, s preseed.Source) ([]preseed.Ca
 		out = append(out, f.Candidate)
 	}
 	return out, nil
+}
+
+// emptyReplica is more than what a file system with nothing in it refers to, of which a part hangs on the pool.
+const emptyReplica = 64 << 10
+
+// noSnapshots is for a replica without a snapshot: it has nothing only where it never had (E7).
+func (r *runner) noSnapshots(ctx context.Context, s preseed.Source) error {
+	text, at, err := r.onReplica(ctx, s, "zfs", "get", "-Hp", "-o", "property,value", "receive_resume_token,logicalreferenced", "--")
+	if err != nil {
+		return err
+	}
+	for _, f := range rows(text) {
+		if len(f) != 2 {
+			return fmt.Errorf("zfs get of %s printed %q", at.Dataset, f)
+		}
+		if f[0] == "receive_resume_token" && f[1] != "-" {
+			return &rejected{reason: "the first replication to " + at.Dataset + " was cut off: a part of it is there, and it can be resumed"}
+		}
+		if size, err := strconv.ParseInt(f[1], 10, 64); f[0] == "logicalreferenced" && (err != nil || size > emptyReplica) {
+			return &rejected{reason: at.Dataset + " has no snapshot, and holds " + f[1] + " bytes: its snapshots were destroyed, or nobody made any"}
+		}
+	}
+	return nil
 }
 
 // fillReplica receives. What was cut off goes on where it was.
@@ -191,6 +214,16 @@ func (r *runner) fillReplica(ctx context.Context, j *preseed.Journal) error {
 			return errors.New("what was received was cut off at its very beginning")
 		default:
 			words = []string{"zfs", "send", "-t", token}
+			list, err := r.askReplica(ctx, source)
+			if err != nil {
+				return err
+			}
+			if !slices.ContainsFunc(list, func(c preseed.Candidate) bool { return c.ID == j.Candidate.ID }) {
+				if err := r.discard(ctx, *j); err != nil {
+					return err
+				}
+				return fmt.Errorf("%s has no snapshot %s any more, of which a part was received: it begins anew", source.From, j.Candidate.Name)
+			}
 		}
 	}
 	if got == "" {
@@ -227,7 +260,8 @@ func (r *runner) fillReplica(ctx context.Context, j *preseed.Journal) error {
 		return err
 	}
 	if got != j.Candidate.ID {
-		return fmt.Errorf("what was received is not snapshot %s", j.Candidate.Name)
+		err := fmt.Errorf("what was received is another snapshot than the %s that was asked for: it begins anew", j.Candidate.Name)
+		return errors.Join(err, r.discard(ctx, *j))
 	}
 	return r.staged(ctx, *j, func(dir string) error { return r.validate(ctx, dir) })
 }
