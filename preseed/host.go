@@ -206,6 +206,7 @@ func (p *hostPlanner) plan(s *stateward.Service, all bool) Planned {
 	if m := p.host.BackupDefaults; m != nil {
 		plan.MetricsDir, _ = known(&o, m.Settings["metricsDir"])
 	}
+	plan.Notify = p.notify(s)
 	p.units(&o, &plan, s)
 	if !p.dataset(&o, &plan, s) {
 		return o
