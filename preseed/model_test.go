@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -221,6 +222,274 @@ func (w *world) finish() {
 	w.step()
 	w.restored = &preseed.Answer{Source: j.Source, Candidate: j.Candidate}
 	w.journal = nil
+}
+
+// start is a world before the first run.
+type start struct {
+	key                preseed.Key
+	populated, mounted bool
+	marked             bool
+	snapshots          []bool // whether each holds data
+	bookmark           bool   // one that is newer than all of them
+	sources            []preseed.SourceKind
+	replica, restic    preseed.AnswerKind
+	onNoBackup         preseed.OnNoBackup
+}
+
+func (s start) world() (*world, string) {
+	w := &world{byGUID: map[string]*fs{}, at: map[string]string{}, answers: map[preseed.SourceKind]preseed.Answer{}, looked: map[string]bool{}, kill: func() bool { return false }}
+	f := &fs{key: s.key, holding: map[string]string{}}
+	if s.populated {
+		f.holds = "the only copy"
+	}
+	for i, data := range s.snapshots {
+		snap := snapshot(fmt.Sprint("s", i), uint64(2*i+2), time.Hour, preseed.ContentUnknown)
+		f.snapshots = append(f.snapshots, snap)
+		if data {
+			f.holding[snap.GUID] = "data of " + snap.Name
+		}
+	}
+	if s.bookmark {
+		f.bookmarks = []uint64{100}
+	}
+	first := w.make(name, f)
+	if s.mounted && s.key != preseed.KeyUnavailable {
+		w.mounted = first
+	}
+	if s.marked {
+		f.marker, f.local = first+" x", true
+	}
+	for k, a := range map[preseed.SourceKind]preseed.AnswerKind{preseed.Replica: s.replica, preseed.Restic: s.restic} {
+		w.answers[k] = preseed.Answer{Source: k, Kind: a, Candidate: preseed.Candidate{ID: "c"}}
+	}
+	return w, first
+}
+
+// run has the world run until an outcome, a wait or its death. failing is a run that does not die of a step that fails: it asks what is next, and knows what
+// it knew.
+func (w *world) run(plan planner, p preseed.Policy, failing bool) (d preseed.Decision, ended bool) {
+	if !failing {
+		w.asked, w.restored, w.empty, w.looked = nil, nil, false, map[string]bool{}
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			if _, ok := r.(killed); !ok {
+				panic(r)
+			}
+			d, ended = preseed.Decision{}, false
+		}
+	}()
+	for range 60 {
+		d = plan(p, w.seen(), now)
+		if d.Outcome != "" || d.Action == preseed.Wait {
+			return d, true
+		}
+		w.step()
+		w.do(d)
+	}
+	panic(fmt.Sprintf("it never ends: %+v", d))
+}
+
+// broken says which invariant does not hold once a run has ended:
+//   - what a file system holds is never lost, nor moved from its place, be it of before or written by somebody meanwhile;
+//   - no snapshot is lost;
+//   - a service starts on all of a restore, or on nothing where every source has said that it has nothing and the policy lets it;
+//   - a source that does not answer is not taken for one that has nothing, nor passed over;
+//   - there is at most one promotion: one file system of ours has the place, and the empty one is kept;
+//   - what was interrupted is finished, or it is said who has to look.
+func (s start) broken(w *world, first string, last preseed.Decision) string {
+	g := w.byGUID[first]
+	if g == nil {
+		return "the file system of before is gone"
+	}
+	if s.populated && (g.holds != "the only copy" || w.at[name] != first) {
+		return "the data is gone"
+	}
+	if w.human != "" && (w.byGUID[w.human] == nil || w.byGUID[w.human].holds != "what somebody wrote" || w.at[name] != w.human) {
+		return "what somebody wrote is gone"
+	}
+	data := false
+	for i, with := range s.snapshots {
+		guid := fmt.Sprint("guid of s", i)
+		data = data || with
+		kept := 0
+		for _, x := range w.byGUID {
+			if slices.ContainsFunc(x.snapshots, func(s preseed.Snapshot) bool { return s.GUID == guid }) && (!with || x.holding[guid] != "") {
+				kept++
+			}
+		}
+		if kept != 1 {
+			return "snapshot " + guid + " is gone"
+		}
+	}
+	none, silent := true, false
+	for _, k := range s.sources {
+		none = none && (k == preseed.Local && !data || k != preseed.Local && w.answers[k].Kind == preseed.ConfirmedNone)
+		silent = silent || k != preseed.Local && w.answers[k].Kind == preseed.SourceUnreachable
+		if silent && last.Outcome == preseed.ConfirmedNoBackup {
+			return "a source that does not answer has nothing"
+		}
+		if k == preseed.Local && data || k != preseed.Local && w.answers[k].Kind == preseed.Available {
+			break
+		}
+		if silent && last.Outcome == preseed.Restored && w.byGUID[w.at[name]].holds != "what somebody wrote" {
+			return "a source that does not answer was passed over"
+		}
+	}
+	has := w.byGUID[w.at[name]]
+	if last.Start && (w.mounted != w.at[name] || has.holds == "half" || has.holds == "" && !s.marked && !(none && s.onNoBackup == preseed.StartEmpty)) {
+		return fmt.Sprintf("it starts on %q", has.holds)
+	}
+	if last.Outcome == preseed.Restored && has.holds == "" {
+		return "restored, and empty"
+	}
+	if last.Outcome != "" && last.Outcome != preseed.Refused && w.journal != nil && s.key != preseed.KeyUnavailable {
+		return "it ended, and there still is a journal"
+	}
+	if last.Start {
+		if _, staged := w.at[staging]; staged {
+			return "it starts, and there is a staged one still"
+		}
+	}
+	return ""
+}
+
+// Every world, and in each a run that dies, or fails, at each of its steps; then nothing happens, or a boot does, or somebody writes, or both; then a run to the end.
+func TestEveryWorldAndEveryStep(t *testing.T) {
+	worlds, runs, found := everyWorld(preseed.Next)
+	t.Logf("%d worlds, %d runs", worlds, runs)
+	if found != "" {
+		t.Error(found)
+	}
+	if worlds < 1000 || runs < 20000 {
+		t.Errorf("%d worlds and %d runs are not all there is", worlds, runs)
+	}
+	// It sees those who take what they do not know for what they would like.
+	for name, takes := range map[string]func(*preseed.Seen){
+		"E4": func(s *preseed.Seen) {
+			if s.Target != nil && s.Target.Content == preseed.ContentUnknown {
+				s.Target.Content = preseed.Empty
+			}
+		},
+		"E6": func(s *preseed.Seen) {
+			if s.Target != nil {
+				s.Target.Content = preseed.Empty
+			}
+		},
+		"E7": func(s *preseed.Seen) {
+			s.Answers = slices.Clone(s.Answers)
+			for i := range s.Answers {
+				if s.Answers[i].Kind == preseed.SourceUnreachable {
+					s.Answers[i].Kind = preseed.ConfirmedNone
+				}
+			}
+		},
+		"E10": func(s *preseed.Seen) { s.Journal = nil },
+		"E13": func(s *preseed.Seen) {
+			if s.Target != nil {
+				s.Target.Bookmarks = nil
+			}
+		},
+	} {
+		if _, _, found := everyWorld(func(p preseed.Policy, s preseed.Seen, now time.Time) preseed.Decision {
+			takes(&s)
+			return preseed.Next(p, s, now)
+		}); found == "" {
+			t.Errorf("%s: nothing is wrong with a careless one", name)
+		}
+	}
+}
+
+// everyWorld returns the first fault that it finds.
+func everyWorld(plan planner) (worlds, runs int, found string) {
+	kinds := []preseed.AnswerKind{preseed.Available, preseed.ConfirmedNone, preseed.SourceUnreachable, preseed.SourceRefused}
+	no := []preseed.AnswerKind{preseed.ConfirmedNone}
+	bools := []bool{false, true}
+	for _, sources := range [][]preseed.SourceKind{{}, {preseed.Local}, {preseed.Replica}, {preseed.Restic}, {preseed.Local, preseed.Replica, preseed.Restic}, {preseed.Restic, preseed.Local}} {
+		replica, restic, snapshots := no, no, [][]bool{{}, {true}, {false}, {true, false}, {false, true}, {true, true}}
+		if slices.Contains(sources, preseed.Replica) {
+			replica = kinds
+		}
+		if slices.Contains(sources, preseed.Restic) {
+			restic = kinds
+		}
+		if !slices.Contains(sources, preseed.Local) {
+			snapshots = [][]bool{{}, {true, false}}
+		}
+		each(bools, func(populated bool) {
+			each(bools, func(mounted bool) {
+				each(bools, func(marked bool) {
+					each(bools, func(bookmark bool) {
+						each([]preseed.Key{preseed.Unencrypted, preseed.KeyUnavailable}, func(key preseed.Key) {
+							each(snapshots, func(snaps []bool) {
+								each(replica, func(a preseed.AnswerKind) {
+									each(restic, func(b preseed.AnswerKind) {
+										each([]preseed.OnNoBackup{preseed.Refuse, preseed.StartEmpty}, func(o preseed.OnNoBackup) {
+											if found != "" {
+												return
+											}
+											worlds++
+											n, fault := start{key, populated, mounted, marked, snaps, bookmark, sources, a, b, o}.explore(plan)
+											runs += n
+											if fault != "" && found == "" {
+												found = fault
+											}
+										})
+									})
+								})
+							})
+						})
+					})
+				})
+			})
+		})
+	}
+	return worlds, runs, found
+}
+
+func each[T any](list []T, do func(T)) {
+	for _, v := range list {
+		do(v)
+	}
+}
+
+func (s start) explore(plan planner) (runs int, fault string) {
+	defer func() {
+		if r := recover(); r != nil {
+			fault = fmt.Sprintf("%v: %+v", r, s)
+		}
+	}()
+	p := preseed.Policy{OnNoBackup: s.onNoBackup, Sources: s.sources}
+	for at := 0; ; at++ {
+		over := false
+		for _, what := range []string{"", "boot", "writes", "boot writes", "fails"} {
+			w, first := s.world()
+			left := at
+			w.kill = func() bool { left--; return left < 0 }
+			last, ended := w.run(plan, p, false)
+			over = over || ended
+			runs++
+			if g, ok := w.at[name]; ok && w.mounted == g && w.byGUID[g].holds == "" && strings.Contains(what, "writes") {
+				w.byGUID[g].holds, w.human = "what somebody wrote", g
+			}
+			if strings.Contains(what, "boot") {
+				w.mounted = ""
+				if _, ok := w.at[name]; !ok {
+					w.make(name, &fs{key: preseed.Unencrypted})
+				}
+			}
+			w.kill = func() bool { return false }
+			if what != "fails" || !ended {
+				last, _ = w.run(plan, p, what == "fails")
+			}
+			if fault := s.broken(w, first, last); fault != "" {
+				return runs, fmt.Sprintf("%s, cut off at step %d, then %q: %+v\n%+v\n%+v", fault, at, what, s, last, w)
+			}
+		}
+		if over {
+			return runs, ""
+		}
+	}
 }
 
 // Whatever there is, and wherever runs are killed: what holds data is never touched, a service starts on data or where every source has

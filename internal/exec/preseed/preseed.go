@@ -138,7 +138,7 @@ func Run(ctx context.Context, p preseed.Plan, o Options) (*Result, error) {
 	}
 	r.waitsNoMore()
 	out.File, out.Warnings, err = r.report(ctx)
-	if err == nil && d.Outcome == preseed.Restored {
+	if out.File != "" && d.Outcome == preseed.Restored {
 		// Where that cannot be, the next run says once more what was restored.
 		_ = r.unmark(context.WithoutCancel(ctx), roleRestored)
 	}

@@ -429,7 +429,7 @@ func (r *runner) fillRestic(ctx context.Context, j *preseed.Journal) error {
 				return err
 			}
 			if _, err := caller.Lines(ctx, "restore", args, func([]byte) {}); err != nil {
-				return err
+				return errors.Join(err, full(dir))
 			}
 			// restic leaves the folders above what it restores to whoever made them.
 			for ; ; folder = path.Dir(folder) {
@@ -447,6 +447,15 @@ func (r *runner) fillRestic(ctx context.Context, j *preseed.Journal) error {
 		}
 		return r.validate(ctx, dir)
 	})
+}
+
+// full says that there is no room, which restic says of each file and not at its end; nil where there is.
+func full(dir string) error {
+	var st unix.Statfs_t
+	if err := unix.Statfs(dir, &st); err != nil || st.Bavail*uint64(st.Bsize) > 128<<10 {
+		return nil
+	}
+	return errors.New("no space left in the staging area")
 }
 
 // wanted are the paths of the machine that are restored: the mountpoint, or what the job or the plan has below it.
