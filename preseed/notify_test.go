@@ -25,3 +25,17 @@ func TestE12UnitTells(t *testing.T) {
 		}
 	}
 }
+
+// A text in a configuration is one for bash, wherever that is.
+func TestCommand(t *testing.T) {
+	for _, tc := range []struct {
+		program string
+		ok      bool
+	}{{"bash", true}, {"/bin/sh", true}, {"./check", false}, {"", false}, {"a b", false}, {"bin/check", false}, {"..", false}} {
+		p := Plan{ProtocolVersion: "1", Name: "app", Service: "app", Units: []string{"app.service"}, Dataset: "tank/app", Mountpoint: "/srv/app", Sources: []Source{{Kind: Local}}, OnNoBackup: Refuse,
+			Command: []string{tc.program, "-c", "test -s $1/x", "bash"}}
+		if err := p.Validate(); (err == nil) != tc.ok {
+			t.Errorf("%q: %v", tc.program, err)
+		}
+	}
+}

@@ -218,8 +218,9 @@ func (p Plan) Validate() error {
 	if p.MinBytes < 0 {
 		return fault("minBytes", "is negative", "")
 	}
-	if len(p.Command) > 0 && badPath(p.Command[0]) != "" {
-		return fault("command", fmt.Sprintf("begins with %q, which is no absolute path", p.Command[0]), "")
+	// A name without a slash is found in PATH, as bash is: a text in a configuration is for that.
+	if len(p.Command) > 0 && badPath(p.Command[0]) != "" && (p.Command[0] == "" || strings.Trim(p.Command[0], nameRunes) != "" || strings.HasPrefix(p.Command[0], ".")) {
+		return fault("command", fmt.Sprintf("begins with %q, which is no absolute path and no name of a program", p.Command[0]), "")
 	}
 	if p.MetricsDir != "" && badPath(p.MetricsDir) != "" {
 		return fault("metricsDir", fmt.Sprintf("%q %s", p.MetricsDir, badPath(p.MetricsDir)), "")
