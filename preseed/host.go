@@ -202,6 +202,10 @@ func (p *hostPlanner) plan(s *stateward.Service, all bool) Planned {
 	plan.MinBytes, _ = known(&o, d.MinBytes)
 	plan.SQLite, _ = known(&o, d.SQLite)
 	plan.Command, _ = known(&o, d.Command)
+	if len(plan.Command) > 0 && plan.Command[0] == "bash" {
+		// Where it is differs: env is at one place everywhere.
+		plan.Command = append([]string{"/usr/bin/env"}, plan.Command...)
+	}
 	plan.Staging, _ = known(&o, d.Staging)
 	if m := p.host.BackupDefaults; m != nil {
 		plan.MetricsDir, _ = known(&o, m.Settings["metricsDir"])
@@ -231,6 +235,23 @@ func (p *hostPlanner) plan(s *stateward.Service, all bool) Planned {
 	o.Remote = plan.Remote(func(string) (restic.Job, error) { return *o.Job, nil })
 	o.Plan = &plan
 	return o
+}
+
+// NotifyUnits are the files of the units that the plans have started to send notifications, sorted.
+func NotifyUnits(list []Planned) []string {
+	var out []string
+	for _, o := range list {
+		if o.Plan == nil {
+			continue
+		}
+		for _, template := range []string{o.Plan.Notify.OnSuccess, o.Plan.Notify.OnFailure} {
+			if template != "" {
+				out = append(out, backup.NotifyUnit(template, ""))
+			}
+		}
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
 }
 
 // units are those of the service, whichever dialect names them.

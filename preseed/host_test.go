@@ -88,6 +88,13 @@ func TestFromHost(t *testing.T) {
 			s.Units = nil
 			h.Units = known([]stateward.Unit{{Name: "podman-app.service", Enable: known(true)}, {Name: "zfs-service-datasets.service", Enable: known(true), MakesDatasets: known([]string{"zfs create"})}})
 		}, func(p *preseed.Plan) { p.Units = []string{"podman-app.service"} }},
+		"a command for bash": {func(_ *stateward.Host, _ *stateward.Service, p *stateward.Preseed) {
+			p.Command = known([]string{"bash", "-c", "true", "bash"})
+		},
+			func(p *preseed.Plan) { p.Command = []string{"/usr/bin/env", "bash", "-c", "true", "bash"} }},
+		"what the backup tells": {func(h *stateward.Host, _ *stateward.Service, _ *stateward.Preseed) {
+			h.BackupDefaults.Settings["notify.onFailure"] = known("critical")
+		}, func(p *preseed.Plan) { p.Notify.OnFailure = "critical" }},
 		"E7 start empty, and why": {func(_ *stateward.Host, _ *stateward.Service, p *stateward.Preseed) {
 			p.OnNoBackup, p.Reason = known("start-empty"), known("a cache")
 		}, func(p *preseed.Plan) { p.OnNoBackup = preseed.StartEmpty }},

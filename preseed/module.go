@@ -106,6 +106,14 @@ func Module(list []Planned, program string, onFailure []string) (string, error) 
 	if has(func(o *Planned) bool { return o.Plan.SQLite }) {
 		head += "# So has sqlite, by which databases are checked.\n"
 	}
+	if has(func(o *Planned) bool {
+		return slices.ContainsFunc(o.Plan.Sources, func(s Source) bool { return strings.HasPrefix(s.KnownHosts, "/etc/stateward/") })
+	}) {
+		head += "# `stateward snapshot plan -o nix` has to write the keys of the hosts.\n"
+	}
+	if units := NotifyUnits(list); len(units) > 0 {
+		head += "# `stateward notify units` has to write " + strings.Join(units, ", ") + ".\n"
+	}
 	return head + "{ ... }:\n" + text + "\n", nil
 }
 

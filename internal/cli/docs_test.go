@@ -42,7 +42,7 @@ func TestDocsShowWhatIsPrinted(t *testing.T) {
 			m := runBlock.FindSubmatch(block)
 			args := strings.Fields(string(m[1]))
 			full := args
-			if args[0] != "explain" && args[0] != "version" && args[0] != "template" && args[0] != "notify" && args[0] != "preseed" {
+			if args[0] != "explain" && args[0] != "version" && args[0] != "template" && args[0] != "notify" && (args[0] != "preseed" || args[1] == "plan") {
 				full = append(args[:len(args):len(args)], "--cache-dir", cache)
 			}
 			r := run(t, nil, full...)

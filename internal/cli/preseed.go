@@ -21,7 +21,7 @@ import (
 	"github.com/stateward/stateward/preseed"
 )
 
-// PreseedOutput is what `stateward preseed run -o json` and `stateward preseed plan -o json` print.
+// PreseedOutput is what `stateward preseed run -o json` and `stateward preseed explain -o json` print.
 type PreseedOutput struct {
 	ProtocolVersion string `json:"protocolVersion"`
 	// Result is what came of it; null where nothing was looked at.
@@ -61,7 +61,7 @@ plan says. A dataset that holds files is never touched.
 			return &statusError{status: StatusUsage}
 		},
 	}
-	cmd.AddCommand(newPreseedRun(env), newPreseedPlan(env), newPreseedStatus(env), newPreseedUnits(env))
+	cmd.AddCommand(newPreseedPlan(env), newPreseedExplain(env), newPreseedRun(env), newPreseedStatus(env), newPreseedUnits(env))
 	return cmd
 }
 
@@ -115,12 +115,12 @@ EXIT STATUS
 	return cmd
 }
 
-func newPreseedPlan(env Env) *cobra.Command {
+func newPreseedExplain(env Env) *cobra.Command {
 	var f preseedFlags
 	cmd := &cobra.Command{
-		Use:   "plan PLAN",
+		Use:   "explain PLAN",
 		Short: "Say what a run would do now, and why",
-		Long: `Plan looks at the dataset and asks the sources, as a run does, and ends where something would be
+		Long: `Explain looks at the dataset and asks the sources, as a run does, and ends where something would be
 changed. A dataset or snapshot that is not mounted is mounted read-only aside for the time it is
 looked into.
 
@@ -129,7 +129,7 @@ EXIT STATUS
   2  wrong usage
   3  the plan could not be read
   4  a run would wait, or not let the service start`,
-		Example: "  stateward preseed plan /etc/stateward/preseed/paperless.json",
+		Example: "  stateward preseed explain /etc/stateward/preseed/paperless.json",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			f.plan = args[0]

@@ -35,7 +35,7 @@ func TestPreseedRefuses(t *testing.T) {
 	}{
 		{"no plan", []string{"run"}, StatusUsage, ""},
 		{"a plan that is not there", []string{"run", filepath.Join(dir, "nope.json")}, StatusEvaluation, "no such file"},
-		{"a field that is not known", []string{"plan", bad}, StatusEvaluation, "sauces"},
+		{"a field that is not known", []string{"explain", bad}, StatusEvaluation, "sauces"},
 		{"a time without a source", []string{"run", examplePreseed, "--at", "2026-03-17T02:00:00Z"}, StatusUsage, "--from"},
 		{"G2 a time without a zone", []string{"run", examplePreseed, "--from", "local", "--at", "2026-03-17 02:00"}, StatusUsage, "no time"},
 		{"another dataset is confirmed", []string{"run", examplePreseed, "--from", "local", "--yes-destroy", "tank/other"}, StatusUsage, "tank/services/paperless"},
