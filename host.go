@@ -59,7 +59,9 @@ type Host struct {
 	BackupRepositories Value[[]BackupRepository]
 	// BackupDefaults holds `stateward.backup.defaults`: the settings of jobs that are asked for and do not have them; nil where there are none.
 	BackupDefaults *Job
-	Snapshots      Value[[]SnapshotPolicy]
+	// PITR holds what PostgreSQL servers say of their write-ahead log, one for each that is switched on.
+	PITR      Value[[]PITR]
+	Snapshots Value[[]SnapshotPolicy]
 	// SnapshotTemplates holds `services.sanoid.templates`.
 	SnapshotTemplates Value[[]SnapshotPolicy]
 	Replications      Value[[]Replication]

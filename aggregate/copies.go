@@ -344,7 +344,11 @@ func (c *copies) cells(r *stateRow) map[stateward.Tier]cell {
 		rollback = cell{TierResult: stateward.TierResult{State: stateward.SurvivalNo, By: "it is lost at every boot"}}
 	}
 	disk, site := c.elsewhere(&l, rollback)
-	return map[stateward.Tier]cell{stateward.TierReboot: reboot, stateward.TierRollback: rollback, stateward.TierDisk: disk, stateward.TierSite: site}
+	out := map[stateward.Tier]cell{stateward.TierReboot: reboot, stateward.TierRollback: rollback, stateward.TierDisk: disk, stateward.TierSite: site}
+	if pointInTime, ok := c.pointInTime(r); ok {
+		out[stateward.TierPointInTime] = pointInTime
+	}
+	return out
 }
 
 // rollback answers for snapshots on the same pool.

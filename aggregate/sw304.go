@@ -59,7 +59,8 @@ services.restic.backups.paperless = { paths = [ "/var/lib/paperless" ]; reposito
 }
 
 var mendTier = map[stateward.Tier]string{
-	stateward.TierRollback: "take snapshots of its dataset, such as by services.sanoid.datasets",
-	stateward.TierDisk:     "back it up, or replicate its dataset, to another pool or another host",
-	stateward.TierSite:     "back it up to a provider of storage, or to a host in another house",
+	stateward.TierRollback:    "take snapshots of its dataset, such as by services.sanoid.datasets",
+	stateward.TierDisk:        "back it up, or replicate its dataset, to another pool or another host",
+	stateward.TierSite:        "back it up to a provider of storage, or to a host in another house",
+	stateward.TierPointInTime: "archive its write-ahead log (archive_mode, archive_command, archive_timeout) and make base backups by a timer",
 }

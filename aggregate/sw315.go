@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/stateward/stateward"
+	"github.com/stateward/stateward/backup/pitr"
 )
 
 var sw315 = Check{
@@ -60,8 +61,13 @@ services.restic.backups.daily = { paths = [ "/var/lib" "/var/backup/postgresql" 
 // servers are database servers that change their files all the time.
 var servers = []string{"postgresql", "mysql", "mariadb", "mongodb", "influxdb", "influxdb2", "clickhouse", "couchdb", "cassandra", "elasticsearch", "opensearch", "neo4j", "surrealdb"}
 
-// pointInTime names a unit that archives the write-ahead log of PostgreSQL; empty where none is seen.
+// pointInTime names what archives the write-ahead log of PostgreSQL; empty where nothing is seen.
 func (f *facts) pointInTime() string {
+	for _, p := range f.servers() {
+		if a := pitr.ReadArchiving(p); a.State == stateward.SurvivalYes {
+			return a.Origin.Option
+		}
+	}
 	for _, u := range f.host.Units.Or(nil) {
 		if u.Enable.Or(true) && slices.ContainsFunc([]string{"pgbackrest", "barman", "wal-g", "pgbarman"}, func(t string) bool { return strings.HasPrefix(u.Name, t) }) {
 			return u.Name

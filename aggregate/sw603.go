@@ -195,6 +195,8 @@ var needs = []struct {
 	{"services.borgbackup.jobs.*.repo", []string{"SW303", "SW304", "SW305", "SW703"}},
 	{"services.borgbackup.jobs.*.startAt", []string{"SW303", "SW304", "SW307"}},
 	{"services.openssh", []string{"SW118"}},
+	{"services.pgbackrest", []string{"SW501"}},
+	{"services.postgresql.settings", []string{"SW501", "SW502", "SW503", "SW504", "SW315"}},
 	{"services.restic", []string{"SW104", "SW112", "SW114", "SW302", "SW303", "SW304", "SW305", "SW306", "SW307", "SW315", "SW317", "SW604", "SW701", "SW702", "SW703"}},
 	{"services.restic.backups.*.backupPrepareCommand", []string{"SW315"}},
 	{"services.restic.backups.*.dynamicFilesFrom", []string{"SW304", "SW317"}},

@@ -42,7 +42,8 @@ func ParseHelp(text string) (Flags, error) {
 	}
 	f := Flags{Tool: words[0]}
 	positional := false
-	for _, line := range append(strings.Split(head, "\n"), strings.Split(rest, "\n")...) {
+	usageLines := len(strings.Split(head, "\n"))
+	for i, line := range append(strings.Split(head, "\n"), strings.Split(rest, "\n")...) {
 		trimmed := strings.TrimSpace(line)
 		switch {
 		case trimmed == "positional arguments:":
@@ -51,6 +52,9 @@ func ParseHelp(text string) (Flags, error) {
 			positional = false
 		case positional && strings.HasPrefix(line, "  ") && !strings.HasPrefix(line, "   "):
 			f.Arguments = append(f.Arguments, strings.Fields(trimmed)[0])
+		}
+		if i >= usageLines && !strings.HasPrefix(line, "  -") {
+			continue // what is written about an option may name others
 		}
 		for _, w := range strings.FieldsFunc(line, func(r rune) bool { return strings.ContainsRune(" [](){}|,=.'`\"<>", r) }) {
 			if len(w) > 1 && w[0] == '-' && strings.Trim(w, "-") != "" && !strings.HasSuffix(w, "-") && optional(w) {

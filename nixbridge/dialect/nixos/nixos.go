@@ -51,6 +51,7 @@ func decode(n *dialect.Node, h *stateward.Host) {
 
 	dialect.Merge(&h.Jobs, resticJobs(n.At("services", "restic", "backups")))
 	dialect.Merge(&h.Jobs, borgJobs(n.At("services", "borgbackup", "jobs")))
+	dialect.Merge(&h.PITR, pitr(n.At("services", "postgresql"), n.At("services", "pgbackrest")))
 	sanoid(n.At("services", "sanoid"), h)
 	dialect.Merge(&h.Replications, replications(n.At("services", "syncoid")))
 

@@ -421,6 +421,11 @@ in
       prune = fields { keep = leaf; }; encryption = fields { passphrase = given; };
       dumpCommand = given; preHook = given; postHook = given;
     });
+    # The settings of a server that is off are nobody's.
+    "services.postgresql.settings" =
+      if holds (config.services.postgresql.enable or false == false) then value null
+      else fields { archive_mode = leaf; archive_command = leaf; archive_library = leaf; archive_timeout = leaf; wal_level = leaf; };
+    "services.pgbackrest" = enabled { settings = fields { archive-push-queue-max = leaf; }; };
     "services.sanoid" = enabled { interval = lines; datasets = attrsOf leaf; templates = attrsOf leaf; settings = attrsOf leaf; };
     "services.syncoid" = enabled {
       interval = lines;

@@ -1,0 +1,84 @@
+package aggregate
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/stateward/stateward"
+	"github.com/stateward/stateward/backup"
+	"github.com/stateward/stateward/backup/pitr"
+)
+
+// servers are the PostgreSQL servers that are on, or may be.
+func (f *facts) servers() []stateward.PITR { return serversOf(f.host) }
+
+func serversOf(h *stateward.Host) []stateward.PITR {
+	return slices.DeleteFunc(slices.Clone(h.PITR.Or(nil)), func(p stateward.PITR) bool { return !p.Enable.Or(true) })
+}
+
+// baseBackupTools are how names of units begin that make base backups.
+var baseBackupTools = []string{"pgbackrest-", "barman-cloud-backup", "barman-backup", "wal-g-backup", "wal-g-base", "pg_basebackup", "pg-basebackup"}
+
+// pointInTime answers for the tier of that name: yes only where the log is archived and a timer starts what makes base backups. ok is false for
+// what is no data of a PostgreSQL server, and where nothing is read of one.
+func (c *copies) pointInTime(r *stateRow) (cell, bool) {
+	i := slices.IndexFunc(serversOf(c.s.host), func(p stateward.PITR) bool { return p.Service == r.service.Name })
+	simply := func(state stateward.TierState, by string) (cell, bool) {
+		return cell{TierResult: stateward.TierResult{State: state, By: by}}, true
+	}
+	if i < 0 || r.implied() {
+		why, unknown := c.s.host.PITR.Why()
+		if unknown && r.service.Name == "postgresql" {
+			return simply(stateward.SurvivalUnknown, why.String())
+		}
+		return cell{}, false
+	}
+	a := pitr.ReadArchiving(serversOf(c.s.host)[i])
+	if a.State != stateward.SurvivalYes {
+		return simply(a.State, a.Why)
+	}
+	unit, doubt := c.baseBackups()
+	if unit == "" {
+		return simply(stateward.SurvivalUnknown, doubt)
+	}
+	out, _ := simply(stateward.SurvivalYes, a.Origin.Option+" and "+unit)
+	switch {
+	case !a.TimeoutKnown:
+		out.gap = backup.Gap{State: backup.GapUnknown, Why: "archive_timeout is not read"}
+	case a.Timeout == 0:
+		out.gap = backup.Gap{State: backup.GapUnknown, Why: "archive_timeout is not set: what is committed is archived once its segment is full"}
+	default:
+		out.gap = backup.Gap{State: backup.GapBounded, Age: a.Timeout}
+		if d, err := stateward.NewDuration(a.Timeout); err == nil {
+			out.RPO = d.String()
+		}
+	}
+	return out, true
+}
+
+// baseBackups names a unit that makes base backups and that a timer starts; else it says why none is known.
+func (c *copies) baseBackups() (unit, doubt string) {
+	if why, unknown := c.s.host.Units.Why(); unknown {
+		return "", why.String()
+	}
+	timed := map[string]bool{}
+	for _, t := range c.s.host.Timers.Or(nil) {
+		if t.Enable.Or(true) {
+			timed[strings.TrimSuffix(t.Name, ".timer")] = true
+		}
+	}
+	for _, u := range c.s.host.Units.Or(nil) {
+		name := strings.TrimSuffix(u.Name, ".service")
+		if !u.Enable.Or(true) || !slices.ContainsFunc(baseBackupTools, func(t string) bool { return strings.HasPrefix(name, t) }) {
+			continue
+		}
+		if timed[name] {
+			return u.Name, ""
+		}
+		doubt = "what starts " + u.Name + " is not read"
+	}
+	if doubt == "" {
+		doubt = "the log is archived, and no unit that is read makes base backups"
+	}
+	return "", doubt
+}
