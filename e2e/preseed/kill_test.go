@@ -311,4 +311,24 @@ func TestE9Unit(t *testing.T) {
 		t.Errorf("it is %s", out)
 	}
 	try("systemctl", "reset-failed")
+	// E13: a source that answers later is asked again within the unit, whose job for the service is still there.
+	fresh(t)
+	os.RemoveAll(preseed.StateDir)
+	os.Remove("/srv/seen")
+	plan(t, from(replica), func(p *preseed.Plan) { p.Timeout = "1min" })
+	must(t, "systemctl", "start", "--no-block", "app.service")
+	time.Sleep(1500 * time.Millisecond)
+	if out, _ := try("systemctl", "is-active", "app.service"); out != "inactive" {
+		t.Errorf("it is %s before there is anything", out)
+	}
+	sendTo(t, "later")
+	for range 100 {
+		if out, _ := try("systemctl", "is-active", "app.service"); out == "active" {
+			break
+		}
+		time.Sleep(200 * time.Millisecond)
+	}
+	if got := read(t, "/srv/seen"); got != "later" {
+		t.Errorf("it started on %q", got)
+	}
 }

@@ -1,0 +1,1 @@
+../preseed/lab_test.go
