@@ -87,7 +87,7 @@ exit $status
 }
 
 // Killed anywhere, the next run comes to the same end, and nothing is lost.
-func TestE10KilledAnywhere(t *testing.T) {
+func TestE10E12KilledAnywhere(t *testing.T) {
 	for _, tc := range []struct {
 		name   string
 		make   func(t *testing.T)
