@@ -145,9 +145,15 @@ func (f *notifyFlags) run(ctx context.Context, env Env) error {
 	if err != nil {
 		return err
 	}
-	switch {
-	case f.event == "":
+	if f.event == "" {
 		return &flagMissing{"--event", "name the template to send, such as --event failure"}
+	}
+	t, ok := p.All()[f.event]
+	if !ok {
+		_, err := p.Message(f.event, notify.Facts{})
+		return err
+	}
+	switch {
 	case f.unit != "" && f.job != "", f.preseed != "" && f.unit+f.job != "":
 		return errors.New("--unit, --job and --preseed exclude one another")
 	case f.unit+f.job+f.preseed == "":
@@ -158,11 +164,6 @@ func (f *notifyFlags) run(ctx context.Context, env Env) error {
 		// A drop-in for all services has it started for itself too.
 		fmt.Fprintf(env.Stderr, "stateward: %s sends notifications itself: nothing is sent of it\n", inLine(f.unit))
 		return nil
-	}
-	t, ok := p.All()[f.event]
-	if !ok {
-		_, err := p.Message(f.event, notify.Facts{})
-		return err
 	}
 	facts := f.facts(ctx, env, t)
 	m, err := p.Message(f.event, facts)
