@@ -801,9 +801,8 @@ func (r *runner) discard(ctx context.Context, j preseed.Journal) error {
 				return err
 			}
 			if has != "" && has == j.Candidate.ID {
-				if _, err := r.zfs(ctx, "destroy", "--", j.Staged+"@"+j.Candidate.Name); err != nil {
-					return err
-				}
+				// Where somebody holds it, neither is the dataset destroyed, and says so.
+				_, _ = r.zfs(ctx, "destroy", "--", j.Staged+"@"+j.Candidate.Name)
 			}
 		}
 		if _, err := r.zfs(ctx, "destroy", "--", j.Staged); err != nil {

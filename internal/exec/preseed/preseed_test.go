@@ -151,3 +151,32 @@ func TestE13WithoutZFS(t *testing.T) {
 		t.Errorf("%v %+v", err, r)
 	}
 }
+
+// E7: a replica has nothing only where zfs says so. A command that a key is restricted to may print nothing, and end well.
+func TestE7SilentReplica(t *testing.T) {
+	for _, tc := range []struct {
+		name, get string
+		want      preseed.AnswerKind
+		reason    string
+	}{
+		{"silent", "", preseed.SourceUnreachable, "zfs does not say"},
+		{"half an answer", `receive_resume_token\t-\n`, preseed.SourceUnreachable, "zfs does not say"},
+		{"a banner", `Welcome\n`, preseed.SourceUnreachable, "printed"},
+		{"empty", `receive_resume_token\t-\nlogicalreferenced\t43008\n`, preseed.ConfirmedNone, ""},
+		{"files", `receive_resume_token\t-\nlogicalreferenced\t430080\n`, preseed.SourceRefused, "holds 430080 bytes"},
+		{"cut off", `receive_resume_token\t1-a\nlogicalreferenced\t43008\n`, preseed.SourceRefused, "was cut off"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			dir := t.TempDir()
+			script := "#!/bin/sh\nfor line; do :; done\ncase $line in \"zfs get\"*) printf '" + tc.get + "';; esac\n"
+			if err := os.WriteFile(filepath.Join(dir, "ssh"), []byte(script), 0o755); err != nil {
+				t.Fatal(err)
+			}
+			r := &runner{plan: preseed.Plan{Sources: []preseed.Source{{Kind: preseed.Replica, From: "nas:tank/app"}}}, o: Options{Env: []string{"PATH=" + dir}, Now: time.Now}}
+			a := r.ask(t.Context(), preseed.Replica)
+			if a.Kind != tc.want || !strings.Contains(a.Reason, tc.reason) {
+				t.Errorf("%s: %s", a.Kind, a.Reason)
+			}
+		})
+	}
+}

@@ -169,16 +169,22 @@ func (r *runner) noSnapshots(ctx context.Context, s preseed.Source) error {
 	if err != nil {
 		return err
 	}
+	said := map[string]bool{}
 	for _, f := range rows(text) {
 		if len(f) != 2 {
 			return fmt.Errorf("zfs get of %s printed %q", at.Dataset, f)
 		}
+		said[f[0]] = true
 		if f[0] == "receive_resume_token" && f[1] != "-" {
 			return &rejected{reason: "the first replication to " + at.Dataset + " was cut off: a part of it is there, and it can be resumed"}
 		}
 		if size, err := strconv.ParseInt(f[1], 10, 64); f[0] == "logicalreferenced" && (err != nil || size > emptyReplica) {
 			return &rejected{reason: at.Dataset + " has no snapshot, and holds " + f[1] + " bytes: its snapshots were destroyed, or nobody made any"}
 		}
+	}
+	if !said["receive_resume_token"] || !said["logicalreferenced"] {
+		// A command that the key is restricted to may print nothing, and end well.
+		return fmt.Errorf("zfs does not say what %s holds", s.From)
 	}
 	return nil
 }
