@@ -16,7 +16,7 @@ var (
 	commandPlaces = set("script", "preStart", "postStart", "ExecCondition", "ExecStartPre", "ExecStart", "ExecStartPost", "ExecStop", "text", "command",
 		"preDeviceCommands", "preLVMCommands", "postDeviceCommands", "postResumeCommands", "postMountCommands", "kernelParams",
 		"extraOptions", "podmanArgs", "extraFlags", "extraArgs", "commonArgs", "sendOptions", "recvOptions", "pruneOpts")
-	hookPlaces    = set("preHook", "postHook", "command")
+	hookPlaces    = set("archive_command", "preHook", "postHook", "command")
 	messagePlaces = set("message", "warnings")
 )
 
