@@ -74,9 +74,12 @@ var layers = []layer{
 	{dir: "internal/exec/drill", ours: join(plans, "internal/exec/backup", "internal/run", syntax), third: []string{sys}},
 	// It mounts as apply does, and asks restic as a run of a backup does.
 	{dir: "internal/exec/preseed", ours: join(plans, "internal/exec/apply", "internal/exec/backup", "internal/run", syntax), third: []string{sys}},
+	// An archive is asked with the environment of a backup.
+	{dir: "internal/exec/pitr", ours: join(plans, "internal/exec/backup", "internal/run")},
 	{dir: "internal/cli", ours: join(public, syntax, "internal/run", "internal/text", "internal/storepath", "docs/schema", "internal/capture", "internal/exec/*"), third: command},
 	{dir: "internal/golden", third: []string{toolDiff}, tests: true},
 	{dir: "internal/zfssim", ours: join(".", "dataset"), pure: true, tests: true},
+	{dir: "internal/pgtest", ours: join("internal/run"), third: []string{testify}, starts: true, tests: true},
 	{dir: "internal/nixtest", ours: join("internal/run"), third: []string{testify}, tests: true},
 	{dir: "internal/rules"},
 	{dir: "e2e/*", ours: join(public, syntax, "internal/run", "internal/capture", "internal/exec/*", "internal/zfssim"), starts: true},

@@ -5,6 +5,7 @@ package backup
 import (
 	"context"
 	"io/fs"
+	"strings"
 
 	"github.com/stateward/stateward/backup/restic"
 )
@@ -59,3 +60,8 @@ func Replace(name string, text []byte, mode fs.FileMode) error { return replace(
 
 // MountPoints are where something is mounted on this machine.
 func MountPoints() ([]string, error) { return mountPoints() }
+
+// Environment is base and what an environment file holds, with a replacer of all that is secret in it.
+func Environment(file string, base []string) (env []string, secrets *strings.Replacer, err error) {
+	return environment(restic.Job{EnvironmentFile: file}, base)
+}

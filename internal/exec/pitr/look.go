@@ -1,0 +1,267 @@
+//go:build unix
+
+// Package pitr asks an archive of PostgreSQL what it holds, and recovers a cluster from it to a moment: with barman-cloud and the
+// server's own programs.
+package pitr
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/stateward/stateward/backup/pitr"
+	"github.com/stateward/stateward/internal/exec/backup"
+	"github.com/stateward/stateward/internal/run"
+)
+
+// Options say how to run.
+type Options struct {
+	// Env is the environment that programs get, with PATH, and HOME for the tool's own settings.
+	Env []string
+	// Began is called with what is done next, Said with each line of a program that takes long; both may be nil.
+	Began, Said func(string)
+	Now         func() time.Time
+}
+
+// ToolError says that a program did not do what it should.
+type ToolError struct {
+	Tool string
+	// Said is the end of what it said, without secrets.
+	Said string
+	Err  error
+}
+
+func (e *ToolError) Error() string {
+	if e.Said == "" {
+		return e.Err.Error()
+	}
+	return fmt.Sprintf("%v: %s", e.Err, e.Said)
+}
+
+func (e *ToolError) Unwrap() error { return e.Err }
+
+// EmptyError says that nothing lies where an archive should.
+type EmptyError struct{ Destination, Server string }
+
+func (e *EmptyError) Error() string {
+	return fmt.Sprintf("nothing is archived below %s in %s", e.Server, e.Destination)
+}
+
+// Hint says what to look at.
+func (e *EmptyError) Hint() string {
+	return "look at the server name, and whether archive_command succeeds"
+}
+
+// runner knows the environment of one policy.
+type runner struct {
+	p       pitr.Policy
+	o       Options
+	env     []string
+	secrets *strings.Replacer
+	barman  pitr.Barman
+}
+
+func newRunner(ctx context.Context, p pitr.Policy, o Options, tools ...string) (*runner, error) {
+	if p.Provider != "" && p.Provider != "barman-cloud" {
+		return nil, &ListError{fmt.Sprintf("the archive is made by %s, and only barman-cloud can be run here", p.Provider), "use its own commands"}
+	}
+	r := &runner{p: p, o: o}
+	var err error
+	base := slices.Clone(o.Env)
+	if p.CredentialsFile != "" {
+		base = append(base, "AWS_SHARED_CREDENTIALS_FILE="+p.CredentialsFile)
+	}
+	if r.env, r.secrets, err = backup.Environment(p.EnvironmentFile, base); err != nil {
+		return nil, err
+	}
+	r.env = append(r.env, "TZ=UTC", "LC_ALL=C")
+	// The installed tool says what it knows (G7). Each takes a second or more to start, so only those are asked of which versions differ in
+	// what a policy can need.
+	r.barman.Flags = map[string]pitr.Flags{}
+	for _, t := range tools {
+		out, err := r.run(ctx, []string{t, "--help"})
+		if err != nil {
+			return nil, err
+		}
+		f, err := pitr.ParseHelp(string(out))
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", t, err)
+		}
+		r.barman.Flags[t] = f
+	}
+	return r, nil
+}
+
+func (r *runner) began(format string, args ...any) {
+	if r.o.Began != nil {
+		r.o.Began(fmt.Sprintf(format, args...))
+	}
+}
+
+func (r *runner) getenv(name string) string {
+	for _, e := range slices.Backward(r.env) {
+		if v, ok := strings.CutPrefix(e, name+"="); ok {
+			return v
+		}
+	}
+	return ""
+}
+
+// run runs a program, and returns what it printed.
+func (r *runner) run(ctx context.Context, argv []string) ([]byte, error) {
+	res, err := run.Run(ctx, run.Cmd{Path: argv[0], Args: argv[1:], Env: r.env, Grace: 10 * time.Second})
+	return res.Stdout, r.failed(argv[0], res.Stderr, err)
+}
+
+func (r *runner) failed(tool string, stderr []byte, err error) error {
+	if err == nil {
+		return nil
+	}
+	lines := strings.Split(strings.TrimSpace(string(stderr)), "\n")
+	return &ToolError{filepath.Base(tool), r.secrets.Replace(strings.TrimSpace(lines[len(lines)-1])), err}
+}
+
+// program is one of the server's own.
+func (r *runner) program(name string) string {
+	if r.p.Cluster.BinDir != "" {
+		return filepath.Join(r.p.Cluster.BinDir, name)
+	}
+	return name
+}
+
+// Look asks what an archive holds: base backups from barman-cloud, the log from the store, histories and the last commit from the log itself.
+func Look(ctx context.Context, p pitr.Policy, o Options) (pitr.Archive, error) {
+	r, err := newRunner(ctx, p, o)
+	if err != nil {
+		return pitr.Archive{}, err
+	}
+	return r.look(ctx)
+}
+
+func (r *runner) look(ctx context.Context) (a pitr.Archive, err error) {
+	a.Server = r.p.Server
+	argv, err := r.barman.BackupList(r.p)
+	if err != nil {
+		return a, err
+	}
+	out, err := r.run(ctx, argv)
+	if err != nil {
+		return a, err
+	}
+	if a.Backups, a.SegmentSize, err = pitr.ParseBackupList(out); err != nil {
+		return a, err
+	}
+	b, err := newBucket(r.p.Destination, r.p.Server, r.p.Endpoint, r.p.Profile, r.getenv)
+	if err != nil {
+		return a, err
+	}
+	objects, err := b.list(ctx)
+	if err != nil {
+		return a, err
+	}
+	scratch, err := os.MkdirTemp("", "stateward-pitr-")
+	if err != nil {
+		return a, err
+	}
+	defer os.RemoveAll(scratch)
+	a.Histories = map[pitr.Timeline]pitr.History{}
+	for _, x := range objects {
+		if !strings.HasPrefix(x.Key, b.prefix+"/wals/") {
+			continue
+		}
+		// What is no file of the log is none of ours.
+		f, err := pitr.ParseFile(path.Base(x.Key), a.SegmentSize)
+		switch {
+		case err != nil:
+		case f.Kind == pitr.KindSegment:
+			a.Segments = append(a.Segments, pitr.ArchivedSegment{Segment: f.Segment, At: x.LastModified.UTC()})
+		case f.Kind == pitr.KindHistory:
+			t := f.Segment.Timeline
+			a.Histories[t] = nil
+			text, err := r.bring(ctx, t.HistoryName(), scratch)
+			if err != nil {
+				return a, err
+			}
+			if h, err := pitr.ParseHistory(t, string(text)); err == nil {
+				a.Histories[t] = h
+			}
+		}
+	}
+	if a.Empty() {
+		return a, &EmptyError{r.p.Destination, r.p.Server}
+	}
+	return a, r.commits(ctx, &a, scratch)
+}
+
+// bring brings one file of the log.
+func (r *runner) bring(ctx context.Context, name, dir string) ([]byte, error) {
+	to := filepath.Join(dir, name)
+	argv, err := r.barman.WALRestore(r.p, name, to)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := r.run(ctx, argv); err != nil {
+		return nil, err
+	}
+	return os.ReadFile(to)
+}
+
+// lookBack is how many segments at the end of the log are read for the last commit.
+const lookBack = 4
+
+var commit = regexp.MustCompile(`COMMIT(?:_PREPARED)? (\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d+) UTC`)
+
+// commits reads when the last transaction of the newest timeline was committed: a target after it is never reached (G2).
+func (r *runner) commits(ctx context.Context, a *pitr.Archive, scratch string) error {
+	a.LastCommit = map[pitr.Timeline]time.Time{}
+	if len(a.Segments) == 0 {
+		return nil
+	}
+	newest := slices.MaxFunc(a.Segments, func(x, y pitr.ArchivedSegment) int { return int(x.Timeline) - int(y.Timeline) }).Timeline
+	var own []pitr.Segment
+	for _, s := range a.Segments {
+		if s.Timeline == newest {
+			own = append(own, s.Segment)
+		}
+	}
+	slices.SortFunc(own, func(x, y pitr.Segment) int {
+		if x.Number > y.Number {
+			return -1
+		}
+		return 1
+	})
+	for _, s := range own[:min(len(own), lookBack)] {
+		name := s.Name(a.SegmentSize)
+		if _, err := r.bring(ctx, name, scratch); err != nil {
+			return err
+		}
+		res, err := run.Run(ctx, run.Cmd{Path: r.program("pg_waldump"), Args: []string{"--rmgr=Transaction", filepath.Join(scratch, name)}, Env: r.env})
+		var exit *run.ExitError
+		if err != nil && !errors.As(err, &exit) {
+			// Without pg_waldump the window ends where the last segment was stored.
+			return nil
+		}
+		// It ends with an error where the log does; the last record of a segment may go on in the next one.
+		var last time.Time
+		for _, m := range commit.FindAllSubmatch(res.Stdout, -1) {
+			if at, err := time.Parse("2006-01-02 15:04:05.999999", string(m[1])); err == nil && at.After(last) {
+				last = at
+			}
+		}
+		if err := os.Remove(filepath.Join(scratch, name)); err != nil {
+			return err
+		}
+		if !last.IsZero() {
+			a.LastCommit[newest] = last
+			return nil
+		}
+	}
+	return nil
+}

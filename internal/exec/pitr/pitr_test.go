@@ -1,0 +1,116 @@
+//go:build unix
+
+package pitr
+
+import (
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/stateward/stateward/backup/pitr"
+	"github.com/stateward/stateward/internal/pgtest"
+)
+
+func TestMain(m *testing.M) { pgtest.Main(m) }
+
+// bench is a cluster with its policy.
+type bench struct {
+	t *testing.T
+	*pgtest.Cluster
+	p pitr.Policy
+	o Options
+	// moment is after rows 1 to 4 and before 5 and 6.
+	moment time.Time
+}
+
+// newBench makes a cluster: rows 1 and 2, a base backup, rows 3 and 4, a moment, rows 5 and 6, all archived.
+func newBench(t *testing.T, v pgtest.Version) *bench {
+	c := pgtest.New(t, v, pgtest.NewS3(t))
+	b := &bench{t: t, Cluster: c, p: pitr.Policy{
+		Cluster:     pitr.Cluster{Name: "postgresql", DataDir: c.Data, User: "postgres", BinDir: v.Bin},
+		Destination: c.Destination, Server: c.Server, Endpoint: c.S3.URL, EnvironmentFile: c.EnvironmentFile,
+	}}
+	b.o = Options{Env: c.Env[:4], Now: time.Now, Said: func(l string) { t.Log(l) }, Began: func(l string) { t.Log(l) }}
+	c.SQL("create table rows (n int, at timestamptz default clock_timestamp())")
+	c.Insert(1)
+	c.Insert(2)
+	c.BaseBackup()
+	c.Insert(3)
+	c.Archive()
+	c.Insert(4)
+	time.Sleep(50 * time.Millisecond)
+	b.moment = time.Now()
+	time.Sleep(50 * time.Millisecond)
+	c.Insert(5)
+	c.Archive()
+	c.Insert(6)
+	c.Archive()
+	return b
+}
+
+// rows starts the recovered cluster as its unit would, and reads it.
+func (b *bench) rows(data string) string {
+	b.t.Helper()
+	b.Start(data)
+	b.t.Cleanup(func() { b.Stop(data) })
+	require.Equal(b.t, "f", b.SQL("select pg_is_in_recovery()"))
+	return b.SQL("select string_agg(n::text, ' ' order by n) from rows")
+}
+
+func TestRecovery(t *testing.T) {
+	for _, v := range pgtest.All(t) {
+		t.Run(v.Name, func(t *testing.T) {
+			b := newBench(t, v)
+			a, err := Look(t.Context(), b.p, b.o)
+			require.NoError(t, err)
+			ranges, gaps := pitr.Window(a)
+			require.Empty(t, gaps)
+			require.Len(t, ranges, 1)
+			require.True(t, ranges[0].Exact)
+			b.Lose()
+
+			// Outside of the window (G2): nothing is made.
+			for _, at := range []time.Time{b.moment.Add(-time.Hour), b.moment.Add(time.Hour)} {
+				_, err = Recover(t.Context(), b.p, pitr.Target{Time: at}, b.o)
+				var outside *pitr.OutsideError
+				require.ErrorAs(t, err, &outside)
+				require.Contains(t, err.Error(), "the window is ")
+				require.NoDirExists(t, b.Data)
+			}
+
+			// To a moment: the rows before it, and none after.
+			r, err := Recover(t.Context(), b.p, pitr.Target{Time: b.moment}, b.o)
+			require.NoError(t, err)
+			require.True(t, r.Done)
+			require.Equal(t, pitr.Timeline(2), r.Timeline)
+			require.Equal(t, []string{"postgres", "template1"}, r.Databases)
+			require.NoDirExists(t, filepath.Join(b.Data, mark))
+			require.Equal(t, "1 2 3 4", b.rows(b.Data))
+			// It archives to a prefix of its own (G4), and the old one stays as it was.
+			b.Insert(7)
+			b.Archive()
+			after, err := Look(t.Context(), b.p, b.o)
+			require.NoError(t, err)
+			require.Equal(t, a, after)
+			next := b.p
+			next.Server = r.Plan.Archive
+			other, err := Look(t.Context(), next, b.o)
+			require.NoError(t, err)
+			require.NotEmpty(t, other.Segments)
+
+			// A cluster is there now (G6).
+			_, err = Recover(t.Context(), b.p, pitr.Target{}, b.o)
+			var taken *pitr.DataDirError
+			require.ErrorAs(t, err, &taken)
+			// And its new prefix is taken (G4).
+			again := b.p
+			again.Cluster.DataDir = filepath.Join(b.Dir, "again")
+			_, err = Recover(t.Context(), again, pitr.Target{}, b.o)
+			var prefix *pitr.PrefixError
+			require.ErrorAs(t, err, &prefix)
+			require.NoDirExists(t, again.Cluster.DataDir)
+		})
+	}
+}
