@@ -49,6 +49,8 @@ var outputs = []struct {
 	{"preseed", "What `stateward preseed run -o json` and `stateward preseed explain -o json` print.", reflect.TypeFor[PreseedOutput](), map[string]any{"protocolVersion": protocolVersion}},
 	{"preseed-plan", "What `stateward preseed plan -o json` prints.", reflect.TypeFor[PreseedPlan](), map[string]any{"protocolVersion": protocolVersion}},
 	{"preseed-status", "What `stateward preseed status -o json` prints.", reflect.TypeFor[PreseedStatusOutput](), map[string]any{"protocolVersion": protocolVersion}},
+	{"pitr-recover", "What `stateward pitr recover -o json` prints.", reflect.TypeFor[PITRRecoverOutput](), map[string]any{"protocolVersion": protocolVersion}},
+	{"pitr-window", "What `stateward pitr window -o json` prints.", reflect.TypeFor[PITRWindowOutput](), map[string]any{"protocolVersion": protocolVersion}},
 	{"drift", "What `stateward dataset drift -o json` prints.", reflect.TypeFor[DriftOutput](), map[string]any{"protocolVersion": protocolVersion}},
 	{"migration", "What `stateward plan migrate -o json` prints.", reflect.TypeFor[MigrationOutput](), map[string]any{"protocolVersion": protocolVersion}},
 	{"notify", "What `stateward notify -o json` prints.", reflect.TypeFor[NotifyOutput](), map[string]any{"protocolVersion": protocolVersion}},
