@@ -173,6 +173,12 @@ func (r *runner) look(ctx context.Context) (a pitr.Archive, err error) {
 	defer os.RemoveAll(scratch)
 	a.Histories = map[pitr.Timeline]pitr.History{}
 	for _, x := range objects {
+		for i := range a.Backups {
+			// barman-cloud before 3.5 tells no zone of its times. The record is stored after the backup ended.
+			if c := &a.Backups[i]; c.End.IsZero() && c.Status == pitr.BackupDone && x.Key == b.prefix+"/base/"+c.ID+"/backup.info" {
+				c.End = x.LastModified.UTC()
+			}
+		}
 		if !strings.HasPrefix(x.Key, b.prefix+"/wals/") {
 			continue
 		}
