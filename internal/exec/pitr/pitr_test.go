@@ -60,7 +60,7 @@ func (b *bench) rows(data string) string {
 }
 
 func TestRecovery(t *testing.T) {
-	for _, v := range pgtest.All(t)[:1] {
+	for _, v := range pgtest.All(t) {
 		t.Run(v.Name, func(t *testing.T) {
 			b := newBench(t, v)
 			a, err := Look(t.Context(), b.p, b.o)
