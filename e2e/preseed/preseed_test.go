@@ -39,7 +39,7 @@ func TestE1E2LocalRollback(t *testing.T) {
 	must(t, "zfs", "snapshot", name+"/child@later")
 	before := guids(t)
 	// A dry one says so, and changes nothing.
-	_, out, status := run(t, "plan", plan(t))
+	_, out, status := run(t, "explain", plan(t))
 	if status != 0 || !strings.Contains(out, "rollback local") || len(guids(t)) != len(before) {
 		t.Fatalf("status %d\n%s", status, out)
 	}
