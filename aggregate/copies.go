@@ -10,6 +10,7 @@ import (
 	"github.com/stateward/stateward"
 	"github.com/stateward/stateward/backup"
 	"github.com/stateward/stateward/backup/restic"
+	"github.com/stateward/stateward/preseed"
 )
 
 // copies answers the tiers that a copy makes: rollback, disk and site. What it could not see is never a copy.
@@ -29,6 +30,8 @@ type copies struct {
 	at map[stateward.AbsPath][]*scheduled[backup.Job]
 	// open are the jobs that may store more than the paths that are known.
 	open []*scheduled[backup.Job]
+	// preseeds are those that services ask for.
+	preseeds []preseed.Running
 	// snapshots and backups name a unit that may make such copies, or why it is not known whether one does; empty where none does.
 	snapshots, backups string
 }
@@ -97,6 +100,7 @@ func newCopies(s *storage) *copies {
 			c.at[p] = append(c.at[p], one)
 		}
 	}
+	c.preseeds, _ = preseed.FindRunning(s.host)
 	c.readUnits()
 	return c
 }
@@ -326,7 +330,7 @@ func (c *copies) tiers(r *stateRow) map[stateward.Tier]stateward.TierResult {
 func (c *copies) cells(r *stateRow) map[stateward.Tier]cell {
 	reboot := cell{TierResult: r.reboot}
 	all := func(t cell) map[stateward.Tier]cell {
-		return map[stateward.Tier]cell{stateward.TierReboot: reboot, stateward.TierRollback: t, stateward.TierDisk: t, stateward.TierSite: t}
+		return map[stateward.Tier]cell{stateward.TierReboot: reboot, stateward.TierRollback: t, stateward.TierDisk: t, stateward.TierSite: t, stateward.TierRebuild: t}
 	}
 	p, err := stateward.ParsePath(r.path)
 	switch {
@@ -345,6 +349,7 @@ func (c *copies) cells(r *stateRow) map[stateward.Tier]cell {
 	}
 	disk, site := c.elsewhere(&l, rollback)
 	out := map[stateward.Tier]cell{stateward.TierReboot: reboot, stateward.TierRollback: rollback, stateward.TierDisk: disk, stateward.TierSite: site}
+	out[stateward.TierRebuild] = c.rebuild(r.service.Name, &l, rollback)
 	if pointInTime, ok := c.pointInTime(r); ok {
 		out[stateward.TierPointInTime] = pointInTime
 	}

@@ -117,3 +117,56 @@ func (f *facts) consumers(p *stateward.Unit) []held {
 	}
 	return out
 }
+
+// preseedByHand tells whether a unit that is not ours restores a service, by its name: that of an option is often spelt in another way.
+func (f *facts) preseedByHand(service string) bool {
+	folded := strings.NewReplacer("-", "", "_", "")
+	return slices.ContainsFunc(f.preseedUnits(), func(u *stateward.Unit) bool {
+		name, _ := preseedName(u.Name)
+		return !strings.HasPrefix(u.Name, preseed.UnitPrefix) && strings.EqualFold(folded.Replace(name), folded.Replace(service))
+	})
+}
+
+// preseedOf is what a preseed that is asked for was read from.
+func (f *facts) preseedOf(r *preseed.Running) *stateward.Preseed {
+	for _, s := range f.host.Services.Or(nil) {
+		if s.Name == r.Service && s.Preseed != nil && s.Preseed.Origin == r.Origin {
+			return s.Preseed
+		}
+	}
+	return nil
+}
+
+// dataPlace is where a service has its data; empty where that is not known.
+func (f *facts) dataPlace(service string) string {
+	for _, s := range f.host.Services.Or(nil) {
+		if at, ok := s.DataDir.Get(); ok && s.Name == service && at.Problem == nil {
+			return at.Path.String()
+		}
+	}
+	return ""
+}
+
+// allDatasets are those that the host and its services declare.
+func (f *facts) allDatasets() []stateward.Dataset {
+	out := slices.Clone(f.host.Datasets.Or(nil))
+	for _, s := range f.host.Services.Or(nil) {
+		if s.Dataset != nil {
+			out = append(out, *s.Dataset)
+		}
+	}
+	return out
+}
+
+// marksSeeded tells whether a property says of a dataset that it was restored.
+func marksSeeded(name string) bool {
+	_, word, user := strings.Cut(name, ":")
+	return name == preseed.MarkerProperty || user && strings.Contains(word, "preseed") && (strings.Contains(word, "complete") || strings.Contains(word, "done"))
+}
+
+func originOr(o, otherwise stateward.Origin) stateward.Origin {
+	if o.Option == "" {
+		return otherwise
+	}
+	return o
+}

@@ -2,10 +2,14 @@ package aggregate_test
 
 import (
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/stateward/stateward"
+	"github.com/stateward/stateward/aggregate"
+	"github.com/stateward/stateward/backup/drill"
+	"github.com/stateward/stateward/preseed"
 )
 
 // restoring is a unit that restores data.
@@ -103,4 +107,149 @@ func TestSW402(t *testing.T) {
 		{"settings of lxd and incus", []part{unitWith("app", needs("after", "incus-preseed.service", "lxd-preseed.service"))}, nil},
 		{"a specifier", []part{unitWith("app", needs("after", "preseed-%i.service", "preseed@x.service"))}, nil},
 	})
+}
+
+// seeded is a service with a dataset of its own, a backup that is asked for, and a preseed.
+func seeded(change func(*stateward.Host, *stateward.Service)) part {
+	return func(h *stateward.Host) {
+		s := contract("app", "/var/lib/app")
+		s.Units = []string{"app.service"}
+		s.Dataset = &stateward.Dataset{Name: "data/app", MountPoint: known("/var/lib/app"), Properties: map[string]stateward.Value[string]{}, Origin: at("d")}
+		s.Preseed = &stateward.Preseed{Enable: known(true), Origin: at("p")}
+		push(&h.Units, stateward.Unit{Name: "app.service", Enable: known(true)})
+		if change != nil {
+			change(h, &s)
+		}
+		push(&h.Datasets, *s.Dataset)
+		services(s)(h)
+	}
+}
+
+func ofPreseed(change func(*stateward.Preseed)) part {
+	return seeded(func(_ *stateward.Host, s *stateward.Service) { change(s.Preseed) })
+}
+
+// backed is the backup that a service asks for.
+func backed(h *stateward.Host, paths ...string) {
+	j := stateward.Job{Name: "app", Engine: "restic", Asked: true, Service: "app", Repository: known("sftp:nas:/r"), PasswordFile: known(stateward.FileRef{Text: "/p"}), Schedule: known([]string{"daily"}), Origin: at("b")}
+	for _, p := range paths {
+		push(&j.Paths, stateward.NewEntry(p, stateward.Directory, at("b")))
+	}
+	push(&h.Jobs, j)
+}
+
+func TestChecksOfPreseeds(t *testing.T) {
+	whole := func(change func(*stateward.Preseed)) part {
+		return seeded(func(h *stateward.Host, s *stateward.Service) {
+			backed(h, "/var/lib/app")
+			change(s.Preseed)
+		})
+	}
+	nothing := func(*stateward.Preseed) {}
+	for _, c := range []struct {
+		name, code string
+		host       part
+		fires      bool
+	}{
+		{"E7 an empty list", "SW403", ofPreseed(func(p *stateward.Preseed) { p.Sources = known([]string{}) }), true},
+		{"E7 no job", "SW403", ofPreseed(func(p *stateward.Preseed) { p.Sources = known([]string{"restic"}) }), true},
+		{"E7 no replication", "SW403", ofPreseed(func(p *stateward.Preseed) { p.Sources = known([]string{"local", "replica"}) }), true},
+		{"E7 the job is there", "SW403", whole(func(p *stateward.Preseed) { p.Sources = known([]string{"restic"}) }), false},
+		{"E7 no list", "SW403", ofPreseed(nothing), false},
+		{"R2 paths that the job lacks", "SW404", seeded(func(h *stateward.Host, s *stateward.Service) {
+			backed(h, "/var/lib/app/db")
+			s.Preseed.Paths = known([]string{"media"})
+		}), true},
+		{"R2 a part", "SW404", seeded(func(h *stateward.Host, _ *stateward.Service) { backed(h, "/var/lib/app/db") }), true},
+		{"R2 paths that the job has", "SW404", seeded(func(h *stateward.Host, s *stateward.Service) {
+			backed(h, "/var/lib/app/db")
+			s.Preseed.Paths = known([]string{"db"})
+		}), false},
+		{"R2 all of it", "SW404", whole(nothing), false},
+		{"E3 declared", "SW405", seeded(func(_ *stateward.Host, s *stateward.Service) { s.Dataset.Properties["stateward:preseed"] = known("1") }), true},
+		{"E3 another's", "SW405", seeded(func(_ *stateward.Host, s *stateward.Service) {
+			s.Dataset.Properties["local:preseed_complete"] = known("yes")
+		}), true},
+		{"E3 none", "SW405", seeded(func(_ *stateward.Host, s *stateward.Service) { s.Dataset.Properties["local:note"] = known("yes") }), false},
+		{"E7 no reason", "SW406", ofPreseed(func(p *stateward.Preseed) { p.OnNoBackup = known("start-empty") }), true},
+		{"E7 blanks", "SW406", ofPreseed(func(p *stateward.Preseed) { p.OnNoBackup, p.Reason = known("start-empty"), known(" ") }), true},
+		{"E7 a reason", "SW406", ofPreseed(func(p *stateward.Preseed) { p.OnNoBackup, p.Reason = known("start-empty"), known("a cache") }), false},
+		{"E7 refuses", "SW406", ofPreseed(func(p *stateward.Preseed) { p.OnNoBackup = known("refuse") }), false},
+		{"R12 younger than its schedule", "SW408", whole(func(p *stateward.Preseed) { p.MaxAge = span("12h") }), true},
+		{"R12 older", "SW408", whole(func(p *stateward.Preseed) { p.MaxAge = span("30d") }), false},
+		{"R12 nothing is said", "SW408", whole(nothing), false},
+		{"E9 nothing runs it", "SW409", ofPreseed(nothing), true},
+		{"E9 of something else", "SW409", seeded(func(h *stateward.Host, _ *stateward.Service) {
+			push(&h.Units, stateward.Unit{Name: "stateward-preseed-app.service", Enable: known(true), Job: known("x")})
+		}), true},
+		{"E9 by hand, under another spelling", "SW409", seeded(func(h *stateward.Host, _ *stateward.Service) { restoring("preseed-a-pp")(h) }), false},
+		{"E9 off", "SW409", ofPreseed(func(p *stateward.Preseed) { p.Enable = known(false) }), false},
+		{"E9 units that could not be had", "SW409", seeded(func(h *stateward.Host, _ *stateward.Service) { h.Units = unknown[[]stateward.Unit]("x") }), false},
+		{"S6 recursive", "SW410", seeded(func(h *stateward.Host, _ *stateward.Service) { sanoid("data", "yes", "autosnap=yes", "hourly=24")(h) }), true},
+		{"S6 the service's only", "SW410", seeded(func(h *stateward.Host, _ *stateward.Service) {
+			sanoid("data/app", "no", "autosnap=yes", "hourly=24")(h)
+		}), false},
+	} {
+		t.Run(c.code+" "+c.name, func(t *testing.T) {
+			require.Equal(t, c.fires, len(said(host(c.host), c.code)) > 0)
+		})
+	}
+}
+
+func TestSW407(t *testing.T) {
+	require.Empty(t, said(host(), "SW407"))
+	for timeout, fires := range map[string]bool{"1h": true, "3h": false} {
+		h := host(seeded(func(h *stateward.Host, s *stateward.Service) {
+			backed(h, "/var/lib/app")
+			s.Preseed.Timeout = span(timeout)
+		}))
+		found := false
+		for _, d := range aggregate.Lint(aggregate.Input{Host: h, Now: time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC), Drills: &aggregate.Drills{Records: []drill.Record{
+			{Job: "app", Host: "forge", Verdict: drill.Passed, Restored: drill.Restored{Seconds: 7200, Whole: true}},
+		}}}).Findings {
+			found = found || d.Code == "SW407"
+		}
+		require.Equal(t, fires, found, timeout)
+	}
+}
+
+// rebuilt is the answer for the data of the service.
+func rebuilt(h *stateward.Host) stateward.TierResult {
+	for _, r := range aggregate.Survival(h) {
+		if r.Service == "app" {
+			return r.Tiers[stateward.TierRebuild]
+		}
+	}
+	return stateward.TierResult{}
+}
+
+func TestRebuild(t *testing.T) {
+	runs := func(list ...part) *stateward.Host {
+		h := host(list...)
+		planned, _ := preseed.FromHost(h, false)
+		require.NotNil(t, planned[0].Plan, "%+v", planned[0].Faults)
+		digest, err := planned[0].Plan.Digest()
+		require.NoError(t, err)
+		units := h.Units.Or(nil)
+		for i := range units {
+			if units[i].Name == "app.service" {
+				units[i].Requires, units[i].After = known([]string{"stateward-preseed-app.service"}), known([]string{"stateward-preseed-app.service"})
+			}
+		}
+		h.Units = known(append(units, stateward.Unit{Name: "stateward-preseed-app.service", Enable: known(true), Job: known(digest)}))
+		return h
+	}
+	require.Equal(t, stateward.SurvivalUnknown, rebuilt(host(ofPreseed(func(*stateward.Preseed) {}))).State, "only asked for")
+	local := rebuilt(runs(ofPreseed(func(*stateward.Preseed) {})))
+	require.Equal(t, stateward.TierResult{State: stateward.SurvivalNo, By: "it is restored of its own snapshots only, which die with the disk"}, local)
+	sent := rebuilt(runs(syncoid("data/app", "u@nas:backup/app", false), ofPreseed(func(*stateward.Preseed) {})))
+	require.Equal(t, stateward.SurvivalYes, sent.State, sent.By)
+	require.NotEmpty(t, sent.RPO)
+	same := rebuilt(runs(syncoid("data/app", "data/copy", false), ofPreseed(func(*stateward.Preseed) {})))
+	require.Equal(t, stateward.SurvivalNo, same.State, same.By)
+	free := runs(syncoid("data/app", "u@nas:backup/app", false), ofPreseed(func(*stateward.Preseed) {}))
+	free.Units.Or(nil)[0].Requires = known([]string{})
+	require.Equal(t, stateward.SurvivalNo, rebuilt(free).State, "E9")
+	free.Units = unknown[[]stateward.Unit]("x")
+	require.Equal(t, stateward.SurvivalUnknown, rebuilt(free).State)
 }

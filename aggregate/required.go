@@ -17,7 +17,6 @@ type requirement struct {
 
 // notBuilt are tiers that the matrix does not answer.
 var notBuilt = map[stateward.Tier]string{
-	stateward.TierRebuild:     "whether a service is brought back onto an empty disk by itself is not looked at",
 	stateward.TierPointInTime: "whether a database can be brought back to a point in time is not looked at",
 }
 

@@ -16,8 +16,8 @@ import (
 //
 // What the host itself keeps has rows too, where its root is not kept: its SSH keys, its machine-id, homes.
 //
-// The tiers answered here are "reboot", and, by what jobs, snapshot policies and replications are read, "rollback", "disk" and
-// "site". The RPO of these is what their schedules reach in a zone without summer time: the time of a run comes on top.
+// The tiers answered here are "reboot", and, by what jobs, snapshot policies, replications and preseeds are read, "rollback", "disk",
+// "site" and "rebuild". The RPO of these is what their schedules reach in a zone without summer time: the time of a run comes on top.
 func Survival(h *stateward.Host) []stateward.SurvivalRow {
 	s := newStorage(h)
 	return survivalRows(stateRows(s), s.hostState().rows, newCopies(s))

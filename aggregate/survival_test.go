@@ -127,7 +127,7 @@ func TestSurvival(t *testing.T) {
 	})
 	t.Run("reboot and the tiers of copies are answered", func(t *testing.T) {
 		for _, r := range aggregate.Survival(with(wiped, service("a", "/a"))) {
-			require.Len(t, r.Tiers, 4)
+			require.Len(t, r.Tiers, 5)
 		}
 	})
 }

@@ -64,4 +64,5 @@ services.restic.backups.paperless.timerConfig = { OnCalendar = "daily"; Randomiz
 var lossOf = map[stateward.Tier]string{
 	stateward.TierReboot: "a boot with a wiped root", stateward.TierRollback: "a mistake", stateward.TierDisk: "a dead pool", stateward.TierSite: "a lost house",
 	stateward.TierPointInTime: "a mistake whose moment is known",
+	stateward.TierRebuild:     "a machine built anew, unattended",
 }

@@ -14,7 +14,7 @@ A service says which losses its state must survive (` + "`protection.tiers`" + `
 survival matrix answers no: no snapshot, backup job or replication keeps it. The day on which that is noticed is the day of the loss.
 
 It is a warning where the matrix does not know. The finding says what could not be seen: a job without a timer, another host of which nobody can tell
-where it stands, a tool that is not read. The tiers ` + "`rebuild` and `point-in-time`" + ` are not answered yet, and so are always unknown.
+where it stands, a tool that is not read. The tier ` + "`point-in-time`" + ` is not answered yet, and so is always unknown.
 Of ` + "`reboot`" + ` SW101 speaks, and what ` + "`persist`" + ` lists needs no copy.
 
 Mend it by a job, a snapshot policy or a replication that covers the place; ` + "`stateward check --survival`" + ` shows what is there.
@@ -63,4 +63,5 @@ var mendTier = map[stateward.Tier]string{
 	stateward.TierDisk:        "back it up, or replicate its dataset, to another pool or another host",
 	stateward.TierSite:        "back it up to a provider of storage, or to a host in another house",
 	stateward.TierPointInTime: "archive its write-ahead log (archive_mode, archive_command, archive_timeout) and make base backups by a timer",
+	stateward.TierRebuild:     "declare its preseed with a source that is not on its own disk, and install what stateward preseed plan --host writes",
 }

@@ -59,8 +59,10 @@ in {
 					r = resolved["sonarr"]
 				}
 				var about []string
-				// Nothing runs its backup, nor brings it back, as long as there is a template only.
-				h.Findings = slices.DeleteFunc(h.Findings, func(d stateward.Diagnostic) bool { return d.Code == "SW304" || d.Code == "SW307" })
+				// Nothing runs its backup, sends its snapshots, nor brings it back, as long as there is a template only.
+				h.Findings = slices.DeleteFunc(h.Findings, func(d stateward.Diagnostic) bool {
+					return slices.Contains([]string{"SW304", "SW307", "SW403", "SW409"}, d.Code)
+				})
 				for _, d := range h.Findings {
 					if d.Service == r.Name {
 						about = append(about, d.Severity.String()+" "+d.Code+" "+d.Subject)
