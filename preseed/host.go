@@ -183,6 +183,12 @@ func (p *hostPlanner) plan(s *stateward.Service, all bool) Planned {
 	if _, is := known(&o, d.Enable); !is {
 		return o
 	}
+	// A field that is misspelt is a validator that is not asked, or a bound that nobody keeps.
+	for _, why := range p.host.Unknown {
+		if d.Origin.Option != "" && strings.HasPrefix(why.Subject, d.Origin.Option+".") {
+			known(&o, stateward.NotKnown[bool](why))
+		}
+	}
 	plan := Plan{ProtocolVersion: FormatVersion, Name: s.Name, Service: s.Name, OnNoBackup: Refuse}
 	if policy, there := known(&o, d.OnNoBackup); there {
 		plan.OnNoBackup = OnNoBackup(policy)
@@ -220,6 +226,8 @@ func (p *hostPlanner) plan(s *stateward.Service, all bool) Planned {
 	p.mayHold(&plan)
 	p.sources(&o, &plan, d)
 	p.makers(&o, &plan)
+	p.shared(&o, &plan)
+	p.below(&o, &plan)
 	if len(o.Faults) > 0 {
 		return o
 	}
@@ -466,6 +474,46 @@ func (p *hostPlanner) makers(o *Planned, plan *Plan) {
 	}
 	slices.Sort(o.Datasets)
 	o.Datasets = slices.Compact(o.Datasets)
+}
+
+// shared are units that keep data in the dataset too, and would not wait: what they write into the empty one is taken for its data.
+func (p *hostPlanner) shared(o *Planned, plan *Plan) {
+	seen := map[string]bool{}
+	add := func(unit, who string, at stateward.AbsPath, origin stateward.Origin) {
+		lies := p.layout.Of(at)
+		if lies.Unknown == "" && lies.Dataset == plan.Dataset && !slices.Contains(plan.Units, unit) && !seen[unit] && unit != o.RunBy && unit != plan.UnitName() {
+			seen[unit] = true
+			o.note(NoUnit, origin, "name it in units of "+plan.Service+", or give it a dataset of its own",
+				"%s%s keeps data in the dataset too, at %s, and does not wait: what it writes there first is taken for all there is, and nothing is restored", unit, who, at)
+		}
+	}
+	for _, other := range p.host.Services.Or(nil) {
+		dir, there := other.DataDir.Get()
+		if on, known := other.Enable.Get(); known && !on || !there || dir.Problem != nil {
+			continue
+		}
+		who := ""
+		if other.Name != plan.Service {
+			who = " of " + other.Name
+		}
+		for _, u := range other.Units {
+			if strings.HasSuffix(u, ".service") {
+				add(u, who, dir.Path, other.DataDir.Origin())
+			}
+		}
+	}
+}
+
+// below are datasets within this one, with which no other can take its place.
+func (p *hostPlanner) below(o *Planned, plan *Plan) {
+	for _, w := range p.desired.Datasets {
+		name := w.Name.String()
+		if !within(plan.Dataset, name) || name == plan.Dataset {
+			continue
+		}
+		o.note(NoDataset, w.Origin, "give it a place beside "+plan.Dataset, "%s lies below the dataset: what is restored cannot take its place, and it is rolled back only while that is not mounted", name)
+		return
+	}
 }
 
 func (p *hostPlanner) sources(o *Planned, plan *Plan, d *stateward.Preseed) {

@@ -1,6 +1,7 @@
 package preseed_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -179,6 +180,10 @@ func TestFromHostSaysWhyThereIsNoPlan(t *testing.T) {
 		"a value of the dataset that is unknown": {func(_ *stateward.Host, s *stateward.Service, _ *stateward.Preseed) {
 			s.Dataset.Properties["quota"] = stateward.NotKnown[string](unknown)
 		}, preseed.NoDataset, "dataset tank/app cannot be planned"},
+		"a field that is misspelt": {func(h *stateward.Host, _ *stateward.Service, _ *stateward.Preseed) {
+			h.AddUnknown(stateward.Unknown{Subject: "stateward.services.app.preseed.validate.sqllite", Kind: stateward.UnknownForm, Message: "stateward knows no such field"},
+				stateward.Unknown{Subject: "stateward.services.apple.preseed.x", Kind: stateward.UnknownForm})
+		}, preseed.NotKnown, "stateward.services.app.preseed.validate.sqllite is unknown: stateward knows no such field"},
 		"whether it is asked for is unknown": {func(_ *stateward.Host, _ *stateward.Service, p *stateward.Preseed) {
 			p.Enable = stateward.NotKnown[bool](unknown)
 		}, preseed.NotKnown, "x.y is unknown"},
@@ -197,6 +202,41 @@ func TestFromHostSaysWhyThereIsNoPlan(t *testing.T) {
 			require.Equal(t, "preseed of app: "+f.Message, f.Error())
 		})
 	}
+}
+
+// E9: whoever writes first decides whether the dataset is empty.
+func TestFromHostNotesWhatDoesNotWait(t *testing.T) {
+	sub := func(name, dir string, on bool) stateward.Service {
+		return stateward.Service{Name: name, Enable: known(on), Units: []string{name + ".service", name + ".timer"}, DataDir: known(entry(dir)), Origin: stateward.Origin{Option: "o"}}
+	}
+	for name, c := range map[string]struct {
+		more []stateward.Service
+		want []string
+	}{
+		"alone":                   {nil, nil},
+		"another within":          {[]stateward.Service{sub("b", "/var/lib/app/b", true)}, []string{"b.service of b keeps data in the dataset too, at /var/lib/app/b, and does not wait: what it writes there first is taken for all there is, and nothing is restored"}},
+		"another within, off":     {[]stateward.Service{sub("b", "/var/lib/app/b", false)}, nil},
+		"another beside":          {[]stateward.Service{sub("b", "/var/lib/b", true)}, nil},
+		"named by another module": {[]stateward.Service{{Name: "app", Enable: known(true), Units: []string{"app.service", "app-web.service"}, DataDir: known(entry("/var/lib/app"))}}, []string{"app-web.service keeps data in the dataset too, at /var/lib/app, and does not wait: what it writes there first is taken for all there is, and nothing is restored"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := forge(func(_ *stateward.Host, _ *stateward.Service, p *stateward.Preseed) { p.SSHKey = known("/k") })
+			h.Services = known(append(slices.Clone(h.Services.Or(nil)), c.more...))
+			list, _ := preseed.FromHost(h, false)
+			require.NotNil(t, list[0].Plan, list[0].Faults)
+			var got []string
+			for _, n := range list[0].Notes {
+				got = append(got, n.Message)
+			}
+			require.Empty(t, cmp.Diff(c.want, got))
+		})
+	}
+	list, _ := preseed.FromHost(forge(func(h *stateward.Host, s *stateward.Service, p *stateward.Preseed) {
+		p.SSHKey = known("/k")
+		h.Datasets = known([]stateward.Dataset{*s.Dataset, {Name: "tank/app/photos", MountPoint: known("/var/lib/app/photos"), Asked: true}})
+	}), false)
+	require.Len(t, list[0].Notes, 1)
+	require.Contains(t, list[0].Notes[0].Message, "tank/app/photos lies below the dataset")
 }
 
 func TestFromHostAsksForNothing(t *testing.T) {

@@ -141,7 +141,11 @@ func (p Plan) Validate() error {
 	if name.IsPool() {
 		return fault("dataset", "is a whole pool", "give the service a dataset of its own")
 	}
-	if reason := badPath(p.Mountpoint); reason != "" || p.Mountpoint == "/" {
+	reason := badPath(p.Mountpoint)
+	if p.Mountpoint == "/" {
+		reason = "is the root of the machine"
+	}
+	if reason != "" {
 		return fault("mountpoint", fmt.Sprintf("%q %s", p.Mountpoint, reason), "write where the dataset is mounted")
 	}
 	staging, err := dataset.ParseName(p.StagingArea())
@@ -159,6 +163,13 @@ func (p Plan) Validate() error {
 	for _, u := range p.Units {
 		if strings.Trim(u, nameRunes+`:@\`) != "" || !strings.Contains(u, ".") {
 			return fault("units", fmt.Sprintf("has %q, which is no unit", u), "")
+		}
+		// Of a template systemd tells no state, so that no run would ever know that nobody writes.
+		if name, _, _ := strings.Cut(u, "."); strings.HasSuffix(name, "@") {
+			return fault("units", fmt.Sprintf("has %q, which is a template and never runs", u), "name its instances, as in "+name+"NAME.service")
+		}
+		if u == p.UnitName() {
+			return fault("units", fmt.Sprintf("has %q, which runs the plan and would wait for itself", u), "name the units of the service")
 		}
 	}
 	if len(p.Units) == 0 {
@@ -259,6 +270,9 @@ func (p Plan) validateSources(fault func(field, reason, hint string) error) erro
 			}
 			if at.Host == "" && (at.Dataset == p.Dataset || within(p.StagingArea(), at.Dataset)) {
 				return fault(field+".from", "is the dataset itself, or in the staging area", "name the replica")
+			}
+			if at.Host == "" && (within(p.Dataset, at.Dataset) || within(at.Dataset, p.Dataset)) {
+				return fault(field+".from", fmt.Sprintf("and the dataset lie in one another: %s is no replica of %s", at.Dataset, p.Dataset), "name the replica")
 			}
 		case Restic:
 			if s.Job == "" {

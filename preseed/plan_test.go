@@ -64,6 +64,11 @@ func TestPlan(t *testing.T) {
 		{"staging on another pool", `"onNoBackup"`, `"staging": "rpool/staging", "onNoBackup"`, "is on another pool"},
 		{"staging within the dataset", `"onNoBackup"`, `"staging": "tank/services/sonarr/s", "onNoBackup"`, "lie in one another"},
 		{"staging above the dataset", `"onNoBackup"`, `"staging": "tank/services", "onNoBackup"`, "lie in one another"},
+		{"the root as mountpoint", `"mountpoint": "/var/lib/sonarr"`, `"mountpoint": "/"`, `mountpoint "/" is the root of the machine`},
+		{"a template as unit", `"podman-sonarr.service"`, `"podman-sonarr@.service"`, "which is a template and never runs"},
+		{"its own unit", `"podman-sonarr.service"`, `"stateward-preseed-sonarr.service"`, "would wait for itself"},
+		{"a replica within the dataset", `"from": "backup@nas:tank/backup/forge/sonarr"`, `"from": "tank/services/sonarr/replica"`, "lie in one another"},
+		{"a replica above the dataset", `"from": "backup@nas:tank/backup/forge/sonarr"`, `"from": "tank/services"`, "lie in one another"},
 		{"no owner", `"owner": "568"`, `"owner": "a b"`, "owner"},
 		{"more behind", `"refuse"
 }`, `"refuse"

@@ -11,8 +11,13 @@ import (
 
 // preseed reads how an empty dataset of a service comes back.
 func preseed(n *dialect.Node) *stateward.Preseed {
-	if n.Kind() != dialect.Attrs && n.Kind() != dialect.Unknown {
+	switch n.Kind() {
+	case dialect.Attrs, dialect.Unknown:
+	case dialect.Absent, dialect.Null:
 		return nil
+	default:
+		// Somebody wants one: that is not "none is asked for".
+		return &stateward.Preseed{Enable: stateward.NotKnown[bool](n.Wrong(stateward.UnknownType, "expected an attribute set, found %s", n.Kind())), Origin: n.Origin()}
 	}
 	span := func(n *dialect.Node) stateward.Value[stateward.Duration] {
 		return dialect.Understood(n, n.Filled(), stateward.ParseDuration)

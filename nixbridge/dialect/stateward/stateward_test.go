@@ -324,20 +324,22 @@ func TestContract(t *testing.T) {
 		},
 		"E7 a preseed that is none": {
 			config: `{ services.x = { enable = true; preseed = { sources = [ "zfs" "local" "local" ]; onNoBackup = "whatever"; maxAge = "soon"; minBytes = -1; }; };
-				services.y = { enable = true; preseed = { sources = [ ]; sources_ = 1; validate.x = 1; }; }; services.z = { enable = true; preseed = throw "no"; }; }`,
+				services.y = { enable = true; preseed = { sources = [ ]; sources_ = 1; validate.x = 1; }; }; services.z = { enable = true; preseed = throw "no"; };
+				services.zz = { enable = true; preseed = true; }; services.zzz = { enable = true; preseed = null; }; }`,
 			want: []string{"x true  absent:absent",
 				"  preseed true unknown (stateward.services.x.preseed.sources: source \"zfs\" is none of local, replica, restic)",
 				"    onNoBackup unknown (stateward.services.x.preseed.onNoBackup: policy \"whatever\" is none of refuse, start-empty)",
 				"    maxAge unknown (stateward.services.x.preseed.maxAge: time span \"soon\" has no number at \"soon\")",
 				"    minBytes unknown (stateward.services.x.preseed.minBytes: -1 is no number of bytes)",
-				"y true  absent:absent", "  preseed true []", "z true  absent:absent", "  preseed unknown (stateward.services.z.preseed: throw) unknown (stateward.services.z.preseed: throw)"},
+				"y true  absent:absent", "  preseed true []", "z true  absent:absent", "  preseed unknown (stateward.services.z.preseed: throw) unknown (stateward.services.z.preseed: throw)",
+				"zz true  absent:absent", "  preseed unknown (stateward.services.zz.preseed: expected an attribute set, found a Boolean) absent", "zzz true  absent:absent"},
 			unknown: []string{
 				`stateward.services.x.preseed.maxAge [form] time span "soon" has no number at "soon"`,
 				`stateward.services.x.preseed.minBytes [form] -1 is no number of bytes`,
 				`stateward.services.x.preseed.onNoBackup [form] policy "whatever" is none of refuse, start-empty`,
 				`stateward.services.x.preseed.sources [form] source "zfs" is none of local, replica, restic`,
 				"stateward.services.y.preseed.sources_ [form] stateward knows no such field", "stateward.services.y.preseed.validate.x [form] stateward knows no such field",
-				"stateward.services.z.preseed [throw] "},
+				"stateward.services.z.preseed [throw] ", "stateward.services.zz.preseed [type] expected an attribute set, found a Boolean"},
 		},
 		"a health check": {
 			config: `{ services.x = { enable = true; healthCheck = { command = "curl localhost"; retries = 3; startPeriod = "5m"; timeout = "10s"; }; };
