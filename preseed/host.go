@@ -223,7 +223,7 @@ func (p *hostPlanner) plan(s *stateward.Service, all bool) Planned {
 	}
 	p.paths(&o, &plan, d)
 	p.staging(&o, &plan)
-	p.mayHold(&plan)
+	p.mayHold(&o, &plan)
 	p.sources(&o, &plan, d)
 	p.makers(&o, &plan)
 	p.shared(&o, &plan)
@@ -431,26 +431,50 @@ func (p *hostPlanner) staging(o *Planned, plan *Plan) {
 	}
 }
 
-// mayHold are the folders that tmpfiles make in the dataset, and those over which something else is mounted.
-func (p *hostPlanner) mayHold(plan *Plan) {
+// mayHold is what tmpfiles make in the dataset with nothing in it, and the folders over which something else is mounted. Of a file with something in it nobody
+// can tell whether it is from there.
+func (p *hostPlanner) mayHold(o *Planned, plan *Plan) {
+	inside := func(at string) (rel string, below bool) {
+		return strings.CutPrefix(at, strings.TrimSuffix(plan.Mountpoint, "/")+"/")
+	}
+	var mounted []string
 	add := func(at string) {
-		if rel, below := strings.CutPrefix(at, strings.TrimSuffix(plan.Mountpoint, "/")+"/"); below && !slices.Contains(plan.MayHold, rel) {
+		if rel, below := inside(at); below && !slices.Contains(plan.MayHold, rel) {
 			plan.MayHold = append(plan.MayHold, rel)
 		}
 	}
-	for _, r := range p.host.Tmpfiles.Or(nil) {
-		if kind := strings.TrimRight(r.Type, "!-=~^$+"); r.At.Problem == nil && slices.Contains([]string{"d", "D", "v", "q", "Q"}, kind) {
-			add(r.At.Path.String())
+	mount := func(at string) {
+		if _, below := inside(at); below {
+			mounted = append(mounted, at)
 		}
+		add(at)
 	}
 	for _, f := range slices.Concat(p.host.FileSystems.Or(nil), p.host.Mounts.Or(nil)) {
 		if on, sure := f.Enable.Get(); f.MountPoint.Problem == nil && (on || !sure) {
-			add(f.MountPoint.Path.String())
+			mount(f.MountPoint.Path.String())
 		}
 	}
 	for _, w := range p.desired.Datasets {
 		if at, is := w.Setting("mountpoint"); is && strings.HasPrefix(at.Value(), "/") {
-			add(at.Value())
+			mount(at.Value())
+		}
+	}
+	for _, r := range p.host.Tmpfiles.Or(nil) {
+		if r.At.Problem != nil {
+			continue
+		}
+		at := r.At.Path.String()
+		switch kind := strings.TrimRight(r.Type, "!-=~^$+?"); kind {
+		case "d", "D", "v", "q", "Q", "L":
+			add(at)
+		case "f", "F", "C", "p", "c", "b":
+			if text, given := r.Argument.Get(); (kind == "f" || kind == "F") && !r.Argument.IsUnknown() && (!given || text == "") {
+				add(at)
+				continue
+			}
+			if _, below := inside(at); below && !slices.ContainsFunc(mounted, func(top string) bool { return within(top, at) }) {
+				o.note(NoPlan, r.Origin, "let the service make it, before it starts", "tmpfiles makes %s (%s) in the dataset: with that in it it is not empty, and nothing is restored", at, r.Type)
+			}
 		}
 	}
 	slices.Sort(plan.MayHold)

@@ -54,7 +54,7 @@ func TestFromHost(t *testing.T) {
 	job := preseed.Source{Kind: preseed.Restic, Job: "/etc/stateward/backup/app.json"}
 	replica := preseed.Source{Kind: preseed.Replica, From: "u@nas:backup/app"}
 	want := preseed.Plan{ProtocolVersion: "1", Name: "app", Service: "app", Units: []string{"app.service"}, Dataset: "tank/app", Mountpoint: "/var/lib/app",
-		Properties: map[string]string{"recordsize": "16K"}, Owner: "app", MayHold: []string{"media"}, Sources: []preseed.Source{{Kind: preseed.Local}, replica, job},
+		Properties: map[string]string{"recordsize": "16K"}, Owner: "app", MayHold: []string{"file", "media"}, Sources: []preseed.Source{{Kind: preseed.Local}, replica, job},
 		OnNoBackup: preseed.Refuse, MetricsDir: "/var/lib/metrics"}
 	for name, c := range map[string]struct {
 		change change
@@ -112,7 +112,7 @@ func TestFromHost(t *testing.T) {
 		}},
 		"another dataset within": {func(h *stateward.Host, s *stateward.Service, _ *stateward.Preseed) {
 			h.Datasets = known([]stateward.Dataset{*s.Dataset, {Name: "tank/photos", MountPoint: known("/var/lib/app/photos"), Asked: true}})
-		}, func(p *preseed.Plan) { p.MayHold = []string{"media", "photos"} }},
+		}, func(p *preseed.Plan) { p.MayHold = []string{"file", "media", "photos"} }},
 	} {
 		t.Run(name, func(t *testing.T) {
 			h := forge()
@@ -311,4 +311,31 @@ func TestRunning(t *testing.T) {
 		h.Units = known([]stateward.Unit{unit(digest), app(name, name)})
 	}))
 	require.Equal(t, preseed.Runs, got[0].State)
+}
+
+// E4: what tmpfiles makes before the run looks is no data where there is nothing in it; else it keeps the dataset from ever being empty, and the plan says so.
+func TestE4WhatTmpfilesMakes(t *testing.T) {
+	list, _ := preseed.FromHost(forge(func(h *stateward.Host, s *stateward.Service, _ *stateward.Preseed) {
+		h.Datasets = known([]stateward.Dataset{*s.Dataset, {Name: "tank/photos", MountPoint: known("/var/lib/app/photos"), Asked: true}})
+		h.Tmpfiles = known([]stateward.TmpfilesRule{
+			{Type: "L+", At: entry("/var/lib/app/plugins"), Argument: known("/nix/store/x")},
+			{Type: "f", At: entry("/var/lib/app/empty")},
+			{Type: "f+", At: entry("/var/lib/app/conf"), Argument: known("a=b")},
+			{Type: "C+", At: entry("/var/lib/app/copy"), Argument: known("/etc/x")},
+			{Type: "C", At: entry("/var/lib/app/photos/copy"), Argument: known("/etc/x")},
+			{Type: "f", At: entry("/var/lib/other"), Argument: known("a=b")},
+		})
+	}), false)
+	require.Len(t, list, 1)
+	require.NotNil(t, list[0].Plan)
+	require.Equal(t, []string{"empty", "photos", "plugins"}, list[0].Plan.MayHold)
+	var notes []string
+	for _, n := range list[0].Notes {
+		notes = append(notes, n.Message)
+	}
+	require.Empty(t, cmp.Diff([]string{
+		"tmpfiles makes /var/lib/app/conf (f+) in the dataset: with that in it it is not empty, and nothing is restored",
+		"tmpfiles makes /var/lib/app/copy (C+) in the dataset: with that in it it is not empty, and nothing is restored",
+		"no sshKey is named for the replica u@nas:backup/app: ssh takes what root has",
+	}, notes))
 }

@@ -40,8 +40,8 @@ type Plan struct {
 	Owner string `json:"owner,omitempty"`
 	Group string `json:"group,omitempty"`
 	Mode  string `json:"mode,omitempty"`
-	// MayHold are paths within the dataset that something else than its service makes, such as a rule of tmpfiles: with nothing else in it the
-	// dataset is empty. What is in them counts, unless it is an empty folder.
+	// MayHold are paths within the dataset that something else than its service makes, such as a rule of tmpfiles: folders, links, and files with
+	// nothing in them. With nothing else in it the dataset is empty. What is in such a folder counts.
 	MayHold []string `json:"mayHold,omitempty"`
 	// Sources are asked in this order.
 	Sources []Source `json:"sources"`

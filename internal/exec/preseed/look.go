@@ -244,8 +244,18 @@ func (r *runner) holds(top string) (found []string, err error) {
 		if rel == ".zfs" {
 			return fs.SkipDir // snapdir=visible
 		}
-		if d.IsDir() && slices.ContainsFunc(r.plan.MayHold, func(p string) bool { return p == rel || strings.HasPrefix(p, rel+"/") }) {
+		if d.IsDir() && slices.ContainsFunc(slices.Concat(r.plan.MayHold, r.folders), func(p string) bool { return p == rel || strings.HasPrefix(p, rel+"/") }) {
 			return nil // what is in it counts
+		}
+		if !d.IsDir() && slices.Contains(r.plan.MayHold, rel) {
+			// A link, or a file with nothing in it, as tmpfiles makes it.
+			info, err := d.Info()
+			if err != nil {
+				return err
+			}
+			if info.Mode()&fs.ModeSymlink != 0 || info.Mode().IsRegular() && info.Size() == 0 {
+				return nil
+			}
 		}
 		if found = append(found, rel); len(found) == maxHolds {
 			return fs.SkipAll
@@ -359,7 +369,7 @@ func (r *runner) see(ctx context.Context) (preseed.Seen, error) {
 
 func (r *runner) target(ctx context.Context) (*preseed.Target, error) {
 	p := r.plan
-	props, err := r.properties(ctx, p.Dataset, "guid,type,keystatus,encryptionroot,mountpoint,canmount,"+StagingProperty+","+preseed.MarkerProperty)
+	props, err := r.properties(ctx, p.Dataset, "guid,type,keystatus,encryptionroot,mountpoint,canmount,readonly,"+StagingProperty+","+preseed.MarkerProperty)
 	if err != nil || props == nil {
 		return nil, err
 	}
@@ -403,6 +413,9 @@ func (r *runner) target(ctx context.Context) (*preseed.Target, error) {
 			t.Below = append(t.Below, m.at)
 		}
 	}
+	if r.folders, err = r.mountFolders(ctx, t.Below); err != nil {
+		return nil, err
+	}
 	if t.Mounted {
 		t.MountedAt = "" // a bind mount of it
 		// What others may write to meanwhile is looked at each time.
@@ -440,10 +453,35 @@ func (r *runner) target(ctx context.Context) (*preseed.Target, error) {
 			snap.Content, snap.Unread = l.content(), l.unread
 		}
 		t.Snapshots = append(t.Snapshots, snap)
+		if len(name) > len(r.longest) {
+			r.longest = name
+		}
 	}
 	t.Beside, t.BesideHint, err = r.beside(ctx)
 	return t, err
 }
+
+// mountFolders are the places within the dataset where something else is mounted, or would be: that there is a folder for it tells nothing of what the
+// dataset itself holds.
+func (r *runner) mountFolders(ctx context.Context, mounted []string) (out []string, err error) {
+	p := r.plan
+	text, err := r.zfs(ctx, "list", "-H", "-r", "-t", "filesystem", "-o", "mountpoint", "--", p.Dataset)
+	if err != nil {
+		return nil, err
+	}
+	for _, f := range rows(text) {
+		mounted = append(slices.Clip(mounted), f[0])
+	}
+	for _, at := range mounted {
+		if rel, below := strings.CutPrefix(at, strings.TrimSuffix(p.Mountpoint, "/")+"/"); below {
+			out = append(out, rel)
+		}
+	}
+	return out, nil
+}
+
+// maxName is that of zfs, with the name of a snapshot.
+const maxName = 255
 
 // beside says why nothing can take the place of the dataset.
 func (r *runner) beside(ctx context.Context) (reason, hint string, err error) {
@@ -461,6 +499,12 @@ func (r *runner) beside(ctx context.Context) (reason, hint string, err error) {
 	case p.Mountpoint, "legacy":
 	default:
 		return "its mountpoint is " + m + ", and the plan says " + p.Mountpoint, "mend the plan", nil
+	}
+	if ro := r.props["readonly"]; ro.value == "on" && ro.source != "temporary" {
+		return "it has readonly=on, as what is received has where a replication says so", "zfs set readonly=off " + p.Dataset, nil
+	}
+	if to := p.Displaced(); len(to)+len("@")+len(r.longest) > maxName {
+		return fmt.Sprintf("the name of its snapshot %s is too long for %s, to which it would be moved", r.longest, to), "name a staging area with a shorter name (staging), or rename the snapshot", nil
 	}
 	if r.props["canmount"].value == "off" {
 		return "it has canmount=off", "zfs set canmount=noauto " + p.Dataset, nil

@@ -87,6 +87,8 @@ type runner struct {
 	skip     map[string]bool   // candidates that turned out to be empty
 	failures map[preseed.Action]int
 	props    map[string]property
+	folders  []string // within the dataset, where something else is mounted
+	longest  string   // name of its snapshots
 	redact   []func(string) string
 	restored *preseed.Answer
 	kept     string

@@ -21,16 +21,23 @@ func TestHolds(t *testing.T) {
 		name  string
 		dirs  []string
 		files []string
+		links []string
 		want  []string
 	}{
-		{"nothing", nil, nil, nil},
-		{"a folder that may be there", []string{"media/photos"}, nil, nil},
-		{"one in that", []string{"media/photos/2026"}, nil, []string{"media/photos/2026"}},
-		{"a file in it", nil, []string{"media/photos/x"}, []string{"media/photos/x"}},
-		{"a folder beside it", []string{"media/films"}, nil, []string{"media/films"}},
-		{"a hidden file", nil, []string{".x"}, []string{".x"}},
-		{"the folder of snapshots", []string{".zfs/snapshot/a"}, nil, nil},
-		{"three are enough", nil, []string{"a", "b", "c", "d"}, []string{"a", "b", "c"}},
+		{"nothing", nil, nil, nil, nil},
+		{"a folder that may be there", []string{"media/photos"}, nil, nil, nil},
+		{"one in that", []string{"media/photos/2026"}, nil, nil, []string{"media/photos/2026"}},
+		{"a file in it", nil, []string{"media/photos/x"}, nil, []string{"media/photos/x"}},
+		{"a folder beside it", []string{"media/films"}, nil, nil, []string{"media/films"}},
+		{"a hidden file", nil, []string{".x"}, nil, []string{".x"}},
+		{"the folder of snapshots", []string{".zfs/snapshot/a"}, nil, nil, nil},
+		{"three are enough", nil, []string{"a", "b", "c", "d"}, nil, []string{"a", "b", "c"}},
+		{"a link that may be there", nil, nil, []string{"link"}, nil},
+		{"another one", nil, nil, []string{"other"}, []string{"other"}},
+		{"a file with nothing in it that may be there", nil, []string{"link"}, nil, nil},
+		{"where a dataset below is mounted", []string{"child/of/it"}, nil, nil, nil},
+		{"a file where a dataset below is mounted", nil, []string{"child/of/it"}, nil, []string{"child/of/it"}},
+		{"a file beside that", nil, []string{"child/of/x"}, nil, []string{"child/of/x"}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			dir := t.TempDir()
@@ -48,7 +55,12 @@ func TestHolds(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			got, err := (&runner{plan: preseed.Plan{MayHold: []string{"media/photos"}}}).holds(dir)
+			for _, l := range tc.links {
+				if err := os.Symlink("/nix/store/x", filepath.Join(dir, l)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			got, err := (&runner{plan: preseed.Plan{MayHold: []string{"link", "media/photos"}}, folders: []string{"child/of/it"}}).holds(dir)
 			if err != nil {
 				t.Fatal(err)
 			}
