@@ -4,6 +4,7 @@ package preseed_test
 
 import (
 	"os"
+	"os/exec"
 	"strings"
 	"testing"
 
@@ -84,4 +85,26 @@ func TestE3ReceivedMarker(t *testing.T) {
 	if got := read(t, app+"/file"); got != "text" {
 		t.Error(got)
 	}
+}
+
+// A service that a timer starts while the datasets are exchanged sees none of them: what was restored is not mounted over what it writes.
+func TestStartedWhileExchanged(t *testing.T) {
+	fresh(t)
+	cut(t, "a", "text")
+	must(t, "zfs", "snapshot", name+"@b")
+	before := guids(t)
+	real, err := exec.LookPath("zfs")
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, "/srv/wrap/zfs", "#!/bin/sh\ncase \"$*\" in \"rename -u -- "+staged+" \"*) systemctl start app.service ;; esac\nexec "+real+" \"$@\"\n")
+	must(t, "chmod", "755", "/srv/wrap/zfs")
+	ends(t, preseed.Refused, 4, "runs already", plan(t, func(p *preseed.Plan) { p.Timeout = "4s" }))
+	if out, _ := try("findmnt", "-no", "SOURCE", app); out != "" {
+		t.Errorf("%s is mounted over what the service writes", out)
+	}
+	must(t, "systemctl", "stop", "app.service")
+	ends(t, preseed.Restored, 0, "", plan(t))
+	restored(t, "text")
+	kept(t, before)
 }

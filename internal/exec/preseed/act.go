@@ -679,6 +679,10 @@ func (r *runner) finish(ctx context.Context, j preseed.Journal) error {
 			}
 		}
 	}
+	// What a socket or a timer started meanwhile found a folder with nothing in it, and would never see what is mounted over that.
+	if active, err := r.active(ctx); err != nil || len(active) > 0 {
+		return errors.Join(err, fmt.Errorf("%s runs", strings.Join(active, ", ")))
+	}
 	if err := r.mountPlace(ctx); err != nil {
 		return err
 	}
