@@ -15,10 +15,8 @@ type requirement struct {
 	cell       cell
 }
 
-// notBuilt are tiers that the matrix does not answer.
-var notBuilt = map[stateward.Tier]string{
-	stateward.TierPointInTime: "whether a database can be brought back to a point in time is not looked at",
-}
+// notDatabase is what the matrix says of a tier that it answers for a database only.
+const notDatabase = "a point in time is looked for in the data of services.postgresql only"
 
 // requirements are what the services' protection asks for, by services and paths, in the order of tiers. A tier with an
 // objective is asked for. State that must outlive a reboot and no more, a cache, and what is only read are left out.
@@ -51,8 +49,8 @@ func (f *facts) requirements() []requirement {
 					continue
 				}
 				answer, ok := cells[tier]
-				if why := notBuilt[tier]; !ok {
-					answer = cell{TierResult: stateward.TierResult{State: stateward.SurvivalUnknown, By: why}}
+				if !ok {
+					answer = cell{TierResult: stateward.TierResult{State: stateward.SurvivalUnknown, By: notDatabase}}
 				}
 				out = append(out, requirement{r, p, tier, answer})
 			}

@@ -14,7 +14,8 @@ A service says which losses its state must survive (` + "`protection.tiers`" + `
 survival matrix answers no: no snapshot, backup job or replication keeps it. The day on which that is noticed is the day of the loss.
 
 It is a warning where the matrix does not know. The finding says what could not be seen: a job without a timer, another host of which nobody can tell
-where it stands, a tool that is not read. The tier ` + "`point-in-time`" + ` is not answered yet, and so is always unknown.
+where it stands, a tool that is not read. The tier ` + "`point-in-time`" + ` is answered for the data of
+` + "`services.postgresql`" + ` only, and unknown elsewhere.
 Of ` + "`reboot`" + ` SW101 speaks, and what ` + "`persist`" + ` lists needs no copy.
 
 Mend it by a job, a snapshot policy or a replication that covers the place; ` + "`stateward check --survival`" + ` shows what is there.
@@ -34,9 +35,9 @@ services.restic.backups.paperless = { paths = [ "/var/lib/paperless" ]; reposito
 			switch {
 			case r.tier == stateward.TierReboot:
 				continue // SW101
-			case r.cell.State == stateward.SurvivalUnknown && notBuilt[r.tier] != "":
+			case r.cell.State == stateward.SurvivalUnknown && r.cell.By == notDatabase:
 				d.Severity = stateward.SeverityWarning
-				d.Hint = "test it by hand, and acknowledge the finding with what came of it"
+				d.Hint = "ask for it at the data of the database; of another one test it by hand, and acknowledge the finding with what came of it"
 				g.add(d, func(who string) string {
 					return fmt.Sprintf("cannot tell whether the tier %s holds for %s: %s", r.tier, who, r.cell.By)
 				})

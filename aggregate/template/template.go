@@ -181,8 +181,9 @@ type Protection struct {
 // Preseed restores an empty dataset before the service first starts.
 type Preseed struct {
 	Enable bool `json:"enable"`
-	// Sources are asked in this order.
-	Sources []Source `json:"sources"`
+	// Sources are asked in this order. Without any it is what the host has: local, replica where the dataset is sent somewhere, restic where a job
+	// backs it up.
+	Sources []Source `json:"sources,omitempty"`
 	// OnNoBackup is what happens where it is certain that there is no backup.
 	OnNoBackup OnNoBackup `json:"onNoBackup"`
 	// Reason is why the service may start empty: required for start-empty.

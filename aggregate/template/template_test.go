@@ -85,7 +85,7 @@ func TestSonarr(t *testing.T) {
 			Exclude: []string{"/var/lib/sonarr/logs", "/var/lib/sonarr/logs.db*", "/var/lib/sonarr/MediaCover"}, Tags: []string{"sonarr", "media"},
 			StopUnits: []string{"podman-sonarr.service"}},
 		Protection:    &template.Protection{Tiers: []string{"reboot", "disk", "rebuild"}, RPO: map[string]string{"disk": "26h"}},
-		Preseed:       &template.Preseed{Enable: true, Sources: []template.Source{"local", "replica", "restic"}, OnNoBackup: "refuse"},
+		Preseed:       &template.Preseed{Enable: true, OnNoBackup: "refuse"},
 		HealthCheck:   &template.HealthCheck{Enable: true, Command: "curl -fsS http://127.0.0.1:8989/ping", Interval: "1m", Timeout: "10s", Retries: "3", StartPeriod: "5m"},
 		Resources:     &template.Resources{Memory: "1G", CPUs: "2"},
 		Notifications: &template.Notifications{Enable: true, Priority: "high"},

@@ -298,9 +298,6 @@ func (v *validator) service(s *Service) {
 				v.r.fault(fmt.Sprintf("%spreseed.sources[%d]", at, i), fmt.Sprintf("%s is there twice", m), "each is asked once")
 			}
 		}
-		if p.Enable && len(p.Sources) == 0 {
-			v.r.fault(at+"preseed.sources", "is empty", oneOf([]Source{Local, Replica, Restic}))
-		}
 		v.required(at+"preseed.onNoBackup", string(p.OnNoBackup), words("policy", Refuse, StartEmpty))
 		v.text(at+"preseed.reason", p.Reason, nil)
 		if slices.Contains(p.Sources, Restic) && (s.Backup == nil || s.Backup.Repository == "" && s.Backup.RepositoryFile == "") {

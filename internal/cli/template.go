@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -364,7 +365,7 @@ func printTemplate(env Env, r *template.Resolved) {
 		for _, m := range p.Sources {
 			sources = append(sources, string(m))
 		}
-		line("  preseed from %s; without any backup: %s", strings.Join(sources, ", then "), p.OnNoBackup)
+		line("  preseed from %s; without any backup: %s", cmp.Or(strings.Join(sources, ", then "), "the sources that the host has"), p.OnNoBackup)
 	}
 	if h := s.HealthCheck; h != nil && h.Enable {
 		text := fmt.Sprintf("  health check %q", h.Command)

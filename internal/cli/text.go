@@ -250,7 +250,20 @@ func (r *textReport) rows(b *strings.Builder, h HostOutput) {
 // copies says which state is in snapshots, on other disks and in other houses: one line where nothing is.
 func (r *textReport) copies(b *strings.Builder, h HostOutput) {
 	tiers := []stateward.Tier{stateward.TierRollback, stateward.TierDisk, stateward.TierSite}
-	cells, some := [][]string{{"snapshot", "other disk", "other house", "", ""}}, false
+	heads, some := []string{"snapshot", "other disk", "other house"}, false
+	// Most hosts have neither of these: no column without an answer.
+	for _, more := range []struct {
+		tier stateward.Tier
+		head string
+	}{{stateward.TierRebuild, "rebuild"}, {stateward.TierPointInTime, "point in time"}} {
+		if slices.ContainsFunc(h.Survival, func(row stateward.SurvivalRow) bool {
+			s := row.Tiers[more.tier].State
+			return s == stateward.SurvivalYes || s == stateward.SurvivalUnknown && row.Tiers[stateward.TierDisk].State != s
+		}) {
+			tiers, heads = append(tiers, more.tier), append(heads, more.head)
+		}
+	}
+	cells := [][]string{append(heads, "", "")}
 	for _, row := range h.Survival {
 		if row.Tiers[stateward.TierReboot].State == stateward.SurvivalNotNeeded {
 			continue
@@ -258,11 +271,11 @@ func (r *textReport) copies(b *strings.Builder, h HostOutput) {
 		line := []string{}
 		for _, tier := range tiers {
 			t := row.Tiers[tier]
-			word := string(t.State)
+			word := cmp.Or(string(t.State), "-")
 			if t.RPO != "" {
 				word = t.RPO
 			}
-			some = some || t.State != stateward.SurvivalNo
+			some = some || t.State != "" && t.State != stateward.SurvivalNo
 			line = append(line, word)
 		}
 		cells = append(cells, append(line, inLine(cmp.Or(row.Path, "(unknown)")), inLine(row.Service)))
