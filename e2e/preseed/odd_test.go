@@ -108,3 +108,15 @@ func TestStartedWhileExchanged(t *testing.T) {
 	restored(t, "text")
 	kept(t, before)
 }
+
+// E7: a replica with one small file and no snapshot has something; one with nothing has nothing.
+func TestE7SmallReplica(t *testing.T) {
+	fresh(t)
+	sendTo(t, "text")
+	must(t, "zfs", "destroy", "back/app@one")
+	empty := func(p *preseed.Plan) { p.OnNoBackup = preseed.StartEmpty }
+	ends(t, preseed.Refused, 4, "has no snapshot, and has files or folders in it, 1 of them", plan(t, from(replica), empty))
+	must(t, "zfs", "destroy", "back/app")
+	must(t, "zfs", "create", "-u", "back/app")
+	ends(t, preseed.ConfirmedNoBackup, 0, "starts empty", plan(t, from(replica), empty))
+}

@@ -167,20 +167,23 @@ func TestE13WithoutZFS(t *testing.T) {
 // E7: a replica has nothing only where zfs says so. A command that a key is restricted to may print nothing, and end well.
 func TestE7SilentReplica(t *testing.T) {
 	for _, tc := range []struct {
-		name, get string
-		want      preseed.AnswerKind
-		reason    string
+		name, get, users string
+		want             preseed.AnswerKind
+		reason           string
 	}{
-		{"silent", "", preseed.SourceUnreachable, "zfs does not say"},
-		{"half an answer", `receive_resume_token\t-\n`, preseed.SourceUnreachable, "zfs does not say"},
-		{"a banner", `Welcome\n`, preseed.SourceUnreachable, "printed"},
-		{"empty", `receive_resume_token\t-\nlogicalreferenced\t43008\n`, preseed.ConfirmedNone, ""},
-		{"files", `receive_resume_token\t-\nlogicalreferenced\t430080\n`, preseed.SourceRefused, "holds 430080 bytes"},
-		{"cut off", `receive_resume_token\t1-a\nlogicalreferenced\t43008\n`, preseed.SourceRefused, "was cut off"},
+		{"silent", "", "", preseed.SourceUnreachable, "zfs does not say"},
+		{"half an answer", `receive_resume_token\t-\n`, "", preseed.SourceUnreachable, "zfs does not say"},
+		{"a banner", `Welcome\n`, "", preseed.SourceUnreachable, "printed"},
+		{"empty", `receive_resume_token\t-\nlogicalreferenced\t43008\n`, `root\t1\n`, preseed.ConfirmedNone, ""},
+		{"empty, and nobody counts", `receive_resume_token\t-\nlogicalreferenced\t43008\n`, `root\t-\n`, preseed.ConfirmedNone, ""},
+		{"silent of what it counts", `receive_resume_token\t-\nlogicalreferenced\t43008\n`, "", preseed.SourceUnreachable, "zfs does not say"},
+		{"a small file", `receive_resume_token\t-\nlogicalreferenced\t12800\n`, `root\t1\n1000\t1\n`, preseed.SourceRefused, "files or folders in it, 1 of them"},
+		{"files", `receive_resume_token\t-\nlogicalreferenced\t430080\n`, "", preseed.SourceRefused, "holds 430080 bytes"},
+		{"cut off", `receive_resume_token\t1-a\nlogicalreferenced\t43008\n`, "", preseed.SourceRefused, "was cut off"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			dir := t.TempDir()
-			script := "#!/bin/sh\nfor line; do :; done\ncase $line in \"zfs get\"*) printf '" + tc.get + "';; esac\n"
+			script := "#!/bin/sh\nfor line; do :; done\ncase $line in \"zfs get\"*) printf '" + tc.get + "';; \"zfs userspace\"*) printf '" + tc.users + "';; esac\n"
 			if err := os.WriteFile(filepath.Join(dir, "ssh"), []byte(script), 0o755); err != nil {
 				t.Fatal(err)
 			}
