@@ -40,7 +40,7 @@ type Journal struct {
 func (d *decider) resume() Decision {
 	j, t := d.seen.Journal, d.seen.Target
 	if slices.Contains([]string{j.Target, j.Staged, j.Displaced}, "") || j.TargetGUID == "" || !slices.Contains([]Stage{Filling, Filled, Promoting}, j.Stage) {
-		return d.end(Refused, "the journal of an earlier run does not say what it did", "look at the datasets of "+MarkerProperty+", and remove the journal")
+		return d.end(Refused, "the journal of an earlier run does not say what it did", "look at the datasets of "+MarkerProperty+", and remove the journal, a file NAME.journal.json beside the records")
 	}
 	target, staged := d.seen.At[j.TargetGUID], ""
 	if j.StagedGUID != "" {
@@ -56,8 +56,13 @@ func (d *decider) resume() Decision {
 	case target == j.Displaced:
 		switch {
 		case staged == "":
+			if t != nil && j.StagedGUID != "" && j.Source != Local {
+				// Nobody can end that exchange. What was there has nothing that the source does not have, and is kept.
+				return d.act(Abandon, fmt.Sprintf("what was to become %s is gone, and another dataset has that name: it begins anew, and the one that was there stays %s", j.Target, j.Displaced))
+			}
 			if t != nil {
-				return d.end(Refused, fmt.Sprintf("what was to become %s is gone, and another dataset has that name", j.Target), "look at both: the one that was there is "+j.Displaced)
+				return d.end(Refused, fmt.Sprintf("what was to become %s is gone, and another dataset has that name", j.Target),
+					"see whether snapshots of "+j.Displaced+", the one that was there, are needed; then move it out of the staging area (zfs rename -u), and remove the journal, a file NAME.journal.json beside the records")
 			}
 			return d.act(Undo, fmt.Sprintf("what was to become %s is gone: the one that was there gets its name again", j.Target))
 		case t == nil:
@@ -71,8 +76,10 @@ func (d *decider) resume() Decision {
 			return d.waitsFor("the exchange is not done, and a unit of the service runs", "stop it")
 		}
 		return d.end(Refused, fmt.Sprintf("%s was made anew while an earlier run exchanged the datasets, and is not empty", j.Target), "look at both: what was restored is "+staged)
+	case target == "" && t != nil && t.GUID != j.TargetGUID:
+		return d.act(Abandon, fmt.Sprintf("the dataset that an earlier run found empty is gone, and %s was made anew: it begins anew", j.Target))
 	case target != j.Target:
-		return d.end(Refused, fmt.Sprintf("the dataset that an earlier run found empty is neither %s nor %s", j.Target, j.Displaced), "look where it is (zfs list -o name,guid), and remove the journal")
+		return d.end(Refused, fmt.Sprintf("the dataset that an earlier run found empty is neither %s nor %s", j.Target, j.Displaced), "look where it is (zfs list -o name,guid), and remove the journal, a file NAME.journal.json beside the records")
 	case d.policy.ByHand && (!slices.Contains(d.policy.Sources, j.Source) || !d.policy.At.IsZero() && j.Candidate.Time.After(d.policy.At)):
 		return d.act(Discard, fmt.Sprintf("an earlier run was cut off while it restored %s of %s from %s, which is not what is asked for now", j.Candidate.Name, stamp(j.Candidate.Time), j.Source))
 	case staged == "" || j.Stage == Filling && j.Source != Replica:

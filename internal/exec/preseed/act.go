@@ -773,6 +773,17 @@ func (r *runner) undo(ctx context.Context, j preseed.Journal) error {
 }
 
 func (r *runner) abandon(ctx context.Context, j preseed.Journal) error {
+	has, err := r.guid(ctx, j.Displaced)
+	if err != nil {
+		return err
+	}
+	if has != "" && has == j.TargetGUID {
+		// The exchange cannot end, and without its journal this mark would have the next run begin to end it again.
+		if _, err := r.zfs(ctx, "set", r.markOf(roleKept, j.TargetGUID, ""), "--", j.Displaced); err != nil {
+			return err
+		}
+		return r.endJournal()
+	}
 	if err := r.restoreProperties(ctx, j); err != nil {
 		return err
 	}

@@ -509,6 +509,9 @@ func (r *runner) beside(ctx context.Context) (reason, hint string, err error) {
 	if r.props["canmount"].value == "off" {
 		return "it has canmount=off", "zfs set canmount=noauto " + p.Dataset, nil
 	}
+	if reason, err := r.hides(); err != nil || reason != "" {
+		return reason, "move them away, for it is mounted there once it is filled", err
+	}
 	if r.keyed == nil {
 		reason, hint, err = r.keys(ctx)
 		if err != nil {
@@ -517,6 +520,28 @@ func (r *runner) beside(ctx context.Context) (reason, hint string, err error) {
 		r.keyed = &[2]string{reason, hint}
 	}
 	return r.keyed[0], r.keyed[1], nil
+}
+
+// hides tells what lies at the place of the dataset where nothing is mounted there. To find that after hours of restoring is too late.
+func (r *runner) hides() (string, error) {
+	at := r.plan.Mountpoint
+	list, err := mounts()
+	if err != nil {
+		return "", err
+	}
+	if _, mounted, err := seenAt(at, list); err != nil || mounted {
+		return "", err
+	}
+	found, err := os.ReadDir(at)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return "", nil
+	case err != nil:
+		return "", err
+	case len(found) > 0:
+		return fmt.Sprintf("%s holds files, such as %q, that the mount would hide", at, found[0].Name()), nil
+	}
+	return "", nil
 }
 
 // keys compares with which key the dataset is encrypted, and what would be made in the staging area: nothing is renamed from one to another.
