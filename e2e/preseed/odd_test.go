@@ -120,3 +120,24 @@ func TestE7SmallReplica(t *testing.T) {
 	must(t, "zfs", "create", "-u", "back/app")
 	ends(t, preseed.ConfirmedNoBackup, 0, "starts empty", plan(t, from(replica), empty))
 }
+
+// E12: that a service starts empty is told by the next run, where the one that let it was killed before it could.
+func TestE12StartsEmptyUntold(t *testing.T) {
+	fresh(t)
+	empty := func(p *preseed.Plan) { p.OnNoBackup = preseed.StartEmpty }
+	real, err := exec.LookPath("zfs")
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, "/srv/wrap/zfs", "#!/bin/sh\n"+real+" \"$@\" || exit\ncase \"$*\" in *confirmed-no-backup*) kill -9 $(cat /srv/pid) ;; esac\n")
+	must(t, "chmod", "755", "/srv/wrap/zfs")
+	if _, out, code := run(t, "run", plan(t, empty)); code != -1 {
+		t.Fatalf("it was not killed: %d\n%s", code, out)
+	}
+	os.Remove("/srv/wrap/zfs")
+	ends(t, preseed.ConfirmedNoBackup, 0, "starts empty", plan(t, empty))
+	ends(t, preseed.AlreadySeeded, 0, "seeded before", plan(t, empty))
+	if got := must(t, "zfs", "get", "-H", "-o", "value", "stateward:preseed-staging", name); got != "-" {
+		t.Errorf("it is marked %s", got)
+	}
+}

@@ -34,6 +34,7 @@ const (
 	roleKept      = "kept"      // what had it, once they are
 	roleRolling   = "rolling"   // what is about to be rolled back
 	roleRestored  = "restored"  // what has its place and is marked, until the record of that is written
+	roleEmpty     = "empty"     // what starts empty and is marked, until the record of that is written
 )
 
 // keepOff are user properties by which others leave the staging area alone.
@@ -75,11 +76,13 @@ func (r *runner) act(ctx context.Context, d preseed.Decision, s preseed.Seen) er
 		if err := r.mend(ctx); err != nil {
 			return err
 		}
-		if err := r.mark(ctx, s.Target.GUID, preseed.ConfirmedNoBackup, "- "+r.o.Now().UTC().Format(time.RFC3339)); err != nil {
+		// In place of what says that it was about to be rolled back.
+		untold := r.markOf(roleEmpty, s.Target.GUID, "")
+		if err := r.mark(ctx, s.Target.GUID, preseed.ConfirmedNoBackup, "- "+r.o.Now().UTC().Format(time.RFC3339), untold); err != nil {
 			return err
 		}
 		r.startedEmpty = true
-		return r.unmark(ctx, roleRolling)
+		return nil
 	case preseed.Rollback:
 		return r.rollback(ctx, d)
 	case preseed.Fill:
@@ -126,8 +129,9 @@ func (r *runner) mend(ctx context.Context) error {
 	return r.restoreProperties(ctx, preseed.Journal{Target: r.plan.Dataset, Canmount: canmount})
 }
 
-func (r *runner) mark(ctx context.Context, guid string, o preseed.Outcome, more string) error {
-	_, err := r.zfs(ctx, "set", preseed.MarkerProperty+"="+strings.Join([]string{guid, string(o), more}, " "), "--", r.plan.Dataset)
+func (r *runner) mark(ctx context.Context, guid string, o preseed.Outcome, more string, besides ...string) error {
+	args := append([]string{"set", preseed.MarkerProperty + "=" + strings.Join([]string{guid, string(o), more}, " ")}, besides...)
+	_, err := r.zfs(ctx, append(args, "--", r.plan.Dataset)...)
 	return err
 }
 

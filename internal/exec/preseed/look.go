@@ -350,6 +350,10 @@ func (r *runner) see(ctx context.Context) (preseed.Seen, error) {
 			return s, err
 		}
 		s.Restored = r.restored
+		if t := s.Target; t.Marker.Of(t.GUID) && StagingProperty+"="+r.props[StagingProperty].local() == r.markOf(roleEmpty, t.GUID, "") {
+			// An earlier run was killed before it could say that it starts empty (E12).
+			r.startedEmpty, s.StartedEmpty = true, true
+		}
 	}
 	if s.Journal != nil {
 		text, err := r.zfs(ctx, "list", "-Hp", "-t", "filesystem,volume", "-r", "-o", "guid,name", "--", pool)

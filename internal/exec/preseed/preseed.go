@@ -144,6 +144,9 @@ func Run(ctx context.Context, p preseed.Plan, o Options) (*Result, error) {
 		// Where that cannot be, the next run says once more what was restored.
 		_ = r.unmark(context.WithoutCancel(ctx), roleRestored)
 	}
+	if out.File != "" && d.Outcome == preseed.ConfirmedNoBackup && d.Start {
+		_ = r.unmark(context.WithoutCancel(ctx), roleEmpty)
+	}
 	if !d.Start {
 		err = errors.Join(&OutcomeError{p.Name, p.Dataset, d.Outcome, r.rec.Why, d.Hint}, err)
 	}

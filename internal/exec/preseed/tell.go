@@ -145,7 +145,7 @@ func (r *runner) tell(ctx context.Context) (warnings []string) {
 	switch {
 	case r.rec.Start && r.rec.Outcome == preseed.Restored:
 		template = r.plan.Notify.OnSuccess
-	case r.rec.Start && r.rec.Outcome == preseed.ConfirmedNoBackup && len(r.rec.Actions) > 0:
+	case r.rec.Start && r.rec.Outcome == preseed.ConfirmedNoBackup:
 		template = r.plan.Notify.OnFailure
 	} // where it must not start, OnFailure= of the unit sends it, however the run ended
 	for _, err := range []error{r.log(), r.notify(ctx, template)} {
