@@ -127,7 +127,10 @@ const nameRunes = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ012345678
 
 // Validate says what is wrong with a plan: the error is a *[PlanError].
 func (p Plan) Validate() error {
-	fault := func(field, reason, hint string) error { return &PlanError{p.Name, field, reason, hint} }
+	fault := func(field, reason, hint string) error {
+		// What others say of a value begins with what it is.
+		return &PlanError{p.Name, field, strings.TrimPrefix(reason, field+" "), hint}
+	}
 	if p.ProtocolVersion != FormatVersion {
 		return fault("protocolVersion", fmt.Sprintf("is %q", p.ProtocolVersion), "this stateward reads version "+FormatVersion)
 	}

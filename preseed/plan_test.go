@@ -69,7 +69,8 @@ func TestPlan(t *testing.T) {
 		{"its own unit", `"podman-sonarr.service"`, `"stateward-preseed-sonarr.service"`, "would wait for itself"},
 		{"a replica within the dataset", `"from": "backup@nas:tank/backup/forge/sonarr"`, `"from": "tank/services/sonarr/replica"`, "lie in one another"},
 		{"a replica above the dataset", `"from": "backup@nas:tank/backup/forge/sonarr"`, `"from": "tank/services"`, "lie in one another"},
-		{"no owner", `"owner": "568"`, `"owner": "a b"`, "owner"},
+		{"no owner", `"owner": "568"`, `"owner": "a b"`, `preseed "sonarr": owner "a b" contains`},
+		{"no mode", `"mode": "0700"`, `"mode": "zzz"`, `preseed "sonarr": mode "zzz" is neither`},
 		{"more behind", `"refuse"
 }`, `"refuse"
 } {}`, "there is more behind its JSON"},
