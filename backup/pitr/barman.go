@@ -236,7 +236,7 @@ func (b Barman) Restore(p Policy, id, dir string) ([]string, error) {
 // and never so many that fewer than the redundancy stay. The error is a *[RetentionError] where the policy has no window or keeps less
 // than one base backup.
 func (b Barman) Retention(p Policy, dryRun bool) ([]string, error) {
-	days := int((p.Window + 24*time.Hour - 1) / (24 * time.Hour))
+	days := int((p.Window.Std() + 24*time.Hour - 1) / (24 * time.Hour))
 	if days < 1 {
 		return nil, &RetentionError{}
 	}
@@ -260,7 +260,7 @@ type RetentionError struct{}
 func (e *RetentionError) Error() string { return "the policy has no recovery window" }
 
 // Hint says what to write.
-func (e *RetentionError) Hint() string { return `write retention.window, such as "14d"` }
+func (e *RetentionError) Hint() string { return `write "window", such as "14d"` }
 
 // ListError says why a list of base backups cannot be read.
 type ListError struct {

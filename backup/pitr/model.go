@@ -9,7 +9,7 @@ import (
 // Cluster is one PostgreSQL server and where it is archived to. Secrets are named by the files that hold them.
 type Cluster struct {
 	// Name is that of the service, "postgresql" mostly.
-	Name string `json:"name"`
+	Name string `json:"name,omitempty"`
 	// Version is the major version, 17; 0 where it is not known.
 	Version int `json:"version,omitempty"`
 	// DataDir is PGDATA, WALDir where pg_wal lies on a place of its own.
@@ -47,10 +47,10 @@ type Policy struct {
 	// Schedule is OnCalendar= of base backups.
 	Schedule []string `json:"schedule,omitempty"`
 	// Window is for how long any moment can be recovered, Redundancy how many base backups stay at least.
-	Window     time.Duration `json:"window,omitempty"`
-	Redundancy int           `json:"redundancy,omitempty"`
+	Window     Span `json:"window,omitempty"`
+	Redundancy int  `json:"redundancy,omitempty"`
 	// ArchiveTimeout is archive_timeout; zero means that an idle cluster archives nothing (G3).
-	ArchiveTimeout time.Duration `json:"archiveTimeout,omitempty"`
+	ArchiveTimeout Span `json:"archiveTimeout,omitempty"`
 }
 
 // BackupStatus is what the tool says of a base backup.

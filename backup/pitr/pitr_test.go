@@ -237,7 +237,7 @@ func help(t *testing.T, version string) Barman {
 
 // G7: the commands are what the help of the installed versions has.
 func TestG7CommandsByTheHelpOfTheTool(t *testing.T) {
-	p := Policy{Destination: "s3://bucket/pg", Server: "main", Endpoint: "http://localhost:9000", Profile: "pg", Compression: "gzip", Encryption: "AES256", Window: 14 * 24 * time.Hour, Redundancy: 1,
+	p := Policy{Destination: "s3://bucket/pg", Server: "main", Endpoint: "http://localhost:9000", Profile: "pg", Compression: "gzip", Encryption: "AES256", Window: Span(14 * 24 * time.Hour), Redundancy: 1,
 		Cluster: Cluster{Socket: "/run/postgresql", Port: 5433, User: "postgres"}}
 	for version, want := range map[string][]string{
 		"3.4": {

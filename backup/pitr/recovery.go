@@ -277,6 +277,12 @@ func (r Recovery) Into(d DataDir) error {
 	return nil
 }
 
+// Whole tells that all of the log is replayed: the target is its end, or the very moment of the last commit. A server that is told that moment
+// waits for a commit after it, and gives up where the log ends.
+func (r Recovery) Whole() bool {
+	return r.Target.LSN == 0 && (r.Target.Time.IsZero() || r.Range.Exact && r.Target.Time.Equal(r.Range.To))
+}
+
 // Setting is one line of postgresql.auto.conf.
 type Setting struct{ Name, Value string }
 
@@ -285,16 +291,15 @@ type Setting struct{ Name, Value string }
 func (r Recovery) Settings(restoreCommand string) []Setting {
 	out := []Setting{{"restore_command", restoreCommand}, {"recovery_target_timeline", strconv.FormatUint(uint64(r.Timeline), 10)}}
 	switch t := r.Target; {
+	case r.Whole():
+		return append(out, Setting{"recovery_target_action", "promote"}, Setting{"archive_mode", "off"})
 	case !t.Time.IsZero():
 		// A zone that is written as an offset depends on no table of names.
 		out = append(out, Setting{"recovery_target_time", t.Time.UTC().Format("2006-01-02 15:04:05.999999") + "+00"})
 	case t.LSN != 0:
 		out = append(out, Setting{"recovery_target_lsn", t.LSN.String()})
 	}
-	if !r.Target.Time.IsZero() || r.Target.LSN != 0 {
-		out = append(out, Setting{"recovery_target_inclusive", "on"})
-	}
-	return append(out, Setting{"recovery_target_action", "promote"}, Setting{"archive_mode", "off"})
+	return append(out, Setting{"recovery_target_inclusive", "on"}, Setting{"recovery_target_action", "promote"}, Setting{"archive_mode", "off"})
 }
 
 // WriteSettings are settings as a configuration file of PostgreSQL has them. A value with a line break is refused.

@@ -33,7 +33,8 @@ func moment(t time.Time, l LSN) string {
 	if t.IsZero() {
 		return l.String()
 	}
-	return t.Format(time.RFC3339)
+	// What is printed is what is compared: a target that is copied from here is inside.
+	return t.Format(time.RFC3339Nano)
 }
 
 // GapKind is what is missing.

@@ -2,7 +2,6 @@ package cli
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"os"
 	"slices"
@@ -43,8 +42,7 @@ func newPITR(env Env) *cobra.Command {
 		Use:   "pitr",
 		Short: "Say to which moments PostgreSQL can be recovered, and recover it",
 		Long: `Pitr reads an archive of PostgreSQL that barman-cloud made in a store of S3: base backups, and the
-write-ahead log after them. Each command takes a policy, a file of JSON: destination, server,
-endpoint, environmentFile, and of the cluster its dataDir, binDir and user.
+write-ahead log after them. Each command takes a policy, a file of JSON that docs/pitr.md describes.
 
 ` + exitStatus,
 		Args: cobra.NoArgs,
@@ -120,12 +118,7 @@ EXIT STATUS
 func readPITRPolicy(file string) (p pitr.Policy, err error) {
 	text, err := readRegular(file, maxConfig)
 	if err == nil {
-		d := json.NewDecoder(strings.NewReader(string(text)))
-		d.DisallowUnknownFields()
-		if err = d.Decode(&p); err == nil && (p.Destination == "" || p.Server == "") {
-			err = fmt.Errorf("destination and server are missing")
-		}
-		if err != nil {
+		if p, err = pitr.ReadPolicy(text); err != nil {
 			err = fmt.Errorf("%s: %w", file, err)
 		}
 	}
@@ -217,7 +210,7 @@ func (f *pitrFlags) recover(ctx context.Context, env Env, file string) error {
 	w, c := env.Stdout, r.Plan
 	if !r.Done {
 		fmt.Fprintf(w, "recover %s to %s, on timeline %d\n", inLine(c.Server), c.Target, c.Timeline)
-		fmt.Fprintf(w, "  restore base backup %s, which ended %s\n", inLine(c.Backup.ID), c.Backup.End.Format(time.RFC3339))
+		fmt.Fprintf(w, "  restore base backup %s, which ended %s\n", inLine(c.Backup.ID), c.Backup.End.Format(time.RFC3339Nano))
 		fmt.Fprintf(w, "  into %s, which is %s\n", inLine(c.DataDir), r.State)
 		fmt.Fprintf(w, "  replay the log from %s; the archive goes on to %s\n", c.First, c.Range.Last)
 		fmt.Fprintf(w, "  promote the cluster, and archive it to %s from then on\n", inLine(c.Archive))

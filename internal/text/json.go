@@ -2,6 +2,7 @@ package text
 
 import (
 	"bytes"
+	"encoding"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -91,6 +92,9 @@ func found(value string) string {
 }
 
 func expected(t reflect.Type) string {
+	if reflect.PointerTo(t).Implements(reflect.TypeFor[encoding.TextUnmarshaler]()) {
+		return "a text"
+	}
 	switch t.Kind() {
 	case reflect.Pointer:
 		return expected(t.Elem())

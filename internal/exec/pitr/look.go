@@ -47,6 +47,19 @@ func (e *ToolError) Error() string {
 
 func (e *ToolError) Unwrap() error { return e.Err }
 
+// Hint says what to look at, where what was said tells it; else it is empty.
+func (e *ToolError) Hint() string {
+	switch {
+	case strings.Contains(e.Said, "(403)"), strings.Contains(e.Said, "AccessDenied"), strings.Contains(e.Said, "SignatureDoesNotMatch"), strings.Contains(e.Said, "InvalidAccessKeyId"):
+		return "the store refuses the key: look at the environment file or credentials file, and what the key may do"
+	case strings.Contains(e.Said, "Could not connect"):
+		return "the store does not answer: look at the endpoint, and whether it runs; then ask for the same again"
+	case strings.Contains(e.Said, "recovery ended before configured recovery target was reached"):
+		return "no commit after the target is in the log that could be brought: choose an earlier moment, or recover to the end of the log into another directory"
+	}
+	return ""
+}
+
 // EmptyError says that nothing lies where an archive should.
 type EmptyError struct{ Destination, Server string }
 

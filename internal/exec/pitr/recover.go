@@ -206,6 +206,9 @@ func running(dir string) bool {
 	return err == nil
 }
 
+// passed is called where a test cuts the power.
+var passed = func(string) {}
+
 // Recover restores a base backup, replays the log to the target, promotes the cluster, and stops it again: it is its unit that starts it.
 // From then on it archives to a prefix of its own.
 func Recover(ctx context.Context, p pitr.Policy, t pitr.Target, o Options) (*Result, error) {
@@ -261,6 +264,7 @@ func Recover(ctx context.Context, p pitr.Policy, t pitr.Target, o Options) (*Res
 		if err := r.replay(ctx, dir, j, res); err != nil {
 			return res, err
 		}
+		passed("promoted")
 		if err := r.note(dir, j, ending); err != nil {
 			return res, err
 		}
@@ -322,6 +326,7 @@ func moveUp(from, to string) error {
 		if err := os.Rename(filepath.Join(from, e.Name()), at); err != nil {
 			return err
 		}
+		passed("moved " + e.Name())
 	}
 	return os.Remove(from)
 }
@@ -453,6 +458,9 @@ func (r *runner) replay(ctx context.Context, dir string, j *journal, res *Result
 			}
 		} // else it was promoted, and this run was killed before that was written down
 	}
+	if err := r.alone(ctx, dir); err != nil {
+		return err
+	}
 	r.began("replay the log to %s", j.Plan.Target)
 	if err := r.server(ctx, dir, j.Plan.Settings(command), func(ask func(database, query string) (string, error)) error {
 		if out, err := ask("postgres", "select pg_is_in_recovery()"); err != nil || out != "f" {
@@ -472,6 +480,24 @@ func (r *runner) replay(ctx context.Context, dir string, j *journal, res *Result
 		return err
 	}); err != nil {
 		return err
+	}
+	return nil
+}
+
+// patience is how long the server of a killed run may take to end: a command of its that brings a segment holds it up.
+const patience = 30 * time.Second
+
+// alone waits until the server of a killed run is gone.
+func (r *runner) alone(ctx context.Context, dir string) error {
+	for end := time.Now().Add(patience); running(dir); {
+		if time.Now().After(end) {
+			return &pitr.DataDirError{Dir: pitr.DataDir{Path: dir, State: pitr.DataOurs, Running: true}}
+		}
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-time.After(100 * time.Millisecond):
+		}
 	}
 	return nil
 }
@@ -507,7 +533,7 @@ func (r *runner) end(ctx context.Context, dir string, j *journal, res *Result) e
 		return fmt.Errorf("the history of timeline %d: %w", t, err)
 	}
 	res.Timeline, res.At = t, h[len(h)-1].At
-	if j.Plan.Target.Time.IsZero() && j.Plan.Target.LSN == 0 {
+	if j.Plan.Whole() {
 		// A log that is cut off looks like its end: the last segment must have been reached.
 		size := perSegment.FindSubmatch(control)
 		if size == nil {
@@ -549,5 +575,6 @@ func (r *runner) end(ctx context.Context, dir string, j *journal, res *Result) e
 	if err := backup.Replace(auto, []byte(strings.Join(kept, "")+line), 0o600); err != nil {
 		return err
 	}
+	passed("ended")
 	return os.RemoveAll(filepath.Join(dir, mark))
 }

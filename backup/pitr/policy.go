@@ -1,0 +1,88 @@
+package pitr
+
+import (
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/stateward/stateward"
+	"github.com/stateward/stateward/internal/text"
+)
+
+// Span is a time span, written as systemd.time(7) has it: "14d", "1h 30min".
+type Span time.Duration
+
+// Std is the span as the standard library has it.
+func (s Span) Std() time.Duration { return time.Duration(s) }
+
+// MarshalText writes the largest whole units.
+func (s Span) MarshalText() ([]byte, error) {
+	d, err := stateward.NewDuration(s.Std())
+	return []byte(d.String()), err
+}
+
+// UnmarshalText reads what [stateward.ParseDuration] does.
+func (s *Span) UnmarshalText(text []byte) error {
+	d, err := stateward.ParseDuration(string(text))
+	*s = Span(d.Std())
+	return err
+}
+
+// PolicyError says what is wrong with a field of a policy.
+type PolicyError struct{ Field, Reason, Advice string }
+
+func (e *PolicyError) Error() string { return e.Field + " " + e.Reason }
+
+// Hint says what to write instead; it may be empty.
+func (e *PolicyError) Hint() string { return e.Advice }
+
+// ReadPolicy reads the JSON of a policy. A field that is not known is an error; the others are *[PolicyError].
+func ReadPolicy(data []byte) (Policy, error) {
+	var p Policy
+	if err := text.ReadJSON(data, &p); err != nil {
+		return Policy{}, err
+	}
+	return p, p.Validate()
+}
+
+// Validate says what is wrong with a policy: the error is a *[PolicyError].
+func (p Policy) Validate() error {
+	for _, f := range []struct{ name, value, hint string }{
+		{"destination", p.Destination, `write the URL of the store, such as "s3://bucket/postgresql"`},
+		{"server", p.Server, "write the name below which barman-cloud stores the cluster"},
+		{"cluster.dataDir", p.Cluster.DataDir, `write the data directory, such as "/var/lib/postgresql/17"`},
+	} {
+		if f.value == "" {
+			return &PolicyError{f.name, "is missing", f.hint}
+		}
+	}
+	if p.Server[0] == '-' || strings.ContainsAny(p.Server, "/\n\x00") {
+		return &PolicyError{"server", fmt.Sprintf("%q is no name of a server", p.Server), "write a name without a slash that begins with no dash"}
+	}
+	for _, f := range []struct{ name, value string }{
+		{"cluster.dataDir", p.Cluster.DataDir}, {"cluster.walDir", p.Cluster.WALDir}, {"cluster.binDir", p.Cluster.BinDir}, {"cluster.socket", p.Cluster.Socket},
+		{"environmentFile", p.EnvironmentFile}, {"credentialsFile", p.CredentialsFile},
+	} {
+		if f.value != "" && !path.IsAbs(f.value) {
+			return &PolicyError{f.name, fmt.Sprintf("%q is no absolute path", f.value), ""}
+		}
+	}
+	for _, f := range []struct {
+		name, value string
+		known       []string
+	}{
+		{"provider", p.Provider, []string{"barman-cloud", "pgbackrest"}},
+		{"cloud", p.Cloud, []string{"aws-s3", "azure-blob-storage", "google-cloud-storage"}},
+		{"compression", p.Compression, []string{"none", "gzip", "bzip2", "snappy", "xz", "zstd", "lz4"}},
+	} {
+		if f.value != "" && !slices.Contains(f.known, f.value) {
+			return &PolicyError{f.name, fmt.Sprintf("%q is not known", f.value), "write " + strings.Join(f.known, ", ")}
+		}
+	}
+	if p.Redundancy < 0 {
+		return &PolicyError{"redundancy", "is less than zero", ""}
+	}
+	return nil
+}

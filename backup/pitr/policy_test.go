@@ -1,0 +1,65 @@
+package pitr
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+func TestReadPolicy(t *testing.T) {
+	const whole = `{"cluster": {"dataDir": "/srv/pg"}, "destination": "s3://b/pg", "server": "main", "window": "14d", "archiveTimeout": "1min 30s"}`
+	p, err := ReadPolicy([]byte(whole))
+	require.NoError(t, err)
+	require.Equal(t, 14*24*time.Hour, p.Window.Std())
+	require.Equal(t, 90*time.Second, p.ArchiveTimeout.Std())
+	text, err := json.Marshal(p)
+	require.NoError(t, err)
+	require.Contains(t, string(text), `"window":"2w"`)
+	again, err := ReadPolicy(text)
+	require.NoError(t, err)
+	require.Equal(t, p, again)
+	for _, tc := range []struct{ name, from, to, want string }{
+		{"unknown field", `"server"`, `"servers": 1, "server"`, `line 1: "servers" is no field`},
+		{"field below", `"dataDir"`, `"datadirs": 1, "dataDir"`, `line 1: "cluster.datadirs" is no field`},
+		{"number", `"14d"`, `1209600000000000`, "line 1: window is a number where a text is expected"},
+		{"duration", `"14d"`, `"a fortnight"`, `time span "a fortnight" has no number at "a fortnight"`},
+		{"no destination", `s3://b/pg`, ``, "destination is missing"},
+		{"no server", `"main"`, `""`, "server is missing"},
+		{"server", `"main"`, `"-v"`, `server "-v" is no name of a server`},
+		{"data directory", `"/srv/pg"`, `"pg"`, `cluster.dataDir "pg" is no absolute path`},
+		{"no data directory", `"/srv/pg"`, `""`, "cluster.dataDir is missing"},
+		{"provider", `"window"`, `"provider": "wal-g", "window"`, `provider "wal-g" is not known`},
+		{"compression", `"window"`, `"compression": "zip", "window"`, `compression "zip" is not known`},
+		{"redundancy", `"window"`, `"redundancy": -1, "window"`, "redundancy is less than zero"},
+		{"two", whole, whole + whole, "line 1: there is more behind its JSON"},
+		{"empty", whole, "", "is empty"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			_, err := ReadPolicy([]byte(strings.Replace(whole, tc.from, tc.to, 1)))
+			require.EqualError(t, err, tc.want)
+		})
+	}
+}
+
+// What is printed of a window is inside of it, and what is told to the server at its end lets it come there.
+func TestG2TheEndsOfAWindowAsTheyArePrinted(t *testing.T) {
+	from := time.Date(2026, 3, 1, 12, 0, 0, 123456000, time.UTC)
+	r := Range{Timeline: 1, From: from, To: from.Add(3*time.Hour + 42*time.Microsecond), Exact: true}
+	require.Equal(t, "2026-03-01T12:00:00.123456Z to 2026-03-01T15:00:00.123498Z on timeline 1", r.String())
+	at := func(text string) Target {
+		target, err := ParseTarget(text)
+		require.NoError(t, err)
+		return target
+	}
+	end := Recovery{Timeline: 1, Range: r, Target: at("2026-03-01T16:00:00.123498+01:00")}
+	require.True(t, end.Whole())
+	for _, s := range end.Settings("true") {
+		require.NotEqual(t, "recovery_target_time", s.Name)
+	}
+	before := Recovery{Timeline: 1, Range: r, Target: at("2026-03-01T15:00:00.123497Z")}
+	require.False(t, before.Whole())
+	require.Contains(t, before.Settings("true"), Setting{"recovery_target_time", "2026-03-01 15:00:00.123497+00"})
+}
