@@ -3,6 +3,7 @@
 package pitr
 
 import (
+	"os"
 	"path/filepath"
 	"testing"
 	"time"
@@ -13,7 +14,12 @@ import (
 	"github.com/stateward/stateward/internal/pgtest"
 )
 
-func TestMain(m *testing.M) { pgtest.Main(m) }
+func TestMain(m *testing.M) {
+	if text := os.Getenv("STATEWARD_TEST_RECOVER"); text != "" {
+		os.Exit(recoverHere(text))
+	}
+	pgtest.Main(m)
+}
 
 // bench is a cluster with its policy.
 type bench struct {

@@ -543,7 +543,7 @@ func (r *runner) end(ctx context.Context, dir string, j *journal, res *Result) e
 		if _, err := fmt.Sscan(string(size[1]), (*uint64)(&bytes)); err != nil {
 			return err
 		}
-		if want := j.Plan.Range.ToLSN - bytes; res.At < want {
+		if want := j.Plan.Range.ToLSN - bytes; res.At <= want { // where the last segment begins, the one before it ends
 			return &ShortError{res.At, want}
 		}
 	}
