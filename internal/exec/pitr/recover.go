@@ -73,7 +73,7 @@ func (e *RootError) Hint() string {
 type ShortError struct{ At, Want pitr.LSN }
 
 func (e *ShortError) Error() string {
-	return fmt.Sprintf("recovery ended at %s, and the archive goes on to %s at least", e.At, e.Want)
+	return fmt.Sprintf("recovery ended at %s, and the archive goes on beyond %s", e.At, e.Want)
 }
 
 // Hint says what is there.
