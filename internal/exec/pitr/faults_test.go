@@ -255,6 +255,7 @@ func TestEndOfLogAndFaults(t *testing.T) {
 			require.NoError(t, err)
 			_, err = Recover(t.Context(), again, end, b.o)
 			require.ErrorAs(t, err, &tool)
+			require.Contains(t, tool.Hint(), "in the midst of the log")
 			t.Logf("store goes away: %v", err)
 			said.WriteString(err.Error() + "\n")
 			require.FileExists(t, filepath.Join(again.Cluster.DataDir, "recovery.signal"))

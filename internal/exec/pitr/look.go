@@ -54,6 +54,8 @@ func (e *ToolError) Hint() string {
 		return "the store refuses the key: look at the environment file or credentials file, and what the key may do"
 	case strings.Contains(e.Said, "Could not connect"):
 		return "the store does not answer: look at the endpoint, and whether it runs; then ask for the same again"
+	case strings.Contains(e.Said, "from archive: "): // could not restore file "…" from archive: child process exited with exit code 255
+		return "the store stopped answering in the midst of the log, or refused: see that it answers (stateward pitr window), and ask for the same again, which goes on"
 	case strings.Contains(e.Said, "recovery ended before configured recovery target was reached"):
 		return "no commit after the target is in the log that could be brought: choose an earlier moment, or recover to the end of the log into another directory"
 	}
