@@ -353,6 +353,18 @@ func (r *runner) endJournal() error {
 	return d.Sync()
 }
 
+// otherJournalError is a plan that has the name of one of another dataset, a run of which did not come to its end. Only people know which of them is meant.
+type otherJournalError struct{ file, of, dataset string }
+
+func (e *otherJournalError) Error() string {
+	return fmt.Sprintf("a run of a plan with this name did not come to its end, and was of %s, not of %s (%s)", e.of, e.dataset, e.file)
+}
+
+// Hint says what to do: what the journal is about is not lost.
+func (e *otherJournalError) Hint() string {
+	return "give this plan another name, or first run the one of " + e.of + " to its end"
+}
+
 // journal reads the journal. Where it is lost, as with the root of the machine, the marks in the staging area say as much as counts: an exchange that is
 // not done. What else is there is not trusted, and not removed.
 func (r *runner) journal(ctx context.Context, t *preseed.Target) (*preseed.Journal, error) {
@@ -363,7 +375,7 @@ func (r *runner) journal(ctx context.Context, t *preseed.Target) (*preseed.Journ
 			j = &preseed.Journal{} // which is refused, and says so
 		}
 		if j.Target != r.plan.Dataset && j.Target != "" {
-			return nil, fmt.Errorf("%s is of %s, and the plan of %s", r.journalFile(), j.Target, r.plan.Dataset)
+			return nil, &otherJournalError{r.journalFile(), j.Target, r.plan.Dataset}
 		}
 		return j, nil
 	}

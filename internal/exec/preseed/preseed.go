@@ -214,13 +214,9 @@ func (r *runner) loop(ctx context.Context) (preseed.Decision, error) {
 			return failed("it was interrupted", "run it again: it goes on from what is there"), nil
 		}
 		s, err := r.see(ctx)
-		d := preseed.Decision{Action: preseed.Wait, Late: preseed.Unreachable, Why: "it cannot be seen: " + fmt.Sprint(err), Hint: "see why"}
-		var absent *run.NotFoundError
-		switch {
-		case err == nil:
+		d := unseen(err)
+		if err == nil {
 			d = preseed.Next(r.policy(), s, r.o.Now())
-		case errors.As(err, &absent):
-			d = failed(absent.Error(), "have it in the PATH of the unit (--path of stateward preseed units)")
 		}
 		d.Why = r.redacted(d.Why)
 		if s.Target != nil {
@@ -323,6 +319,19 @@ func (r *runner) loop(ctx context.Context) (preseed.Decision, error) {
 		}
 		sleep()
 	}
+}
+
+// unseen is what becomes of a run that cannot see all that decides. What does not change by itself is not waited for.
+func unseen(err error) preseed.Decision {
+	var absent *run.NotFoundError
+	var other *otherJournalError
+	switch {
+	case errors.As(err, &absent):
+		return failed(absent.Error(), "have it in the PATH of the unit (--path of stateward preseed units)")
+	case errors.As(err, &other):
+		return preseed.Decision{Outcome: preseed.Refused, Why: other.Error(), Hint: other.Hint()}
+	}
+	return preseed.Decision{Action: preseed.Wait, Late: preseed.Unreachable, Why: "it cannot be seen: " + fmt.Sprint(err), Hint: "see why"}
 }
 
 // noRoom tells whether a program said that there is no room.

@@ -3,6 +3,8 @@
 package preseed
 
 import (
+	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -12,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/stateward/stateward/backup/restic"
+	"github.com/stateward/stateward/internal/run"
 	"github.com/stateward/stateward/preseed"
 )
 
@@ -191,6 +194,44 @@ func TestE7SilentReplica(t *testing.T) {
 			a := r.ask(t.Context(), preseed.Replica)
 			if a.Kind != tc.want || !strings.Contains(a.Reason, tc.reason) {
 				t.Errorf("%s: %s", a.Kind, a.Reason)
+			}
+		})
+	}
+}
+
+// E10: what a run left that was of another dataset is not of this one, and waiting changes nothing about it.
+func TestE10WhatCannotBeSeen(t *testing.T) {
+	dir := t.TempDir()
+	r := &runner{plan: preseed.Plan{Name: "app", Dataset: "tank/app"}, o: Options{StateDir: dir}}
+	journal := func(text string) error {
+		t.Helper()
+		if err := os.WriteFile(r.journalFile(), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		_, err := r.journal(t.Context(), nil)
+		return err
+	}
+	if err := journal(`{"target": "tank/app"}`); err != nil {
+		t.Error(err)
+	}
+	for _, tc := range []struct {
+		name string
+		err  error
+		want string
+	}{
+		{"a journal of another dataset", journal(`{"target": "tank/photos"}`),
+			"refused: a run of a plan with this name did not come to its end, and was of tank/photos, not of tank/app (" + dir + "/app.journal.json): give this plan another name, or first run the one of tank/photos to its end"},
+		{"a program that is not there", fmt.Errorf("see: %w", &run.NotFoundError{Path: "zfs", Err: os.ErrNotExist}), "failed: "},
+		{"what may be otherwise in a minute", errors.New("zfs: no answer"), "wait unreachable: it cannot be seen: zfs: no answer: see why"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			d := unseen(tc.err)
+			got := string(d.Outcome) + ": " + d.Why + ": " + d.Hint
+			if d.Action != "" {
+				got = string(d.Action) + " " + string(d.Late) + got
+			}
+			if !strings.HasPrefix(got, tc.want) || d.Start {
+				t.Errorf("got %q, want %q", got, tc.want)
 			}
 		})
 	}
