@@ -75,7 +75,8 @@ For one host:
           that needs it and waits for it
   nix     a NixOS module with all of that; no secret is in it
 With --write DIR the files are written below DIR, each whole or not at all; -o json writes the
-plans alone.
+plans alone. What keeps a preseed from being planned, and what a person should know of one, is
+printed to standard error beside.
 
 Status 1 means that a preseed cannot be planned, or that a value is unknown; the others are written.
 
@@ -237,6 +238,13 @@ func (f *preseedPlanFlags) render(env Env, h *HostPreseeds) error {
 	}
 	if h.Status == stateward.StatusPartial && len(faults) == 0 {
 		printError(env.Stderr, &plainError{ErrorOutput{Message: h.Name + ": some values could not be evaluated", Hint: "stateward check lists them"}})
+	}
+	for _, p := range h.Preseeds {
+		for _, n := range p.Notes {
+			note := preseedFault(n)
+			note.Message = "note: " + note.Message
+			printError(env.Stderr, &plainError{note})
+		}
 	}
 	list := slices.DeleteFunc(slices.Clone(h.planned), func(p preseed.Planned) bool { return p.Plan == nil })
 	var files []planFile
