@@ -184,3 +184,49 @@ func TestE9CarelessDropIn(t *testing.T) {
 		}
 	}
 }
+
+// E2: `zfs list -r` shows the snapshots of children too, and the newest of them all may be a child's.
+func TestE2CarelessChild(t *testing.T) {
+	type row struct {
+		dataset string
+		preseed.Snapshot
+	}
+	listed := []row{{"tank/app", snapshot("nightly", 1, 2*time.Hour, preseed.Populated)}, {"tank/app/cache", snapshot("hourly", 2, time.Hour, preseed.Populated)}}
+	seenOf := func(rows []row) preseed.Seen {
+		s := seen()
+		for _, r := range rows {
+			s.Target.Snapshots = append(s.Target.Snapshots, r.Snapshot)
+		}
+		return s
+	}
+	own := slices.DeleteFunc(slices.Clone(listed), func(r row) bool { return r.dataset != "tank/app" })
+	careless := func(listed []row) preseed.Decision {
+		newest := listed[0]
+		for _, r := range listed {
+			if r.CreateTXG > newest.CreateTXG {
+				newest = r
+			}
+		}
+		return preseed.Decision{Action: preseed.Rollback, Source: preseed.Local, Candidate: preseed.Candidate{ID: newest.GUID, Name: newest.Name}}
+	}
+	harm := func(d preseed.Decision) string {
+		for _, r := range listed {
+			if (d.Action == preseed.Rollback || d.Action == preseed.Fill) && r.GUID == d.Candidate.ID && r.dataset != "tank/app" {
+				return r.dataset + " is rolled back, and its parent is marked done"
+			}
+		}
+		return ""
+	}
+	all := preseed.Policy{Sources: []preseed.SourceKind{preseed.Local}}
+	if got, want := harm(careless(listed)), "tank/app/cache is rolled back, and its parent is marked done"; got != want {
+		t.Errorf("careless: %q, want %q", got, want)
+	}
+	d := preseed.Next(all, seenOf(own), now)
+	if d.Action != preseed.Rollback || d.Candidate.Name != "nightly" || harm(d) != "" {
+		t.Errorf("ours: %q: %+v", harm(d), d)
+	}
+	// With snapshots of a child only there is none, and nothing is marked.
+	if d := preseed.Next(all, seenOf(nil), now); d.Outcome != preseed.ConfirmedNoBackup || d.Start {
+		t.Errorf("ours: %+v", d)
+	}
+}

@@ -187,3 +187,52 @@ func TestJournalEntry(t *testing.T) {
 		t.Error(diff)
 	}
 }
+
+// E11 E12: a careless run restores, and its record says when; nothing says what that costs, and nobody hears of it.
+func TestE11E12CarelessRecord(t *testing.T) {
+	missing := func(rec Record, journal, asked, metrics string) (out []string) {
+		for _, is := range []struct {
+			there bool
+			what  string
+		}{
+			{rec.Source != preseed.Restic || strings.Contains(strings.Join(rec.Notes, " "), "its next replication sends everything"), "nothing says that replication starts anew"},
+			{strings.Contains(journal, "STATEWARD_OUTCOME="+string(rec.Outcome)+"\n"), "the journal has no outcome"},
+			{strings.Contains(journal, "STATEWARD_SOURCE="+string(rec.Source)+"\n") && strings.Contains(journal, "STATEWARD_RECOVERY_POINT="), "the journal does not say what was restored"},
+			{strings.Contains(metrics, `outcome="`+string(rec.Outcome)+`"} 1`), "the metrics have no outcome"},
+			{asked != "", "nobody is told"},
+		} {
+			if !is.there {
+				out = append(out, is.what)
+			}
+		}
+		return out
+	}
+	d := preseed.Decision{Outcome: preseed.Restored, Start: true, Source: preseed.Restic, Candidate: preseed.Candidate{Name: "snapshot 1234", Time: time.Date(2026, 3, 17, 1, 30, 0, 0, time.UTC)}, Why: "snapshot 1234 from restic"}
+	careless := func(d preseed.Decision) (rec Record, journal, asked, metrics string) {
+		return Record{Outcome: d.Outcome, Start: d.Start, Source: d.Source, Candidate: d.Candidate.Name}, "MESSAGE=done\n", "", ""
+	}
+	if diff := cmp.Diff([]string{"nothing says that replication starts anew", "the journal has no outcome", "the journal does not say what was restored", "the metrics have no outcome", "nobody is told"}, missing(careless(d))); diff != "" {
+		t.Error(diff)
+	}
+	r, journal, asked, warnings, err := told(t, d, nil)
+	if err != nil || len(warnings) > 0 {
+		t.Fatal(err, warnings)
+	}
+	metrics, err := os.ReadFile(filepath.Join(r.plan.MetricsDir, "stateward_preseed_app.prom"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	// What is kept of it is the file, not what the run had in mind.
+	s, err := ReadStatus(r.o.StateDir, "app")
+	if err != nil || s.Restored == nil {
+		t.Fatal(err, s)
+	}
+	if diff := cmp.Diff([]string(nil), missing(*s.Restored, journal, asked, string(metrics))); diff != "" {
+		t.Error(diff)
+	}
+	// What other sources restore has its snapshots, and says nothing of that.
+	d.Source = preseed.Local
+	if r, _, _, _, _ := told(t, d, nil); len(r.rec.Notes) > 0 {
+		t.Errorf("%q", r.rec.Notes)
+	}
+}
