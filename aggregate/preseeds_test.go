@@ -158,11 +158,16 @@ func TestChecksOfPreseeds(t *testing.T) {
 		{"E7 no list", "SW403", ofPreseed(nothing), false},
 		{"R2 paths that the job lacks", "SW404", seeded(func(h *stateward.Host, s *stateward.Service) {
 			backed(h, "/var/lib/app/db")
+			s.Preseed.Sources = known([]string{"local", "restic"})
 			s.Preseed.Paths = known([]string{"media"})
 		}), true},
-		{"R2 a part", "SW404", seeded(func(h *stateward.Host, _ *stateward.Service) { backed(h, "/var/lib/app/db") }), true},
+		{"R2 a part", "SW404", seeded(func(h *stateward.Host, s *stateward.Service) {
+			s.Preseed.Sources = known([]string{"local", "restic"})
+			backed(h, "/var/lib/app/db")
+		}), true},
 		{"R2 paths that the job has", "SW404", seeded(func(h *stateward.Host, s *stateward.Service) {
 			backed(h, "/var/lib/app/db")
+			s.Preseed.Sources = known([]string{"local", "restic"})
 			s.Preseed.Paths = known([]string{"db"})
 		}), false},
 		{"R2 all of it", "SW404", whole(nothing), false},

@@ -83,7 +83,7 @@ func (p Plan) PlanFile() string { return PlanDir + "/" + p.Name + ".json" }
 // is in the faults beside. A service or preseed that is off asks for nothing. With all, what something else runs is planned too.
 //
 // The sources are those that are named; where none is, local, then a replica where the dataset is replicated, then restic where a job of
-// [restic.Plan] backs it up.
+// [restic.Plan] backs all of it up, without a dump and with nothing excluded.
 func FromHost(h *stateward.Host, all bool) ([]Planned, []Fault) {
 	var faults []Fault
 	if why, unknown := h.Services.Why(); unknown {
@@ -719,10 +719,45 @@ func (p *hostPlanner) restic(o *Planned, plan *Plan, d *stateward.Preseed, s *So
 		o.fault(SourceMissing, list[0].Of.Origin, "stateward backup plan says more of it", "backup job %s cannot be rendered: %s", list[0].Of.Name, why)
 		return false
 	}
-	o.Job = list[0].Job
-	s.Job = o.Job.PlanFile()
-	if !list[0].whole {
-		o.note(SourceMissing, list[0].Of.Origin, "", "job %s backs up only a part of the dataset, %s: from restic no more comes back", o.Job.Name, strings.Join(o.Job.Paths, ", "))
+	job := list[0].Job
+	less := lessThanAll(job, plan.Mountpoint, list[0].whole)
+	if len(less) > 0 && !listed {
+		// A service would start on what is not what it had, and nobody wrote that this is meant.
+		kinds := []string{}
+		for _, one := range plan.Sources {
+			kinds = append(kinds, `"`+string(one.Kind)+`"`)
+		}
+		o.note(SourceMissing, list[0].Of.Origin, "where what comes back is enough, list it: sources = [ "+strings.Join(append(kinds, `"restic"`), " ")+" ]", "restic is not asked, since no sources are listed: job %s", strings.Join(less, "; job "))
+		return false
+	}
+	o.Job, s.Job = job, job.PlanFile()
+	for _, why := range less {
+		o.note(SourceMissing, list[0].Of.Origin, "", "job %s", why)
 	}
 	return true
+}
+
+// lessThanAll are reasons why what comes back of a job may not be what the service had.
+func lessThanAll(job *restic.Job, mountpoint string, whole bool) (out []string) {
+	if !whole {
+		out = append(out, fmt.Sprintf("%s backs up only a part of the dataset, %s: from restic no more comes back", job.Name, strings.Join(job.Paths, ", ")))
+	}
+	var leaves []string
+	for _, pattern := range job.Exclude {
+		plain := pattern
+		if i := strings.IndexAny(pattern, `*?[\`); i >= 0 {
+			plain = path.Dir(pattern[:i] + "x")
+		}
+		// One without a slash in front is looked for at any place.
+		if !strings.HasPrefix(pattern, "!") && (!path.IsAbs(pattern) || plain == "/" || within(mountpoint, path.Clean(plain)) || within(path.Clean(plain), mountpoint)) {
+			leaves = append(leaves, pattern)
+		}
+	}
+	if len(leaves) > 0 {
+		out = append(out, fmt.Sprintf("%s excludes %s: from restic that does not come back", job.Name, strings.Join(leaves, ", ")))
+	}
+	if job.Dump != nil {
+		out = append(out, fmt.Sprintf("%s has a dump, which nobody loads: from restic come back its files below %s, and what it was made of as it was while it was read", job.Name, job.Dump.Directory))
+	}
+	return out
 }

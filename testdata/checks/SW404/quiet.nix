@@ -10,7 +10,7 @@
       unit = "paperless";
       dataset = { name = "tank/paperless"; };
       backup = { schedule = "daily"; paths = [ "/srv/paperless/db" ]; };
-      preseed = { paths = [ "db" ]; };
+      preseed = { sources = [ "local" "restic" ]; paths = [ "db" ]; };
     };
   };
 }
