@@ -720,7 +720,7 @@ func (p *hostPlanner) restic(o *Planned, plan *Plan, d *stateward.Preseed, s *So
 		return false
 	}
 	job := list[0].Job
-	less := lessThanAll(job, plan.Mountpoint, list[0].whole)
+	less, excludes := lessThanAll(job, plan.Mountpoint, list[0].whole)
 	if len(less) > 0 && !listed {
 		// A service would start on what is not what it had, and nobody wrote that this is meant.
 		kinds := []string{}
@@ -731,16 +731,17 @@ func (p *hostPlanner) restic(o *Planned, plan *Plan, d *stateward.Preseed, s *So
 		return false
 	}
 	o.Job, s.Job = job, job.PlanFile()
-	for _, why := range less {
+	for _, why := range append(excludes, less...) {
 		o.note(SourceMissing, list[0].Of.Origin, "", "job %s", why)
 	}
 	return true
 }
 
-// lessThanAll are reasons why what comes back of a job may not be what the service had.
-func lessThanAll(job *restic.Job, mountpoint string, whole bool) (out []string) {
+// lessThanAll are reasons why what comes back of a job is not what the service had, and what the job excludes: who wrote that, such as for caches,
+// does without it.
+func lessThanAll(job *restic.Job, mountpoint string, whole bool) (less, excludes []string) {
 	if !whole {
-		out = append(out, fmt.Sprintf("%s backs up only a part of the dataset, %s: from restic no more comes back", job.Name, strings.Join(job.Paths, ", ")))
+		less = append(less, fmt.Sprintf("%s backs up only a part of the dataset, %s: from restic no more comes back", job.Name, strings.Join(job.Paths, ", ")))
 	}
 	var leaves []string
 	for _, pattern := range job.Exclude {
@@ -754,10 +755,10 @@ func lessThanAll(job *restic.Job, mountpoint string, whole bool) (out []string) 
 		}
 	}
 	if len(leaves) > 0 {
-		out = append(out, fmt.Sprintf("%s excludes %s: from restic that does not come back", job.Name, strings.Join(leaves, ", ")))
+		excludes = append(excludes, fmt.Sprintf("%s excludes %s: from restic that does not come back", job.Name, strings.Join(leaves, ", ")))
 	}
 	if job.Dump != nil {
-		out = append(out, fmt.Sprintf("%s has a dump, which nobody loads: from restic come back its files below %s, and what it was made of as it was while it was read", job.Name, job.Dump.Directory))
+		less = append(less, fmt.Sprintf("%s has a dump, which nobody loads: from restic come back its files below %s, and what it was made of as it was while it was read", job.Name, job.Dump.Directory))
 	}
-	return out
+	return less, excludes
 }

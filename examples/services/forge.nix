@@ -12,10 +12,9 @@
   };
 
   # What differs from the templates: what is restored is looked at before the service gets it, and somebody is told.
-  # Their backups exclude what is made anew, such as caches: that restic is enough is for you to write.
-  stateward.services.sonarr = { preseed = { sources = [ "local" "replica" "restic" ]; validate.sqlite = true; minBytes = 1000000; maxAge = "30d"; }; };
-  stateward.services.radarr = { preseed = { sources = [ "local" "replica" "restic" ]; validate.sqlite = true; minBytes = 1000000; maxAge = "30d"; }; };
-  stateward.services.home-assistant = { preseed = { sources = [ "local" "replica" "restic" ]; validate.sqlite = true; }; };
-  stateward.services.plex = { preseed.sources = [ "local" "replica" "restic" ]; backup.notify = { onFailure = "critical"; onSuccess = "success"; }; };
+  stateward.services.sonarr = { preseed = { validate.sqlite = true; minBytes = 1000000; maxAge = "30d"; }; };
+  stateward.services.radarr = { preseed = { validate.sqlite = true; minBytes = 1000000; maxAge = "30d"; }; };
+  stateward.services.home-assistant = { preseed = { validate.sqlite = true; }; };
+  stateward.services.plex = { backup.notify = { onFailure = "critical"; onSuccess = "success"; }; };
   stateward.services.postgresql = { preseed = { sources = [ "local" "replica" ]; validate.command = "test -s $1/16/PG_VERSION"; }; };
 }
