@@ -99,7 +99,7 @@ func TestStartedWhileExchanged(t *testing.T) {
 	}
 	write(t, "/srv/wrap/zfs", "#!/bin/sh\ncase \"$*\" in \"rename -u -- "+staged+" \"*) systemctl start app.service ;; esac\nexec "+real+" \"$@\"\n")
 	must(t, "chmod", "755", "/srv/wrap/zfs")
-	ends(t, preseed.Refused, 4, "runs already", plan(t, func(p *preseed.Plan) { p.Timeout = "4s" }))
+	ends(t, preseed.Refused, 4, "runs already", plan(t, func(p *preseed.Plan) { p.Timeout = "12s" }))
 	if out, _ := try("findmnt", "-no", "SOURCE", app); out != "" {
 		t.Errorf("%s is mounted over what the service writes", out)
 	}

@@ -422,8 +422,7 @@ in
       dumpCommand = given; preHook = given; postHook = given;
     });
     # The settings of a server that is off are nobody's.
-    "services.postgresql.settings" =
-      if holds (config.services.postgresql.enable or false == false) then value null
+    "services.postgresql.settings" = if holds (config.services.postgresql.enable or false == false) then value null
       else fields { archive_mode = leaf; archive_command = leaf; archive_library = leaf; archive_timeout = leaf; wal_level = leaf; };
     "services.pgbackrest" = enabled { settings = fields { archive-push-queue-max = leaf; }; };
     "services.sanoid" = enabled { interval = lines; datasets = attrsOf leaf; templates = attrsOf leaf; settings = attrsOf leaf; };
