@@ -24,7 +24,7 @@ var unreadSections = map[string]bool{
 // A section that cannot be had is a warning, or is said to be read by no check: none of them vanishes.
 func TestSectionsThatCannotBeHadAreFindings(t *testing.T) {
 	t.Parallel()
-	const sound = `boot.initrd.systemd.enable = true; preservation = { enable = true; preserveAt = { }; }; fileSystems."/" = { device = "/dev/a"; fsType = "ext4"; }; qgroget = { }; modules.storage.datasets = { }; virtualisation.oci-containers = { backend = "%s"; containers.x = { }; }; containers.x = { };`
+	const sound = `boot.initrd.systemd.enable = true; preservation = { enable = true; preserveAt = { }; }; fileSystems."/" = { device = "/dev/a"; fsType = "ext4"; }; qgroget = { }; modules.storage.datasets = { }; virtualisation.oci-containers = { backend = "%s"; containers.x = { }; }; containers.x = { }; services.postgresql.enable = true;`
 	var b strings.Builder
 	b.WriteString("let merge = a: b: if builtins.isAttrs a && builtins.isAttrs b then a // builtins.mapAttrs (n: v: if a ? ${n} then merge a.${n} v else v) b else b; in {\n")
 	var sections []string
