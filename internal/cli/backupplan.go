@@ -5,10 +5,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io/fs"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -132,31 +129,9 @@ func (e *unknownJobError) Hint() string {
 	return "there is " + strings.Join(e.known, ", ")
 }
 
-// writeTextError says that text is for people.
-type writeTextError struct{}
-
-func (e *writeTextError) Error() string { return "--write is for json, units, nix, stock and paths" }
-func (e *writeTextError) Hint() string  { return "name the format with -o" }
-
-// writeNowhereError says that --write names no folder.
-type writeNowhereError struct{}
-
-func (e *writeNowhereError) Error() string { return "--write names no folder" }
-func (e *writeNowhereError) Hint() string {
-	return "name the folder below which the files are written: --write DIR"
-}
-
-// nothingToWriteError says that a module would be empty although there are jobs, so that an older one stays.
-type nothingToWriteError struct{ name string }
-
-func (e *nothingToWriteError) Error() string {
-	return fmt.Sprintf("%s is not written: no job can be rendered for it", inLine(e.name))
-}
-func (e *nothingToWriteError) Hint() string { return "a file that is there already stays as it is" }
-
 func (f *backupPlanFlags) run(ctx context.Context, env Env, args []string) error {
 	if f.write != "" && f.output == "text" {
-		return withStatus(StatusUsage, &writeTextError{})
+		return withStatus(StatusUsage, &writeTextError{"json, units, nix, stock and paths"})
 	}
 	hosts, err := f.load(ctx, env, args)
 	if err != nil {
@@ -195,15 +170,7 @@ func (f *backupPlanFlags) run(ctx context.Context, env Env, args []string) error
 		more, err = f.render(env, &plan.Hosts[0])
 		sound = sound && more
 	}
-	switch {
-	case err != nil:
-		return withStatus(StatusStep, err)
-	case failed:
-		return &statusError{status: StatusEvaluation}
-	case !sound:
-		return &statusError{status: StatusFindings}
-	}
-	return nil
+	return planStatus(err, failed, sound)
 }
 
 // known says which of --job no host has.
@@ -282,11 +249,6 @@ func (h *HostBackups) rendered() (jobs []restic.Rendered) {
 	return jobs
 }
 
-// planFile is a file that is written.
-type planFile struct {
-	name, text string
-}
-
 // render writes what is for a machine, and says beside it what that lacks.
 func (f *backupPlanFlags) render(env Env, h *HostBackups) (sound bool, err error) {
 	if h.Error != nil {
@@ -301,7 +263,7 @@ func (f *backupPlanFlags) render(env Env, h *HostBackups) (sound bool, err error
 	jobs := h.rendered()
 	for _, j := range h.Jobs {
 		for _, p := range j.Problems {
-			printError(env.Stderr, &plainError{problemOutput("job "+j.Name+": ", p)})
+			printError(env.Stderr, planFault("job "+j.Name+": "+p.Message, p.Hint, p.Origin))
 		}
 	}
 	if h.Status == stateward.StatusPartial {
@@ -343,7 +305,7 @@ func (f *backupPlanFlags) render(env Env, h *HostBackups) (sound bool, err error
 			if err != nil {
 				return false, err
 			}
-			unit := "/etc/systemd/system/" + r.Job.UnitName()
+			unit := systemUnits + "/" + r.Job.UnitName()
 			files = append(files, planFile{r.Job.PlanFile(), string(text)}, planFile{unit + ".service", service}, planFile{unit + ".timer", timer})
 			if !r.Job.DrillsByTimer() {
 				continue
@@ -351,7 +313,7 @@ func (f *backupPlanFlags) render(env Env, h *HostBackups) (sound bool, err error
 			if service, timer, err = r.Job.DrillUnits(restic.UnitOptions{Stateward: f.program, Plan: r.Job.PlanFile(), Path: f.path, OnFailure: f.onFailure}, ""); err != nil {
 				return false, err
 			}
-			unit = "/etc/systemd/system/" + r.Job.DrillUnitName()
+			unit = systemUnits + "/" + r.Job.DrillUnitName()
 			files = append(files, planFile{unit + ".service", service}, planFile{unit + ".timer", timer})
 		}
 	case "nix":
@@ -390,58 +352,17 @@ func (f *backupPlanFlags) render(env Env, h *HostBackups) (sound bool, err error
 		fmt.Fprintf(env.Stderr, "stateward: these start %s, which stateward notify units writes\n", inLine(strings.Join(h.NotifyUnits, ", ")))
 	}
 	if f.write != "" && empty && !(sound && h.sound()) {
-		complain(&nothingToWriteError{filepath.Join(f.write, files[0].name)})
+		complain(&nothingToWriteError{filepath.Join(f.write, files[0].name), "no job can be rendered for it"})
 		return sound, nil
 	}
-	if f.write != "" {
-		return sound, f.writeAll(env, files)
+	if f.write == "" {
+		return sound, printFiles(env.Stdout, files, f.output == "units")
 	}
-	for i, file := range files {
-		if f.output == "units" {
-			if i > 0 {
-				fmt.Fprintln(env.Stdout)
-			}
-			fmt.Fprintf(env.Stdout, "# %s\n", file.name)
-		}
-		fmt.Fprint(env.Stdout, file.text)
+	written, err := writeFiles(env, f.write, files)
+	if err != nil || f.output != "units" || len(f.jobs) > 0 {
+		return sound, err
 	}
-	return sound, nil
-}
-
-// writeAll writes files, each whole or not at all, and names those of an earlier plan that belong to no job any longer.
-func (f *backupPlanFlags) writeAll(env Env, files []planFile) error {
-	if err := os.MkdirAll(f.write, 0o755); err != nil {
-		return err
-	}
-	written := map[string]bool{}
-	for _, file := range files {
-		name := filepath.Join(f.write, file.name)
-		if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
-			return err
-		}
-		if err := writeFile(name, []byte(file.text), 0o644); err != nil {
-			return err
-		}
-		written[name] = true
-		fmt.Fprintln(env.Stdout, inLine(name))
-	}
-	if f.output != "units" || len(f.jobs) > 0 {
-		return nil
-	}
-	var old []string
-	for _, prefix := range []string{restic.UnitPrefix, restic.DrillUnitPrefix} {
-		more, err := filepath.Glob(filepath.Join(f.write, "etc/systemd/system", prefix+"*"))
-		if err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return err
-		}
-		old = append(old, more...)
-	}
-	for _, name := range old {
-		if !written[name] {
-			fmt.Fprintf(env.Stderr, "stateward: %s is of no job that was rendered, and is left\n", inLine(name))
-		}
-	}
-	return nil
+	return sound, nameLeft(env, f.write, written, "no job that was rendered", restic.UnitPrefix+"*", restic.DrillUnitPrefix+"*")
 }
 
 // CollectedBackups is what `stateward backup plan -o paths` prints: what a collector that somebody wrote himself takes.
@@ -516,21 +437,10 @@ func collected(h *stateward.Host) CollectedBackups {
 	return out
 }
 
-func problemOutput(prefix string, p restic.Problem) ErrorOutput {
-	out := ErrorOutput{Message: prefix + p.Message, Hint: p.Hint, File: p.Origin.File, Line: p.Origin.Line}
-	if p.Origin.Option != "" && !strings.Contains(p.Message, p.Origin.Option) {
-		out.Message += ", by " + p.Origin.String()
-	}
-	return out
-}
-
 func printBackups(env Env, h *HostBackups) {
 	w := env.Stdout
 	if h.Error != nil {
-		fmt.Fprintf(w, "%s %s\n  %s\n", inLine(h.Name), h.Status, inLine(h.Error.Message))
-		if h.Error.Hint != "" {
-			fmt.Fprintf(w, "  hint: %s\n", inLine(h.Error.Hint))
-		}
+		printFailedHost(w, h.Name, h.Status, h.Error)
 		return
 	}
 	n := 0
@@ -543,15 +453,6 @@ func printBackups(env Env, h *HostBackups) {
 		fmt.Fprintf(w, "%s: declares no backup jobs\n", inLine(h.Name))
 	} else {
 		fmt.Fprintf(w, "%s: %s, %d to render\n", inLine(h.Name), count(len(h.Jobs), "backup job"), n)
-	}
-	problem := func(mark string, p restic.Problem) {
-		fmt.Fprintf(w, "    %s %s\n", mark, inLine(p.Message))
-		if p.Hint != "" {
-			fmt.Fprintf(w, "      hint: %s\n", inLine(p.Hint))
-		}
-		if p.Origin.Option != "" {
-			fmt.Fprintf(w, "      by %s\n", inLine(p.Origin.String()))
-		}
 	}
 	for _, j := range h.Jobs {
 		more := ""
@@ -566,7 +467,7 @@ func printBackups(env Env, h *HostBackups) {
 		}
 		fmt.Fprintf(w, "  %s%s\n", inLine(j.Name), inLine(more))
 		for _, p := range j.Problems {
-			problem("!", p)
+			printPlanFault(w, "!", p.Message, p.Hint, p.Origin)
 		}
 		var rows [][]string
 		for _, s := range j.Settings {
@@ -585,7 +486,7 @@ func printBackups(env Env, h *HostBackups) {
 			fmt.Fprintf(w, "    %s\n", line)
 		}
 		for _, p := range j.Notes {
-			problem("note:", p)
+			printPlanFault(w, "note:", p.Message, p.Hint, p.Origin)
 		}
 	}
 	for _, p := range h.Unreached {

@@ -289,10 +289,7 @@ func unwaitedOutput(u dataset.Unwaited) ErrorOutput {
 func printDatasets(env Env, h *HostDatasets) {
 	w := env.Stdout
 	if h.Error != nil {
-		fmt.Fprintf(w, "%s %s\n  %s\n", inLine(h.Name), h.Status, inLine(h.Error.Message))
-		if h.Error.Hint != "" {
-			fmt.Fprintf(w, "  hint: %s\n", inLine(h.Error.Hint))
-		}
+		printFailedHost(w, h.Name, h.Status, h.Error)
 		return
 	}
 	from := "from nothing"

@@ -366,10 +366,7 @@ func ownerText(e stateward.Entry) string {
 func printPlan(env Env, h HostPersistence) {
 	w := env.Stdout
 	if h.Error != nil {
-		fmt.Fprintf(w, "%s %s\n  %s\n", inLine(h.Name), h.Status, inLine(h.Error.Message))
-		if h.Error.Hint != "" {
-			fmt.Fprintf(w, "  hint: %s\n", inLine(h.Error.Hint))
-		}
+		printFailedHost(w, h.Name, h.Status, h.Error)
 		return
 	}
 	fmt.Fprintf(w, "%s: %s\n", inLine(h.Name), inLine(rootOption(h.resolution)))

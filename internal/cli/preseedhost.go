@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -118,15 +117,9 @@ func (e *unknownPreseedError) Hint() string {
 	return "these do: " + strings.Join(e.known, ", ")
 }
 
-// writePreseedError says that text is for people.
-type writePreseedError struct{}
-
-func (e *writePreseedError) Error() string { return "--write is for json, units and nix" }
-func (e *writePreseedError) Hint() string  { return "name the format with -o" }
-
 func (f *preseedPlanFlags) run(ctx context.Context, env Env, args []string) error {
 	if f.write != "" && f.output == "text" {
-		return withStatus(StatusUsage, &writePreseedError{})
+		return withStatus(StatusUsage, &writeTextError{"json, units and nix"})
 	}
 	hosts, err := f.load(ctx, env, args)
 	if err != nil {
@@ -171,15 +164,7 @@ func (f *preseedPlanFlags) run(ctx context.Context, env Env, args []string) erro
 	default:
 		err = f.render(env, &out.Hosts[0])
 	}
-	switch {
-	case err != nil:
-		return withStatus(StatusStep, err)
-	case failed:
-		return &statusError{status: StatusEvaluation}
-	case !sound:
-		return &statusError{status: StatusFindings}
-	}
-	return nil
+	return planStatus(err, failed, sound)
 }
 
 func (h *HostPreseeds) sound() bool {
@@ -215,14 +200,6 @@ func (f *preseedPlanFlags) plan(l loaded, names map[string]bool) (HostPreseeds, 
 	return h, nil
 }
 
-func preseedFault(f preseed.Fault) ErrorOutput {
-	out := ErrorOutput{Message: f.Error(), Hint: f.Hint, File: f.Origin.File, Line: f.Origin.Line}
-	if f.Origin.Option != "" && !strings.Contains(f.Message, f.Origin.Option) {
-		out.Message += ", by " + f.Origin.String()
-	}
-	return out
-}
-
 // render writes what is for a machine, and says beside it what that lacks.
 func (f *preseedPlanFlags) render(env Env, h *HostPreseeds) error {
 	if h.Error != nil {
@@ -234,16 +211,14 @@ func (f *preseedPlanFlags) render(env Env, h *HostPreseeds) error {
 		faults = append(faults, p.Faults...)
 	}
 	for _, fault := range faults {
-		printError(env.Stderr, &plainError{preseedFault(fault)})
+		printError(env.Stderr, planFault(fault.Error(), fault.Hint, fault.Origin))
 	}
 	if h.Status == stateward.StatusPartial && len(faults) == 0 {
 		printError(env.Stderr, &plainError{ErrorOutput{Message: h.Name + ": some values could not be evaluated", Hint: "stateward check lists them"}})
 	}
 	for _, p := range h.Preseeds {
 		for _, n := range p.Notes {
-			note := preseedFault(n)
-			note.Message = "note: " + note.Message
-			printError(env.Stderr, &plainError{note})
+			printError(env.Stderr, planFault("note: "+n.Error(), n.Hint, n.Origin))
 		}
 	}
 	list := slices.DeleteFunc(slices.Clone(h.planned), func(p preseed.Planned) bool { return p.Plan == nil })
@@ -288,7 +263,7 @@ func (f *preseedPlanFlags) render(env Env, h *HostPreseeds) error {
 		}
 		name := "stateward-preseed.nix"
 		if len(list) == 0 && f.write != "" && !h.sound() {
-			printError(env.Stderr, &noPreseedsError{filepath.Join(f.write, name)})
+			printError(env.Stderr, &nothingToWriteError{filepath.Join(f.write, name), "no preseed can be planned"})
 			return nil
 		}
 		files = append(files, planFile{name, text})
@@ -296,72 +271,20 @@ func (f *preseedPlanFlags) render(env Env, h *HostPreseeds) error {
 	if f.output != "json" && len(h.NotifyUnits) > 0 {
 		fmt.Fprintf(env.Stderr, "stateward: these start %s, which stateward notify units writes\n", inLine(strings.Join(h.NotifyUnits, ", ")))
 	}
-	if f.write != "" {
-		return f.writeAll(env, files)
+	if f.write == "" {
+		return printFiles(env.Stdout, files, f.output == "units")
 	}
-	for i, file := range files {
-		if f.output == "units" {
-			if i > 0 {
-				fmt.Fprintln(env.Stdout)
-			}
-			fmt.Fprintf(env.Stdout, "# %s\n", inLine(file.name))
-		}
-		fmt.Fprint(env.Stdout, file.text)
-	}
-	return nil
-}
-
-const systemUnits = "/etc/systemd/system"
-
-// noPreseedsError says that a module would be empty although there are preseeds, so that an older one stays.
-type noPreseedsError struct{ name string }
-
-func (e *noPreseedsError) Error() string {
-	return fmt.Sprintf("%s is not written: no preseed can be planned", inLine(e.name))
-}
-func (e *noPreseedsError) Hint() string { return "a file that is there already stays as it is" }
-
-// writeAll writes files, each whole or not at all, and names those of an earlier plan that belong to no preseed any longer.
-func (f *preseedPlanFlags) writeAll(env Env, files []planFile) error {
-	if err := os.MkdirAll(f.write, 0o755); err != nil {
+	written, err := writeFiles(env, f.write, files)
+	if err != nil || f.output != "units" || len(f.services) > 0 {
 		return err
 	}
-	written := map[string]bool{}
-	for _, file := range files {
-		name := filepath.Join(f.write, file.name)
-		if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
-			return err
-		}
-		if err := writeFile(name, []byte(file.text), 0o644); err != nil {
-			return err
-		}
-		written[name] = true
-		fmt.Fprintln(env.Stdout, inLine(name))
-	}
-	if f.output != "units" || len(f.services) > 0 {
-		return nil
-	}
-	for _, pattern := range []string{preseed.UnitPrefix + "*", "*.d/" + preseed.UnitPrefix + "*.conf"} {
-		old, err := filepath.Glob(filepath.Join(f.write, systemUnits, pattern))
-		if err != nil {
-			return err
-		}
-		for _, name := range old {
-			if !written[name] {
-				fmt.Fprintf(env.Stderr, "stateward: %s is of no preseed that was planned, and is left\n", inLine(name))
-			}
-		}
-	}
-	return nil
+	return nameLeft(env, f.write, written, "no preseed that was planned", preseed.UnitPrefix+"*", "*.d/"+preseed.UnitPrefix+"*.conf")
 }
 
 func printPreseeds(env Env, h *HostPreseeds) {
 	w := env.Stdout
 	if h.Error != nil {
-		fmt.Fprintf(w, "%s %s\n  %s\n", inLine(h.Name), h.Status, inLine(h.Error.Message))
-		if h.Error.Hint != "" {
-			fmt.Fprintf(w, "  hint: %s\n", inLine(h.Error.Hint))
-		}
+		printFailedHost(w, h.Name, h.Status, h.Error)
 		return
 	}
 	n := 0
@@ -375,15 +298,6 @@ func printPreseeds(env Env, h *HostPreseeds) {
 	} else {
 		fmt.Fprintf(w, "%s: %s, %d planned\n", inLine(h.Name), count(len(h.Preseeds), "preseed"), n)
 	}
-	say := func(mark string, f preseed.Fault) {
-		fmt.Fprintf(w, "    %s %s\n", mark, inLine(f.Message))
-		if f.Hint != "" {
-			fmt.Fprintf(w, "      hint: %s\n", inLine(f.Hint))
-		}
-		if f.Origin.Option != "" {
-			fmt.Fprintf(w, "      by %s\n", inLine(f.Origin.String()))
-		}
-	}
 	for _, p := range h.planned {
 		switch {
 		case p.RunBy != "":
@@ -394,7 +308,7 @@ func printPreseeds(env Env, h *HostPreseeds) {
 			fmt.Fprintf(w, "  %s\n", inLine(p.Service))
 		}
 		for _, f := range p.Faults {
-			say("!", f)
+			printPlanFault(w, "!", f.Message, f.Hint, f.Origin)
 		}
 		if p.Plan != nil {
 			for _, line := range align(preseedRows(&p)) {
@@ -402,7 +316,7 @@ func printPreseeds(env Env, h *HostPreseeds) {
 			}
 		}
 		for _, f := range p.Notes {
-			say("note:", f)
+			printPlanFault(w, "note:", f.Message, f.Hint, f.Origin)
 		}
 	}
 	if len(h.NotifyUnits) > 0 {

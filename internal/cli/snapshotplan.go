@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -212,15 +211,7 @@ func (f *snapshotPlanFlags) run(ctx context.Context, env Env, args []string) err
 			printSnapshots(env.Stdout, &plan.Hosts[i])
 		}
 	}
-	switch {
-	case err != nil:
-		return withStatus(StatusStep, err)
-	case failed:
-		return &statusError{status: StatusEvaluation}
-	case !sound:
-		return &statusError{status: StatusFindings}
-	}
-	return nil
+	return planStatus(err, failed, sound)
 }
 
 // render writes what is for sanoid, syncoid and zfs. It returns false, and says why, where it would not be the whole.
@@ -233,34 +224,14 @@ func (f *snapshotPlanFlags) render(env Env, h *stateward.Host) (bool, error) {
 		return false, nil
 	}
 	if f.write == "" {
-		for i, file := range files {
-			if len(files) > 1 {
-				fmt.Fprintf(env.Stdout, "%s# %s\n", map[bool]string{true: "\n"}[i > 0], file.name)
-			}
-			if _, err := io.WriteString(env.Stdout, file.text); err != nil {
-				return true, err
-			}
-		}
-		return true, nil
+		return true, printFiles(env.Stdout, files, len(files) > 1)
 	}
-	if err := os.MkdirAll(f.write, 0o755); err != nil {
-		return true, err
-	}
-	for _, file := range files {
-		path := filepath.Join(f.write, file.name)
-		if err := os.WriteFile(path, []byte(file.text), 0o644); err != nil {
-			return true, err
-		}
-		fmt.Fprintln(env.Stdout, inLine(path))
-	}
-	return true, nil
+	_, err := writeFiles(env, f.write, files)
+	return true, err
 }
 
-// textFile is a file of an output.
-type textFile struct{ name, text string }
-
 // files are those of the output, or why they cannot be written.
-func (f *snapshotPlanFlags) files(h *stateward.Host) ([]textFile, []backup.Fault) {
+func (f *snapshotPlanFlags) files(h *stateward.Host) ([]planFile, []backup.Fault) {
 	fault := func(subject string, err error) []backup.Fault { return []backup.Fault{{Subject: subject, Err: err}} }
 	c, faults := sanoid.FromHost(h)
 	list, more := sanoid.ReplicationsFromHost(h)
@@ -282,7 +253,7 @@ func (f *snapshotPlanFlags) files(h *stateward.Host) ([]textFile, []backup.Fault
 		if text, err = c.Render(); err != nil {
 			return nil, fault("sanoid", err)
 		}
-		return []textFile{{"sanoid.conf", text}}, nil
+		return []planFile{{"sanoid.conf", text}}, nil
 	case "nix":
 		if faults = append(faults, more...); len(faults) > 0 {
 			return nil, faults
@@ -307,12 +278,12 @@ func (f *snapshotPlanFlags) files(h *stateward.Host) ([]textFile, []backup.Fault
 		if text, err = sanoid.Module(c, interval, list, every); err != nil {
 			return nil, fault("the module", err)
 		}
-		return []textFile{{"snapshots.nix", text}}, nil
+		return []planFile{{"snapshots.nix", text}}, nil
 	}
 	if len(more) > 0 {
 		return nil, more
 	}
-	var files []textFile
+	var files []planFile
 	var lines strings.Builder
 	for _, r := range list {
 		switch f.output {
@@ -351,14 +322,14 @@ func (f *snapshotPlanFlags) files(h *stateward.Host) ([]textFile, []backup.Fault
 			if err != nil {
 				return nil, fault("replication "+r.Name, err)
 			}
-			files = append(files, textFile{r.UnitName() + ".service", service}, textFile{r.UnitName() + ".timer", timer})
+			files = append(files, planFile{r.UnitName() + ".service", service}, planFile{r.UnitName() + ".timer", timer})
 			if text := r.KnownHostsText(); text != "" {
-				files = append(files, textFile{filepath.Base(r.KnownHosts), text})
+				files = append(files, planFile{filepath.Base(r.KnownHosts), text})
 			}
 		}
 	}
 	if f.output != "units" {
-		files = append(files, textFile{map[string]string{"syncoid": "syncoid.sh", "zfs-allow": "zfs-allow.sh"}[f.output], lines.String()})
+		files = append(files, planFile{map[string]string{"syncoid": "syncoid.sh", "zfs-allow": "zfs-allow.sh"}[f.output], lines.String()})
 	}
 	return files, nil
 }
@@ -618,10 +589,7 @@ func prunes(policies []backup.SnapshotPolicy, file *capture.PoolFile) map[string
 
 func printSnapshots(w io.Writer, h *HostSnapshots) {
 	if h.Error != nil {
-		fmt.Fprintf(w, "%s %s\n  %s\n", inLine(h.Name), h.Status, inLine(h.Error.Message))
-		if h.Error.Hint != "" {
-			fmt.Fprintf(w, "  hint: %s\n", inLine(h.Error.Hint))
-		}
+		printFailedHost(w, h.Name, h.Status, h.Error)
 		return
 	}
 	head := h.Name + ": " + count(len(h.Policies), "policy") + ", " + count(len(h.Replications), "replication")
