@@ -219,7 +219,7 @@ func (f *preseedFlags) run(ctx context.Context, env Env, dry bool) error {
 			return &statusError{status: StatusStep}
 		}
 	} else {
-		printPreseed(env, p, r)
+		printPreseed(env, p, r, dry)
 		if err != nil {
 			return withStatus(StatusStep, err)
 		}
@@ -258,23 +258,29 @@ func (f *preseedFlags) confirm(env Env, p preseed.Plan, d preseed.Decision, vict
 	return nil
 }
 
-func printPreseed(env Env, p preseed.Plan, r *execpreseed.Result) {
+func printPreseed(env Env, p preseed.Plan, r *execpreseed.Result, dry bool) {
 	if r == nil {
 		return
 	}
 	w := env.Stdout
 	if r.Next != nil {
-		what := string(r.Next.Action)
-		if r.Next.Source != "" {
+		what := "begin with: " + string(r.Next.Action)
+		switch {
+		case r.Next.Action == preseed.Wait:
+			what = "wait, and look again"
+		case r.Next.Source != "":
 			what += " " + string(r.Next.Source)
 		}
-		fmt.Fprintf(w, "%s: a run would begin with: %s\n  %s\n", inLine(p.Dataset), what, inLine(r.Next.Why))
+		fmt.Fprintf(w, "%s: a run would %s\n  %s\n", inLine(p.Dataset), what, inLine(r.Next.Why))
 		if r.Next.Hint != "" {
 			fmt.Fprintf(w, "  hint: %s\n", inLine(r.Next.Hint))
 		}
 		return
 	}
 	fmt.Fprintf(w, "%s: %s: %s\n", inLine(p.Dataset), r.Outcome, inLine(r.Why))
+	if dry && r.Hint != "" { // that of a run is told with the error that it ends with
+		fmt.Fprintf(w, "  hint: %s\n", inLine(r.Hint))
+	}
 	if at := r.RecoveryPoint; at != nil {
 		fmt.Fprintf(w, "  recovery point %s, from %s", at.UTC().Format("2006-01-02 15:04 MST"), r.Source)
 		if r.Files > 0 {

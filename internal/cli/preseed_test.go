@@ -51,6 +51,15 @@ func TestPreseedRefuses(t *testing.T) {
 	}
 }
 
+// A dry run on a machine that has no zfs says where to look at it.
+func TestPreseedExplainElsewhere(t *testing.T) {
+	t.Setenv("PATH", t.TempDir())
+	r := run(t, nil, "preseed", "explain", examplePreseed, "--state-dir", t.TempDir())
+	require.Equal(t, StatusStep, r.status, r.stderr)
+	require.Equal(t, "tank/services/paperless: failed: program \"zpool\": executable file not found in $PATH\n"+
+		"  hint: it is looked at on the machine that has the dataset; there, have it in PATH, for a unit by --path of stateward preseed plan or units\n", r.stdout)
+}
+
 // E10: a run that was cut off is said, and is not well.
 func TestPreseedStatus(t *testing.T) {
 	dir := t.TempDir()

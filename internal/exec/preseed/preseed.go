@@ -327,7 +327,7 @@ func unseen(err error) preseed.Decision {
 	var other *otherJournalError
 	switch {
 	case errors.As(err, &absent):
-		return failed(absent.Error(), "have it in the PATH of the unit (--path of stateward preseed units)")
+		return failed(absent.Error(), "it is looked at on the machine that has the dataset; there, have it in PATH, for a unit by --path of stateward preseed plan or units")
 	case errors.As(err, &other):
 		return preseed.Decision{Outcome: preseed.Refused, Why: other.Error(), Hint: other.Hint()}
 	}
