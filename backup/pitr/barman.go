@@ -217,7 +217,7 @@ func (b Barman) Backup(p Policy) ([]string, error) {
 	return b.command(ToolBackup, o, p.Destination, p.Server)
 }
 
-// BackupList lists base backups as JSON, for [ParseBackupList].
+// BackupList lists base backups as JSON, for [Barman.ParseBackupList].
 func (b Barman) BackupList(p Policy) ([]string, error) {
 	return b.command(ToolBackupList, append(b.options(p, ToolBackupList), "--format=json"), p.Destination, p.Server)
 }
@@ -297,7 +297,7 @@ type barmanBackup struct {
 // ParseBackupList reads what barman-cloud-backup-list --format=json prints: the base backups, and the size of their cluster's segments,
 // which is zero where nothing says it. A base backup that cannot be understood is in the list as unreadable. Old versions
 // (3.4 is one) print times without their zone: they are left out, and nobody guesses. The error is a *[ListError].
-func ParseBackupList(data []byte) ([]BaseBackup, SegmentSize, error) {
+func (Barman) ParseBackupList(data []byte) ([]BaseBackup, SegmentSize, error) {
 	var list struct {
 		Backups *[]barmanBackup `json:"backups_list"`
 	}

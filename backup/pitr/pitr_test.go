@@ -299,7 +299,7 @@ func TestBackupList(t *testing.T) {
 	for _, version := range []string{"3.4", "3.17"} {
 		data, err := os.ReadFile("testdata/backup-list-" + version + ".json")
 		require.NoError(t, err)
-		list, size, err := ParseBackupList(data)
+		list, size, err := Barman{}.ParseBackupList(data)
 		require.NoError(t, err)
 		require.Equal(t, DefaultSegmentSize, size)
 		require.Len(t, list, 2)
@@ -313,10 +313,10 @@ func TestBackupList(t *testing.T) {
 		require.Equal(t, "failure uploading data (connection reset)", list[1].Fault)
 	}
 	for _, text := range []string{"", "{}", "[]", `{"backups_list": 3}`} {
-		_, _, err := ParseBackupList([]byte(text))
+		_, _, err := Barman{}.ParseBackupList([]byte(text))
 		require.Error(t, err)
 	}
-	list, _, err := ParseBackupList([]byte(`{"backups_list": [{"backup_id": "x", "status": "DONE"}]}`))
+	list, _, err := Barman{}.ParseBackupList([]byte(`{"backups_list": [{"backup_id": "x", "status": "DONE"}]}`))
 	require.NoError(t, err)
 	require.Equal(t, BackupUnreadable, list[0].Status)
 }
@@ -347,7 +347,7 @@ func FuzzParsers(f *testing.F) {
 		for i := 1; err == nil && i < len(h); i++ {
 			require.Less(t, h[i-1].Timeline, h[i].Timeline)
 		}
-		_, _, _ = ParseBackupList([]byte(text))
+		_, _, _ = Barman{}.ParseBackupList([]byte(text))
 		_, _ = ParseHelp(text)
 		_, _ = ParseLabel(text)
 		_, _ = ParseTarget(text)

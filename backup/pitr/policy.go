@@ -73,7 +73,7 @@ func (p Policy) Validate() error {
 		name, value string
 		known       []string
 	}{
-		{"provider", p.Provider, []string{"barman-cloud", "pgbackrest"}},
+		{"provider", p.Provider, Providers()},
 		{"cloud", p.Cloud, []string{"aws-s3", "azure-blob-storage", "google-cloud-storage"}},
 		{"compression", p.Compression, []string{"none", "gzip", "bzip2", "snappy", "xz", "zstd", "lz4"}},
 	} {

@@ -76,19 +76,20 @@ func (e *EmptyError) Hint() string {
 
 // runner knows the environment of one policy.
 type runner struct {
-	p       pitr.Policy
-	o       Options
-	env     []string
-	secrets *strings.Replacer
-	barman  pitr.Barman
+	p        pitr.Policy
+	o        Options
+	env      []string
+	secrets  *strings.Replacer
+	provider pitr.Provider
 }
 
 func newRunner(ctx context.Context, p pitr.Policy, o Options, tools ...string) (*runner, error) {
-	if p.Provider != "" && p.Provider != "barman-cloud" {
-		return nil, &ListError{fmt.Sprintf("the archive is made by %s, and only barman-cloud can be run here", p.Provider), "use its own commands"}
-	}
 	r := &runner{p: p, o: o}
+	flags := map[string]pitr.Flags{}
 	var err error
+	if r.provider, err = pitr.NewProvider(p, flags); err != nil {
+		return nil, err
+	}
 	base := slices.Clone(o.Env)
 	if p.CredentialsFile != "" {
 		base = append(base, "AWS_SHARED_CREDENTIALS_FILE="+p.CredentialsFile)
@@ -99,7 +100,6 @@ func newRunner(ctx context.Context, p pitr.Policy, o Options, tools ...string) (
 	r.env = append(r.env, "TZ=UTC", "LC_ALL=C")
 	// The installed tool says what it knows (G7). Each takes a second or more to start, so only those are asked of which versions differ in
 	// what a policy can need.
-	r.barman.Flags = map[string]pitr.Flags{}
 	for _, t := range tools {
 		out, err := r.run(ctx, []string{t, "--help"})
 		if err != nil {
@@ -109,7 +109,7 @@ func newRunner(ctx context.Context, p pitr.Policy, o Options, tools ...string) (
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", t, err)
 		}
-		r.barman.Flags[t] = f
+		flags[t] = f
 	}
 	return r, nil
 }
@@ -162,7 +162,7 @@ func Look(ctx context.Context, p pitr.Policy, o Options) (pitr.Archive, error) {
 
 func (r *runner) look(ctx context.Context) (a pitr.Archive, err error) {
 	a.Server = r.p.Server
-	argv, err := r.barman.BackupList(r.p)
+	argv, err := r.provider.BackupList(r.p)
 	if err != nil {
 		return a, err
 	}
@@ -170,7 +170,7 @@ func (r *runner) look(ctx context.Context) (a pitr.Archive, err error) {
 	if err != nil {
 		return a, err
 	}
-	if a.Backups, a.SegmentSize, err = pitr.ParseBackupList(out); err != nil {
+	if a.Backups, a.SegmentSize, err = r.provider.ParseBackupList(out); err != nil {
 		return a, err
 	}
 	b, err := newBucket(r.p.Destination, r.p.Server, r.p.Endpoint, r.p.Profile, r.getenv)
@@ -224,7 +224,7 @@ func (r *runner) look(ctx context.Context) (a pitr.Archive, err error) {
 // bring brings one file of the log.
 func (r *runner) bring(ctx context.Context, name, dir string) ([]byte, error) {
 	to := filepath.Join(dir, name)
-	argv, err := r.barman.WALRestore(r.p, name, to)
+	argv, err := r.provider.WALRestore(r.p, name, to)
 	if err != nil {
 		return nil, err
 	}

@@ -136,7 +136,7 @@ func plan(ctx context.Context, p pitr.Policy, t pitr.Target, o Options) (*Result
 	// Where it is archived to afterwards, nothing may lie yet (G4).
 	next := p
 	next.Server = rec.Archive
-	argv, err := r.barman.Check(next)
+	argv, err := r.provider.Check(next)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -292,7 +292,7 @@ func (r *runner) restore(ctx context.Context, dir string, j *journal) error {
 		return err
 	}
 	r.began("restore base backup %s", j.Plan.Backup.ID)
-	argv, err := r.barman.Restore(r.p, j.Plan.Backup.ID, to)
+	argv, err := r.provider.Restore(r.p, j.Plan.Backup.ID, to)
 	if err != nil {
 		return err
 	}
@@ -347,7 +347,7 @@ func words(argv []string) string {
 // restoreCommand brings a file of the log. Status 1 says that there is none; to PostgreSQL any status up to 125 does, and the log would end where
 // the store cannot be reached: so all others end the recovery.
 func (r *runner) restoreCommand() (string, error) {
-	argv, err := r.barman.WALRestore(r.p, "%f", "%p")
+	argv, err := r.provider.WALRestore(r.p, "%f", "%p")
 	if err != nil {
 		return "", err
 	}
@@ -549,7 +549,7 @@ func (r *runner) end(ctx context.Context, dir string, j *journal, res *Result) e
 	}
 	next := r.p
 	next.Server = j.Plan.Archive
-	argv, err := r.barman.WALArchive(next, "%p")
+	argv, err := r.provider.WALArchive(next, "%p")
 	if err != nil {
 		return err
 	}
