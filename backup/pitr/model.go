@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"slices"
 	"time"
+
+	"github.com/stateward/stateward/backup"
 )
 
 // Cluster is one PostgreSQL server and where it is archived to. Secrets are named by the files that hold them.
@@ -51,6 +53,17 @@ type Policy struct {
 	Redundancy int  `json:"redundancy,omitempty"`
 	// ArchiveTimeout is archive_timeout; zero means that an idle cluster archives nothing (G3).
 	ArchiveTimeout Span `json:"archiveTimeout,omitempty"`
+	// Drill is how it is tried that the cluster can be recovered; nil where nothing asks for that.
+	Drill *DrillPolicy `json:"drill,omitempty"`
+	// Notify names what is sent of each run, MetricsDir is a folder for metrics of Prometheus.
+	Notify     backup.Notify `json:"notify,omitzero"`
+	MetricsDir string        `json:"metricsDir,omitempty"`
+}
+
+// DrillPolicy says how it is tried that a cluster can be recovered.
+type DrillPolicy struct {
+	// Every is how old the last drill that passed may be: a day at least.
+	Every Span `json:"every,omitempty"`
 }
 
 // BackupStatus is what the tool says of a base backup.

@@ -1,6 +1,7 @@
 package pitr
 
 import (
+	"errors"
 	"fmt"
 	"path"
 	"slices"
@@ -8,6 +9,7 @@ import (
 	"time"
 
 	"github.com/stateward/stateward"
+	"github.com/stateward/stateward/backup"
 	"github.com/stateward/stateward/internal/text"
 )
 
@@ -63,7 +65,7 @@ func (p Policy) Validate() error {
 	}
 	for _, f := range []struct{ name, value string }{
 		{"cluster.dataDir", p.Cluster.DataDir}, {"cluster.walDir", p.Cluster.WALDir}, {"cluster.binDir", p.Cluster.BinDir}, {"cluster.socket", p.Cluster.Socket},
-		{"environmentFile", p.EnvironmentFile}, {"credentialsFile", p.CredentialsFile},
+		{"environmentFile", p.EnvironmentFile}, {"credentialsFile", p.CredentialsFile}, {"metricsDir", p.MetricsDir},
 	} {
 		if f.value != "" && !path.IsAbs(f.value) {
 			return &PolicyError{f.name, fmt.Sprintf("%q is no absolute path", f.value), ""}
@@ -83,6 +85,13 @@ func (p Policy) Validate() error {
 	}
 	if p.Redundancy < 0 {
 		return &PolicyError{"redundancy", "is less than zero", ""}
+	}
+	if d := p.Drill; d != nil && d.Every != 0 && d.Every.Std() < 24*time.Hour {
+		return &PolicyError{"drill.every", "is less than a day", "a day is the least"}
+	}
+	var n *backup.NotifyError
+	if err := p.Notify.Validate(); errors.As(err, &n) {
+		return &PolicyError{"notify." + n.Field, fmt.Sprintf("is %q, which is no name of a template", n.Name), n.Hint()}
 	}
 	return nil
 }

@@ -34,6 +34,9 @@ func TestReadPolicy(t *testing.T) {
 		{"provider", `"window"`, `"provider": "wal-g", "window"`, `provider "wal-g" is not known`},
 		{"compression", `"window"`, `"compression": "zip", "window"`, `compression "zip" is not known`},
 		{"redundancy", `"window"`, `"redundancy": -1, "window"`, "redundancy is less than zero"},
+		{"drill", `"window"`, `"drill": {"every": "1h"}, "window"`, "drill.every is less than a day"},
+		{"notification", `"window"`, `"notify": {"onFailure": "Mail"}, "window"`, `notify.onFailure is "Mail", which is no name of a template`},
+		{"metrics", `"window"`, `"metricsDir": "metrics", "window"`, `metricsDir "metrics" is no absolute path`},
 		{"two", whole, whole + whole, "line 1: there is more behind its JSON"},
 		{"empty", whole, "", "is empty"},
 	} {
