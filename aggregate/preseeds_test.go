@@ -201,6 +201,67 @@ func TestChecksOfPreseeds(t *testing.T) {
 	}
 }
 
+func TestSW411(t *testing.T) {
+	require.Empty(t, said(host(), "SW411"))
+	job := func(maxAge string, change func(*stateward.Job), prune ...string) part {
+		return seeded(func(h *stateward.Host, s *stateward.Service) {
+			backed(h, "/var/lib/app")
+			j := &h.Jobs.Or(nil)[0]
+			j.Prune = known(prune)
+			if change != nil {
+				change(j)
+			}
+			if maxAge != "" {
+				s.Preseed.MaxAge = span(maxAge)
+			}
+		})
+	}
+	sent := func(target string, args ...string) part {
+		return func(h *stateward.Host) {
+			syncoid("data/app", target, false, args...)(h)
+			sanoid("data/app", "no", "autosnap=yes", "autoprune=yes", "hourly=24", "daily=3", "monthly=0")(h)
+			seeded(func(_ *stateward.Host, s *stateward.Service) { s.Preseed.MaxAge = span("30d") })(h)
+		}
+	}
+	const subject = " stateward.services.app.protection.rpo: preseed of app takes what is up to 4w 2d old, and "
+	const fault = ": once a fault was there for so long, every copy has it"
+	hourly := func(j *stateward.Job) { j.Schedule = known([]string{"hourly"}) }
+	for _, c := range []struct {
+		name string
+		host part
+		want []string
+	}{
+		{"E7 three days", job("30d", nil, "--keep-daily 3"), []string{"info" + subject + "restic job app keeps nothing older than 2d" + fault}},
+		{"E7 seven of every hour", job("30d", hourly, "--keep-last 7"), []string{"info" + subject + "restic job app keeps nothing older than 6h" + fault}},
+		{"E7 what is empty is backed up", job("30d", func(j *stateward.Job) { j.AllowEmpty = known([]string{"/var/lib/app"}) }, "--keep-daily 3"),
+			[]string{"warning" + subject + "restic job app keeps nothing older than 2d" + fault}},
+		{"E7 one copy", job("", nil, "--keep-last 1"), []string{"warning p: preseed of app: restic job app keeps one copy, and one run after a fault that is the broken one"}},
+		{"E7 one of a day", job("", hourly, "--keep-daily 1"), []string{"warning p: preseed of app: restic job app keeps one copy, and one run after a fault that is the broken one"}},
+		{"E7 the replica mirrors its source", sent("u@nas:backup/app", "--delete-target-snapshots"), []string{"warning" + subject + "the snapshot policy of data/app keeps nothing older than 3d" + fault}},
+		{"no age is named", job("", nil, "--keep-daily 3"), nil},
+		{"as far as half of it", job("30d", nil, "--keep-daily 16"), nil},
+		{"weeks", job("30d", nil, "--keep-daily 7", "--keep-weekly 4"), nil},
+		{"a span", job("30d", nil, "--keep-within 30d"), nil},
+		{"a year", job("30d", nil, "--keep-last 3", "--keep-yearly 2"), nil},
+		{"nothing is forgotten", job("30d", nil), nil},
+		{"by tags", job("30d", nil, "--keep-tag good"), nil},
+		{"no schedule is known", job("30d", func(j *stateward.Job) { j.Schedule = unknown[[]string]("x") }, "--keep-daily 3"), nil},
+		{"another host prunes the replica", sent("u@nas:backup/app"), nil},
+		{"a replica beside it keeps all", func(h *stateward.Host) {
+			syncoid("data/app", "u@nas:backup/app", false)(h)
+			job("30d", nil, "--keep-daily 3")(h)
+		}, nil},
+		{"a replica on another pool that nothing prunes", sent("other/app"), nil},
+		{"local snapshots are no copy", ofPreseed(func(p *stateward.Preseed) { p.MaxAge = span("30d") }), nil},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			require.Equal(t, c.want, said(host(c.host), "SW411"))
+		})
+	}
+	pruned := host(sent("other/app"), sanoid("other/app", "no", "autosnap=no", "autoprune=yes", "hourly=0", "daily=2", "monthly=0", "weekly=0", "yearly=0", "frequently=0"))
+	require.Equal(t, []string{"warning" + subject + "the snapshot policy of other/app keeps nothing older than 2d" + fault}, said(pruned, "SW411"))
+}
+
 func TestSW407(t *testing.T) {
 	require.Empty(t, said(host(), "SW407"))
 	for timeout, fires := range map[string]bool{"1h": true, "3h": false} {

@@ -219,7 +219,7 @@ var needs = []struct {
 	{"stateward.services.*.dataset.owner", []string{"SW201", "SW202", "SW205", "SW209"}},
 	{"stateward.services.*.dataset.profile", []string{"SW211"}},
 	{"stateward.services.*.dataset.properties", []string{"SW201", "SW202", "SW211", "SW405"}},
-	{"stateward.services.*.preseed", []string{"SW403", "SW404", "SW406", "SW407", "SW408", "SW409", "SW410"}},
+	{"stateward.services.*.preseed", []string{"SW403", "SW404", "SW406", "SW407", "SW408", "SW409", "SW410", "SW411"}},
 	{"stateward.services.*.protection", []string{"SW303", "SW304"}},
 	{"system.activationScripts", []string{"SW118", "SW217"}},
 	{"system.stateVersion", []string{"SW101", "SW120"}},
