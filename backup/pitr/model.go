@@ -95,6 +95,8 @@ type BaseBackup struct {
 	// Version is the major version of the server.
 	Version int   `json:"version,omitempty"`
 	Size    int64 `json:"size,omitempty"`
+	// Kept tells that somebody asked that it be kept (barman-cloud-backup-keep): no retention removes it.
+	Kept bool `json:"kept,omitempty"`
 }
 
 // ArchivedSegment is one whole segment in the archive.
@@ -116,6 +118,10 @@ type Archive struct {
 	Histories map[Timeline]History
 	// LastCommit is when the last transaction in the archive was committed, where somebody read that from the log, by timeline.
 	LastCommit map[Timeline]time.Time
+	// LogSystemID is the cluster of which the newest segment is, as the segment itself says; zero where nobody read it.
+	LogSystemID uint64
+	// Leftover are IDs below which something lies of a base backup that has no record: a run was killed there. barman-cloud does not see them.
+	Leftover []string
 }
 
 // Empty tells whether nothing at all is in the archive.
@@ -123,9 +129,12 @@ func (a Archive) Empty() bool {
 	return len(a.Backups) == 0 && len(a.Segments) == 0 && len(a.Histories) == 0
 }
 
-// SystemIDs are the clusters of which base backups are there, each once: more than one means that two share the prefix (G4).
+// SystemIDs are the clusters of which base backups or log are there, each once: more than one means that two share the prefix (G4).
 func (a Archive) SystemIDs() []uint64 {
 	var ids []uint64
+	if a.LogSystemID != 0 {
+		ids = append(ids, a.LogSystemID)
+	}
 	for _, b := range a.Backups {
 		if b.SystemID != 0 {
 			ids = append(ids, b.SystemID)

@@ -113,7 +113,7 @@ func TestNewRecovery(t *testing.T) {
 		"G2 no time":                           {whole, "yesterday", `target "yesterday" is neither a time, a place in the log, nor "latest"`},
 		"G3 in a gap":                          {gap, "2026-03-01T04:00:00Z", "2026-03-01T04:00:00Z cannot be recovered to: the window is 2026-03-01T02:59:00Z to 2026-03-01T03:00:00Z on timeline 1; 2026-03-01T04:59:00Z to 2026-03-01T05:00:00Z on timeline 1"},
 		"G3 the end lies behind a gap":         {gap, "latest", "the end of the log cannot be recovered to: the window is 2026-03-01T02:59:00Z to 2026-03-01T03:00:00Z on timeline 1; 2026-03-01T04:59:00Z to 2026-03-01T05:00:00Z on timeline 1"},
-		"G4 two clusters":                      {two, "", "the archive of main holds base backups of 2 clusters: their logs cannot be told apart"},
+		"G4 two clusters":                      {two, "", "the archive of main holds what 2 clusters wrote: their logs cannot be told apart"},
 		"nothing":                              {Archive{Server: "main"}, "", "the end of the log cannot be recovered to: the archive can be recovered to no moment at all"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -54,7 +54,7 @@ type MixedError struct {
 }
 
 func (e *MixedError) Error() string {
-	return fmt.Sprintf("the archive of %s holds base backups of %d clusters: their logs cannot be told apart", e.Server, len(e.SystemIDs))
+	return fmt.Sprintf("the archive of %s holds what %d clusters wrote: their logs cannot be told apart", e.Server, len(e.SystemIDs))
 }
 
 // Hint says what to do.
@@ -259,7 +259,7 @@ func Adopt(a Archive, systemID uint64, t Timeline) error {
 	ids := a.SystemIDs()
 	switch {
 	case len(ids) == 0:
-		return &PrefixError{a.Server, "segments lie there of which no base backup tells whose they are"}
+		return &PrefixError{a.Server, "segments lie there of which nothing tells whose they are"}
 	case len(ids) > 1 || ids[0] != systemID:
 		return &PrefixError{a.Server, "what lies there is of another cluster"}
 	case newestTimeline(a) > t:
