@@ -60,8 +60,10 @@ type Host struct {
 	// BackupDefaults holds `stateward.backup.defaults`: the settings of jobs that are asked for and do not have them; nil where there are none.
 	BackupDefaults *Job
 	// PITR holds what PostgreSQL servers say of their write-ahead log, one for each that is switched on.
-	PITR      Value[[]PITR]
-	Snapshots Value[[]SnapshotPolicy]
+	PITR Value[[]PITR]
+	// PITRPolicies holds `stateward.pitr`: how clusters are to be archived.
+	PITRPolicies Value[[]PITRPolicy]
+	Snapshots    Value[[]SnapshotPolicy]
 	// SnapshotTemplates holds `services.sanoid.templates`.
 	SnapshotTemplates Value[[]SnapshotPolicy]
 	Replications      Value[[]Replication]

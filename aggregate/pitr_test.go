@@ -128,3 +128,20 @@ func TestSurvivalPointInTime(t *testing.T) {
 		})
 	}
 }
+
+// asksPITR asks for a cluster to be archived.
+func asksPITR(p stateward.PITRPolicy) part {
+	return func(h *stateward.Host) {
+		if p.Name == "" {
+			p.Name = "postgresql"
+		}
+		p.Enable, p.Origin = known(true), at("stateward", "pitr", p.Name)
+		push(&h.PITRPolicies, p)
+	}
+}
+
+func TestSW604OfPITR(t *testing.T) {
+	require.Equal(t, []string{"error stateward.pitr.postgresql.environmentFile: stateward.pitr.postgresql.environmentFile lies in the world-readable store"},
+		said(host(asksPITR(stateward.PITRPolicy{EnvironmentFile: stateward.Known(stateward.FileRef{Text: "/nix/store/x/env"}, at("stateward", "pitr", "postgresql", "environmentFile")),
+			CredentialsFile: known(stateward.FileRef{Text: "/run/secrets/aws"})})), "SW604"))
+}

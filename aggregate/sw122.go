@@ -228,6 +228,11 @@ func (l *leftovers) claimAll() {
 			l.claimText(ref.Or(stateward.FileRef{}).Text)
 		}
 	}
+	for _, p := range h.PITRPolicies.Or(nil) {
+		for _, ref := range []stateward.Value[stateward.FileRef]{p.EnvironmentFile, p.CredentialsFile} {
+			l.claimText(ref.Or(stateward.FileRef{}).Text)
+		}
+	}
 	for _, j := range h.Jobs.Or(nil) {
 		l.claimText(j.Repository.Or(""))
 		for _, ref := range []stateward.Value[stateward.FileRef]{j.RepositoryFile, j.PasswordFile, j.EnvironmentFile} {

@@ -32,6 +32,9 @@ services.restic.backups.daily.passwordFile = "/run/secrets/restic-password"; # r
 		for _, r := range f.host.BackupRepositories.Or(nil) {
 			files = append(files, []stateward.Value[stateward.FileRef]{r.PasswordFile, r.EnvironmentFile, r.URLFile})
 		}
+		for _, p := range f.host.PITRPolicies.Or(nil) {
+			files = append(files, []stateward.Value[stateward.FileRef]{p.EnvironmentFile, p.CredentialsFile})
+		}
 		for _, list := range files {
 			for _, v := range list {
 				ref, ok := v.Get()

@@ -146,6 +146,9 @@ let
   dataRoot = via (s: let m = if isString s then match "(.* )?(--data-root|-g|--graph)[= ]([^ ]+).*" s else null; in if m == null then null else builtins.elemAt m 2) leaf;
   whileOn = names: part (v: if isAttrs v && !(perhaps (v.enable or true == true)) then removeAttrs v names else v);
 
+  # Whether somebody wants a server to be archived, and so to be known better.
+  archived = perhaps ((config.stateward.pitr or { }) != { } && config.services.postgresql.enable or false != false);
+
   # Without secrets there is nothing to decrypt.
   forSecrets = module: s: if config.${module}.secrets or null == { } then value null else s;
 
@@ -423,7 +426,9 @@ in
     });
     # The settings of a server that is off are nobody's.
     "services.postgresql.settings" = if holds (config.services.postgresql.enable or false == false) then value null
-      else fields { archive_mode = leaf; archive_command = leaf; archive_library = leaf; archive_timeout = leaf; wal_level = leaf; };
+      else fields ({ archive_mode = leaf; archive_command = leaf; archive_library = leaf; archive_timeout = leaf; wal_level = leaf; }
+        // (if archived then { port = leaf; unix_socket_directories = leaf; } else { }));
+    "services.postgresql.package" = if archived then via (p: p.psqlSchema or p.version or null) leaf else value null;
     "services.pgbackrest" = enabled { settings = fields { archive-push-queue-max = leaf; }; };
     "services.sanoid" = enabled { interval = lines; datasets = attrsOf leaf; templates = attrsOf leaf; settings = attrsOf leaf; };
     "services.syncoid" = enabled {

@@ -77,5 +77,11 @@ in
     repositories = attrsOf (closed { url = leaf; urlFile = leaf; passwordFile = leaf; environmentFile = leaf; primary = leaf; });
     defaults = closed jobSettings;
   };
+  pitr = let policy = closed {
+      enable = leaf; provider = leaf; destination = leaf; server = leaf; cloud = leaf; endpoint = leaf; profile = leaf; environmentFile = leaf; credentialsFile = leaf;
+      compression = leaf; encryption = leaf; schedule = lines; window = leaf; redundancy = leaf; archiveTimeout = leaf; metricsDir = leaf; inherit notify;
+      drill = closed { every = leaf; };
+      cluster = closed { dataDir = leaf; walDir = leaf; version = leaf; user = leaf; socket = leaf; port = leaf; unit = leaf; binDir = leaf; };
+    }; in attrsOf (via quiet policy // { inherit (policy) below; });
   acknowledgements = list (closed { code = leaf; host = leaf; service = leaf; subject = leaf; path = leaf; reason = leaf; until = leaf; });
 }

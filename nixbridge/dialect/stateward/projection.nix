@@ -1,4 +1,4 @@
-# What is read of `stateward`: the contract of services, what their backups have in common, and the findings that
+# What is read of `stateward`: the contract of services, what their backups have in common, how PostgreSQL is archived, and the findings that
 # the configuration accepts. docs/contract.md describes both, contract.nix their shapes.
 { probe, contract }:
 { config, options }:
@@ -10,8 +10,9 @@ in
   detected = config ? stateward;
 
   sections = {
-    "stateward" = via (v: if isAttrs v then removeAttrs v [ "services" "backup" "acknowledge" ] else v) (contract.closed { });
+    "stateward" = via (v: if isAttrs v then removeAttrs v [ "services" "backup" "pitr" "acknowledge" ] else v) (contract.closed { });
     "stateward.backup" = contract.backup;
+    "stateward.pitr" = contract.pitr;
     "stateward.services" = attrsOf contract.service;
     "stateward.acknowledge" = contract.acknowledgements;
   };

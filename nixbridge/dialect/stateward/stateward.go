@@ -41,6 +41,7 @@ func decode(n *dialect.Node, h *stateward.Host) {
 	}
 	Decode(Name, top, h)
 	backups(top.At("backup"), h)
+	dialect.Merge(&h.PITRPolicies, dialect.AttrsOf(top.At("pitr"), pitr))
 }
 
 // Decode fills the host with what the attributes `services` and `acknowledge` of a place declare, which were read with

@@ -140,6 +140,24 @@ func lines(h stateward.Host) []string {
 	for _, r := range h.BackupRepositories.Or(nil) {
 		add("repository %s %s %s %s %s %s", r.Name, r.URL, r.URLFile, r.PasswordFile, r.EnvironmentFile, r.Primary)
 	}
+	for _, p := range h.PITRPolicies.Or(nil) {
+		add("pitr %s %s at %s", p.Name, p.Enable, p.Origin.Option)
+		for _, f := range []struct {
+			name  string
+			value fmt.Stringer
+		}{
+			{"provider", p.Provider}, {"destination", p.Destination}, {"server", p.Server}, {"cloud", p.Cloud}, {"endpoint", p.Endpoint}, {"profile", p.Profile},
+			{"environmentFile", p.EnvironmentFile}, {"credentialsFile", p.CredentialsFile}, {"compression", p.Compression}, {"encryption", p.Encryption},
+			{"schedule", p.Schedule}, {"window", p.Window}, {"redundancy", p.Redundancy}, {"archiveTimeout", p.ArchiveTimeout}, {"drill.every", p.DrillEvery},
+			{"onStart", p.OnStart}, {"onSuccess", p.OnSuccess}, {"onFailure", p.OnFailure}, {"metricsDir", p.MetricsDir}, {"dataDir", p.Cluster.DataDir},
+			{"walDir", p.Cluster.WALDir}, {"user", p.Cluster.User}, {"socket", p.Cluster.Socket}, {"unit", p.Cluster.Unit}, {"binDir", p.Cluster.BinDir},
+			{"version", p.Cluster.Version}, {"port", p.Cluster.Port},
+		} {
+			if text := f.value.String(); text != "absent" {
+				add("  %s %s", f.name, text)
+			}
+		}
+	}
 	if d := h.BackupDefaults; d != nil {
 		add("defaults")
 		settings(*d)
@@ -311,6 +329,28 @@ func TestContract(t *testing.T) {
 			config: `{ services.x = { enable = true;
 				resources = { memory = "1G"; cpus = "2"; }; notifications = { channels = [ "mail" ]; priority = "high"; }; }; }`,
 			want: []string{"x true  absent:absent"},
+		},
+		"how PostgreSQL is archived": {
+			config: `{ pitr.postgresql = { destination = "s3://b/pg"; server = "forge"; cloud = "aws-s3"; endpoint = "https://s3"; profile = "p"; environmentFile = "/run/e"; credentialsFile = "/run/c";
+				provider = "barman-cloud"; compression = "gzip"; encryption = "AES256"; schedule = "daily"; window = "14d"; redundancy = 2; archiveTimeout = "5min"; metricsDir = "/m";
+				drill.every = "30d"; notify = { onStart = "a"; onSuccess = "b"; onFailure = "c"; };
+				cluster = { dataDir = "/d"; walDir = "/w"; version = 17; user = "postgres"; socket = "/run/postgresql"; port = 5433; unit = "pg.service"; binDir = "/b"; }; };
+				pitr.off = { enable = false; destination = throw "no"; }; }`,
+			want: []string{"pitr off false at stateward.pitr.off", "pitr postgresql true at stateward.pitr.postgresql", "  provider barman-cloud", "  destination s3://b/pg", "  server forge",
+				"  cloud aws-s3", "  endpoint https://s3", "  profile p", "  environmentFile {/run/e false}", "  credentialsFile {/run/c false}", "  compression gzip", "  encryption AES256",
+				"  schedule [daily]", "  window 2w", "  redundancy 2", "  archiveTimeout 5min", "  drill.every 4w 2d", "  onStart a", "  onSuccess b", "  onFailure c", "  metricsDir /m",
+				"  dataDir /d", "  walDir /w", "  user postgres", "  socket /run/postgresql", "  unit pg.service", "  binDir /b", "  version 17", "  port 5433"},
+		},
+		"N1 how PostgreSQL is archived, wrongly": {
+			config: `{ pitr.a = { window = "soon"; redundancy = -1; destinaton = "s3://b"; drill = 1; server = throw "no"; }; pitr.b = throw "no"; pitr.c = 1; pitr."d e" = { }; }`,
+			want: []string{"pitr a true at stateward.pitr.a", "  server unknown (stateward.pitr.a.server: throw)", `  window unknown (stateward.pitr.a.window: time span "soon" has no number at "soon")`,
+				"  redundancy unknown (stateward.pitr.a.redundancy: -1 is less than zero)", "pitr b unknown (stateward.pitr.b: throw) at stateward.pitr.b",
+				"pitr c unknown (stateward.pitr.c: expected an attribute set, found an integer) at stateward.pitr.c", `pitr d e true at stateward.pitr."d e"`},
+			unknown: []string{
+				`stateward.pitr."d e" [form] its name has other than letters, digits, "_-.": files and units are named after it`,
+				"stateward.pitr.a.destinaton [form] stateward knows no such field", "stateward.pitr.a.drill [type] expected an attribute set, found an integer",
+				"stateward.pitr.a.redundancy [form] -1 is less than zero", "stateward.pitr.a.server [throw] ",
+				`stateward.pitr.a.window [form] time span "soon" has no number at "soon"`, "stateward.pitr.b [throw] ", "stateward.pitr.c [type] expected an attribute set, found an integer"},
 		},
 		"a preseed": {
 			config: `{ services.x = { enable = true; preseed = { sources = [ "local" "syncoid" "restic" ]; onNoBackup = "start-empty"; reason = "a cache";
