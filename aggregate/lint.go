@@ -47,6 +47,8 @@ type Check struct {
 	about bool
 	// observes tells that the check says nothing where nobody looked at the host.
 	observes bool
+	// pools tells that the check says nothing where nobody looked at the pools of the host.
+	pools bool
 	// drills tells that the check says nothing where no records of drills are given.
 	drills bool
 	run    func(*facts) []stateward.Diagnostic
@@ -55,6 +57,9 @@ type Check struct {
 // Observes tells that the check only speaks of what was seen on the host itself: without Input.Observed, that it found
 // nothing means nothing.
 func (c Check) Observes() bool { return c.observes }
+
+// ReadsPools tells that the check only speaks of what the pools of the host have: without Input.Observed.Pools, that it found nothing means nothing.
+func (c Check) ReadsPools() bool { return c.pools }
 
 // ReadsDrills tells that the check only speaks of records of restore drills: without Input.Drills, that it found nothing means nothing.
 func (c Check) ReadsDrills() bool { return c.drills }
@@ -82,7 +87,7 @@ func Catalog() []Check {
 		[]Check{
 			sw205, sw206, sw207, sw208, sw209, sw211, sw212, sw213, sw214, sw215, sw216, sw217,
 			sw301, sw302, sw303, sw304, sw305, sw306, sw307, sw308, sw309, sw310, sw312, sw313, sw314, sw315, sw317, sw318, sw320,
-			sw401, sw402, sw403, sw404, sw405, sw406, sw407, sw408, sw409, sw410, sw411,
+			sw401, sw402, sw403, sw404, sw405, sw406, sw407, sw408, sw409, sw410, sw411, sw412,
 			sw501, sw502, sw503, sw504,
 			sw601, sw602, sw603, sw604, sw605, sw606, sw607,
 			sw701, sw702, sw703,
@@ -127,6 +132,8 @@ type facts struct {
 	own *hostState
 	// observed is nil where nobody looked.
 	observed *observed
+	// pools is nil where nobody looked.
+	pools *dataset.Observed
 	// drills is nil where nobody looked.
 	drills *Drills
 	now    time.Time
@@ -159,6 +166,9 @@ type rootEntry struct {
 func newFacts(in Input) *facts {
 	s := newStorage(in.Host)
 	f := &facts{storage: s, host: in.Host, rows: stateRows(s), own: s.hostState(), observed: newObserved(in.Observed), drills: in.Drills, now: in.Now}
+	if in.Observed != nil {
+		f.pools = in.Observed.Pools
+	}
 	f.desired, f.faults = dataset.NewDesired(in.Host)
 	for _, r := range s.roots {
 		for e := range r.entries() {

@@ -12,12 +12,15 @@ import (
 	"mvdan.cc/sh/v3/syntax"
 
 	"github.com/stateward/stateward"
+	"github.com/stateward/stateward/dataset"
 )
 
 // Observed is what was seen on the host itself, as opposed to what its configuration says.
 type Observed struct {
 	// Listings are those of `stateward capture persist`.
 	Listings []*stateward.Listing
+	// Pools are what the pools have, of `stateward capture zfs`; nil means that nobody looked.
+	Pools *dataset.Observed
 }
 
 // MaxListingAge is how old a listing may be before it is said that what it tells may be over.
@@ -40,7 +43,7 @@ type tree struct {
 }
 
 func newObserved(in *Observed) *observed {
-	if in == nil {
+	if in == nil || len(in.Listings) == 0 && in.Pools != nil {
 		return nil
 	}
 	o := &observed{listings: in.Listings}

@@ -1,6 +1,7 @@
 package aggregate_test
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
@@ -9,6 +10,7 @@ import (
 	"github.com/stateward/stateward"
 	"github.com/stateward/stateward/aggregate"
 	"github.com/stateward/stateward/backup/drill"
+	zfs "github.com/stateward/stateward/dataset"
 	"github.com/stateward/stateward/preseed"
 )
 
@@ -260,6 +262,43 @@ func TestSW411(t *testing.T) {
 	}
 	pruned := host(sent("other/app"), sanoid("other/app", "no", "autosnap=no", "autoprune=yes", "hourly=0", "daily=2", "monthly=0", "weekly=0", "yearly=0", "frequently=0"))
 	require.Equal(t, []string{"warning" + subject + "the snapshot policy of other/app keeps nothing older than 2d" + fault}, said(pruned, "SW411"))
+}
+
+func TestSW412(t *testing.T) {
+	declared := host(ofPreseed(func(*stateward.Preseed) {}))
+	const other = "warning d: dataset data/app %s: what asks for that alone takes it for restored while it is empty"
+	const ours = "info d: dataset data/app %s: the preseed of app does not count it, and asks its sources where the dataset is empty"
+	for _, c := range []struct {
+		name, property string
+		state          zfs.PropertyState
+		want           string
+	}{
+		{"E3 another's is inherited", "local:preseed_complete", zfs.PropertyState{Value: "yes", Source: zfs.Inherited, From: zfs.MustName("data")}, fmt.Sprintf(other, "inherits local:preseed_complete from data")},
+		{"E3 another's came along", "local:preseed_complete", zfs.PropertyState{Value: "yes", Source: zfs.Received}, fmt.Sprintf(other, "has local:preseed_complete as zfs receive brought it")},
+		{"E3 ours is inherited", preseed.MarkerProperty, zfs.PropertyState{Value: "8 restored", Source: zfs.Inherited, From: zfs.MustName("data")}, fmt.Sprintf(ours, "inherits stateward:preseed from data")},
+		{"E3 ours came along", preseed.MarkerProperty, zfs.PropertyState{Value: "9 restored", Source: zfs.Received}, fmt.Sprintf(ours, "has stateward:preseed as zfs receive brought it")},
+		{"E3 ours is of another", preseed.MarkerProperty, zfs.PropertyState{Value: "8 restored", Source: zfs.Local}, fmt.Sprintf(ours, "has stateward:preseed with the guid of another dataset")},
+		{"E3 ours is its own", preseed.MarkerProperty, zfs.PropertyState{Value: "9 restored", Source: zfs.Local}, ""},
+		{"another's is its own", "local:preseed_complete", zfs.PropertyState{Value: "yes", Source: zfs.Local}, ""},
+		{"it says no", "local:preseed_complete", zfs.PropertyState{Value: "no", Source: zfs.Received}, ""},
+		{"another property", "local:note", zfs.PropertyState{Value: "yes", Source: zfs.Inherited}, ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			seen := &zfs.Observed{ZFS: "2.3.9"}
+			seen.Datasets = []zfs.State{{Name: zfs.MustName("data"), Type: zfs.Filesystem, GUID: "8"},
+				{Name: zfs.MustName("data/app"), Type: zfs.Filesystem, GUID: "9", Properties: map[string]zfs.PropertyState{c.property: c.state}},
+				{Name: zfs.MustName("data/app/of-nobody"), Type: zfs.Filesystem, GUID: "10", Properties: map[string]zfs.PropertyState{c.property: {Value: "yes", Source: zfs.Inherited}}}}
+			got := ""
+			for _, d := range aggregate.Lint(aggregate.Input{Host: declared, Observed: &aggregate.Observed{Pools: seen}}).Findings {
+				require.NotContains(t, []string{"SW121", "SW122", "SW123"}, d.Code)
+				if d.Code == "SW412" {
+					got += fmt.Sprintf("%s %s: %s", d.Severity, d.Subject, d.Message)
+				}
+			}
+			require.Equal(t, c.want, got)
+		})
+	}
+	require.Empty(t, said(declared, "SW412"))
 }
 
 func TestSW407(t *testing.T) {

@@ -29,7 +29,7 @@ stateward.services.paperless.dataset.properties = { recordsize = "16K"; }; # and
 		for _, d := range f.allDatasets() {
 			for _, name := range slices.Sorted(maps.Keys(d.Properties)) {
 				v := d.Properties[name]
-				if value, known := v.Get(); !marksSeeded(name) || seen[d.Name+" "+name] || v.IsAbsent() || known && slices.Contains([]string{"", "-", "no", "off", "false", "none"}, value) {
+				if value, known := v.Get(); !marksSeeded(name) || seen[d.Name+" "+name] || v.IsAbsent() || known && marksNothing(value) {
 					continue
 				}
 				seen[d.Name+" "+name] = true

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"bufio"
 	"bytes"
 	"errors"
 	"fmt"
@@ -127,7 +128,17 @@ func readCaptures(files []string) ([]captured, error) {
 		if err != nil {
 			return nil, fmt.Errorf("--capture: %w", err)
 		}
-		l, err := stateward.ReadListing(f)
+		in := bufio.NewReader(f)
+		if head, _ := in.Peek(512); bytes.Contains(head, []byte(`"`+capture.PoolKind+`"`)) {
+			pool, err := capture.ReadPool(in)
+			f.Close()
+			if err != nil {
+				return nil, &captureError{file: name, err: err, hint: oldCaptureHint}
+			}
+			out = append(out, captured{file: name, pool: pool})
+			continue
+		}
+		l, err := stateward.ReadListing(in)
 		f.Close()
 		var bad *stateward.ListingError
 		if errors.As(err, &bad) {
@@ -141,10 +152,26 @@ func readCaptures(files []string) ([]captured, error) {
 	return out, nil
 }
 
-// captured is a listing and the file that it was read from.
+// captured is a listing, or what pools have, and the file that it was read from.
 type captured struct {
 	file    string
 	listing *stateward.Listing
+	pool    *capture.PoolFile
+}
+
+// host is the name of the host that was looked at, taken when that was.
+func (c captured) host() string {
+	if c.pool != nil {
+		return c.pool.Host
+	}
+	return c.listing.Host
+}
+
+func (c captured) taken() time.Time {
+	if c.pool != nil {
+		return c.pool.Taken
+	}
+	return c.listing.Taken
 }
 
 // captureError is a file that cannot be used.
@@ -166,6 +193,8 @@ type CaptureOutput struct {
 	Taken time.Time `json:"taken"`
 	// Roots are the persistence roots that it lists.
 	Roots []string `json:"roots"`
+	// Pools are those of ZFS that it tells of.
+	Pools []string `json:"pools,omitempty"`
 
 	age string
 }
@@ -173,7 +202,15 @@ type CaptureOutput struct {
 func describeCaptures(seen []captured, now time.Time) []CaptureOutput {
 	var out []CaptureOutput
 	for _, c := range seen {
-		o := CaptureOutput{File: c.file, Taken: c.listing.Taken, Roots: []string{}, age: ageText(now.Sub(c.listing.Taken))}
+		o := CaptureOutput{File: c.file, Taken: c.taken(), Roots: []string{}, age: ageText(now.Sub(c.taken()))}
+		if c.pool != nil {
+			o.Pools = []string{}
+			for _, p := range c.pool.Observed.Pools {
+				o.Pools = append(o.Pools, p.Name)
+			}
+			out = append(out, o)
+			continue
+		}
 		for i := range c.listing.Roots {
 			if r := &c.listing.Roots[i]; !r.Live {
 				o.Roots = append(o.Roots, r.Name())
@@ -207,6 +244,10 @@ func observedOf(seen []captured) *aggregate.Observed {
 	}
 	o := &aggregate.Observed{}
 	for _, c := range seen {
+		if c.pool != nil {
+			o.Pools = c.pool.Observed
+			continue
+		}
 		o.Listings = append(o.Listings, c.listing)
 	}
 	return o
@@ -222,6 +263,12 @@ func assignCaptures(captures []captured, hosts []loaded) (map[int][]captured, er
 			return nil, err
 		}
 		for _, other := range out[i] {
+			if c.pool != nil || other.pool != nil {
+				if c.pool != nil && other.pool != nil {
+					return nil, &captureError{file: c.file, err: fmt.Errorf("tells of the pools of %s, as %s does", hosts[i].name, other.file), hint: "give one of them"}
+				}
+				continue
+			}
 			if root, both := sharedRoot(other.listing, c.listing); both {
 				return nil, &captureError{file: c.file, err: fmt.Errorf("lists %s of %s, as %s does", root, hosts[i].name, other.file), hint: "give one of them"}
 			}
@@ -232,7 +279,7 @@ func assignCaptures(captures []captured, hosts []loaded) (map[int][]captured, er
 }
 
 func hostOf(c captured, hosts []loaded) (int, error) {
-	name := c.listing.Host
+	name := c.host()
 	if name == "" && len(hosts) == 1 {
 		return 0, nil
 	}

@@ -3,6 +3,7 @@ package cli
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -141,7 +142,7 @@ nothing is reported as fine that was not seen.
 	fs := cmd.Flags()
 	choiceFlag(cmd, &f.output, "output", "o", "`FORMAT` of the output: text, json, sarif or github (workflow commands)", "text", "text", "json", "sarif", "github")
 	fs.StringVar(&f.threshold, "threshold", "warning", "least `SEVERITY` that makes the exit status 1: info, warning or error")
-	fs.StringArrayVar(&f.captures, "capture", nil, "what \"stateward capture persist\" saw on a host (`FILE`); may be repeated")
+	fs.StringArrayVar(&f.captures, "capture", nil, "what \"stateward capture persist\" or \"capture zfs\" saw on a host (`FILE`); may be repeated")
 	fs.StringVar(&f.drills, "drills", "", "the records of restore drills, of this host or of several, below `DIR`")
 	choiceFlag(cmd, &f.color, "color", "", "colour `WHEN`: auto (on a terminal), always or never", "auto", "auto", "always", "never")
 	fs.StringSliceVar(&f.include, "include", nil, "only the findings of `CODE`, or of a family such as SW1xx; may be repeated")
@@ -228,7 +229,15 @@ func (h HostOutput) sees(code string) bool {
 		return false
 	}
 	c, err := findCheck(code)
-	return err == nil && (!c.Observes() || len(h.Captures) > 0) && (!c.ReadsDrills() || h.drills)
+	return err == nil && (!c.Observes() || h.sawRoots()) && (!c.ReadsDrills() || h.drills) && (!c.ReadsPools() || h.sawPools())
+}
+
+func (h HostOutput) sawPools() bool {
+	return slices.ContainsFunc(h.Captures, func(c CaptureOutput) bool { return c.Pools != nil })
+}
+
+func (h HostOutput) sawRoots() bool {
+	return slices.ContainsFunc(h.Captures, func(c CaptureOutput) bool { return c.Pools == nil })
 }
 
 // sawAll tells whether every host that an acknowledgement can be about was seen in full.

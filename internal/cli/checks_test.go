@@ -33,6 +33,9 @@ func TestEveryCheckFiresAndIsQuiet(t *testing.T) {
 				if seen := strings.TrimSuffix(file, ".nix") + ".persist.json"; exists(seen) {
 					args = []string{"--capture", seen}
 				}
+				if seen := strings.TrimSuffix(file, ".nix") + ".pools.json"; exists(seen) {
+					args = append(args, "--capture", seen)
+				}
 				// Others look at records of restore drills.
 				if drills := strings.TrimSuffix(file, ".nix") + ".drills"; exists(drills) {
 					args = append(args, "--drills", drills)

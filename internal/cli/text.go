@@ -81,7 +81,7 @@ func (r *textReport) host(b *strings.Builder, h HostOutput) {
 		fmt.Fprintf(b, "  the root is not wiped, so what lies on it survives a reboot: %s\n", inLine(h.Root.By))
 	}
 	for _, c := range h.Captures {
-		fmt.Fprintf(b, "  seen on the host %s: %s in %s\n", c.age, inLine(strings.Join(c.Roots, ", ")), inLine(c.File))
+		fmt.Fprintf(b, "  seen on the host %s: %s in %s\n", c.age, inLine(strings.Join(slices.Concat(c.Roots, c.Pools), ", ")), inLine(c.File))
 	}
 	for _, d := range shown {
 		r.finding(b, d)
