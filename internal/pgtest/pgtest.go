@@ -1,6 +1,16 @@
 //go:build unix
 
 // Package pgtest gives tests a real PostgreSQL, archived by a real barman-cloud to a real S3 server on loopback. It is for tests only.
+//
+// A test takes the cheapest that does:
+//
+//   - NewArchived is a cluster with rows, a base backup, an archived log and a moment to recover to. All that is made once for a version
+//     and run of a package, in some seconds; each test gets a copy of it in a fifth of a second, with a server of S3 of its own.
+//   - New is a cluster that is empty, and archived to an S3 server that is empty too: some tenths of a second.
+//
+// Both may be called in parallel. TestMain has to call Main. A segment of the log has 1 MiB, and not 16, unless Version.SegmentMiB says
+// otherwise: it is what a gzip of Python takes its time for. A program of barman-cloud takes some tenths of a second to start, and a
+// base backup some seconds. What is started here ends with the process of the test, even if that is killed.
 package pgtest
 
 import (
@@ -10,7 +20,9 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -26,7 +38,17 @@ const Secret = "canary-of-s3-5e1f"
 // Main runs the tests of a package; root becomes somebody else first, in a user namespace: PostgreSQL refuses root.
 func Main(m *testing.M) {
 	if os.Geteuid() != 0 {
-		os.Exit(m.Run())
+		var err error
+		if templates, err = os.MkdirTemp("", "pgtest-"); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		status := m.Run()
+		for _, stop := range atEnd {
+			stop()
+		}
+		os.RemoveAll(templates)
+		os.Exit(status)
 	}
 	self, err := os.Executable()
 	if err == nil {
@@ -47,6 +69,8 @@ type Version struct {
 	Name string
 	// Bin and Barman are folders of programs.
 	Bin, Barman string
+	// SegmentMiB is the size of a segment of the log, zero for 1.
+	SegmentMiB int
 }
 
 // All are the versions to test with: folders of STATEWARD_TEST_POSTGRESQL and STATEWARD_TEST_BARMAN, or what is in PATH.
@@ -83,8 +107,23 @@ type S3 struct {
 	cmd *exec.Cmd
 }
 
-// NewS3 starts one; it ends with the test.
+// NewS3 starts one that is empty; it ends with the test.
 func NewS3(t testing.TB) *S3 {
+	t.Helper()
+	s := newS3(t, "")
+	t.Cleanup(s.Stop)
+	return s
+}
+
+// Copy starts another one, with the same objects of the same age; it ends with the test.
+func (s *S3) Copy(t testing.TB) *S3 {
+	t.Helper()
+	c := newS3(t, s.URL)
+	t.Cleanup(c.Stop)
+	return c
+}
+
+func newS3(t testing.TB, from string) *S3 {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
@@ -94,10 +133,14 @@ func NewS3(t testing.TB) *S3 {
 	if program == "" {
 		program = filepath.Join(folder(t, "s3server"), "s3server")
 	}
-	s := &S3{URL: "http://" + address, cmd: exec.Command(program, address)}
+	args := []string{address}
+	if from != "" {
+		args = append(args, from)
+	}
+	s := &S3{URL: "http://" + address, cmd: exec.Command(program, args...)}
 	s.cmd.Env = []string{"S3_KEY=forge", "S3_SECRET=" + Secret}
+	s.cmd.SysProcAttr = mortal(syscall.SIGKILL)
 	require.NoError(t, s.cmd.Start())
-	t.Cleanup(s.Stop)
 	require.Eventually(t, func() bool {
 		conn, err := net.Dial("tcp", address)
 		if err == nil {
@@ -136,7 +179,112 @@ type Cluster struct {
 // New makes a cluster that is archived and runs.
 func New(t testing.TB, v Version, s3 *S3) *Cluster {
 	t.Helper()
+	empty := template(t, v, "empty", func(m *made) {
+		c := newCluster(t, v, m.dir, nil)
+		c.Run("initdb", "-D", c.Data, "-U", "postgres", "-A", "trust", "--no-sync", "--no-locale", "-E", "UTF8", "--wal-segsize="+strconv.Itoa(max(v.SegmentMiB, 1)))
+	})
 	dir := t.TempDir()
+	copyData(t, empty.dir, dir)
+	c := newCluster(t, v, dir, s3)
+	c.Configure(c.Data, "wal_level = replica", "archive_mode = on", "fsync = off", "jit = off", "listen_addresses = ''")
+	c.archiveTo(s3)
+	c.Start(c.Data)
+	t.Cleanup(func() { c.Stop(c.Data) })
+	return c
+}
+
+// Archived is a cluster with a history. Its table rows (n int, at timestamptz) has rows 1 and 2, which are in a base backup, rows 3 to 6,
+// which are in the log alone, and all of that is archived.
+type Archived struct {
+	*Cluster
+	// Moment is after row 4 and before row 5.
+	Moment time.Time
+}
+
+// NewArchived makes one, that runs. Its server was ended as a crash does, so that its statistics begin anew.
+func NewArchived(t testing.TB, v Version) *Archived {
+	t.Helper()
+	m := template(t, v, "archived", func(m *made) {
+		m.s3 = newS3(t, "")
+		mu.Lock()
+		atEnd = append(atEnd, m.s3.Stop)
+		mu.Unlock()
+		c := New(t, v, m.s3)
+		c.SQL("create table rows (n int, at timestamptz default clock_timestamp())")
+		c.Insert(1)
+		c.Insert(2)
+		c.BaseBackup()
+		c.Insert(3)
+		c.Archive()
+		c.Insert(4)
+		time.Sleep(50 * time.Millisecond)
+		m.moment = time.Now()
+		time.Sleep(50 * time.Millisecond)
+		c.Insert(5)
+		c.Archive()
+		c.Insert(6)
+		c.Archive()
+		c.SQL("checkpoint")
+		c.Stop(c.Data)
+		copyData(t, c.Dir, m.dir)
+	})
+	dir := t.TempDir()
+	copyData(t, m.dir, dir)
+	c := newCluster(t, v, dir, m.s3.Copy(t))
+	c.archiveTo(c.S3)
+	c.Start(c.Data)
+	t.Cleanup(func() { c.Stop(c.Data) })
+	return &Archived{c, m.moment}
+}
+
+// made is what tests copy.
+type made struct {
+	once   sync.Once
+	done   bool
+	dir    string
+	s3     *S3
+	moment time.Time
+}
+
+var (
+	mu        sync.Mutex
+	templates string
+	allMade   = map[string]*made{}
+	atEnd     []func()
+)
+
+// template is made once for a version.
+func template(t testing.TB, v Version, name string, make func(*made)) *made {
+	t.Helper()
+	require.NotEmpty(t, templates, "TestMain has to call pgtest.Main")
+	key := fmt.Sprintf("%s-%s-%d", name, v.Name, max(v.SegmentMiB, 1))
+	mu.Lock()
+	m := allMade[key]
+	if m == nil {
+		m = &made{dir: filepath.Join(templates, key)}
+		allMade[key] = m
+	}
+	mu.Unlock()
+	m.once.Do(func() {
+		require.NoError(t, os.Mkdir(m.dir, 0o700))
+		make(m)
+		m.done = true
+	})
+	require.True(t, m.done, "%s could not be made for another test", key)
+	return m
+}
+
+func copyData(t testing.TB, from, to string) {
+	t.Helper()
+	to = filepath.Join(to, "data")
+	require.NoError(t, os.CopyFS(to, os.DirFS(filepath.Join(from, "data"))))
+	require.NoError(t, os.RemoveAll(filepath.Join(to, "postmaster.pid"))) // of one that was ended as in a crash
+	require.NoError(t, os.Chmod(to, 0o700))
+}
+
+// newCluster is one with nothing in it.
+func newCluster(t testing.TB, v Version, dir string, s3 *S3) *Cluster {
+	t.Helper()
 	socket, err := os.MkdirTemp("", "pgtest-")
 	require.NoError(t, err)
 	t.Cleanup(func() { os.RemoveAll(socket) })
@@ -145,12 +293,12 @@ func New(t testing.TB, v Version, s3 *S3) *Cluster {
 	key := []string{"AWS_ACCESS_KEY_ID=forge", "AWS_SECRET_ACCESS_KEY=" + Secret, "AWS_DEFAULT_REGION=us-east-1"}
 	require.NoError(t, os.WriteFile(c.EnvironmentFile, []byte(strings.Join(key, "\n")+"\n"), 0o600))
 	c.Env = append([]string{"PATH=" + v.Bin + ":" + v.Barman + ":/usr/bin:/bin", "HOME=" + dir, "TZ=UTC", "LC_ALL=C"}, key...)
-	c.Run("initdb", "-D", c.Data, "-U", "postgres", "-A", "trust", "--no-sync", "--no-locale", "-E", "UTF8")
-	c.Configure(c.Data, "archive_mode = on", "wal_level = replica", "fsync = off", "jit = off", "listen_addresses = ''", "unix_socket_directories = '"+socket+"'",
-		"archive_command = 'barman-cloud-wal-archive --gzip --endpoint-url "+s3.URL+" "+c.Destination+" "+c.Server+" %p'")
-	c.Start(c.Data)
-	t.Cleanup(func() { c.Stop(c.Data) })
 	return c
+}
+
+func (c *Cluster) archiveTo(s3 *S3) {
+	c.Configure(c.Data, "unix_socket_directories = '"+c.Socket+"'",
+		"archive_command = 'barman-cloud-wal-archive --gzip --endpoint-url "+s3.URL+" "+c.Destination+" "+c.Server+" %p'")
 }
 
 // Configure appends to postgresql.conf.
@@ -182,14 +330,39 @@ func (c *Cluster) Try(program string, args ...string) (string, error) {
 	return strings.TrimSpace(string(r.Stdout)), nil
 }
 
-// Start starts the server on a data directory.
+// Start starts the server on a data directory, with its socket in Socket whatever the settings there say.
 func (c *Cluster) Start(data string) {
 	c.t.Helper()
-	cmd := exec.Command(filepath.Join(c.Version.Bin, "pg_ctl"), "-w", "-s", "-D", data, "-l", filepath.Join(c.Dir, filepath.Base(data)+".log"), "start")
-	cmd.Env, cmd.Dir = c.Env, c.Dir
-	out, err := cmd.CombinedOutput()
-	log, _ := os.ReadFile(filepath.Join(c.Dir, filepath.Base(data)+".log"))
-	require.NoError(c.t, err, "%s%s", out, log)
+	name := filepath.Join(c.Dir, filepath.Base(data)+".log")
+	log, err := os.OpenFile(name, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	require.NoError(c.t, err)
+	defer log.Close()
+	// Not by pg_ctl: what that starts outlives the test.
+	cmd := exec.Command(filepath.Join(c.Version.Bin, "postgres"), "-D", data, "-k", c.Socket)
+	cmd.Env, cmd.Dir, cmd.Stdout, cmd.Stderr = c.Env, c.Dir, log, log
+	cmd.SysProcAttr = mortal(syscall.SIGQUIT)
+	require.NoError(c.t, cmd.Start())
+	ended := make(chan struct{})
+	go func() {
+		_ = cmd.Wait()
+		close(ended)
+	}()
+	for late := time.After(time.Minute); ; {
+		// The first line is its process, the eighth its state.
+		text, _ := os.ReadFile(filepath.Join(data, "postmaster.pid"))
+		if lines := strings.Split(string(text), "\n"); len(lines) > 7 && lines[0] == strconv.Itoa(cmd.Process.Pid) && strings.TrimSpace(lines[7]) == "ready" {
+			return
+		}
+		select {
+		case <-ended:
+		case <-late:
+			_ = cmd.Process.Signal(syscall.SIGQUIT)
+		case <-time.After(5 * time.Millisecond):
+			continue
+		}
+		said, _ := os.ReadFile(name)
+		require.Fail(c.t, "the server did not start", "%s", said)
+	}
 }
 
 // Stop ends it at once, as a crash does.
@@ -221,7 +394,7 @@ func (c *Cluster) Archive() {
 	segment := c.SQL("select pg_walfile_name(pg_switch_wal())")
 	require.Eventually(c.t, func() bool {
 		return c.SQL("select coalesce(last_archived_wal, '') from pg_stat_archiver") >= segment
-	}, time.Minute, 100*time.Millisecond, "segment %s is not archived", segment)
+	}, time.Minute, 50*time.Millisecond, "segment %s is not archived", segment)
 }
 
 // Lose is the disaster: the server dies, and its files are gone.

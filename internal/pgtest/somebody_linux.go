@@ -14,3 +14,8 @@ func somebody() *syscall.SysProcAttr {
 		Pdeathsig:   syscall.SIGKILL,
 	}
 }
+
+// mortal has a process get a signal when this one ends, however it does.
+func mortal(signal syscall.Signal) *syscall.SysProcAttr {
+	return &syscall.SysProcAttr{Pdeathsig: signal}
+}

@@ -5,3 +5,5 @@ package pgtest
 import "syscall"
 
 func somebody() *syscall.SysProcAttr { return nil }
+
+func mortal(syscall.Signal) *syscall.SysProcAttr { return nil }

@@ -132,6 +132,7 @@ func nowhere(t *testing.T, dir string, texts ...string) {
 func TestEndOfLogAndFaults(t *testing.T) {
 	for _, v := range pgtest.All(t) {
 		t.Run(v.Name, func(t *testing.T) {
+			t.Parallel()
 			b := newBench(t, v)
 			b.Lose()
 			d := newDoor(t, b.S3.URL)

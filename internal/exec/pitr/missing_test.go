@@ -36,6 +36,7 @@ func (b *bench) remove(key string) {
 func TestG3ASegmentIsMissing(t *testing.T) {
 	for _, v := range pgtest.All(t) {
 		t.Run(v.Name, func(t *testing.T) {
+			t.Parallel()
 			b := newBench(t, v)
 			a, err := Look(t.Context(), b.p, b.o)
 			require.NoError(t, err)

@@ -31,28 +31,13 @@ type bench struct {
 	moment time.Time
 }
 
-// newBench makes a cluster: rows 1 and 2, a base backup, rows 3 and 4, a moment, rows 5 and 6, all archived.
 func newBench(t *testing.T, v pgtest.Version) *bench {
-	c := pgtest.New(t, v, pgtest.NewS3(t))
-	b := &bench{t: t, Cluster: c, p: pitr.Policy{
+	c := pgtest.NewArchived(t, v)
+	b := &bench{t: t, Cluster: c.Cluster, moment: c.Moment, p: pitr.Policy{
 		Cluster:     pitr.Cluster{Name: "postgresql", DataDir: c.Data, User: "postgres", BinDir: v.Bin},
 		Destination: c.Destination, Server: c.Server, Endpoint: c.S3.URL, EnvironmentFile: c.EnvironmentFile,
 	}}
 	b.o = Options{Env: c.Env[:4], Now: time.Now, Said: func(l string) { t.Log(l) }, Began: func(l string) { t.Log(l) }}
-	c.SQL("create table rows (n int, at timestamptz default clock_timestamp())")
-	c.Insert(1)
-	c.Insert(2)
-	c.BaseBackup()
-	c.Insert(3)
-	c.Archive()
-	c.Insert(4)
-	time.Sleep(50 * time.Millisecond)
-	b.moment = time.Now()
-	time.Sleep(50 * time.Millisecond)
-	c.Insert(5)
-	c.Archive()
-	c.Insert(6)
-	c.Archive()
 	return b
 }
 
@@ -68,6 +53,7 @@ func (b *bench) rows(data string) string {
 func TestRecovery(t *testing.T) {
 	for _, v := range pgtest.All(t) {
 		t.Run(v.Name, func(t *testing.T) {
+			t.Parallel()
 			b := newBench(t, v)
 			a, err := Look(t.Context(), b.p, b.o)
 			require.NoError(t, err)
