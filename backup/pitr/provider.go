@@ -19,6 +19,8 @@ type Provider interface {
 	ParseBackupList(printed []byte) ([]BaseBackup, SegmentSize, error)
 	// Retention removes what the policy does not keep; with dryRun it only says what that is.
 	Retention(p Policy, dryRun bool) ([]string, error)
+	// BackupDelete removes one base backup, and the log before the next where it is the oldest; with dryRun it only names what would go.
+	BackupDelete(p Policy, id string, dryRun bool) ([]string, error)
 }
 
 var _ Provider = Barman{}

@@ -8,6 +8,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path"
 	"path/filepath"
@@ -28,6 +29,18 @@ type Options struct {
 	// Began is called with what is done next, Said with each line of a program that takes long; both may be nil.
 	Began, Said func(string)
 	Now         func() time.Time
+	// Patience is how long the store may be silent; 0 is [DefaultPatience].
+	Patience time.Duration
+}
+
+// DefaultPatience is how long a store may be silent. barman-cloud itself tries five times, and waits a minute each time.
+const DefaultPatience = 2 * time.Minute
+
+func (o Options) patience() time.Duration {
+	if o.Patience > 0 {
+		return o.Patience
+	}
+	return DefaultPatience
 }
 
 // ToolError says that a program did not do what it should.
@@ -50,6 +63,8 @@ func (e *ToolError) Unwrap() error { return e.Err }
 // Hint says what to look at, where what was said tells it; else it is empty.
 func (e *ToolError) Hint() string {
 	switch {
+	case errors.As(e.Err, new(*SilentError)):
+		return silentHint
 	case strings.Contains(e.Said, "(403)"), strings.Contains(e.Said, "AccessDenied"), strings.Contains(e.Said, "SignatureDoesNotMatch"), strings.Contains(e.Said, "InvalidAccessKeyId"):
 		return "the store refuses the key: look at the environment file or credentials file, and what the key may do"
 	case strings.Contains(e.Said, "Could not connect"):
@@ -60,6 +75,35 @@ func (e *ToolError) Hint() string {
 		return "no commit after the target is in the log that could be brought: choose an earlier moment, or recover to the end of the log into another directory"
 	}
 	return ""
+}
+
+// SilentError says that a store did not answer in time.
+type SilentError struct {
+	Store string
+	After time.Duration
+}
+
+func (e *SilentError) Error() string {
+	return fmt.Sprintf("%s did not answer for %s", e.Store, e.After)
+}
+
+const silentHint = "look at the endpoint, and whether it runs; then ask for the same again"
+
+// Hint says what to look at.
+func (e *SilentError) Hint() string { return silentHint }
+
+// EnvironmentError says that the file with the key cannot be read.
+type EnvironmentError struct{ Err error }
+
+func (e *EnvironmentError) Error() string { return e.Err.Error() }
+func (e *EnvironmentError) Unwrap() error { return e.Err }
+
+// Hint says what to do.
+func (e *EnvironmentError) Hint() string {
+	if errors.Is(e.Err, fs.ErrNotExist) {
+		return "write environmentFile as the policy names it: AWS_ACCESS_KEY_ID= and AWS_SECRET_ACCESS_KEY=, or see why the secret is not there (systemctl status of what makes it)"
+	}
+	return "the user that runs this, and the server, must read environmentFile: make it belong to that user, mode 0400"
 }
 
 // EmptyError says that nothing lies where an archive should.
@@ -76,10 +120,12 @@ func (e *EmptyError) Hint() string {
 
 // runner knows the environment of one policy.
 type runner struct {
-	p        pitr.Policy
-	o        Options
-	env      []string
-	secrets  *strings.Replacer
+	p       pitr.Policy
+	o       Options
+	env     []string
+	secrets *strings.Replacer
+	// objects are what look found in the store.
+	objects  []object
 	provider pitr.Provider
 }
 
@@ -95,7 +141,7 @@ func newRunner(ctx context.Context, p pitr.Policy, o Options, tools ...string) (
 		base = append(base, "AWS_SHARED_CREDENTIALS_FILE="+p.CredentialsFile)
 	}
 	if r.env, r.secrets, err = backup.Environment(p.EnvironmentFile, base); err != nil {
-		return nil, err
+		return nil, &EnvironmentError{err}
 	}
 	r.env = append(r.env, "TZ=UTC", "LC_ALL=C")
 	// The installed tool says what it knows (G7). Each takes a second or more to start, so only those are asked of which versions differ in
@@ -131,6 +177,17 @@ func (r *runner) getenv(name string) string {
 
 // run runs a program, and returns what it printed.
 func (r *runner) run(ctx context.Context, argv []string) ([]byte, error) {
+	switch tool := filepath.Base(argv[0]); {
+	case slices.Contains([]string{pitr.ToolBackup, pitr.ToolRestore, pitr.ToolBackupDelete}, tool):
+		// How long they take depends on the size of the cluster.
+		var stop func()
+		ctx, stop = r.watched(ctx)
+		defer stop()
+	case strings.HasPrefix(tool, "barman-cloud-"):
+		var stop func()
+		ctx, stop = context.WithTimeoutCause(ctx, r.o.patience(), &SilentError{tool, r.o.patience()})
+		defer stop()
+	}
 	res, err := run.Run(ctx, run.Cmd{Path: argv[0], Args: argv[1:], Env: r.env, Grace: 10 * time.Second})
 	return res.Stdout, r.failed(argv[0], res.Stderr, err)
 }
@@ -173,7 +230,7 @@ func (r *runner) look(ctx context.Context) (a pitr.Archive, err error) {
 	if a.Backups, a.SegmentSize, err = r.provider.ParseBackupList(out); err != nil {
 		return a, err
 	}
-	b, err := newBucket(r.p.Destination, r.p.Server, r.p.Endpoint, r.p.Profile, r.getenv)
+	b, err := r.bucket()
 	if err != nil {
 		return a, err
 	}
@@ -181,6 +238,7 @@ func (r *runner) look(ctx context.Context) (a pitr.Archive, err error) {
 	if err != nil {
 		return a, err
 	}
+	r.objects = objects
 	scratch, err := os.MkdirTemp("", "stateward-pitr-")
 	if err != nil {
 		return a, err
@@ -192,6 +250,15 @@ func (r *runner) look(ctx context.Context) (a pitr.Archive, err error) {
 			// barman-cloud before 3.5 tells no zone of its times. The record is stored after the backup ended.
 			if c := &a.Backups[i]; c.End.IsZero() && c.Status == pitr.BackupDone && x.Key == b.prefix+"/base/"+c.ID+"/backup.info" {
 				c.End = x.LastModified.UTC()
+			}
+		}
+		if id, name, ok := strings.Cut(strings.TrimPrefix(x.Key, b.prefix+"/base/"), "/"); ok && strings.HasPrefix(x.Key, b.prefix+"/base/") && backupID.MatchString(id) {
+			i := slices.IndexFunc(a.Backups, func(c pitr.BaseBackup) bool { return c.ID == id })
+			switch {
+			case i < 0 && !slices.Contains(a.Leftover, id):
+				a.Leftover = append(a.Leftover, id)
+			case i >= 0 && name == "annotations/keep":
+				a.Backups[i].Kept = true
 			}
 		}
 		if !strings.HasPrefix(x.Key, b.prefix+"/wals/") {
@@ -221,6 +288,40 @@ func (r *runner) look(ctx context.Context) (a pitr.Archive, err error) {
 	return a, r.commits(ctx, &a, scratch)
 }
 
+// bucket is where the archive lies.
+func (r *runner) bucket() (*bucket, error) {
+	b, err := newBucket(r.p.Destination, r.p.Server, r.p.Endpoint, r.p.Profile, r.getenv)
+	if err == nil {
+		b.patience = r.o.patience()
+	}
+	return b, err
+}
+
+// watched ends, with a *[SilentError] as its cause, once the store is silent for too long: what runs meanwhile may take hours, and not wait for ever.
+func (r *runner) watched(ctx context.Context) (context.Context, func()) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	b, err := r.bucket()
+	if err != nil {
+		return ctx, func() { cancel(nil) } // of another store nothing is known
+	}
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-time.After(b.patience / 4):
+			}
+			if err := b.silent(ctx); err != nil {
+				cancel(err)
+				return
+			}
+		}
+	}()
+	return ctx, func() { cancel(nil); <-ended }
+}
+
 // bring brings one file of the log.
 func (r *runner) bring(ctx context.Context, name, dir string) ([]byte, error) {
 	to := filepath.Join(dir, name)
@@ -236,6 +337,9 @@ func (r *runner) bring(ctx context.Context, name, dir string) ([]byte, error) {
 
 // lookBack is how many segments at the end of the log are read for the last commit.
 const lookBack = 4
+
+// backupID is what barman-cloud calls a base backup: when it began.
+var backupID = regexp.MustCompile(`^\d{8}T\d{6}$`)
 
 var commit = regexp.MustCompile(`COMMIT(?:_PREPARED)? (\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d+) UTC`)
 
@@ -260,8 +364,12 @@ func (r *runner) commits(ctx context.Context, a *pitr.Archive, scratch string) e
 	})
 	for _, s := range own[:min(len(own), lookBack)] {
 		name := s.Name(a.SegmentSize)
-		if _, err := r.bring(ctx, name, scratch); err != nil {
+		page, err := r.bring(ctx, name, scratch)
+		if err != nil {
 			return err
+		}
+		if a.LogSystemID == 0 {
+			a.LogSystemID, _ = pitr.SegmentSystemID(page)
 		}
 		res, err := run.Run(ctx, run.Cmd{Path: r.program("pg_waldump"), Args: []string{"--rmgr=Transaction", filepath.Join(scratch, name)}, Env: r.env})
 		var exit *run.ExitError

@@ -447,6 +447,8 @@ func (r *runner) server(ctx context.Context, dir string, settings []pitr.Setting
 
 // replay has a server replay the log and promote itself.
 func (r *runner) replay(ctx context.Context, dir string, j *journal, res *Result) error {
+	ctx, stop := r.watched(ctx)
+	defer stop()
 	command, err := r.restoreCommand()
 	if err != nil {
 		return err

@@ -3,6 +3,7 @@
 package pitr
 
 import (
+	"cmp"
 	"context"
 	"crypto/hmac"
 	"crypto/sha256"
@@ -34,6 +35,7 @@ type object struct {
 type bucket struct {
 	endpoint, name, prefix, region string
 	key                            s3Key
+	patience                       time.Duration
 }
 
 type s3Key struct{ id, secret, token string }
@@ -139,8 +141,19 @@ func (b *bucket) list(ctx context.Context) ([]object, error) {
 	}
 }
 
+// silent is a *[SilentError] where the store gives no answer in time; one that refuses answers.
+func (b *bucket) silent(ctx context.Context) error {
+	err := b.get(ctx, url.Values{"list-type": {"2"}, "prefix": {b.prefix + "/"}, "max-keys": {"1"}}, &struct{}{})
+	var silent *SilentError
+	if errors.As(err, &silent) {
+		return silent
+	}
+	return nil
+}
+
 func (b *bucket) get(ctx context.Context, q url.Values, page any) error {
-	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	patience := cmp.Or(b.patience, DefaultPatience)
+	ctx, cancel := context.WithTimeoutCause(ctx, patience, &SilentError{"the store at " + b.endpoint, patience})
 	defer cancel()
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, b.endpoint+"/"+b.name+"?"+encode(q), nil)
 	if err != nil {
@@ -148,6 +161,9 @@ func (b *bucket) get(ctx context.Context, q url.Values, page any) error {
 	}
 	sign(r, b.key, b.region, "s3", time.Now())
 	resp, err := http.DefaultClient.Do(r)
+	if silent := (*SilentError)(nil); err != nil && errors.As(context.Cause(ctx), &silent) {
+		return silent
+	}
 	if err != nil {
 		var u *url.Error
 		if errors.As(err, &u) {
@@ -157,6 +173,9 @@ func (b *bucket) get(ctx context.Context, q url.Values, page any) error {
 	}
 	defer resp.Body.Close()
 	text, err := io.ReadAll(io.LimitReader(resp.Body, 64<<20))
+	if silent := (*SilentError)(nil); err != nil && errors.As(context.Cause(ctx), &silent) {
+		return silent
+	}
 	if err != nil {
 		return &ListError{fmt.Sprintf("the store at %s was cut off: %v", b.endpoint, err), ""}
 	}
