@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"reflect"
+	"slices"
 	"strings"
 )
 
@@ -28,7 +29,7 @@ func (e *JSONError) Error() string {
 // Hint says what to write instead; it may be empty.
 func (e *JSONError) Hint() string { return e.hint }
 
-// ReadJSON reads one value of JSON. A field that is not known is an error, as is what comes behind the value. The error is a *[JSONError], or that of a
+// ReadJSON reads one value of JSON. A field that is not known is an error, as is one in other letters, large or small, one that is there twice, and what comes behind the value. The error is a *[JSONError], or that of a
 // type that reads itself; what could be read is in the value even then.
 func ReadJSON(data []byte, into any) error {
 	line := func(offset int64) int {
@@ -43,6 +44,11 @@ func ReadJSON(data []byte, into any) error {
 	case err == nil:
 		if _, err := d.Token(); !errors.Is(err, io.EOF) {
 			return &JSONError{line(d.InputOffset()), "there is more behind its JSON", "write one object, and nothing behind its last brace"}
+		}
+		// encoding/json takes "Name" for "name", and the last of two.
+		w := &walker{d: json.NewDecoder(bytes.NewReader(data))}
+		if w.value(reflect.TypeOf(into), ""); w.found {
+			return w.fault(line)
 		}
 		return nil
 	case errors.Is(err, io.EOF):
@@ -60,13 +66,7 @@ func ReadJSON(data []byte, into any) error {
 	case strings.HasPrefix(err.Error(), "json: unknown field "):
 		w := &walker{d: json.NewDecoder(bytes.NewReader(data))}
 		if w.value(reflect.TypeOf(into), ""); w.found {
-			e := &JSONError{line(w.offset), fmt.Sprintf("%q is no field", w.path), ""}
-			if near := Nearest(w.name, w.known); near != "" {
-				e.hint = fmt.Sprintf("write %q", near)
-			} else if len(w.known) > 0 {
-				e.hint = "there is " + strings.Join(w.known, ", ")
-			}
-			return e
+			return w.fault(line)
 		}
 		return &JSONError{0, strings.TrimPrefix(err.Error(), "json: unknown field ") + " is no field", ""}
 	}
@@ -112,13 +112,32 @@ func expected(t reflect.Type) string {
 	return "a whole number"
 }
 
-// walker goes through JSON and a type side by side, up to the first field that the type does not have.
+// walker goes through JSON and a type side by side, up to the first field that the type does not have, or that is there twice.
 type walker struct {
 	d          *json.Decoder
 	found      bool
+	twice      bool
 	path, name string
 	known      []string
 	offset     int64
+}
+
+// fault is what was found.
+func (w *walker) fault(line func(int64) int) *JSONError {
+	if w.twice {
+		return &JSONError{line(w.offset), fmt.Sprintf("%q is there twice", w.path), "leave one of them out"}
+	}
+	e := &JSONError{line(w.offset), fmt.Sprintf("%q is no field", w.path), ""}
+	near := Nearest(w.name, w.known)
+	if i := slices.IndexFunc(w.known, func(k string) bool { return strings.EqualFold(k, w.name) }); i >= 0 {
+		near = w.known[i]
+	}
+	if near != "" {
+		e.hint = fmt.Sprintf("write %q", near)
+	} else if len(w.known) > 0 {
+		e.hint = "there is " + strings.Join(w.known, ", ")
+	}
+	return e
 }
 
 var reads = reflect.TypeFor[json.Unmarshaler]()
@@ -152,6 +171,7 @@ func (w *walker) value(t reflect.Type, path string) {
 	case json.Delim('{'):
 		var fields map[string]reflect.Type
 		var known []string
+		had := map[string]bool{}
 		if t != nil && t.Kind() == reflect.Struct {
 			fields = map[string]reflect.Type{}
 			known = names(t, fields)
@@ -165,12 +185,16 @@ func (w *walker) value(t reflect.Type, path string) {
 			at := strings.TrimPrefix(path+"."+name, ".")
 			next := inner(reflect.Map)
 			if fields != nil {
-				// As encoding/json has it, which does not tell large letters from small ones.
-				if next, ok = fields[strings.ToLower(name)]; !ok {
+				if next, ok = fields[name]; !ok {
 					w.found, w.path, w.name, w.known, w.offset = true, at, name, known, w.d.InputOffset()
 					return
 				}
 			}
+			if had[name] {
+				w.found, w.twice, w.path, w.offset = true, true, at, w.d.InputOffset()
+				return
+			}
+			had[name] = true
 			if w.value(next, at); w.found {
 				return
 			}
@@ -181,7 +205,7 @@ func (w *walker) value(t reflect.Type, path string) {
 	_, _ = w.d.Token() // what closes it
 }
 
-// names are the fields of a struct, in order, and their types by the name in small letters.
+// names are the fields of a struct, in order, and their types by name.
 func names(t reflect.Type, fields map[string]reflect.Type) (known []string) {
 	for i := range t.NumField() {
 		f := t.Field(i)
@@ -195,7 +219,7 @@ func names(t reflect.Type, fields map[string]reflect.Type) (known []string) {
 				name = f.Name
 			}
 			known = append(known, name)
-			fields[strings.ToLower(name)] = f.Type
+			fields[name] = f.Type
 		}
 	}
 	return known

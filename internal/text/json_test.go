@@ -52,6 +52,13 @@ func TestReadJSON(t *testing.T) {
 		{`{"hots": "a"}`, `line 1: "hots" is no field`, `write "host"`},
 		{"{\"paths\": [\"{\"], \"own\": {\"x\": [1, {}]},\n\"list\": [{\"name\": \"a\"}, {\"nam\": \"b\"}]}", `line 2: "list.nam" is no field`, `write "name"`},
 		{`{"map": {"nam": {"named": {}}}}`, `line 1: "map.nam.named" is no field`, `write "name"`},
+		{`{"Host": "a"}`, `line 1: "Host" is no field`, `write "host"`},
+		{"{\"one\": {\n\"NAME\": \"a\"}}", `line 2: "one.NAME" is no field`, `write "name"`},
+		{"{\"host\": \"a\",\n\"on\": true,\n\"host\": \"b\"}", `line 3: "host" is there twice`, "leave one of them out"},
+		{`{"list": [{"name": "a"}, {"name": "b", "name": "c"}]}`, `line 1: "list.name" is there twice`, "leave one of them out"},
+		{`{"map": {"a": {}, "a": {}}}`, `line 1: "map.a" is there twice`, "leave one of them out"},
+		{`{"own": {"x": {"y": 1, "y": 2}}}`, `line 1: "own.x.y" is there twice`, "leave one of them out"},
+		{`{"map": {"a": {}, "A": {}}, "list": [{"name": "a"}, {"name": "b"}]}`, "", ""},
 		{`{"one": {"elsewhere": {}}}`, `line 1: "one.elsewhere" is no field`, "there is name, count"},
 	} {
 		var f file
