@@ -10,10 +10,10 @@ import (
 
 var sw407 = Check{
 	CheckInfo: stateward.CheckInfo{
-		Code: "SW407", Title: "preseed ends before what it restores is there", Severity: stateward.SeverityWarning, Since: "0.1", Traps: []string{"E10"},
+		Code: "SW407", Title: "preseed tries for less time than a restore takes", Severity: stateward.SeverityWarning, Since: "0.1", Traps: []string{"E10"},
 		Doc: doc(`
-The last restore drill of a job that passed took longer than the preseed that restores from it may take: the unit ends it in the middle, each time, and the service never starts. The time is that of the restore alone, as the record of the
-drill has it (` + "`" + `stateward drill` + "`" + `, given with ` + "`" + `--drills` + "`" + `); one of a part of the job is the least that all of it takes.
+The last restore drill of a job that passed took longer than the preseed that restores from it tries. What is being restored is not cut off, but once the time is over nothing is tried again: one connection that breaks at the end of a long
+restore fails the run, and the service stays down until somebody starts it. The time is that of the restore alone, as the record of the drill has it (` + "`" + `stateward drill` + "`" + `, given with ` + "`" + `--drills` + "`" + `); one of a part of the job is the least that all of it takes.
 
 Mend it by the time-out, with room for a slow network.
 
@@ -48,7 +48,7 @@ stateward.services.photos.preseed.timeout = "2d";
 			may, _ := stateward.NewDuration(r.Plan.Patience())
 			d := finding(r.Origin)
 			d.Service = r.Service
-			d.Message = fmt.Sprintf("preseed of %s may take %s, and the drill of %s, of %s, took %s to restore %s", r.Service, may, r.Job.Name, day(last.Ended), took, map[bool]string{true: "all of it", false: "a part of it"}[last.Restored.Whole])
+			d.Message = fmt.Sprintf("preseed of %s tries for %s, and the drill of %s, of %s, took %s to restore %s", r.Service, may, r.Job.Name, day(last.Ended), took, map[bool]string{true: "all of it", false: "a part of it"}[last.Restored.Whole])
 			d.Hint = "write a longer timeout"
 			out = append(out, d)
 		}

@@ -14,7 +14,8 @@ type Policy struct {
 	Sources []SourceKind
 	// OnNoBackup is [Refuse] where it is empty.
 	OnNoBackup OnNoBackup
-	// MaxAge is how old a local snapshot may be; 0 means any. Other sources answer [SourceRefused] themselves.
+	// MaxAge is how old a local snapshot may be, and what an earlier run restored and did not put in its place; 0 means any. Other sources answer
+	// [SourceRefused] themselves.
 	MaxAge time.Duration
 	// At leaves out snapshots of after that time; the zero time means any.
 	At time.Time

@@ -57,6 +57,11 @@ func TestNext(t *testing.T) {
 	empty := all
 	empty.OnNoBackup = preseed.StartEmpty
 	const hour = time.Hour
+	aged := all
+	aged.MaxAge = hour
+	old := func(s *preseed.Seen) {
+		s.Journal.Candidate = preseed.Candidate{ID: "c", Name: "c", Time: now.Add(-2 * hour)}
+	}
 	for _, tc := range []struct {
 		name   string
 		policy preseed.Policy
@@ -105,9 +110,20 @@ func TestNext(t *testing.T) {
 		{"a volume", empty, seen(target(func(t *preseed.Target) { t.Volume = true })), "refused:"},
 		{"a unit that runs", all, seen(snapshots(snapshot("a", 1, hour, preseed.Populated)), func(s *preseed.Seen) { s.Active = []string{"app.service"} }), "wait: app.service runs"},
 
-		{"E10 cut off while it was filled", all, seen(journal(preseed.Filling, map[string]string{"1": "tank/app", "2": "tank/staging/app"})), "discard:"},
+		{"E10 cut off while it was cloned", all, seen(journal(preseed.Filling, map[string]string{"1": "tank/app", "2": "tank/staging/app"}), func(s *preseed.Seen) { s.Journal.Source = preseed.Local }), "discard:"},
+		{"E10 cut off while restic restored", all, seen(journal(preseed.Filling, map[string]string{"1": "tank/app", "2": "tank/staging/app"})), "ask restic: while it was restored"},
+		{"E10 cut off while restic restored, and it answers", all, seen(journal(preseed.Filling, map[string]string{"1": "tank/app", "2": "tank/staging/app"}), answers(has(preseed.Restic))), "fill: it goes on"},
+		{"E10 E7 cut off while restic restored, and it does not answer", all, seen(journal(preseed.Filling, map[string]string{"1": "tank/app", "2": "tank/staging/app"}), answers(preseed.Answer{Source: preseed.Restic, Kind: preseed.SourceUnreachable, Reason: "no route"})), "wait restic: no route"},
+		{"E10 cut off while restic restored, which is no source any more", preseed.Policy{Sources: []preseed.SourceKind{preseed.Local}}, seen(journal(preseed.Filling, map[string]string{"1": "tank/app", "2": "tank/staging/app"})), "discard: no source any more"},
 		{"E10 cut off before it was made", all, seen(journal(preseed.Filling, map[string]string{"1": "tank/app"})), "discard:"},
-		{"E10 cut off while it received", all, seen(journal(preseed.Filling, map[string]string{"1": "tank/app", "2": "tank/staging/app"}), func(s *preseed.Seen) { s.Journal.Source = preseed.Replica }), "fill:"},
+		{"E10 cut off while it received", all, seen(journal(preseed.Filling, map[string]string{"1": "tank/app", "2": "tank/staging/app"}), func(s *preseed.Seen) { s.Journal.Source = preseed.Replica }, answers(has(preseed.Replica))), "fill: it goes on"},
+		{"E10 too old by now, and whole", aged, seen(journal(preseed.Filled, map[string]string{"1": "tank/app", "2": "tank/staging/app"}), old), "abandon: is older than the policy allows by now"},
+		{"E10 too old by now, and a part of it", aged, seen(journal(preseed.Filling, map[string]string{"1": "tank/app", "2": "tank/staging/app"}), old), "discard: is older than the policy allows by now"},
+		{"E10 not too old yet", aged, seen(journal(preseed.Filled, map[string]string{"1": "tank/app", "2": "tank/staging/app"}), old, func(s *preseed.Seen) { s.Journal.Candidate.Time = now.Add(-hour) }), "promote:"},
+		{"too old by now, since this run took so long to restore it", aged, seen(journal(preseed.Filled, map[string]string{"1": "tank/app", "2": "tank/staging/app"}), old, func(s *preseed.Seen) { s.Own = true }), "promote:"},
+		{"E10 too old, and a person chose it", aged, seen(journal(preseed.Filled, map[string]string{"1": "tank/app", "2": "tank/staging/app"}), old, func(s *preseed.Seen) { s.Journal.ByHand = true }), "promote:"},
+		{"E10 too old by now, and between the renames", aged, seen(journal(preseed.Promoting, map[string]string{"1": "tank/staging/app-was", "2": "tank/staging/app"}), old, func(s *preseed.Seen) { s.Target = nil }), "place:"},
+		{"E10 too old by now, and nobody knows whether files came in since", aged, seen(journal(preseed.Filled, map[string]string{"1": "tank/app", "2": "tank/staging/app"}), old, target(func(t *preseed.Target) { t.Content = preseed.ContentUnknown })), "look:"},
 		{"E10 cut off before the renames", all, seen(journal(preseed.Filled, map[string]string{"1": "tank/app", "2": "tank/staging/app"})), "promote:"},
 		{"E10 E6 files came in since", all, seen(journal(preseed.Filled, map[string]string{"1": "tank/app", "2": "tank/staging/app"}), target(func(t *preseed.Target) { t.Content = preseed.Populated })), "abandon: they stay"},
 		{"E10 E4 nobody knows whether files came in since", all, seen(journal(preseed.Filled, map[string]string{"1": "tank/app", "2": "tank/staging/app"}), target(func(t *preseed.Target) { t.Content = preseed.ContentUnknown })), "look:"},
@@ -116,8 +132,11 @@ func TestNext(t *testing.T) {
 		{"E10 between the renames, and somebody uses what a boot made", all, seen(journal(preseed.Promoting, map[string]string{"1": "tank/staging/app-was", "2": "tank/staging/app"}), target(func(t *preseed.Target) { t.GUID, t.Content = "3", preseed.Populated })), "refused: is not empty"},
 		{"E10 between the renames, and what was restored is gone", all, seen(journal(preseed.Promoting, map[string]string{"1": "tank/staging/app-was"}), func(s *preseed.Seen) { s.Target = nil }), "undo:"},
 		{"E10 what was restored is gone, and somebody made it anew", all, seen(journal(preseed.Promoting, map[string]string{"1": "tank/staging/app-was"}), target(func(t *preseed.Target) { t.GUID = "3" })), "abandon: it begins anew"},
-		{"E10 a clone is gone, and its snapshot is in what was moved away", all, seen(journal(preseed.Promoting, map[string]string{"1": "tank/staging/app-was"}), target(func(t *preseed.Target) { t.GUID = "3" }), func(s *preseed.Seen) { s.Journal.Source = preseed.Local }), "refused: another dataset has that name"},
-		{"E10 E12 nobody knows what was restored, and it is gone", all, seen(journal(preseed.Promoting, map[string]string{"1": "tank/staging/app-was"}), target(func(t *preseed.Target) { t.GUID = "3" }), func(s *preseed.Seen) { s.Journal.StagedGUID = "" }), "refused: another dataset has that name"},
+		{"E10 a clone is gone, and its snapshot is in what was moved away", all, seen(journal(preseed.Promoting, map[string]string{"1": "tank/staging/app-was"}), target(func(t *preseed.Target) { t.GUID = "3" }), func(s *preseed.Seen) { s.Journal.Source = preseed.Local }), "displace: was made anew, and empty"},
+		{"E10 a clone is gone, and nobody looked yet into what somebody made anew", all, seen(journal(preseed.Promoting, map[string]string{"1": "tank/staging/app-was"}), target(func(t *preseed.Target) { t.GUID, t.Content = "3", preseed.ContentUnknown }), func(s *preseed.Seen) { s.Journal.Source = preseed.Local }), "look:"},
+		{"E10 E6 a clone is gone, and what somebody made anew holds files", all, seen(journal(preseed.Promoting, map[string]string{"1": "tank/staging/app-was"}), target(func(t *preseed.Target) { t.GUID, t.Content = "3", preseed.Populated }), func(s *preseed.Seen) { s.Journal.Source = preseed.Local }), "refused: another dataset has that name"},
+		{"E10 a clone is gone, and what somebody made anew has snapshots", all, seen(journal(preseed.Promoting, map[string]string{"1": "tank/staging/app-was"}), target(func(t *preseed.Target) { t.GUID = "3" }), snapshots(snapshot("x", 9, hour, preseed.ContentUnknown)), func(s *preseed.Seen) { s.Journal.Source = preseed.Local }), "refused: another dataset has that name"},
+		{"E10 E12 nobody knows what was restored, and it is gone", all, seen(journal(preseed.Promoting, map[string]string{"1": "tank/staging/app-was"}), target(func(t *preseed.Target) { t.GUID = "3" }), func(s *preseed.Seen) { s.Journal.StagedGUID = "" }), "displace: was made anew, and empty"},
 		{"E10 the empty one was destroyed, and made anew", all, seen(journal(preseed.Promoting, map[string]string{"2": "tank/staging/app"}), target(func(t *preseed.Target) { t.GUID = "3" })), "abandon: it begins anew"},
 		{"E10 after the renames", all, seen(journal(preseed.Promoting, map[string]string{"1": "tank/staging/app-was", "2": "tank/app"}), target(func(t *preseed.Target) { t.GUID, t.Mounted, t.Content = "2", false, preseed.ContentUnknown })), "finish:"},
 		{"E10 the empty one was renamed by somebody", all, seen(journal(preseed.Filled, map[string]string{"1": "tank/mine", "2": "tank/staging/app"})), "refused: is neither"},

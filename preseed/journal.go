@@ -31,6 +31,8 @@ type Journal struct {
 	Source    SourceKind `json:"source"`
 	Candidate Candidate  `json:"candidate"`
 	Stage     Stage      `json:"stage"`
+	// ByHand tells that a person chose the candidate, who saw how old it is.
+	ByHand bool `json:"byHand,omitempty"`
 	// Mountpoint and Canmount are the properties of the empty one, of which what takes its place gets the same.
 	Mountpoint string `json:"mountpoint,omitempty"`
 	Canmount   string `json:"canmount,omitempty"`
@@ -60,7 +62,14 @@ func (d *decider) resume() Decision {
 				// Nobody can end that exchange. What was there has nothing that the source does not have, and is kept.
 				return d.act(Abandon, fmt.Sprintf("what was to become %s is gone, and another dataset has that name: it begins anew, and the one that was there stays %s", j.Target, j.Displaced))
 			}
-			if t != nil {
+			switch {
+			case t == nil:
+			case d.notLooked():
+				return d.act(Look, fmt.Sprintf("what was to become %s is gone, and another dataset has that name", j.Target))
+			case t.Content == Empty && len(t.Snapshots) == 0 && !d.active():
+				// Without it the one that was there gets its name again, with its snapshots.
+				return d.act(Displace, fmt.Sprintf("what was to become %s is gone, and that was made anew, and empty", j.Target))
+			default:
 				return d.end(Refused, fmt.Sprintf("what was to become %s is gone, and another dataset has that name", j.Target),
 					"see whether snapshots of "+j.Displaced+", the one that was there, are needed; then move it out of the staging area (zfs rename -u), and remove the journal, a file NAME.journal.json beside the records")
 			}
@@ -82,8 +91,9 @@ func (d *decider) resume() Decision {
 		return d.end(Refused, fmt.Sprintf("the dataset that an earlier run found empty is neither %s nor %s", j.Target, j.Displaced), "look where it is (zfs list -o name,guid), and remove the journal, a file NAME.journal.json beside the records")
 	case d.policy.ByHand && (!slices.Contains(d.policy.Sources, j.Source) || !d.policy.At.IsZero() && j.Candidate.Time.After(d.policy.At)):
 		return d.act(Discard, fmt.Sprintf("an earlier run was cut off while it restored %s of %s from %s, which is not what is asked for now", j.Candidate.Name, stamp(j.Candidate.Time), j.Source))
-	case staged == "" || j.Stage == Filling && j.Source != Replica:
-		// A receive that was cut off goes on where it was; of anything else nobody knows what is there.
+	case j.Stage == Filling && !slices.Contains(d.policy.Sources, j.Source):
+		return d.act(Discard, fmt.Sprintf("an earlier run was cut off while it restored from %s, which is no source any more", j.Source))
+	case staged == "" || j.Stage == Filling && !j.Source.Resumes():
 		return d.act(Discard, "an earlier run was cut off before all was there")
 	case d.notLooked():
 		return d.act(Look, "an earlier run was cut off before it exchanged the datasets")
@@ -97,8 +107,27 @@ func (d *decider) resume() Decision {
 		return d.end(Refused, "nothing can take the place of the dataset: "+t.Beside, t.BesideHint)
 	case len(t.Below) > 0:
 		return d.waitsFor(strings.Join(t.Below, ", ")+" is mounted below it", "unmount it")
+	case d.tooOld(*j) && j.Stage == Filling:
+		return d.act(Discard, fmt.Sprintf("an earlier run was cut off while it restored %s of %s from %s, which is older than the policy allows by now", j.Candidate.Name, stamp(j.Candidate.Time), j.Source))
+	case d.tooOld(*j):
+		// It is whole, and its source may have it no more.
+		return d.act(Abandon, fmt.Sprintf("an earlier run was cut off once it had restored %s of %s from %s, which is older than the policy allows by now: it is set aside", j.Candidate.Name, stamp(j.Candidate.Time), j.Source))
 	case j.Stage == Filling:
-		return d.act(Fill, "an earlier run was cut off while it received")
+		i := slices.IndexFunc(d.seen.Answers, func(a Answer) bool { return a.Source == j.Source })
+		why := fmt.Sprintf("%s of %s from %s was cut off while it was restored", j.Candidate.Name, stamp(j.Candidate.Time), j.Source)
+		switch {
+		case i < 0:
+			return Decision{Action: Ask, Source: j.Source, Why: why}
+		case d.seen.Answers[i].Kind == SourceUnreachable:
+			return Decision{Action: Wait, Late: Unreachable, Source: j.Source, Why: fmt.Sprintf("%s, and %s cannot be asked: %s", why, j.Source, d.seen.Answers[i].Reason), Hint: "see why it does not answer"}
+		}
+		return d.act(Fill, why+": it goes on")
 	}
 	return d.act(Promote, "what was restored is validated, and takes its place")
+}
+
+// tooOld tells of what an earlier run restored whether this one would still take it. Time that a run needs to restore makes nothing older: one that takes a day would never come to
+// its end. Nor is asked whether the source has anything newer: the dataset was empty ever since, and what was backed up of it meanwhile is of nothing.
+func (d *decider) tooOld(j Journal) bool {
+	return !d.seen.Own && !j.ByHand && !d.policy.ByHand && d.policy.MaxAge > 0 && d.now.Sub(j.Candidate.Time) > d.policy.MaxAge
 }

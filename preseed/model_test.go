@@ -36,6 +36,8 @@ type world struct {
 	looked   map[string]bool
 	restored *preseed.Answer
 	empty    bool
+	own      bool // the journal is of this run
+	late     bool // what there was in the beginning is too old by now
 	next     int
 	human    string      // guid of what somebody wrote into
 	kill     func() bool // whether the run dies here
@@ -71,7 +73,7 @@ const (
 )
 
 func (w *world) seen() preseed.Seen {
-	s := preseed.Seen{Pool: preseed.Pool{Imported: true, Health: "ONLINE"}, Journal: w.journal, Answers: w.asked, Restored: w.restored, StartedEmpty: w.empty, At: map[string]string{}}
+	s := preseed.Seen{Pool: preseed.Pool{Imported: true, Health: "ONLINE"}, Journal: w.journal, Answers: w.asked, Own: w.own, Restored: w.restored, StartedEmpty: w.empty, At: map[string]string{}}
 	for n, g := range w.at {
 		s.At[g] = n
 	}
@@ -112,7 +114,11 @@ func (w *world) do(d preseed.Decision) {
 	case preseed.LookSnapshot:
 		w.looked[d.Candidate.ID] = true
 	case preseed.Ask:
-		w.asked = append(w.asked, w.answers[d.Source])
+		a := w.answers[d.Source]
+		if w.late && a.Kind == preseed.Available {
+			a.Kind, a.Reason = preseed.SourceRefused, "too old"
+		}
+		w.asked = append(w.asked, a)
 	case preseed.Mark:
 		f.marker, f.local = guid+" kept", true
 	case preseed.MarkEmpty:
@@ -127,7 +133,14 @@ func (w *world) do(d preseed.Decision) {
 		w.restored = &preseed.Answer{Source: d.Source, Candidate: d.Candidate}
 	case preseed.Fill:
 		if w.journal == nil {
+			for _, n := range []string{staging, displaced} { // what earlier runs left
+				if g, taken := w.at[n]; taken {
+					w.rename(n, n+"-left-"+g)
+					w.step()
+				}
+			}
 			w.journal = &preseed.Journal{Target: name, TargetGUID: guid, Staged: staging, Displaced: displaced, Source: d.Source, Candidate: d.Candidate, Stage: preseed.Filling}
+			w.own = true
 			w.step()
 			origin := ""
 			if d.Source == preseed.Local {
@@ -154,6 +167,9 @@ func (w *world) do(d preseed.Decision) {
 		if d.Action == preseed.Promote {
 			if w.byGUID[guid].holds != "" || w.byGUID[j.StagedGUID].holds == "half" {
 				panic("promoted over data, or what is not whole")
+			}
+			if w.late {
+				panic("promoted what is too old")
 			}
 			j.Stage = preseed.Promoting
 			w.journal = &j
@@ -260,16 +276,23 @@ func (s start) world() (*world, string) {
 		f.marker, f.local = first+" x", true
 	}
 	for k, a := range map[preseed.SourceKind]preseed.AnswerKind{preseed.Replica: s.replica, preseed.Restic: s.restic} {
-		w.answers[k] = preseed.Answer{Source: k, Kind: a, Candidate: preseed.Candidate{ID: "c"}}
+		w.answers[k] = preseed.Answer{Source: k, Kind: a, Candidate: preseed.Candidate{ID: "c", Time: now.Add(-time.Hour)}}
 	}
 	return w, first
 }
+
+// maxAge is that of the policy.
+const maxAge = 24 * time.Hour
 
 // run has the world run until an outcome, a wait or its death. failing is a run that does not die of a step that fails: it asks what is next, and knows what
 // it knew.
 func (w *world) run(plan planner, p preseed.Policy, failing bool) (d preseed.Decision, ended bool) {
 	if !failing {
-		w.asked, w.restored, w.empty, w.looked = nil, nil, false, map[string]bool{}
+		w.asked, w.restored, w.empty, w.own, w.looked = nil, nil, false, false, map[string]bool{}
+	}
+	at := now
+	if w.late {
+		at = at.Add(2 * maxAge)
 	}
 	defer func() {
 		if r := recover(); r != nil {
@@ -280,7 +303,7 @@ func (w *world) run(plan planner, p preseed.Policy, failing bool) (d preseed.Dec
 		}
 	}()
 	for range 60 {
-		d = plan(p, w.seen(), now)
+		d = plan(p, w.seen(), at)
 		if d.Outcome != "" || d.Action == preseed.Wait {
 			return d, true
 		}
@@ -354,7 +377,8 @@ func (s start) broken(w *world, first string, last preseed.Decision) string {
 	return ""
 }
 
-// Every world, and in each a run that dies, or fails, at each of its steps; then nothing happens, or a boot does, or somebody writes, or both; then a run to the end.
+// Every world, and in each a run that dies, or fails, at each of its steps; then nothing happens, or a boot does, or somebody writes, or both, or two days pass, or somebody destroys
+// what was restored; then a run to the end.
 func TestEveryWorldAndEveryStep(t *testing.T) {
 	worlds, runs, found := everyWorld(preseed.Next)
 	t.Logf("%d worlds, %d runs", worlds, runs)
@@ -384,7 +408,8 @@ func TestEveryWorldAndEveryStep(t *testing.T) {
 				}
 			}
 		},
-		"E10": func(s *preseed.Seen) { s.Journal = nil },
+		"E10":     func(s *preseed.Seen) { s.Journal = nil },
+		"E10 age": func(s *preseed.Seen) { s.Own = true },
 		"E13": func(s *preseed.Seen) {
 			if s.Target != nil {
 				s.Target.Bookmarks = nil
@@ -459,10 +484,10 @@ func (s start) explore(plan planner) (runs int, fault string) {
 			fault = fmt.Sprintf("%v: %+v", r, s)
 		}
 	}()
-	p := preseed.Policy{OnNoBackup: s.onNoBackup, Sources: s.sources}
+	p := preseed.Policy{OnNoBackup: s.onNoBackup, Sources: s.sources, MaxAge: maxAge}
 	for at := 0; ; at++ {
 		over := false
-		for _, what := range []string{"", "boot", "writes", "boot writes", "fails"} {
+		for _, what := range []string{"", "boot", "writes", "boot writes", "fails", "late", "late boot", "destroys", "destroys boot"} {
 			w, first := s.world()
 			left := at
 			w.kill = func() bool { left--; return left < 0 }
@@ -471,6 +496,13 @@ func (s start) explore(plan planner) (runs int, fault string) {
 			runs++
 			if g, ok := w.at[name]; ok && w.mounted == g && w.byGUID[g].holds == "" && strings.Contains(what, "writes") {
 				w.byGUID[g].holds, w.human = "what somebody wrote", g
+			}
+			w.late = strings.Contains(what, "late")
+			gone := false
+			if g, ok := w.at[staging]; ok && strings.Contains(what, "destroys") && w.journal != nil {
+				delete(w.byGUID, g)
+				delete(w.at, staging)
+				gone = true
 			}
 			if strings.Contains(what, "boot") {
 				w.mounted = ""
@@ -481,6 +513,9 @@ func (s start) explore(plan planner) (runs int, fault string) {
 			w.kill = func() bool { return false }
 			if what != "fails" || !ended {
 				last, _ = w.run(plan, p, what == "fails")
+			}
+			if gone && last.Outcome != preseed.Restored {
+				return runs, fmt.Sprintf("what was restored was destroyed at step %d, and it does not come back: %+v\n%+v", at, s, last)
 			}
 			if fault := s.broken(w, first, last); fault != "" {
 				return runs, fmt.Sprintf("%s, cut off at step %d, then %q: %+v\n%+v\n%+v", fault, at, what, s, last, w)

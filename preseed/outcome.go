@@ -36,6 +36,10 @@ const (
 	Restic SourceKind = "restic"
 )
 
+// Resumes tells whether a restore that was cut off goes on in the dataset that it was filling: a stream of zfs has its token, and restic compares what lies
+// there with what should. Of what another source began nobody knows what is there.
+func (k SourceKind) Resumes() bool { return k == Replica || k == Restic }
+
 // AnswerKind is what a source says.
 type AnswerKind string
 

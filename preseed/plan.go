@@ -58,7 +58,7 @@ type Plan struct {
 	Command []string `json:"command,omitempty"`
 	// Staging is a dataset on the same pool that nothing snapshots or replicates; POOL/stateward-staging where it is empty.
 	Staging string `json:"staging,omitempty"`
-	// Timeout is how long a run tries in all, as systemd.time(7) has it: 6 hours where it is empty.
+	// Timeout is how long a run waits, and tries again what went wrong, as systemd.time(7) has it: 6 hours where it is empty. What is being restored is not cut off.
 	Timeout string `json:"timeout,omitempty"`
 	// MetricsDir is where node_exporter reads text files.
 	MetricsDir string `json:"metricsDir,omitempty"`
@@ -349,7 +349,7 @@ func (p Plan) Remote(job func(file string) (restic.Job, error)) bool {
 	})
 }
 
-// Patience is how long a run tries in all.
+// Patience is how long a run waits, and tries again what went wrong.
 func (p Plan) Patience() time.Duration {
 	d, err := spanOf(p.Timeout, DefaultTimeout)
 	if err != nil {
@@ -369,7 +369,7 @@ func (s Source) AskPatience() time.Duration {
 
 const defaultAsk = 10 * time.Minute
 
-// DefaultTimeout is how long a run tries, where the plan does not say.
+// DefaultTimeout is that of a plan that does not say.
 const DefaultTimeout = 6 * time.Hour
 
 func spanOf(text string, otherwise time.Duration) (time.Duration, error) {

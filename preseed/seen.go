@@ -126,6 +126,8 @@ type Seen struct {
 	Target *Target
 	// Journal is that of a run that did not come to its end; nil where there is none.
 	Journal *Journal
+	// Own tells that the journal is one that this run began: how old its candidate may be was asked when it was taken.
+	Own bool
 	// At are the names of the datasets of the journal, by guid; one that is gone is missing. It is read with the journal.
 	At map[string]string
 	// Active are the units of the service that run.

@@ -52,10 +52,6 @@ func (p Plan) unit(o UnitOptions) ([]unit.Option, error) {
 	if err != nil {
 		return nil, err
 	}
-	timeout, err := spanOf(p.Timeout, DefaultTimeout)
-	if err != nil {
-		return nil, err
-	}
 	var out []unit.Option
 	add := func(section, name, value string) {
 		out = append(out, unit.Option{Section: section, Name: name, Value: value})
@@ -95,8 +91,8 @@ func (p Plan) unit(o UnitOptions) ([]unit.Option, error) {
 	}
 	add("Service", "StateDirectory", "stateward/preseed")
 	add("Service", "StateDirectoryMode", "0700")
-	// The run ends itself, and says why; this is for one that hangs.
-	add("Service", "TimeoutStartSec", fmt.Sprintf("%ds", int(timeout.Seconds())+300))
+	// The run ends itself, and says why. A restore that takes a day is not cut off: with each start it would be cut off at the same place.
+	add("Service", "TimeoutStartSec", "infinity")
 	add("Service", "KillMode", "mixed")
 	add("Service", "TimeoutStopSec", "60")
 	// zfs mounts for the whole machine: nothing that gives the unit a name space of its own may stand here.

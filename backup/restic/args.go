@@ -185,6 +185,8 @@ type Restore struct {
 	Verify, Sparse bool
 	// NoCache reads all from the repository itself.
 	NoCache bool
+	// Resume goes on with what an earlier restore of the same snapshot left in the target: what lies there is compared with what should, and written over where it differs.
+	Resume bool
 }
 
 // RestoreError says why there is no such restore.
@@ -193,7 +195,7 @@ type RestoreError struct{ Reason string }
 func (e *RestoreError) Error() string { return "restore: " + e.Reason }
 
 // RestoreArgs bring back. The content of the path is named by <snapshot>:<folder>, so that it lies in the target itself and not below the
-// whole path once more (R2). Nothing is deleted, and nothing that is there is written over (R5). The error is a *[RestoreError].
+// whole path once more (R2). Nothing is deleted, and but for [Restore.Resume] nothing that is there is written over (R5). The error is a *[RestoreError].
 func (j Job) RestoreArgs(r Restore) ([]string, error) {
 	fail := func(format string, args ...any) ([]string, error) {
 		return nil, &RestoreError{fmt.Sprintf(format, args...)}
@@ -232,7 +234,11 @@ func (j Job) RestoreArgs(r Restore) ([]string, error) {
 		args = append(args, "--include=/"+escape(path.Base(stored)))
 		stored = path.Dir(stored)
 	}
-	args = append(args, "--target="+r.Target, "--overwrite=never")
+	overwrite := "never"
+	if r.Resume {
+		overwrite = "always"
+	}
+	args = append(args, "--target="+r.Target, "--overwrite="+overwrite)
 	if r.Verify {
 		args = append(args, "--verify")
 	}

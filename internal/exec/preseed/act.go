@@ -327,7 +327,7 @@ func (r *runner) fill(ctx context.Context, d preseed.Decision, s preseed.Seen) e
 		j = *s.Journal
 	} else {
 		j = preseed.Journal{Target: r.plan.Dataset, TargetGUID: s.Target.GUID, Staged: r.plan.Staged(), Displaced: r.plan.Displaced(), Source: d.Source,
-			Candidate: d.Candidate, Stage: preseed.Filling, Mountpoint: r.plan.Mountpoint, Canmount: r.props["canmount"].value}
+			Candidate: d.Candidate, Stage: preseed.Filling, ByHand: r.o.From != "", Mountpoint: r.plan.Mountpoint, Canmount: r.props["canmount"].value}
 		if r.props["mountpoint"].value == "legacy" {
 			j.Mountpoint = "legacy"
 		}
@@ -347,6 +347,7 @@ func (r *runner) fill(ctx context.Context, d preseed.Decision, s preseed.Seen) e
 		if err := r.writeJournal(j); err != nil {
 			return err
 		}
+		r.began = true
 	}
 	var err error
 	switch j.Source {
@@ -362,6 +363,7 @@ func (r *runner) fill(ctx context.Context, d preseed.Decision, s preseed.Seen) e
 	if err != nil {
 		return err
 	}
+	r.valid = j.StagedGUID
 	j.Stage = preseed.Filled
 	return r.writeJournal(j)
 }

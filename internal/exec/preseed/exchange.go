@@ -29,6 +29,13 @@ func (r *runner) promote(ctx context.Context, j preseed.Journal) error {
 	if err := r.expect(ctx, j.Staged, j.StagedGUID); err != nil {
 		return err
 	}
+	if r.valid != j.StagedGUID {
+		// The plan may ask for more than that of the run which validated it, and the record says how much it is.
+		if err := r.staged(ctx, j, func(dir string) error { return r.validate(ctx, dir) }); err != nil {
+			return err
+		}
+		r.valid = j.StagedGUID
+	}
 	j.Stage = preseed.Promoting
 	if err := r.writeJournal(j); err != nil {
 		return err

@@ -312,7 +312,7 @@ func (l looked) content() preseed.Content {
 // see looks at all that decides.
 func (r *runner) see(ctx context.Context) (preseed.Seen, error) {
 	p := r.plan
-	s := preseed.Seen{Restored: r.restored, StartedEmpty: r.startedEmpty}
+	s := preseed.Seen{Own: r.began, Restored: r.restored, StartedEmpty: r.startedEmpty}
 	for _, source := range p.Sources {
 		if a, ok := r.answers[source.Kind]; ok {
 			s.Answers = append(s.Answers, a)

@@ -5,6 +5,7 @@
 package preseed
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -94,6 +95,9 @@ type runner struct {
 	kept     string
 	keyed    *[2]string // what keys says
 	notLost  string     // guid of the target of which no mark says that a journal was lost
+	// began tells that the journal is of this run; valid is the guid of what this run has validated.
+	began bool
+	valid string
 	// startedEmpty, files and bytes are those of this run.
 	startedEmpty, confirmed bool
 	files, bytes            int64
@@ -164,6 +168,7 @@ func (r *runner) policy() preseed.Policy {
 	p := r.plan.Policy()
 	if r.o.From != "" {
 		p.Sources, p.ByHand, p.At = []preseed.SourceKind{r.o.From}, true, r.o.At
+		p.MaxAge = 0 // who restores by hand sees how old it is, and confirms that
 	}
 	return p
 }
@@ -190,15 +195,19 @@ func (r *runner) victims(d preseed.Decision) []string {
 	return nil
 }
 
+// patience is how long the run waits and tries again; what is being restored is not cut off.
+func (r *runner) patience() time.Duration {
+	if r.o.Timeout > 0 {
+		return r.o.Timeout
+	}
+	return r.plan.Patience()
+}
+
 func (r *runner) loop(ctx context.Context) (preseed.Decision, error) {
 	if err := r.unmountAside(ctx); err != nil {
 		return failed("what an earlier run mounted aside is not unmounted: "+err.Error(), "see what uses it"), nil
 	}
-	patience := r.plan.Patience()
-	if r.o.Timeout > 0 {
-		patience = r.o.Timeout
-	}
-	until, delay := r.o.Now().Add(patience), firstDelay
+	until, delay := r.o.Now().Add(r.patience()), firstDelay
 	sleep := func() bool {
 		select {
 		case <-ctx.Done():
@@ -279,6 +288,14 @@ func (r *runner) loop(ctx context.Context) (preseed.Decision, error) {
 			candidate = s.Journal.Candidate
 		}
 		var not *rejected
+		if d.Action == preseed.Promote && errors.As(err, &not) {
+			// An earlier run took it. It is whole, and its source may have it no more.
+			r.rec.Notes = append(r.rec.Notes, fmt.Sprintf("what an earlier run restored, %s of %s from %s, is not taken: %s", candidate.Name, candidate.Time.UTC().Format("2006-01-02 15:04 MST"), source, r.redacted(not.reason)))
+			if derr := r.abandon(context.WithoutCancel(ctx), *s.Journal); derr != nil {
+				return failed(not.reason+"; and it cannot be set aside: "+derr.Error(), ""), nil
+			}
+			continue
+		}
 		if d.Action == preseed.Fill && errors.As(err, &not) {
 			// Another source may have what this one has not.
 			if not.empty && source != preseed.Local {
@@ -303,13 +320,13 @@ func (r *runner) loop(ctx context.Context) (preseed.Decision, error) {
 		}
 		if r.failures[d.Action] >= maxFailures || r.o.Now().Add(delay).After(until) {
 			why := fmt.Sprintf("%s: %s", d.Action, text)
-			if d.Action == preseed.Fill && (source != preseed.Replica || full) {
+			if d.Action == preseed.Fill && (!source.Resumes() || full) {
 				// What nobody trusts takes no room.
 				if derr := r.throwAway(ctx); derr != nil {
 					why += "; and what is there of it cannot be removed: " + derr.Error()
 				}
 			}
-			return failed(why, hint(err)), nil
+			return failed(why, cmp.Or(hint(err), r.busy(text))), nil
 		}
 		if r.o.Began != nil {
 			r.o.Began(preseed.Decision{Action: preseed.Wait, Why: fmt.Sprintf("%s: %s", d.Action, text)})
@@ -332,6 +349,17 @@ func unseen(err error) preseed.Decision {
 		return preseed.Decision{Outcome: preseed.Refused, Why: other.Error(), Hint: other.Hint()}
 	}
 	return preseed.Decision{Action: preseed.Wait, Late: preseed.Unreachable, Why: "it cannot be seen: " + fmt.Sprint(err), Hint: "see why"}
+}
+
+// busy says how to see who uses what a program said is in use.
+func (r *runner) busy(said string) string {
+	switch {
+	case !strings.Contains(said, "is busy"):
+		return ""
+	case strings.Contains(said, r.aside()):
+		return "see what uses it: fuser -vm " + r.aside() + "/at"
+	}
+	return "see what uses it, and stop that: fuser -vm " + r.plan.Mountpoint
 }
 
 // noRoom tells whether a program said that there is no room.

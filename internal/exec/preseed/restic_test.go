@@ -17,15 +17,19 @@ import (
 	"github.com/stateward/stateward/preseed"
 )
 
-// E7: that a repository has nothing is known only where it surely has nothing. One that lost its snapshots lists none, without a word.
-func TestE7WhatARepositoryHas(t *testing.T) {
+func resticPrograms(t *testing.T) []string {
 	programs := filepath.SplitList(os.Getenv("STATEWARD_TEST_RESTIC"))
 	if len(programs) == 0 {
 		found, err := exec.LookPath("restic")
 		require.NoError(t, err, `restic is needed; run: make deps, or eval "$(scripts/deps.sh --versions)"`)
 		programs = []string{found}
 	}
-	for _, program := range programs {
+	return programs
+}
+
+// E7: that a repository has nothing is known only where it surely has nothing. One that lost its snapshots lists none, without a word.
+func TestE7WhatARepositoryHas(t *testing.T) {
+	for _, program := range resticPrograms(t) {
 		t.Run(filepath.Base(program), func(t *testing.T) {
 			t.Parallel()
 			dir := t.TempDir()

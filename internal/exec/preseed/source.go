@@ -392,7 +392,11 @@ type node struct {
 }
 
 func (r *runner) fillRestic(ctx context.Context, j *preseed.Journal) error {
-	job, err := r.resticJob(r.source(preseed.Restic))
+	source := r.source(preseed.Restic)
+	if source.Job == "" {
+		return &rejected{reason: "the plan has no restic any more"}
+	}
+	job, err := r.resticJob(source)
 	if err != nil {
 		return err
 	}
@@ -402,7 +406,8 @@ func (r *runner) fillRestic(ctx context.Context, j *preseed.Journal) error {
 	}
 	i := slices.IndexFunc(list, func(s restic.Snapshot) bool { return s.ID == j.Candidate.ID })
 	if i < 0 {
-		return fmt.Errorf("the repository has %s no more", j.Candidate.Name)
+		err := fmt.Errorf("the repository has %s no more: it begins anew", j.Candidate.Name)
+		return errors.Join(err, r.discard(ctx, *j))
 	}
 	root := list[i].Root()
 	wanted, err := r.wanted(job)
@@ -429,54 +434,81 @@ func (r *runner) fillRestic(ctx context.Context, j *preseed.Journal) error {
 			return &rejected{reason: fmt.Sprintf("%s has no %s", j.Candidate.Name, restic.Stored(root, p))}
 		}
 	}
-	given, err := r.given(ctx, *j, true)
-	if err != nil {
-		return err
-	}
-	if _, err := r.zfs(ctx, slices.Concat([]string{"create"}, given, []string{"--", j.Staged})...); err != nil {
-		return err
-	}
-	if err := r.made(ctx, j); err != nil {
-		return err
+	resumes := j.StagedGUID != ""
+	if resumes {
+		if err := r.expect(ctx, j.Staged, j.StagedGUID); err != nil {
+			return err
+		}
+	} else {
+		given, err := r.given(ctx, *j, true)
+		if err != nil {
+			return err
+		}
+		if _, err := r.zfs(ctx, slices.Concat([]string{"create"}, given, []string{"--", j.Staged})...); err != nil {
+			return err
+		}
+		if err := r.made(ctx, j); err != nil {
+			return err
+		}
 	}
 	return r.staged(ctx, *j, func(dir string) error {
-		for _, p := range wanted {
-			rel, err := filepath.Rel(r.plan.Mountpoint, p)
-			if err != nil {
-				return err
-			}
-			target := filepath.Join(dir, rel)
-			file := nodes[restic.Stored(root, p)].Type != "dir"
-			folder := rel
-			if file {
-				target, folder = filepath.Dir(target), path.Dir(rel)
-			}
-			if err := os.MkdirAll(target, 0o755); err != nil {
-				return err
-			}
-			args, err := job.RestoreArgs(restic.Restore{Snapshot: j.Candidate.ID, Path: p, File: file, Target: target, Root: &root})
-			if err != nil {
-				return err
-			}
-			if _, err := caller.Lines(ctx, "restore", args, func([]byte) {}); err != nil {
-				return errors.Join(err, full(dir))
-			}
-			// restic leaves the folders above what it restores to whoever made them.
-			for ; ; folder = path.Dir(folder) {
-				n, ok := nodes[restic.Stored(root, path.Join(r.plan.Mountpoint, folder))]
-				if ok {
-					at := filepath.Join(dir, folder)
-					if err := errors.Join(os.Lchown(at, n.UID, n.GID), os.Chmod(at, n.Mode.Perm()|n.Mode&(fs.ModeSetuid|fs.ModeSetgid|fs.ModeSticky))); err != nil {
-						return err
-					}
-				}
-				if folder == "." {
-					break
-				}
-			}
+		if err := (resticRestore{job, caller, j.Candidate.ID, root, wanted, nodes, resumes}).into(ctx, r.plan.Mountpoint, dir); err != nil {
+			return err
 		}
 		return r.validate(ctx, dir)
 	})
+}
+
+// resticRestore is what restic restores of a snapshot: the paths that are wanted, of which nodes says what they are.
+type resticRestore struct {
+	job      restic.Job
+	caller   *backup.Caller
+	snapshot string
+	root     string
+	wanted   []string
+	nodes    map[string]node
+	// resumes tells that an earlier restore of it was cut off.
+	resumes bool
+}
+
+// into restores what is at top on the machine into dir.
+func (x resticRestore) into(ctx context.Context, top, dir string) error {
+	for _, p := range x.wanted {
+		rel, err := filepath.Rel(top, p)
+		if err != nil {
+			return err
+		}
+		target := filepath.Join(dir, rel)
+		file := x.nodes[restic.Stored(x.root, p)].Type != "dir"
+		folder := rel
+		if file {
+			target, folder = filepath.Dir(target), path.Dir(rel)
+		}
+		if err := os.MkdirAll(target, 0o755); err != nil {
+			return err
+		}
+		args, err := x.job.RestoreArgs(restic.Restore{Snapshot: x.snapshot, Path: p, File: file, Target: target, Root: &x.root, Resume: x.resumes})
+		if err != nil {
+			return err
+		}
+		if _, err := x.caller.Lines(ctx, "restore", args, func([]byte) {}); err != nil {
+			return errors.Join(err, full(dir))
+		}
+		// restic leaves the folders above what it restores to whoever made them.
+		for ; ; folder = path.Dir(folder) {
+			n, ok := x.nodes[restic.Stored(x.root, path.Join(top, folder))]
+			if ok {
+				at := filepath.Join(dir, folder)
+				if err := errors.Join(os.Lchown(at, n.UID, n.GID), os.Chmod(at, n.Mode.Perm()|n.Mode&(fs.ModeSetuid|fs.ModeSetgid|fs.ModeSticky))); err != nil {
+					return err
+				}
+			}
+			if folder == "." {
+				break
+			}
+		}
+	}
+	return nil
 }
 
 // full says that there is no room, which restic says of each file and not at its end; nil where there is.
@@ -577,9 +609,13 @@ func (r *runner) validate(ctx context.Context, dir string) error {
 	if len(p.Command) == 0 {
 		return nil
 	}
+	// systemd cuts nothing off: a command that never ends would hold the service up for ever.
+	limit := r.patience()
+	ctx, cancel := context.WithTimeoutCause(ctx, limit, fmt.Errorf("the command has not ended within %s", limit))
+	defer cancel()
 	if _, err := r.command(ctx, p.Command[0], append(slices.Clone(p.Command[1:]), dir)...); err != nil {
 		var exit *commandError
-		if errors.As(err, &exit) && ctx.Err() == nil {
+		if errors.As(err, &exit) && (ctx.Err() == nil || errors.Is(ctx.Err(), context.DeadlineExceeded)) {
 			return &rejected{reason: "the command does not take it: " + exit.said}
 		}
 		return err
