@@ -37,6 +37,8 @@ type PreseedResult = execpreseed.Result
 type PreseedStatusOutput struct {
 	ProtocolVersion string               `json:"protocolVersion"`
 	Plans           []execpreseed.Status `json:"plans"`
+	// Unseen says why it is not known what runs left in the pools of this machine; empty where it is.
+	Unseen string `json:"unseen,omitempty"`
 }
 
 type preseedFlags struct {
@@ -191,7 +193,7 @@ func (f *preseedFlags) run(ctx context.Context, env Env, dry bool) error {
 		}
 	}
 	if f.from != "" && !dry {
-		o.Confirm = func(d preseed.Decision, victims []string) error { return f.confirm(env, p, d, victims) }
+		o.Confirm = func(d preseed.Decision, victims []string) error { return f.confirm(ctx, env, p, d, victims) }
 	}
 	if !f.quiet {
 		o.Began = func(d preseed.Decision) {
@@ -238,7 +240,7 @@ func (e *notConfirmedError) Hint() string {
 }
 
 // confirm has a person say that what has the place may lose it.
-func (f *preseedFlags) confirm(env Env, p preseed.Plan, d preseed.Decision, victims []string) error {
+func (f *preseedFlags) confirm(ctx context.Context, env Env, p preseed.Plan, d preseed.Decision, victims []string) error {
 	if f.yes == p.Dataset {
 		return nil
 	}
@@ -251,11 +253,23 @@ func (f *preseedFlags) confirm(env Env, p preseed.Plan, d preseed.Decision, vict
 		fmt.Fprintf(env.Stderr, "%s, which is empty, loses its place, and is kept as a dataset in %s, unless it is rolled back\n", inLine(v), inLine(p.StagingArea()))
 	}
 	fmt.Fprintf(env.Stderr, "type the name of the dataset to go on: ")
-	line, err := bufio.NewReader(in).ReadString('\n')
-	if err != nil || strings.TrimSpace(line) != p.Dataset {
-		return &notConfirmedError{p.Dataset}
+	answer := make(chan string, 1)
+	go func() {
+		line, err := bufio.NewReader(in).ReadString('\n')
+		if err != nil {
+			line = "" // what is not ended by a new line was not meant to be
+		}
+		answer <- line
+	}()
+	select {
+	case line := <-answer:
+		if strings.TrimSpace(line) == p.Dataset {
+			return nil
+		}
+	case <-ctx.Done(): // nobody waits for an answer after an interrupt
 	}
-	return nil
+	fmt.Fprintln(env.Stderr)
+	return &notConfirmedError{p.Dataset}
 }
 
 func printPreseed(env Env, p preseed.Plan, r *execpreseed.Result, dry bool) {
@@ -306,7 +320,8 @@ func newPreseedStatus(env Env) *cobra.Command {
 		Short: "Say how the last run of each plan ended, and what it restored",
 		Long: `Status reads what runs wrote down, of the plans that are named or of all: the newest outcome, the
 newest restore and its recovery point, and whether a run was cut off and has yet to come to
-its end. Nothing is changed.
+its end; and what runs left in the pools, with the command that would remove it. Nothing is
+changed.
 
 EXIT STATUS
   0  every service may start
@@ -314,8 +329,8 @@ EXIT STATUS
   3  a record could not be read, or there is none of that name
   4  the last run of a plan did not let its service start, or was cut off`,
 		Example: "  stateward preseed status\n  stateward preseed status paperless -o json",
-		RunE: func(_ *cobra.Command, args []string) error {
-			return f.status(env, args)
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return f.status(cmd.Context(), env, args)
 		},
 	}
 	choiceFlag(cmd, &f.output, "output", "o", "`FORMAT` of the output: text or json", "text", "text", "json")
@@ -323,7 +338,7 @@ EXIT STATUS
 	return cmd
 }
 
-func (f *preseedFlags) status(env Env, names []string) error {
+func (f *preseedFlags) status(ctx context.Context, env Env, names []string) error {
 	all := len(names) == 0
 	if all {
 		entries, err := os.ReadDir(f.stateDir)
@@ -352,6 +367,14 @@ func (f *preseedFlags) status(env Env, names []string) error {
 		}
 		bad = bad || s.Unfinished != nil || s.Waiting != nil || s.Newest == nil || !s.Newest.Start
 		out.Plans = append(out.Plans, s)
+	}
+	if len(out.Plans) > 0 {
+		left, err := execpreseed.ReadLeft(ctx, f.backupFlags.options(env).Env)
+		if err != nil {
+			out.Unseen = err.Error()
+			fmt.Fprintf(env.Stderr, "stateward: warning: what runs left in the pools is not known: %s\n", inLine(out.Unseen))
+		}
+		execpreseed.Leave(out.Plans, left)
 	}
 	if f.output == "json" {
 		if err := writeJSON(env, out); err != nil {
@@ -407,6 +430,14 @@ func (f *preseedFlags) printStatus(env Env, out PreseedStatusOutput) {
 			if r.Kept != "" {
 				fmt.Fprintf(w, "  what was there before it was kept as %s: destroy that once all is well\n", inLine(r.Kept))
 			}
+		}
+		for _, l := range s.Left {
+			what := "moved away"
+			if l.Restored {
+				what = "restored, and did not put in its place"
+			}
+			fmt.Fprintf(w, "  an earlier run %s %s: %s, %s\n", what, inLine(l.Dataset), size(l.Bytes), count(l.Snapshots, "snapshot"))
+			fmt.Fprintf(w, "    once nobody needs what it holds: %s\n", inLine(strings.Join(l.Remove(), " && ")))
 		}
 		if j := s.Unfinished; j != nil {
 			fmt.Fprintf(w, "  a run from %s has not come to its end (%s): where none is at work, the next one goes on; beside it is %s\n", j.Source, j.Stage, inLine(j.Staged))

@@ -160,6 +160,8 @@ type Status struct {
 	Unfinished *preseed.Journal `json:"unfinished,omitempty"`
 	// Waiting is what a run waits for that has not ended: it began to wait at Started, and wrote this at Ended, at least every other minute.
 	Waiting *Record `json:"waiting,omitempty"`
+	// Left is what runs left in the pools, and nobody removed yet.
+	Left []Left `json:"left,omitempty"`
 }
 
 // ReadStatus reads what runs of a plan wrote down.
