@@ -55,7 +55,32 @@ type Record struct {
 	// Paths are what was restored, as they are on the machine.
 	Paths    []string `json:"paths"`
 	Restored Restored `json:"restored,omitzero"`
-	Checks   []Check  `json:"checks"`
+	// Recovery is what a drill of PostgreSQL measured beside that; Snapshot is its base backup then.
+	Recovery *Recovery `json:"recovery,omitempty"`
+	Checks   []Check   `json:"checks"`
+}
+
+// Recovery is how a cluster of PostgreSQL came back from its archive.
+type Recovery struct {
+	// Target is to what it was recovered, "the end of the log" mostly.
+	Target string `json:"target"`
+	// Reached is when the last transaction that came back was committed, or the base backup ended where there was none after it.
+	Reached time.Time `json:"reached,omitzero"`
+	// Archived is when the last segment of the log that was used was stored; zero where that is not known.
+	Archived time.Time `json:"archived,omitzero"`
+	// RPOSeconds is how much older than the drill Reached is: of a recovery to the end of the log, what a disaster at that time would have lost at most.
+	RPOSeconds float64 `json:"rpoSeconds"`
+	// Timeline and LSN are where the log ended, as PostgreSQL writes them.
+	Timeline uint32 `json:"timeline"`
+	LSN      string `json:"lsn"`
+	// Of the base backup, and of the log that was replayed after it, how much that was, and how long it took.
+	BaseBytes   int64   `json:"baseBytes"`
+	BaseSeconds float64 `json:"baseSeconds"`
+	LogBytes    int64   `json:"logBytes"`
+	LogSeconds  float64 `json:"logSeconds"`
+	// Databases and Tables are how many were read.
+	Databases int64 `json:"databases"`
+	Tables    int64 `json:"tables"`
 }
 
 // Engine is what restored.
@@ -83,7 +108,7 @@ type Restored struct {
 
 // Check is what one validator found.
 type Check struct {
-	// Name is "restore", "files", "sqlite" or "command".
+	// Name is "restore", "files", "sqlite" or "command"; of PostgreSQL "restore", "log", "tables" or "amcheck".
 	Name    string  `json:"name"`
 	Verdict Verdict `json:"verdict"`
 	// Checked counts what was looked at.

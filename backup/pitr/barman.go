@@ -3,6 +3,7 @@ package pitr
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -227,9 +228,17 @@ func (b Barman) Check(p Policy) ([]string, error) {
 	return b.command(ToolCheckWALArchive, b.options(p, ToolCheckWALArchive), p.Destination, p.Server)
 }
 
-// Restore brings a base backup into a directory.
-func (b Barman) Restore(p Policy, id, dir string) ([]string, error) {
-	return b.command(ToolRestore, b.options(p, ToolRestore), p.Destination, p.Server, id, dir)
+// Restore brings a base backup into a directory, and its tablespaces to where it is told, by their names.
+func (b Barman) Restore(p Policy, id, dir string, tablespaces map[string]string) ([]string, error) {
+	o := b.options(p, ToolRestore)
+	for _, name := range slices.Sorted(maps.Keys(tablespaces)) {
+		// The tool takes what is before the first colon for the name.
+		if strings.Contains(name, ":") {
+			return nil, &NameError{Text: name, Reason: "has a colon, and " + ToolRestore + " brings no such tablespace to another place", Advice: "rename it"}
+		}
+		o = append(o, "--tablespace="+name+":"+tablespaces[name])
+	}
+	return b.command(ToolRestore, o, p.Destination, p.Server, id, dir)
 }
 
 // Retention removes base backups, and the log before the oldest that stays: what is not needed to recover any moment of the window,
@@ -291,7 +300,10 @@ type barmanBackup struct {
 	Error        *string         `json:"error"`
 	Version      json.RawMessage `json:"version"`
 	Size         json.RawMessage `json:"size"`
+	ClusterSize  json.RawMessage `json:"cluster_size"`
 	SegmentBytes json.RawMessage `json:"xlog_segment_size"`
+	// Tablespaces are each a list of name, OID and location.
+	Tablespaces [][]json.RawMessage `json:"tablespaces"`
 }
 
 // ParseBackupList reads what barman-cloud-backup-list --format=json prints: the base backups, and the size of their cluster's segments,
@@ -372,7 +384,25 @@ func (r barmanBackup) read() (b BaseBackup, err error) {
 	if v, e := strconv.Atoi(orZero(scalar(r.Version))); e == nil && v >= 100000 {
 		b.Version = v / 10000
 	}
-	b.Size, _ = strconv.ParseInt(orZero(scalar(r.Size)), 10, 64)
+	for _, t := range r.Tablespaces {
+		var one Tablespace
+		if len(t) == 3 {
+			_ = json.Unmarshal(t[0], &one.Name)
+			_ = json.Unmarshal(t[2], &one.Location)
+			one.OID, _ = strconv.ParseUint(scalar(t[1]), 10, 64)
+		}
+		if one.Name == "" || one.OID == 0 || one.Location == "" {
+			text, _ := json.Marshal(t)
+			keep("tablespaces", string(text), &ListError{})
+		}
+		b.Tablespaces = append(b.Tablespaces, one)
+	}
+	// What newer versions tell of the cluster is what it needs when it is restored.
+	for _, size := range []json.RawMessage{r.ClusterSize, r.Size} {
+		if n, _ := strconv.ParseInt(orZero(scalar(size)), 10, 64); b.Size == 0 {
+			b.Size = n
+		}
+	}
 	return b, err
 }
 

@@ -97,6 +97,15 @@ type BaseBackup struct {
 	Size    int64 `json:"size,omitempty"`
 	// Kept tells that somebody asked that it be kept (barman-cloud-backup-keep): no retention removes it.
 	Kept bool `json:"kept,omitempty"`
+	// Tablespaces are those that lie outside of the data directory.
+	Tablespaces []Tablespace `json:"tablespaces,omitempty"`
+}
+
+// Tablespace is a place of its own for some of a cluster's data.
+type Tablespace struct {
+	Name     string `json:"name"`
+	OID      uint64 `json:"oid"`
+	Location string `json:"location"`
 }
 
 // ArchivedSegment is one whole segment in the archive.

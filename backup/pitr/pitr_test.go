@@ -246,7 +246,7 @@ func TestG7CommandsByTheHelpOfTheTool(t *testing.T) {
 			"barman-cloud-backup --endpoint-url=http://localhost:9000 --profile=pg --encryption=AES256 --gzip --host=/run/postgresql --port=5433 --user=postgres s3://bucket/pg main",
 			"barman-cloud-backup-list --endpoint-url=http://localhost:9000 --profile=pg --format=json s3://bucket/pg main",
 			"barman-cloud-check-wal-archive --endpoint-url=http://localhost:9000 --profile=pg s3://bucket/pg main",
-			"barman-cloud-restore --endpoint-url=http://localhost:9000 --profile=pg s3://bucket/pg main 20260301T100000 /srv/pg",
+			"barman-cloud-restore --endpoint-url=http://localhost:9000 --profile=pg --tablespace=fast:/srv/fast s3://bucket/pg main 20260301T100000 /srv/pg",
 			"barman-cloud-backup-delete --endpoint-url=http://localhost:9000 --profile=pg --retention-policy=RECOVERY WINDOW OF 14 DAYS s3://bucket/pg main",
 		},
 	} {
@@ -261,7 +261,7 @@ func TestG7CommandsByTheHelpOfTheTool(t *testing.T) {
 		add(b.Backup(p))
 		add(b.BackupList(p))
 		add(b.Check(p))
-		add(b.Restore(p, "20260301T100000", "/srv/pg"))
+		add(b.Restore(p, "20260301T100000", "/srv/pg", map[string]string{"fast": "/srv/fast"}))
 		add(b.Retention(p, false))
 		require.Empty(t, cmp.Diff(want, got))
 	}

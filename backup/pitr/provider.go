@@ -11,9 +11,9 @@ type Provider interface {
 	WALRestore(p Policy, name, to string) ([]string, error)
 	// Check ends with status 1 where something lies below the name of the server already.
 	Check(p Policy) ([]string, error)
-	// Backup makes a base backup, Restore brings one into an empty directory.
+	// Backup makes a base backup, Restore brings one into an empty directory, and each tablespace, by its name, to where it is told: else that goes to where it was.
 	Backup(p Policy) ([]string, error)
-	Restore(p Policy, id, dir string) ([]string, error)
+	Restore(p Policy, id, dir string, tablespaces map[string]string) ([]string, error)
 	// BackupList prints the base backups, and ParseBackupList reads that: with the size of the cluster's segments, which is zero where nothing says it.
 	BackupList(p Policy) ([]string, error)
 	ParseBackupList(printed []byte) ([]BaseBackup, SegmentSize, error)

@@ -18,6 +18,7 @@ import (
 	"github.com/stateward/stateward/backup/restic"
 	"github.com/stateward/stateward/internal/exec/apply"
 	execdrill "github.com/stateward/stateward/internal/exec/drill"
+	execpitr "github.com/stateward/stateward/internal/exec/pitr"
 )
 
 // DrillOutput is what `stateward drill -o json` prints.
@@ -36,8 +37,8 @@ type DrillOutput struct {
 
 type drillFlags struct {
 	backupFlags
-	dir, scratch, snapshot, sqlite3 string
-	ifDue                           bool
+	dir, scratch, snapshot, sqlite3, to string
+	ifDue                               bool
 }
 
 func newDrill(env Env) *cobra.Command {
@@ -54,13 +55,18 @@ It never touches live data: the scratch folder must be empty, apart from the pat
 job, and have room for all of the snapshot. It makes no repository, and removes only what it
 made; what a drill left that was killed the next one removes.
 
+Of a policy of PostgreSQL (stateward pitr) it restores the newest base backup, replays the log to
+its end, or to --to, on a server that nobody else can reach and that archives nothing, reads
+every table of every database, and has pg_amcheck look at tables and indexes. The living
+cluster and its archive stay as they are.
+
 EXIT STATUS
   0  the drill passed, or none is due (--if-due)
   2  wrong usage
   3  the job could not be read
   4  the drill did not pass: the verdict says whether it failed, could not tell (unknown),
      was refused, or was interrupted`,
-		Example: "  stateward drill --plan /etc/stateward/backup/paperless.json\n  stateward drill --plan paperless.json --scratch /mnt/spare/drill -o json",
+		Example: "  stateward drill --plan /etc/stateward/backup/paperless.json\n  stateward drill --plan paperless.json --scratch /mnt/spare/drill -o json\n  stateward drill --plan /etc/stateward/pitr/postgresql.json",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return f.run(cmd.Context(), env)
@@ -72,7 +78,8 @@ EXIT STATUS
 	fs.BoolVarP(&f.quiet, "quiet", "q", false, "do not say what is being done")
 	fs.BoolVar(&f.ifDue, "if-due", false, "only where no drill passed within what the job says")
 	fs.StringVar(&f.snapshot, "snapshot", "", "the snapshot with this `ID`, and not that of the last good run")
-	fs.StringVar(&f.scratch, "scratch", "", "restore into an empty or missing folder, `DIR` (default: that of the job in "+execdrill.Scratch+")")
+	fs.StringVar(&f.to, "to", "", "of PostgreSQL: recover to this `MOMENT`, with its zone, or to a place in the log")
+	fs.StringVar(&f.scratch, "scratch", "", "restore into an empty or missing folder, `DIR` (default: that of the job in "+execdrill.Scratch+", of PostgreSQL in "+execpitr.DrillScratch+")")
 	f.sqlite3 = "sqlite3"
 	fs.Var(wordFlag{&f.sqlite3}, "sqlite3", "the `PROGRAM` sqlite3")
 	fs.StringVar(&f.dir, "drill-dir", execdrill.Dir, "keep the records of drills in `DIR`")
@@ -83,6 +90,15 @@ EXIT STATUS
 }
 
 func (f *drillFlags) run(ctx context.Context, env Env) error {
+	if policy, err := f.policy(); policy != nil || err != nil {
+		if err != nil {
+			return err
+		}
+		return f.runPITR(ctx, env, *policy)
+	}
+	if f.to != "" {
+		return withStatus(StatusUsage, errors.New("--to is for a policy of PostgreSQL only"))
+	}
 	j, err := f.read()
 	if err != nil {
 		return err
@@ -100,16 +116,8 @@ func (f *drillFlags) run(ctx context.Context, env Env) error {
 		if j.Drill == nil || j.Drill.Every == "" {
 			return withStatus(StatusEvaluation, fmt.Errorf("%s: the job does not say how often there is to be a drill", f.plan))
 		}
-		records, err := readDrills(filepath.Join(f.dir, j.Name))
-		if err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return withStatus(StatusStep, err)
-		}
-		if s := drill.Overdue(j.Host, j.Name, j.Drill.Every, records, env.now()); !s.Due() {
-			if out.Due = false; f.output == "json" {
-				return withStatus(StatusStep, writeJSON(env, out))
-			}
-			fmt.Fprintf(env.Stdout, "%s: no drill is due: one passed on %s\n", inLine(j.Name), s.Passed.Ended.UTC().Format("2006-01-02 15:04"))
-			return nil
+		if due, err := f.due(env, &out, j.Host, j.Drill.Every); err != nil || !due {
+			return err
 		}
 	}
 	o := execdrill.Options{Options: f.options(env), Dir: f.dir, Scratch: f.scratch, Snapshot: f.snapshot, SQLite3: f.sqlite3}
@@ -120,6 +128,28 @@ func (f *drillFlags) run(ctx context.Context, env Env) error {
 	// What was restored is removed, and what came of it written down, before an interrupt ends it.
 	defer env.hold()()
 	out.Record, out.File, err = execdrill.Run(ctx, j, o)
+	return f.told(env, out, err)
+}
+
+// due says whether a drill is, and prints it where none is.
+func (f *drillFlags) due(env Env, out *DrillOutput, host, every string) (bool, error) {
+	records, err := readDrills(filepath.Join(f.dir, out.Job))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return false, withStatus(StatusStep, err)
+	}
+	s := drill.Overdue(host, out.Job, every, records, env.now())
+	if s.Due() {
+		return true, nil
+	}
+	if out.Due = false; f.output == "json" {
+		return false, withStatus(StatusStep, writeJSON(env, out))
+	}
+	fmt.Fprintf(env.Stdout, "%s: no drill is due: one passed on %s\n", inLine(out.Job), s.Passed.Ended.UTC().Format("2006-01-02 15:04"))
+	return false, nil
+}
+
+// told prints what came of a drill.
+func (f *drillFlags) told(env Env, out DrillOutput, err error) error {
 	if f.output == "json" {
 		if err != nil {
 			out.Error = errorOutput(err)
@@ -143,10 +173,12 @@ func printDrill(env Env, out DrillOutput) {
 	}
 	w := env.Stdout
 	fmt.Fprintf(w, "%s: %s\n", inLine(r.Job), r.Verdict)
-	if r.Snapshot.ID != "" {
+	if x := r.Recovery; x != nil {
+		printRecovery(w, r)
+	} else if r.Snapshot.ID != "" {
 		fmt.Fprintf(w, "  snapshot %s of %s\n", inLine(r.Snapshot.ID[:8]), r.Snapshot.Time.UTC().Format("2006-01-02 15:04"))
 	}
-	if x := r.Restored; x.Files > 0 {
+	if x := r.Restored; x.Files > 0 && r.Recovery == nil {
 		of := "all paths"
 		if !x.Whole {
 			of = strings.Join(r.Paths, ", ")
@@ -155,8 +187,12 @@ func printDrill(env Env, out DrillOutput) {
 			time.Duration(x.Seconds*float64(time.Second)).Round(100*time.Millisecond), size(int64(x.BytesPerSecond)), inLine(of))
 	}
 	for _, c := range r.Checks {
-		what := map[string]string{"restore": "file", "files": "place", "sqlite": "database", "command": "command"}[c.Name]
-		fmt.Fprintf(w, "  %s: %s (%s)\n", c.Name, c.Verdict, count(int(c.Checked), what))
+		what := map[string]string{"restore": "file", "files": "place", "sqlite": "database", "command": "command", "tables": "table", "amcheck": "database"}[c.Name]
+		if c.Name == "log" {
+			fmt.Fprintf(w, "  %s: %s (%s)\n", c.Name, c.Verdict, size(c.Checked))
+		} else {
+			fmt.Fprintf(w, "  %s: %s (%s)\n", c.Name, c.Verdict, count(int(c.Checked), what))
+		}
 		for _, name := range c.Files {
 			fmt.Fprintf(w, "    %s\n", inLine(name))
 		}

@@ -42,8 +42,16 @@ type Cmd struct {
 	// Grace is how long the process may take to end once ctx does: its group is sent SIGINT then, and killed after that time. 0 kills
 	// at once.
 	Grace time.Duration
+	// As is the account that runs it; nil means the caller's. Only root may name another one.
+	As *Account
 	// MemoryLimit bounds the address space of the process in bytes; 0 means no bound. Only Linux enforces it.
 	MemoryLimit int64
+}
+
+// Account is a user with its groups.
+type Account struct {
+	UID, GID uint32
+	Groups   []uint32
 }
 
 const (
@@ -132,6 +140,9 @@ func Run(ctx context.Context, c Cmd) (Result, error) {
 	}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	dieWithParent(cmd.SysProcAttr)
+	if a := c.As; a != nil {
+		cmd.SysProcAttr.Credential = &syscall.Credential{Uid: a.UID, Gid: a.GID, Groups: a.Groups}
+	}
 	// To Linux, the parent is the thread that started the process: it must not end before.
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()

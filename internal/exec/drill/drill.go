@@ -54,7 +54,8 @@ func (e *RefusedError) Hint() string { return e.hint }
 
 var errInterrupted = errors.New("the drill was interrupted")
 
-func refuse(hint, format string, args ...any) error {
+// Refuse is a *[RefusedError], with what to do.
+func Refuse(hint, format string, args ...any) error {
 	return &RefusedError{fmt.Sprintf(format, args...), hint}
 }
 
@@ -95,6 +96,7 @@ func Run(ctx context.Context, j restic.Job, o Options) (rec *drill.Record, file 
 	}
 	defer release()
 	r := &runner{job: j, o: o}
+	r.Place = Place{Dir: o.Dir, Name: j.Name, Scratch: o.Scratch, Began: r.began}
 	r.rec = drill.Record{Job: j.Name, Host: j.Host, Started: o.Now()}
 	if j.Drill != nil {
 		r.rec.Every = j.Drill.Every
@@ -116,7 +118,7 @@ func Run(ctx context.Context, j restic.Job, o Options) (rec *drill.Record, file 
 			err = &FailedError{r.rec.Verdict, r.rec.Checks[i]}
 		}
 	}
-	if cerr := r.cleanUp(); cerr != nil {
+	if cerr := r.CleanUp(); cerr != nil {
 		if r.rec.Message == "" {
 			r.rec.Message = cerr.Error()
 		}
@@ -125,7 +127,7 @@ func Run(ctx context.Context, j restic.Job, o Options) (rec *drill.Record, file 
 	if r.caller != nil {
 		r.rec.Message = r.caller.Redact(r.rec.Message)
 	}
-	file, werr := r.write()
+	file, werr := r.Write(r.rec)
 	return &r.rec, file, errors.Join(err, werr)
 }
 
@@ -134,8 +136,7 @@ type runner struct {
 	o      Options
 	rec    drill.Record
 	caller *backup.Caller
-	// made is what this run made; nil where it made nothing.
-	made *journal
+	Place
 	// paths are those that are restored, none within another.
 	paths []string
 	root  string
@@ -151,10 +152,10 @@ func (r *runner) began(step string) {
 }
 
 func (r *runner) run(ctx context.Context) error {
-	if err := r.leftover(); err != nil {
+	if err := r.Leftover(); err != nil {
 		return err
 	}
-	if err := r.scratch(); err != nil {
+	if err := r.Look(r.live()); err != nil {
 		return err
 	}
 	var err error
@@ -172,7 +173,7 @@ func (r *runner) run(ctx context.Context) error {
 	if err := r.room(); err != nil {
 		return err
 	}
-	if err := r.make(); err != nil {
+	if err := r.Make(r.rec.FileName()); err != nil {
 		return err
 	}
 	r.began("restore")
@@ -215,7 +216,7 @@ func (r *runner) choose(ctx context.Context) error {
 			}
 		}
 		if found == nil {
-			return refuse("see restic snapshots --tag "+restic.JobTag+r.job.Name, "the repository has no snapshot %q of job %q", r.o.Snapshot, r.job.Name)
+			return Refuse("see restic snapshots --tag "+restic.JobTag+r.job.Name, "the repository has no snapshot %q of job %q", r.o.Snapshot, r.job.Name)
 		}
 	default:
 		rec, err := backup.ReadRecord(r.o.StateDir, r.job.Name)
@@ -387,7 +388,7 @@ func (r *runner) restore(ctx context.Context) error {
 }
 
 // at is where what is at a path of the machine was restored.
-func (r *runner) at(p string) string { return filepath.Join(r.made.Dir, data, p) }
+func (r *runner) at(p string) string { return filepath.Join(r.Data(), p) }
 
 // walk visits what was restored.
 func (r *runner) walk(each func(p, name string, d fs.DirEntry) error) error {
@@ -479,7 +480,7 @@ func (r *runner) sqlite(ctx context.Context) (drill.Check, bool) {
 	if program == "" {
 		program = "sqlite3"
 	}
-	env := []string{"HOME=" + filepath.Join(r.made.Dir, home), "LC_ALL=C.UTF-8"}
+	env := []string{"HOME=" + r.Home(), "LC_ALL=C.UTF-8"}
 	for _, e := range r.o.Env {
 		if strings.HasPrefix(e, "PATH=") {
 			env = append(env, e)
@@ -495,7 +496,7 @@ func (r *runner) sqlite(ctx context.Context) (drill.Check, bool) {
 	for _, d := range found {
 		c.Checked++
 		// It may write, as the service would: it rolls back a journal, or takes in a log. This is the restored copy.
-		res, err := run.Run(ctx, run.Cmd{Path: program, Args: []string{"-batch", "-bail", "-init", "/dev/null", d.name, "PRAGMA integrity_check;"}, Env: env, Dir: filepath.Join(r.made.Dir, home)})
+		res, err := run.Run(ctx, run.Cmd{Path: program, Args: []string{"-batch", "-bail", "-init", "/dev/null", d.name, "PRAGMA integrity_check;"}, Env: env, Dir: r.Home()})
 		verdict, said := drill.Integrity(string(res.Stdout), string(res.Stderr), err == nil)
 		if verdict == drill.Passed {
 			continue
@@ -516,7 +517,7 @@ func (r *runner) command(ctx context.Context) (drill.Check, bool) {
 	if r.job.Drill == nil || len(r.job.Drill.Command) == 0 {
 		return c, false
 	}
-	env := []string{"HOME=" + filepath.Join(r.made.Dir, home), "LC_ALL=C.UTF-8", "STATEWARD_DRILL_DIR=" + filepath.Join(r.made.Dir, data),
+	env := []string{"HOME=" + r.Home(), "LC_ALL=C.UTF-8", "STATEWARD_DRILL_DIR=" + r.Data(),
 		"STATEWARD_DRILL_JOB=" + r.job.Name, "STATEWARD_DRILL_SNAPSHOT=" + r.rec.Snapshot.ID}
 	for _, e := range r.o.Env {
 		if strings.HasPrefix(e, "PATH=") {
@@ -525,7 +526,7 @@ func (r *runner) command(ctx context.Context) (drill.Check, bool) {
 	}
 	c.Checked = 1
 	last := ""
-	_, err := run.Run(ctx, run.Cmd{Path: r.job.Drill.Command[0], Args: r.job.Drill.Command[1:], Env: env, Dir: filepath.Join(r.made.Dir, data), Grace: 10 * time.Second,
+	_, err := run.Run(ctx, run.Cmd{Path: r.job.Drill.Command[0], Args: r.job.Drill.Command[1:], Env: env, Dir: r.Data(), Grace: 10 * time.Second,
 		OnStdoutLine: func([]byte) {},
 		OnStderrLine: func(line []byte) {
 			if text := strings.TrimSpace(string(line)); text != "" {
@@ -542,23 +543,6 @@ func (r *runner) command(ctx context.Context) (drill.Check, bool) {
 		}
 	}
 	return c, true
-}
-
-// write writes the record, which is never written over, and a copy of it as the newest.
-func (r *runner) write() (string, error) {
-	text, err := r.rec.Write()
-	if err != nil {
-		return "", err
-	}
-	dir := filepath.Join(r.o.Dir, r.job.Name)
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return "", err
-	}
-	name := filepath.Join(dir, r.rec.FileName())
-	if _, err := os.Lstat(name); err == nil {
-		return "", &RefusedError{name + " is there already", "set the clock"}
-	}
-	return name, errors.Join(backup.Replace(name, text, 0o600), backup.Replace(filepath.Join(dir, drill.Newest), text, 0o600))
 }
 
 // within says whether p is dir or lies below.

@@ -17,6 +17,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/stateward/stateward/backup/drill"
 	"github.com/stateward/stateward/backup/restic"
 	"github.com/stateward/stateward/internal/exec/backup"
 )
@@ -28,6 +29,23 @@ const (
 	mark = ".stateward-drill"
 )
 
+// Place is where a drill restores to, and where it is written down that it does. What a drill made is written down before it is made, and carries a mark: nothing
+// else is removed.
+type Place struct {
+	// Dir is where records are kept, Name that of the job.
+	Dir, Name string
+	// Scratch is an empty or missing folder, in which a folder of its own is made for the time of the drill.
+	Scratch string
+	// Mode is that of folders which are made above that folder; 0 means 0700.
+	Mode fs.FileMode
+	// Began is called where what a killed drill left is cleaned up; it may be nil.
+	Began func(string)
+	// Before is called with the folder of a drill, known as such, before that is removed; it may be nil.
+	Before func(dir string) error
+	// made is what this run made; nil where it made nothing.
+	made *journal
+}
+
 // journal is what a drill made, or is about to make; the next one removes what a killed one left.
 type journal struct {
 	Dir string `json:"dir"`
@@ -35,11 +53,11 @@ type journal struct {
 	Token string `json:"token"`
 }
 
-func (r *runner) journalFile() string { return filepath.Join(r.o.Dir, r.job.Name+".scratch.json") }
+func (p *Place) journalFile() string { return filepath.Join(p.Dir, p.Name+".scratch.json") }
 
-// leftover removes what a drill left that was killed.
-func (r *runner) leftover() error {
-	text, err := os.ReadFile(r.journalFile())
+// Leftover removes what a drill left that was killed.
+func (p *Place) Leftover() error {
+	text, err := os.ReadFile(p.journalFile())
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
@@ -48,21 +66,23 @@ func (r *runner) leftover() error {
 	}
 	var g journal
 	if err := json.Unmarshal(text, &g); err != nil || g.Dir == "" || g.Token == "" {
-		return refuse("look at it, and move it away", "%s cannot be read", r.journalFile())
+		return Refuse("look at it, and move it away", "%s cannot be read", p.journalFile())
 	}
-	r.began("clean up after a drill that was killed")
-	return r.remove(&g)
+	if p.Began != nil {
+		p.Began("clean up after a drill that was killed")
+	}
+	return p.remove(&g)
 }
 
 // remove removes the folder of a drill, and the journal after it.
-func (r *runner) remove(g *journal) error {
-	if err := removeDir(g); err != nil {
+func (p *Place) remove(g *journal) error {
+	if err := p.removeDir(g); err != nil {
 		return err
 	}
-	return os.Remove(r.journalFile())
+	return os.Remove(p.journalFile())
 }
 
-func removeDir(g *journal) error {
+func (p *Place) removeDir(g *journal) error {
 	info, err := os.Lstat(g.Dir)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
@@ -79,11 +99,11 @@ func removeDir(g *journal) error {
 		}
 		return os.Remove(g.Dir)
 	case !info.IsDir() || err != nil && !errors.Is(err, fs.ErrNotExist) || err == nil && string(token) != g.Token:
-		return refuse("see what it is, and move it away", "%s is not the folder that the last drill made", g.Dir)
+		return Refuse("see what it is, and move it away", "%s is not the folder that the last drill made", g.Dir)
 	case err != nil:
 		// It was killed before it made the mark, or after it removed all else: no more than an empty folder is removed.
 		if err := os.Remove(g.Dir); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return refuse("see what is in it, and remove it", "%s is left of a drill, and has not its mark: %v", g.Dir, err)
+			return Refuse("see what is in it, and remove it", "%s is left of a drill, and has not its mark: %v", g.Dir, err)
 		}
 		return nil
 	}
@@ -93,7 +113,12 @@ func removeDir(g *journal) error {
 	}
 	for _, m := range mounts {
 		if within(g.Dir, m) {
-			return refuse("unmount it", "something is mounted on %s, and would be removed with what a drill left", m)
+			return Refuse("unmount it", "something is mounted on %s, and would be removed with what a drill left", m)
+		}
+	}
+	if p.Before != nil {
+		if err := p.Before(g.Dir); err != nil {
+			return err
 		}
 	}
 	for _, name := range []string{data, home} {
@@ -121,41 +146,45 @@ func removeAll(dir string) error {
 	return os.RemoveAll(dir)
 }
 
-// scratch looks whether the folder is one that may be restored into (R5), and makes it.
-func (r *runner) scratch() error {
-	dir := r.o.Scratch
+// Look looks whether the folder is one that may be restored into (R5), and makes it. It must be apart from what is live: paths, and what they are.
+func (p *Place) Look(live map[string]string) error {
+	dir := p.Scratch
 	if !filepath.IsAbs(dir) {
-		return refuse("", "%q is no absolute path", dir)
+		return Refuse("", "%q is no absolute path", dir)
 	}
 	at, err := resolved(dir)
 	if err != nil {
 		return err
 	}
-	if err := r.apart(at); err != nil {
+	if err := apart(at, live); err != nil {
 		return err
 	}
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	mode := p.Mode
+	if mode == 0 {
+		mode = 0o700
+	}
+	if err := os.MkdirAll(dir, mode); err != nil {
 		return err
 	}
-	if r.o.Scratch, err = filepath.EvalSymlinks(dir); err != nil {
+	if p.Scratch, err = filepath.EvalSymlinks(dir); err != nil {
 		return err
 	}
-	if err := r.apart(r.o.Scratch); err != nil {
+	if err := apart(p.Scratch, live); err != nil {
 		return err
 	}
 	var st unix.Stat_t
-	if err := unix.Stat(r.o.Scratch, &st); err != nil {
-		return fmt.Errorf("%s: %w", r.o.Scratch, err)
+	if err := unix.Stat(p.Scratch, &st); err != nil {
+		return fmt.Errorf("%s: %w", p.Scratch, err)
 	}
 	if st.Uid != 0 && int(st.Uid) != os.Geteuid() || st.Mode&0o022 != 0 && st.Mode&unix.S_ISVTX == 0 {
-		return refuse("give it a folder that only its own user can write to", "others can write to %s, and what is restored is private", r.o.Scratch)
+		return Refuse("give it a folder that only its own user can write to", "others can write to %s, and what is restored is private", p.Scratch)
 	}
-	entries, err := os.ReadDir(r.o.Scratch)
+	entries, err := os.ReadDir(p.Scratch)
 	if err != nil {
 		return err
 	}
 	if len(entries) > 0 {
-		return refuse("name an empty folder with --scratch", "%s is not empty: it has %q", r.o.Scratch, entries[0].Name())
+		return Refuse("name an empty folder with --scratch", "%s is not empty: it has %q", p.Scratch, entries[0].Name())
 	}
 	return nil
 }
@@ -173,17 +202,20 @@ func resolved(p string) (string, error) {
 			return "", err
 		}
 		if _, lerr := os.Lstat(p); lerr == nil {
-			return "", refuse("", "%s is a link to nothing", p)
+			return "", Refuse("", "%s is a link to nothing", p)
 		}
 		rest = filepath.Join(filepath.Base(p), rest)
 		p = filepath.Dir(p)
 	}
 }
 
-// apart looks whether a folder is apart from what is live: the paths of the job, its datasets, and a repository on this machine.
-func (r *runner) apart(dir string) error {
+// live is what the drill must be apart from: the paths of the job, its datasets, and a repository on this machine.
+func (r *runner) live() map[string]string {
 	live := map[string]string{}
 	for _, p := range r.job.Paths {
+		if p == "/" && r.job.OneFileSystem && device(r.Scratch) != device("/") {
+			continue // it is left out of the backup
+		}
 		live[p] = "what the job backs up"
 	}
 	for _, d := range r.job.Source {
@@ -194,17 +226,18 @@ func (r *runner) apart(dir string) error {
 	if repo, err := restic.ParseRepository(r.job.Repository); err == nil && repo.Path != "" {
 		live[repo.Path] = "the repository"
 	}
+	return live
+}
+
+// apart looks whether a folder is apart from what is live.
+func apart(dir string, live map[string]string) error {
 	for _, p := range slices.Sorted(maps.Keys(live)) {
-		what := live[p]
 		real := p
 		if x, err := resolved(p); err == nil {
 			real = x
 		}
-		if p == "/" && r.job.OneFileSystem && device(dir) != device("/") {
-			continue // it is left out of the backup
-		}
 		if within(real, dir) || within(dir, real) || sameAbove(p, dir) {
-			return refuse("name a folder apart from live data with --scratch", "%s and %s, %s, lie within one another", dir, p, what)
+			return Refuse("name a folder apart from live data with --scratch", "%s and %s, %s, lie within one another", dir, p, live[p])
 		}
 	}
 	return nil
@@ -253,45 +286,56 @@ func (r *runner) room() error {
 	}
 	files, bytes := r.want.Size()
 	if limit := r.settings().MaxBytes; limit > 0 && bytes > limit {
-		return refuse(`raise maxBytes of the drill, or name less in its paths`, "the snapshot has %d bytes, and maxBytes is %d", bytes, limit)
+		return Refuse(`raise maxBytes of the drill, or name less in its paths`, "the snapshot has %d bytes, and maxBytes is %d", bytes, limit)
 	}
-	var st unix.Statfs_t
-	if err := unix.Statfs(r.o.Scratch, &st); err != nil {
-		return fmt.Errorf("%s: %w", r.o.Scratch, err)
+	free, reserve, inodes, err := r.Free()
+	if err != nil {
+		return err
 	}
-	size := int64(st.Bsize)
-	free, total := int64(st.Bavail)*size, int64(st.Blocks)*size
-	reserve := min(total/20, 1<<30)
 	if need+need/20+reserve > free {
-		return refuse("make room, or name a folder on another file system with --scratch",
-			"%d files of %d bytes need %d in %s, where %d are free, of which %d are left to others", files, bytes, need+need/20, r.o.Scratch, free, reserve)
+		return Refuse("make room, or name a folder on another file system with --scratch",
+			"%d files of %d bytes need %d in %s, where %d are free, of which %d are left to others", files, bytes, need+need/20, r.Scratch, free, reserve)
 	}
-	if st.Files > 0 && int64(st.Ffree) < nodes+16 {
-		return refuse("name a folder on another file system with --scratch", "%d files and folders need as many inodes in %s, where %d are free", nodes, r.o.Scratch, st.Ffree)
+	if inodes >= 0 && inodes < nodes+16 {
+		return Refuse("name a folder on another file system with --scratch", "%d files and folders need as many inodes in %s, where %d are free", nodes, r.Scratch, inodes)
 	}
 	return nil
 }
 
-// make makes the folder of this drill. What it is about to make is written down first.
-func (r *runner) make() error {
+// Free is how many bytes are free, how many of them are left to others, and how many inodes are free: less than zero where they are not counted.
+func (p *Place) Free() (free, reserve, inodes int64, err error) {
+	var st unix.Statfs_t
+	if err := unix.Statfs(p.Scratch, &st); err != nil {
+		return 0, 0, 0, fmt.Errorf("%s: %w", p.Scratch, err)
+	}
+	size := int64(st.Bsize)
+	free, total := int64(st.Bavail)*size, int64(st.Blocks)*size
+	if inodes = int64(st.Ffree); st.Files == 0 {
+		inodes = -1
+	}
+	return free, min(total/20, 1<<30), inodes, nil
+}
+
+// Make makes the folder of this drill, with the file name of its record. What it is about to make is written down first.
+func (p *Place) Make(record string) error {
 	token := make([]byte, 16)
 	_, _ = rand.Read(token) // it never fails
 	g := &journal{Token: hex.EncodeToString(token)}
-	g.Dir = filepath.Join(r.o.Scratch, "drill-"+strings.TrimSuffix(r.rec.FileName(), ".json"))
+	g.Dir = filepath.Join(p.Scratch, "drill-"+strings.TrimSuffix(record, ".json"))
 	text, err := json.Marshal(g)
 	if err != nil {
 		return err
 	}
-	if err := os.MkdirAll(r.o.Dir, 0o700); err != nil {
+	if err := os.MkdirAll(p.Dir, 0o700); err != nil {
 		return err
 	}
-	if err := backup.Replace(r.journalFile(), text, 0o600); err != nil {
+	if err := backup.Replace(p.journalFile(), text, 0o600); err != nil {
 		return err
 	}
 	if err := os.Mkdir(g.Dir, 0o700); err != nil {
 		return err
 	}
-	r.made = g
+	p.made = g
 	if err := os.WriteFile(filepath.Join(g.Dir, mark), []byte(g.Token), 0o600); err != nil {
 		return err
 	}
@@ -303,10 +347,36 @@ func (r *runner) make() error {
 	return nil
 }
 
-// cleanUp removes what this drill made.
-func (r *runner) cleanUp() error {
-	if r.made == nil {
+// Folder is the folder of this drill, Data and Home are those in it, which it may fill.
+func (p *Place) Folder() string { return p.made.Dir }
+
+// Data is for what is restored.
+func (p *Place) Data() string { return filepath.Join(p.made.Dir, data) }
+
+// Home is for what looks at it.
+func (p *Place) Home() string { return filepath.Join(p.made.Dir, home) }
+
+// CleanUp removes what this drill made.
+func (p *Place) CleanUp() error {
+	if p.made == nil {
 		return nil
 	}
-	return r.remove(r.made)
+	return p.remove(p.made)
+}
+
+// Write writes the record, which is never written over, and a copy of it as the newest.
+func (p *Place) Write(rec drill.Record) (string, error) {
+	text, err := rec.Write()
+	if err != nil {
+		return "", err
+	}
+	dir := filepath.Join(p.Dir, p.Name)
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return "", err
+	}
+	name := filepath.Join(dir, rec.FileName())
+	if _, err := os.Lstat(name); err == nil {
+		return "", &RefusedError{name + " is there already", "set the clock"}
+	}
+	return name, errors.Join(backup.Replace(name, text, 0o600), backup.Replace(filepath.Join(dir, drill.Newest), text, 0o600))
 }

@@ -15,6 +15,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/stateward/stateward/backup/pitr"
@@ -127,6 +128,12 @@ type runner struct {
 	// objects are what look found in the store.
 	objects  []object
 	provider pitr.Provider
+	// as is who runs programs; nil where that is the caller.
+	as *run.Account
+	// socket is where the server's socket is made; empty for a folder of its own.
+	socket string
+	// through tells that nothing is asked of the store any more.
+	through atomic.Bool
 }
 
 func newRunner(ctx context.Context, p pitr.Policy, o Options, tools ...string) (*runner, error) {
@@ -188,7 +195,7 @@ func (r *runner) run(ctx context.Context, argv []string) ([]byte, error) {
 		ctx, stop = context.WithTimeoutCause(ctx, r.o.patience(), &SilentError{tool, r.o.patience()})
 		defer stop()
 	}
-	res, err := run.Run(ctx, run.Cmd{Path: argv[0], Args: argv[1:], Env: r.env, Grace: 10 * time.Second})
+	res, err := run.Run(ctx, run.Cmd{Path: argv[0], Args: argv[1:], Env: r.env, As: r.as, Dir: r.dir(), Grace: 10 * time.Second})
 	return res.Stdout, r.failed(argv[0], res.Stderr, err)
 }
 
@@ -198,6 +205,14 @@ func (r *runner) failed(tool string, stderr []byte, err error) error {
 	}
 	lines := strings.Split(strings.TrimSpace(string(stderr)), "\n")
 	return &ToolError{filepath.Base(tool), r.secrets.Replace(strings.TrimSpace(lines[len(lines)-1])), err}
+}
+
+// dir is where programs are started: whoever runs them need not be able to enter the caller's folder.
+func (r *runner) dir() string {
+	if r.as == nil {
+		return ""
+	}
+	return "/"
 }
 
 // program is one of the server's own.
@@ -244,6 +259,9 @@ func (r *runner) look(ctx context.Context) (a pitr.Archive, err error) {
 		return a, err
 	}
 	defer os.RemoveAll(scratch)
+	if err := r.give(scratch); err != nil {
+		return a, err
+	}
 	a.Histories = map[pitr.Timeline]pitr.History{}
 	for _, x := range objects {
 		for i := range a.Backups {
@@ -313,6 +331,9 @@ func (r *runner) watched(ctx context.Context) (context.Context, func()) {
 				return
 			case <-time.After(b.patience / 4):
 			}
+			if r.through.Load() {
+				continue
+			}
 			if err := b.silent(ctx); err != nil {
 				cancel(err)
 				return
@@ -371,7 +392,7 @@ func (r *runner) commits(ctx context.Context, a *pitr.Archive, scratch string) e
 		if a.LogSystemID == 0 {
 			a.LogSystemID, _ = pitr.SegmentSystemID(page)
 		}
-		res, err := run.Run(ctx, run.Cmd{Path: r.program("pg_waldump"), Args: []string{"--rmgr=Transaction", filepath.Join(scratch, name)}, Env: r.env})
+		res, err := run.Run(ctx, run.Cmd{Path: r.program("pg_waldump"), Args: []string{"--rmgr=Transaction", filepath.Join(scratch, name)}, Env: r.env, As: r.as, Dir: r.dir()})
 		var exit *run.ExitError
 		if err != nil && !errors.As(err, &exit) {
 			// Without pg_waldump the window ends where the last segment was stored.

@@ -18,6 +18,9 @@ func TestMain(m *testing.M) {
 	if text := os.Getenv("STATEWARD_TEST_RECOVER"); text != "" {
 		os.Exit(recoverHere(text))
 	}
+	if text := os.Getenv("STATEWARD_TEST_DRILL"); text != "" {
+		os.Exit(drillHere(text))
+	}
 	pgtest.Main(m)
 }
 

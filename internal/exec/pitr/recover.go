@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -60,14 +61,29 @@ func (e *OtherError) Error() string {
 func (e *OtherError) Hint() string { return "ask for the same target, or move the directory aside" }
 
 // RootError says that the server's own programs refuse root.
-type RootError struct{}
+type RootError struct{ User string }
 
-func (e *RootError) Error() string { return "PostgreSQL does not run as root" }
+func (e *RootError) Error() string {
+	return fmt.Sprintf("PostgreSQL does not run as root, and the policy's user %q is", e.User)
+}
 
 // Hint says what to do.
 func (e *RootError) Hint() string {
-	return "run it as the user that owns the data directory: sudo -u postgres stateward pitr recover …"
+	return `name the user that owns the data directory: "cluster": {"user": "postgres"}`
 }
+
+// TablespaceError refuses to restore a tablespace to where something is.
+type TablespaceError struct {
+	Tablespace pitr.Tablespace
+	Reason     string
+}
+
+func (e *TablespaceError) Error() string {
+	return fmt.Sprintf("tablespace %s goes to %s, and %s", e.Tablespace.Name, e.Tablespace.Location, e.Reason)
+}
+
+// Hint says what to do.
+func (e *TablespaceError) Hint() string { return "move what is there aside" }
 
 // ShortError says that a recovery ended before what the archive holds.
 type ShortError struct{ At, Want pitr.LSN }
@@ -107,6 +123,9 @@ func plan(ctx context.Context, p pitr.Policy, t pitr.Target, o Options) (*Result
 		return nil, nil, &pitr.NameError{Text: p.Cluster.DataDir, Reason: "is no absolute path of a data directory", Advice: "write cluster.dataDir"}
 	}
 	r, err := newRunner(ctx, p, o, pitr.ToolWALArchive)
+	if err == nil {
+		err = r.drop()
+	}
 	if err != nil {
 		return nil, nil, err
 	}
@@ -132,6 +151,15 @@ func plan(ctx context.Context, p pitr.Policy, t pitr.Target, o Options) (*Result
 	rec, err := pitr.NewRecovery(a, t, p)
 	if err != nil {
 		return nil, nil, err
+	}
+	for _, t := range rec.Backup.Tablespaces {
+		entries, err := os.ReadDir(t.Location)
+		switch {
+		case err == nil && len(entries) > 0:
+			return nil, nil, &TablespaceError{t, "that is not empty"}
+		case err != nil && !errors.Is(err, fs.ErrNotExist):
+			return nil, nil, &TablespaceError{t, err.Error()}
+		}
 	}
 	// Where it is archived to afterwards, nothing may lie yet (G4).
 	next := p
@@ -212,9 +240,6 @@ var passed = func(string) {}
 // Recover restores a base backup, replays the log to the target, promotes the cluster, and stops it again: it is its unit that starts it.
 // From then on it archives to a prefix of its own.
 func Recover(ctx context.Context, p pitr.Policy, t pitr.Target, o Options) (*Result, error) {
-	if os.Geteuid() == 0 {
-		return nil, &RootError{}
-	}
 	began := o.Now()
 	dir := p.Cluster.DataDir
 	if filepath.IsAbs(dir) {
@@ -237,10 +262,7 @@ func Recover(ctx context.Context, p pitr.Policy, t pitr.Target, o Options) (*Res
 	}
 	if j == nil {
 		j = &journal{Phase: restoring, Destination: p.Destination, Plan: res.Plan}
-		if err := os.MkdirAll(filepath.Join(dir, mark), 0o700); err != nil {
-			return res, err
-		}
-		if err := os.Chmod(dir, 0o700); err != nil {
+		if err := r.begin(dir); err != nil {
 			return res, err
 		}
 		if err := r.note(dir, j, restoring); err != nil {
@@ -248,20 +270,27 @@ func Recover(ctx context.Context, p pitr.Policy, t pitr.Target, o Options) (*Res
 		}
 	}
 	if j.Phase == restoring {
-		if err := r.restore(ctx, dir, j); err != nil {
+		if err := r.restore(ctx, dir, j, nil); err != nil {
 			return res, err
 		}
 	}
 	if j.Phase == moving {
-		if err := moveUp(filepath.Join(dir, mark, "data"), dir); err != nil {
-			return res, err
-		}
-		if err := r.note(dir, j, recovering); err != nil {
+		if err := r.moved(dir, j); err != nil {
 			return res, err
 		}
 	}
 	if j.Phase == recovering {
-		if err := r.replay(ctx, dir, j, res); err != nil {
+		if err := r.replay(ctx, dir, j, func(s *session) (err error) {
+			if res.Databases, err = s.databases(); err != nil {
+				return err
+			}
+			for _, name := range res.Databases {
+				if _, err := s.ask(name, "select count(*) from pg_class"); err != nil {
+					return fmt.Errorf("database %s: %w", name, err)
+				}
+			}
+			return nil
+		}); err != nil {
 			return res, err
 		}
 		passed("promoted")
@@ -269,7 +298,10 @@ func Recover(ctx context.Context, p pitr.Policy, t pitr.Target, o Options) (*Res
 			return res, err
 		}
 	}
-	if err := r.end(ctx, dir, j, res); err != nil {
+	if err := r.ended(ctx, dir, j, res); err != nil {
+		return res, err
+	}
+	if err := r.end(dir, j, res); err != nil {
 		return res, err
 	}
 	res.Done, res.Seconds = true, o.Now().Sub(began).Seconds()
@@ -282,17 +314,31 @@ func (r *runner) note(dir string, j *journal, to phase) error {
 	if err != nil {
 		return err
 	}
-	return backup.Replace(filepath.Join(dir, mark, "journal.json"), append(text, '\n'), 0o600)
+	return r.write(filepath.Join(dir, mark, "journal.json"), append(text, '\n'))
+}
+
+// begin makes the data directory, with the mark.
+func (r *runner) begin(dir string) error {
+	for _, d := range []string{dir, filepath.Join(dir, mark)} {
+		if err := os.MkdirAll(d, 0o700); err != nil {
+			return err
+		}
+		if err := errors.Join(os.Chmod(d, 0o700), r.give(d)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // restore brings the base backup below the mark. What a killed one left there is removed: the tool restores into an empty folder only.
-func (r *runner) restore(ctx context.Context, dir string, j *journal) error {
+// Tablespaces go where they are told, or to where they were.
+func (r *runner) restore(ctx context.Context, dir string, j *journal, tablespaces map[string]string) error {
 	to := filepath.Join(dir, mark, "data")
 	if err := os.RemoveAll(to); err != nil {
 		return err
 	}
 	r.began("restore base backup %s", j.Plan.Backup.ID)
-	argv, err := r.provider.Restore(r.p, j.Plan.Backup.ID, to)
+	argv, err := r.provider.Restore(r.p, j.Plan.Backup.ID, to, tablespaces)
 	if err != nil {
 		return err
 	}
@@ -304,10 +350,73 @@ func (r *runner) restore(ctx context.Context, dir string, j *journal) error {
 			return fmt.Errorf("base backup %s is not whole: %w", j.Plan.Backup.ID, err)
 		}
 	}
+	if err := apart(to, j.Plan.Backup.Tablespaces, tablespaces); err != nil {
+		return err
+	}
+	// What was set by ALTER SYSTEM holds for the recovered cluster, and not for the server that replays: that has what it needs on its command line, and a library,
+	// a command or a target of an earlier recovery would be in its way.
+	auto := filepath.Join(to, autoConf)
+	if err := os.Rename(auto, filepath.Join(dir, mark, autoConf)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
 	if err := os.Chmod(to, 0o700); err != nil {
 		return err
 	}
 	return r.note(dir, j, moving)
+}
+
+// autoConf is where ALTER SYSTEM writes to.
+const autoConf = "postgresql.auto.conf"
+
+// apart looks whether what was restored leads nowhere else: the folders of a cluster are its own, and tablespaces are where they were told to be.
+func apart(dir string, known []pitr.Tablespace, tablespaces map[string]string) error {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if name := e.Name(); e.Type()&fs.ModeSymlink != 0 && (name == "base" || name == "global" || strings.HasPrefix(name, "pg_") && !strings.HasSuffix(name, ".conf")) {
+			return fmt.Errorf("the base backup has a link in place of the folder %s, which leads out of it", name)
+		}
+	}
+	links, err := os.ReadDir(filepath.Join(dir, "pg_tblspc"))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	want := map[string]string{}
+	for _, t := range known {
+		at := t.Location
+		if to, ok := tablespaces[t.Name]; ok {
+			at = to
+		}
+		want[strconv.FormatUint(t.OID, 10)] = at
+	}
+	for _, l := range links {
+		to, err := os.Readlink(filepath.Join(dir, "pg_tblspc", l.Name()))
+		if err != nil {
+			return err
+		}
+		if to != want[l.Name()] {
+			return fmt.Errorf("tablespace %s leads to %s, and should lead to %s", l.Name(), to, want[l.Name()])
+		}
+		delete(want, l.Name())
+	}
+	for oid, at := range want {
+		return fmt.Errorf("tablespace %s was not restored to %s", oid, at)
+	}
+	// The server makes the links of this file anew, to where they led.
+	if _, err := os.Lstat(filepath.Join(dir, "tablespace_map")); err == nil && len(tablespaces) > 0 {
+		return os.Remove(filepath.Join(dir, "tablespace_map"))
+	}
+	return nil
+}
+
+// moved moves what was restored to its place.
+func (r *runner) moved(dir string, j *journal) error {
+	if err := moveUp(filepath.Join(dir, mark, "data"), dir); err != nil {
+		return err
+	}
+	return r.note(dir, j, recovering)
 }
 
 func moveUp(from, to string) error {
@@ -360,16 +469,61 @@ func (r *runner) restoreCommand() (string, error) {
 // limits are settings that a server which replays must have no smaller than the one that wrote the log.
 var limits = regexp.MustCompile(`(?m)^(max_connections|max_worker_processes|max_wal_senders|max_prepared_xacts|max_locks_per_xact) setting: +(\d+)`)
 
+// session is how a server is asked.
+type session struct {
+	r      *runner
+	ctx    context.Context
+	socket string
+	user   string
+}
+
+// quietly holds against what ALTER ROLE and ALTER DATABASE say: libraries that are not installed, limits, and what hides damage.
+const quietly = "PGOPTIONS=-c session_preload_libraries= -c local_preload_libraries= -c statement_timeout=0 -c lock_timeout=0 -c idle_session_timeout=0" +
+	" -c default_transaction_read_only=off -c search_path=pg_catalog -c zero_damaged_pages=off -c ignore_checksum_failure=off -c role=none"
+
+// cmd is a program that asks the server.
+func (s *session) cmd(program string, args ...string) run.Cmd {
+	args = append([]string{"-h", s.socket, "-p", "5432", "-U", s.user}, args...)
+	return run.Cmd{Path: s.r.program(program), Args: args, Env: append(slices.Clone(s.r.env), quietly), As: s.r.as, Dir: "/", Grace: 10 * time.Second}
+}
+
+func (s *session) ask(database, query string) (string, error) {
+	res, err := run.Run(s.ctx, s.cmd("psql", "-X", "-A", "-t", "-q", "-v", "ON_ERROR_STOP=1", "-d", connect(database), "-c", query))
+	return strings.TrimSpace(string(res.Stdout)), s.r.failed("psql", res.Stderr, err)
+}
+
+// connect names a database, whatever is in its name.
+func connect(database string) string {
+	return "dbname='" + strings.NewReplacer(`'`, `\'`, `\`, `\\`).Replace(database) + "'"
+}
+
+func (s *session) databases() ([]string, error) {
+	names, err := s.ask("postgres", "select datname from pg_database where datallowconn order by 1")
+	if err != nil {
+		return nil, err
+	}
+	return strings.Split(names, "\n"), nil
+}
+
 // server starts the server on a socket that nobody else can reach, without archiving, and gives it to use.
-func (r *runner) server(ctx context.Context, dir string, settings []pitr.Setting, use func(ask func(database, query string) (string, error)) error) error {
-	socket, err := os.MkdirTemp("", "sw-pg-") // 0700, and short enough for the name of a socket
+func (r *runner) server(ctx context.Context, dir string, settings []pitr.Setting, use func(*session) error) error {
+	// 0700, and short enough for the name of a socket.
+	socket, err := r.socket, error(nil)
+	if socket == "" {
+		socket, err = os.MkdirTemp("", "sw-pg-")
+	} else {
+		err = os.Mkdir(socket, 0o700)
+	}
 	if err != nil {
 		return err
 	}
 	defer os.RemoveAll(socket)
+	if err := r.give(socket); err != nil {
+		return err
+	}
 	hba := filepath.Join(dir, mark, "pg_hba.conf")
 	conf := filepath.Join(dir, mark, "postgresql.conf")
-	if err := errors.Join(os.WriteFile(hba, []byte("local all all trust\n"), 0o600), os.WriteFile(conf, nil, 0o600)); err != nil {
+	if err := errors.Join(r.write(hba, []byte("local all all trust\n")), r.write(conf, nil)); err != nil {
 		return err
 	}
 	control, err := r.run(ctx, []string{r.program("pg_controldata"), dir})
@@ -386,21 +540,17 @@ func (r *runner) server(ctx context.Context, dir string, settings []pitr.Setting
 	// On the command line they hold against what postgresql.auto.conf came back with.
 	settings = append(settings, pitr.Setting{Name: "config_file", Value: conf}, pitr.Setting{Name: "hba_file", Value: hba}, pitr.Setting{Name: "listen_addresses", Value: ""},
 		pitr.Setting{Name: "unix_socket_directories", Value: socket}, pitr.Setting{Name: "port", Value: "5432"}, pitr.Setting{Name: "archive_mode", Value: "off"},
+		// Nobody outside hears of it: a subscription of the cluster would take from its publisher what the living one is to get.
+		pitr.Setting{Name: "archive_command", Value: "false"}, pitr.Setting{Name: "max_logical_replication_workers", Value: "0"},
+		pitr.Setting{Name: "dynamic_shared_memory_type", Value: "mmap"}, pitr.Setting{Name: "jit", Value: "off"},
 		pitr.Setting{Name: "logging_collector", Value: "off"}, pitr.Setting{Name: "log_destination", Value: "stderr"}, pitr.Setting{Name: "hot_standby", Value: "on"},
 		pitr.Setting{Name: "shared_preload_libraries", Value: ""}, pitr.Setting{Name: "ssl", Value: "off"},
 		pitr.Setting{Name: "lc_messages", Value: "C"}, pitr.Setting{Name: "log_line_prefix", Value: ""})
 	args := []string{"-D", dir}
-	for _, s := range settings {
-		args = append(args, "-c", s.Name+"="+s.Value)
+	for _, x := range settings {
+		args = append(args, "-c", x.Name+"="+x.Value)
 	}
-	user := r.p.Cluster.User
-	if user == "" {
-		user = "postgres"
-	}
-	ask := func(database, query string) (string, error) {
-		out, err := r.run(ctx, []string{r.program("psql"), "-X", "-A", "-t", "-q", "-v", "ON_ERROR_STOP=1", "-h", socket, "-p", "5432", "-U", user, "-d", database, "-c", query})
-		return strings.TrimSpace(string(out)), err
-	}
+	s := &session{r: r, ctx: ctx, socket: socket, user: r.user()}
 	serving, stop := context.WithCancel(ctx)
 	defer stop()
 	type end struct {
@@ -412,7 +562,7 @@ func (r *runner) server(ctx context.Context, dir string, settings []pitr.Setting
 	var once sync.Once
 	go func() {
 		fault := ""
-		_, err := run.Run(serving, run.Cmd{Path: r.program("postgres"), Args: args, Env: r.env, Dir: dir, Grace: time.Minute, OnStderrLine: func(line []byte) {
+		_, err := run.Run(serving, run.Cmd{Path: r.program("postgres"), Args: args, Env: r.env, As: r.as, Dir: "/", Grace: time.Minute, OnStderrLine: func(line []byte) {
 			text := r.secrets.Replace(string(line))
 			if _, said, ok := strings.Cut(text, "FATAL:  "); ok {
 				fault = said
@@ -429,7 +579,7 @@ func (r *runner) server(ctx context.Context, dir string, settings []pitr.Setting
 	used := make(chan error, 1)
 	select {
 	case <-ready:
-		go func() { used <- use(ask) }()
+		go func() { used <- use(s) }()
 	case e := <-ended:
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
@@ -445,8 +595,8 @@ func (r *runner) server(ctx context.Context, dir string, settings []pitr.Setting
 	return err
 }
 
-// replay has a server replay the log and promote itself.
-func (r *runner) replay(ctx context.Context, dir string, j *journal, res *Result) error {
+// replay has a server replay the log and promote itself, and gives it to look.
+func (r *runner) replay(ctx context.Context, dir string, j *journal, look func(*session) error) error {
 	ctx, stop := r.watched(ctx)
 	defer stop()
 	command, err := r.restoreCommand()
@@ -455,7 +605,7 @@ func (r *runner) replay(ctx context.Context, dir string, j *journal, res *Result
 	}
 	if _, err := os.Stat(filepath.Join(dir, "recovery.signal")); errors.Is(err, fs.ErrNotExist) {
 		if _, err := os.Stat(filepath.Join(dir, "backup_label")); err == nil {
-			if err := os.WriteFile(filepath.Join(dir, "recovery.signal"), nil, 0o600); err != nil {
+			if err := r.write(filepath.Join(dir, "recovery.signal"), nil); err != nil {
 				return err
 			}
 		} // else it was promoted, and this run was killed before that was written down
@@ -464,26 +614,16 @@ func (r *runner) replay(ctx context.Context, dir string, j *journal, res *Result
 		return err
 	}
 	r.began("replay the log to %s", j.Plan.Target)
-	if err := r.server(ctx, dir, j.Plan.Settings(command), func(ask func(database, query string) (string, error)) error {
-		if out, err := ask("postgres", "select pg_is_in_recovery()"); err != nil || out != "f" {
+	return r.server(ctx, dir, j.Plan.Settings(command), func(s *session) error {
+		r.through.Store(true)
+		if out, err := s.ask("postgres", "select pg_is_in_recovery()"); err != nil || out != "f" {
 			return errors.Join(err, errors.New("the cluster was not promoted"))
 		}
-		names, err := ask("postgres", "select datname from pg_database where datallowconn order by 1")
-		if err != nil {
+		if _, err := s.ask("postgres", "checkpoint"); err != nil {
 			return err
 		}
-		for _, name := range strings.Split(names, "\n") {
-			if _, err := ask(name, "select count(*) from pg_class"); err != nil {
-				return fmt.Errorf("database %s: %w", name, err)
-			}
-			res.Databases = append(res.Databases, name)
-		}
-		_, err = ask("postgres", "checkpoint")
-		return err
-	}); err != nil {
-		return err
-	}
-	return nil
+		return look(s)
+	})
 }
 
 // patience is how long the server of a killed run may take to end: a command of its that brings a segment holds it up.
@@ -509,8 +649,8 @@ var (
 	perSegment = regexp.MustCompile(`(?m)^Bytes per WAL segment: +(\d+)`)
 )
 
-// end looks where recovery ended, and gives the cluster its new archive.
-func (r *runner) end(ctx context.Context, dir string, j *journal, res *Result) error {
+// ended looks where recovery ended.
+func (r *runner) ended(ctx context.Context, dir string, j *journal, res *Result) error {
 	control, err := r.run(ctx, []string{r.program("pg_controldata"), dir})
 	if err != nil {
 		return err
@@ -549,6 +689,11 @@ func (r *runner) end(ctx context.Context, dir string, j *journal, res *Result) e
 			return &ShortError{res.At, want}
 		}
 	}
+	return nil
+}
+
+// end gives the cluster its new archive.
+func (r *runner) end(dir string, j *journal, res *Result) error {
 	next := r.p
 	next.Server = j.Plan.Archive
 	argv, err := r.provider.WALArchive(next, "%p")
@@ -560,8 +705,11 @@ func (r *runner) end(ctx context.Context, dir string, j *journal, res *Result) e
 	}
 	res.ArchiveCommand = words(argv)
 	// It holds against the configuration, which names the old prefix until it is changed (G4).
-	auto := filepath.Join(dir, "postgresql.auto.conf")
-	was, err := os.ReadFile(auto)
+	auto := filepath.Join(dir, autoConf)
+	was, err := os.ReadFile(filepath.Join(dir, mark, autoConf))
+	if errors.Is(err, fs.ErrNotExist) {
+		was, err = os.ReadFile(auto) // begun by an earlier version
+	}
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
@@ -574,7 +722,7 @@ func (r *runner) end(ctx context.Context, dir string, j *journal, res *Result) e
 		name = strings.TrimSpace(name)
 		return name == "archive_command" || name == "restore_command" || strings.HasPrefix(name, "recovery_target")
 	})
-	if err := backup.Replace(auto, []byte(strings.Join(kept, "")+line), 0o600); err != nil {
+	if err := r.write(auto, []byte(strings.Join(kept, "")+line)); err != nil {
 		return err
 	}
 	passed("ended")
