@@ -51,7 +51,7 @@ func ParseHelp(text string) (Flags, error) {
 			positional = true
 		case line == trimmed && trimmed != "":
 			positional = false
-		case positional && strings.HasPrefix(line, "  ") && !strings.HasPrefix(line, "   "):
+		case positional && trimmed != "" && strings.HasPrefix(line, "  ") && !strings.HasPrefix(line, "   "):
 			f.Arguments = append(f.Arguments, strings.Fields(trimmed)[0])
 		}
 		if i >= usageLines && !strings.HasPrefix(line, "  -") {
