@@ -69,14 +69,8 @@ e2e: ## end-to-end tests on real ZFS; the first time it builds the machine for t
 
 fuzz: ## every fuzz target with FUZZTIME (50000x) inputs each
 	@$(deps_versions)
-	targets=$$(grep -rEo --include='*_test.go' '^func Fuzz[A-Za-z0-9_]+' . | sort)
-	[ -n "$$targets" ] || { echo "fuzz: no fuzz target found" >&2; exit 1; }
-	while IFS=: read -r file target; do
-		inputs=$(FUZZTIME)
-		case "$$target" in "func FuzzExec"*) inputs=$(EXECFUZZTIME) ;; esac
-		echo "$$ go test -fuzz '^$${target#func }\$$' -fuzztime $$inputs $${file%/*}"
-		go test -run '^$$' -fuzz "^$${target#func }\$$" -fuzztime "$$inputs" "$${file%/*}" </dev/null
-	done <<<"$$targets"
+	$(show)
+	scripts/fuzz $(FUZZTIME) $(EXECFUZZTIME)
 
 bench: ## benchmarks that match BENCH (all)
 	@$(deps)
