@@ -12,6 +12,8 @@ type PITR struct {
 	// QueueMax is `archive-push-queue-max` of pgBackRest: from how much waiting log on it drops segments and says that they are
 	// stored.
 	QueueMax Value[string]
+	// PgBackRest is nil where the configuration says nothing of it.
+	PgBackRest *PgBackRest
 	// DataDir is where the cluster lies, Version the major version as the package says it, "17"; Port and Sockets are settings. They are read where
 	// `stateward.pitr` asks for something.
 	DataDir, Version, Port, Sockets Value[string]

@@ -37,6 +37,9 @@ func (c *copies) pointInTime(r *stateRow) (cell, bool) {
 	if a.State != stateward.SurvivalYes {
 		return simply(a.State, a.Why)
 	}
+	if refused := pgBackRestRefuses(c.s.host, serversOf(c.s.host)[i]); len(refused) > 0 {
+		return simply(stateward.SurvivalNo, refused[0].Reason)
+	}
 	unit, doubt := c.baseBackups()
 	if unit == "" {
 		return simply(stateward.SurvivalUnknown, doubt)

@@ -87,6 +87,67 @@ func TestSW504(t *testing.T) {
 	})
 }
 
+const pushes = "pgbackrest --stanza=main archive-push %p"
+
+// pgBackRest is a server that archives by it, with the text of its file.
+func pgBackRest(conf string, change ...func(*stateward.PgBackRest)) part {
+	return func(h *stateward.Host) {
+		server("archive_mode", "on", "archive_command", pushes, "archive_timeout", "5min")(h)
+		p := &stateward.PgBackRest{Text: stateward.Known(conf, at("conf")), Origin: at("conf")}
+		for _, c := range change {
+			c(p)
+		}
+		h.PITR.Or(nil)[0].PgBackRest = p
+	}
+}
+
+func TestSW505(t *testing.T) {
+	require.Empty(t, said(host(), "SW505"))
+	checkCases(t, "SW505", []copyCase{
+		{"G3 another directory", []part{pgBackRest("[main]\npg1-path=/srv/old")},
+			[]string{"error conf: stanza main is of the cluster in /srv/old, and the server's is in /srv/pg: pgBackRest refuses its log"}},
+		{"G3 another stanza", []part{pgBackRest("[default]\npg1-path=/srv/pg")},
+			[]string{"error services.postgresql.settings.archive_command: archive_command pushes to the stanza main, which the configuration of pgBackRest does not have"}},
+		{"G3 a file that is refused", []part{pgBackRest("main]")}, []string{`error conf: pgBackRest refuses its file: line 1: "main]" is no key=value`}},
+		{"its own", []part{pgBackRest("[main]\npg1-path=/srv/pg")}, nil},
+		{"no configuration is read", []part{server("archive_mode", "on", "archive_command", pushes)}, nil},
+		{"its text throws", []part{pgBackRest("", func(p *stateward.PgBackRest) { p.Text = unknown[string]("conf") })}, nil},
+	})
+}
+
+func TestSW506(t *testing.T) {
+	require.Empty(t, said(host(), "SW506"))
+	const sound = "[global]\nrepo1-retention-full=2\n[main]\npg1-path=/srv/pg"
+	module := func(jobs ...string) part {
+		return pgBackRest("", func(p *stateward.PgBackRest) {
+			p.Text = stateward.Value[string]{}
+			p.Sections = map[string]map[string]stateward.Value[string]{"global": {"repo1-retention-full": known("2")}, "main": {"pg1-path": known("/srv/pg")}}
+			for _, kind := range jobs {
+				p.Jobs = append(p.Jobs, stateward.PgBackRestJob{Stanza: "main", Name: kind, Type: known(kind), Origin: at("job", kind)})
+			}
+		})
+	}
+	remote := func(h *stateward.Host) {
+		module()(h)
+		h.PITR.Or(nil)[0].PgBackRest.Sections["global"]["repo1-host"] = known("nas")
+	}
+	checkCases(t, "SW506", []copyCase{
+		{"G3 nothing expires", []part{pgBackRest("[main]\npg1-path=/srv/pg")}, []string{"warning conf: repo1-retention-full is not set: no backup and no log of stanza main ever expires, until the repository is full"}},
+		{"G3 less log than backups", []part{pgBackRest("[global]\nrepo1-retention-archive=1\nrepo1-retention-full=2\n[main]\npg1-path=/srv/pg")},
+			[]string{"warning conf: repo1-retention-archive keeps the log of 1 full backups, and 2 are kept: of the others only the moment of their end can be restored"}},
+		{"G3 one", []part{pgBackRest("[global]\nrepo1-retention-full=1\n[main]\npg1-path=/srv/pg")}, []string{"info conf: repo1-retention-full = 1: each full backup takes away all that could be recovered to before it"}},
+		{"G3 no full backup", []part{module("diff", "incr")}, []string{"warning job.incr: no job makes full backups of stanza main: all that can be recovered hangs on the first one"}},
+		{"G3 no backup", []part{module()}, []string{"warning conf: the log of stanza main is archived, and no job makes backups of it: there is nothing that the log could be applied to"}},
+		{"a full one", []part{module("diff", "full")}, nil},
+		{"by a unit of its own", []part{module(), unitNamed("postgresql-pgbackrest-backup")}, nil},
+		{"another host may make them", []part{remote}, nil},
+		{"of a text nobody knows who makes them", []part{pgBackRest(sound)}, nil},
+		{"nothing is archived", []part{pgBackRest("[main]\npg1-path=/srv/pg"), func(h *stateward.Host) { h.PITR.Or(nil)[0].Settings["archive_mode"] = known("off") }}, nil},
+	})
+	require.Equal(t, []string{"error conf: repo1-cipher-pass of pgBackRest is written as a text, which the world-readable store holds then too"},
+		said(host(pgBackRest("[global]\nrepo1-cipher-pass = (hidden)\n[main]\npg1-path=/srv/pg")), "SW703"))
+}
+
 func TestSurvivalPointInTime(t *testing.T) {
 	unit := func(name string, timer bool) part {
 		return func(h *stateward.Host) {
@@ -110,6 +171,8 @@ func TestSurvivalPointInTime(t *testing.T) {
 			&stateward.TierResult{State: "unknown", By: "what starts pgbackrest-main-full.service is not read"}},
 		"log and base backups": {[]part{on, unit("pgbackrest-main-full", true)},
 			&stateward.TierResult{State: "yes", By: "services.postgresql.settings.archive_command and pgbackrest-main-full.service", RPO: "5min"}},
+		"G3 pgBackRest refuses the log": {[]part{pgBackRest("[main]\npg1-path=/srv/old"), unit("pgbackrest-main-full", true)},
+			&stateward.TierResult{State: "no", By: "stanza main is of the cluster in /srv/old, and the server's is in /srv/pg: pgBackRest refuses its log"}},
 		"G3 no archive_timeout, no RPO": {[]part{server("archive_mode", "on", "archive_command", archives), unit("barman-cloud-backup", true)},
 			&stateward.TierResult{State: "yes", By: "services.postgresql.settings.archive_command and barman-cloud-backup.service"}},
 	} {

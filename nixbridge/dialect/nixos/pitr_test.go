@@ -1,6 +1,8 @@
 package nixos_test
 
 import (
+	"maps"
+	"slices"
 	"testing"
 
 	"github.com/stateward/stateward"
@@ -22,6 +24,23 @@ func pitrLines(h stateward.Host) []string {
 			}
 		}
 	}
+	for _, p := range h.PITR.Or(nil) {
+		if p.PgBackRest == nil {
+			continue
+		}
+		for _, section := range slices.Sorted(maps.Keys(p.PgBackRest.Sections)) {
+			for _, name := range slices.Sorted(maps.Keys(p.PgBackRest.Sections[section])) {
+				v := p.PgBackRest.Sections[section][name]
+				out = append(out, "["+section+"] "+name+" "+v.String()+" at "+v.Origin().Option)
+			}
+		}
+		for _, j := range p.PgBackRest.Jobs {
+			out = append(out, "job "+j.Stanza+" "+j.Name+" "+j.Type.String()+" "+j.Schedule.String()+" at "+j.Origin.Option)
+		}
+		if !p.PgBackRest.Text.IsAbsent() {
+			out = append(out, p.PgBackRest.Text.String()+" at "+p.PgBackRest.Origin.Option)
+		}
+	}
 	return out
 }
 
@@ -36,7 +55,34 @@ func TestPITR(t *testing.T) {
 		},
 		"G5 a queue of pgBackRest": {
 			config: `{ systemd = { }; services.postgresql = { enable = true; dataDir = "/d"; settings = { }; }; services.pgbackrest = { enable = true; settings = { archive-push-queue-max = "1GiB"; }; }; }`,
-			want:   []string{"postgresql true queue 1GiB at services.postgresql"},
+			want: []string{"postgresql true queue 1GiB at services.postgresql",
+				"[global] archive-push-queue-max 1GiB at services.pgbackrest.settings.archive-push-queue-max"},
+		},
+		"G5 a queue of the command alone": {
+			config: `{ systemd = { }; services.postgresql = { enable = true; dataDir = "/d"; settings = { }; }; services.pgbackrest = { enable = true; commands.archive-push.archive-push-queue-max = "2GiB"; }; }`,
+			want: []string{"postgresql true queue 2GiB at services.postgresql",
+				"[global:archive-push] archive-push-queue-max 2GiB at services.pgbackrest.commands.archive-push.archive-push-queue-max"},
+		},
+		"G5 all of pgBackRest, and nothing secret": {
+			config: `{ systemd = { }; services.postgresql = { enable = true; dataDir = "/d"; settings = { }; }; services.pgbackrest = {
+				enable = true;
+				settings = { repo1-cipher-pass = "canary"; process-max = throw "not read"; archive-async = true; repo1-s3-key-secret = "canary"; };
+				repos = { nas = { host = "nas"; path = "/b"; retention-full = 2; }; localhost = { path = "/a"; host = null; s3-key = null; }; };
+				stanzas.main = { settings = { cmd = throw "not read"; }; instances.localhost = { path = "/d"; user = "postgres"; };
+					jobs.full = { type = "full"; schedule = "weekly"; }; };
+			}; }`,
+			want: []string{"postgresql true queue absent at services.postgresql",
+				"[global] archive-async true at services.pgbackrest.settings.archive-async", "[global] repo1-cipher-pass (hidden) at services.pgbackrest.settings.repo1-cipher-pass",
+				"[global] repo1-path /a at services.pgbackrest.repos.localhost.path", "[global] repo1-s3-key-secret (hidden) at services.pgbackrest.settings.repo1-s3-key-secret",
+				"[global] repo2-host nas at services.pgbackrest.repos.nas.host", "[global] repo2-path /b at services.pgbackrest.repos.nas.path",
+				"[global] repo2-retention-full 2 at services.pgbackrest.repos.nas.retention-full", "[main] pg1-path /d at services.pgbackrest.stanzas.main.instances.localhost.path",
+				"job main full full weekly at services.pgbackrest.stanzas.main.jobs.full"},
+		},
+		"the text of its file, without what is secret": {
+			config: `{ systemd = { }; services.postgresql = { enable = true; dataDir = "/d"; settings = { }; };
+				environment.etc."pgbackrest/pgbackrest.conf".text = "[global]\n repo1-cipher-pass = canary\nrepo1-path=/b\n"; }`,
+			want: []string{"postgresql true queue absent at services.postgresql",
+				"[global]\n repo1-cipher-pass =(hidden)\nrepo1-path=/b\n at environment.etc.\"pgbackrest/pgbackrest.conf\".text"},
 		},
 		"what is archived is known better": {
 			config: `{ systemd = { }; stateward.pitr.postgresql = { }; services.postgresql = { enable = true; dataDir = "/d"; package = { type = "derivation"; psqlSchema = "17"; version = "17.2"; outPath = throw "no"; }; settings = { port = 5433; unix_socket_directories = "/run/a,/run/b"; }; }; }`,

@@ -146,6 +146,24 @@ let
   dataRoot = via (s: let m = if isString s then match "(.* )?(--data-root|-g|--graph)[= ]([^ ]+).*" s else null; in if m == null then null else builtins.elemAt m 2) leaf;
   whileOn = names: part (v: if isAttrs v && !(perhaps (v.enable or true == true)) then removeAttrs v names else v);
 
+  # Options of pgBackRest that say where to, for how long, and of what; of those that are secret only that they are given.
+  ofPgbackrest =
+    let
+      read = n: match "(repo[0-9]+-|pg[0-9]+-)?(path|type|host|sftp-host|retention-(full|full-type|diff|archive|archive-type)|s3-bucket|s3-endpoint|azure-container|gcs-bucket|archive-async|spool-path|archive-push-queue-max)" n != null;
+    in part (s: if isAttrs s then
+      listToAttrs (concatMap (n: if pgbackrestSecret n then [ { name = n; value = if perhaps (s.${n} != null) then "(hidden)" else null; } ] else if read n then [ { name = n; value = s.${n}; } ] else [ ]) (attrNames s))
+    else s) (attrsOf leaf);
+  pgbackrestSecret = n: match "(repo[0-9]+-)?(cipher-pass|s3-key|s3-key-secret|s3-token|s3-sse-customer-key|azure-key|sftp-private-key-passphrase)" n != null;
+  # The text of its file, without what is secret.
+  pgbackrestText =
+    let
+      files = filter (f: perhaps (f.enable or true != false) && perhaps (isString (f.text or null))) (map (n: config.environment.etc.${n} or { }) [ "pgbackrest/pgbackrest.conf" "pgbackrest.conf" ]);
+      line = l:
+        let
+          m = match "([ \t]*([a-z0-9-]+)[ \t]*=).*" l;
+        in if !(isString l) then [ ] else [ (if m != null && pgbackrestSecret (elemAt m 1) then head m + "(hidden)" else l) ];
+    in if files == [ ] then null else concatStringsSep "\n" (concatMap line (builtins.split "\n" (head files).text));
+
   # Whether somebody wants a server to be archived, and so to be known better.
   archived = perhaps ((config.stateward.pitr or { }) != { } && config.services.postgresql.enable or false != false);
 
@@ -428,8 +446,12 @@ in
     "services.postgresql.settings" = if holds (config.services.postgresql.enable or false == false) then value null
       else fields ({ archive_mode = leaf; archive_command = leaf; archive_library = leaf; archive_timeout = leaf; wal_level = leaf; }
         // (if archived then { port = leaf; unix_socket_directories = leaf; } else { }));
+    "services.postgresql.pgbackrestConf" = if holds (config.services.postgresql.enable or false == false) then value null else valueAs leaf pgbackrestText;
     "services.postgresql.package" = if archived then via (p: p.psqlSchema or p.version or null) leaf else value null;
-    "services.pgbackrest" = enabled { settings = fields { archive-push-queue-max = leaf; }; };
+    "services.pgbackrest" = enabled {
+      settings = ofPgbackrest; repos = attrsOf ofPgbackrest; commands = fields { archive-push = ofPgbackrest; };
+      stanzas = attrsOf (fields { settings = ofPgbackrest; instances = attrsOf ofPgbackrest; jobs = attrsOf (fields { schedule = leaf; type = leaf; }); });
+    };
     "services.sanoid" = enabled { interval = lines; datasets = attrsOf leaf; templates = attrsOf leaf; settings = attrsOf leaf; };
     "services.syncoid" = enabled {
       interval = lines;
