@@ -201,7 +201,7 @@ func abbreviates(name string) bool {
 // does not end. Operators that stand alone end it.
 func words(command string) (out []string, ok bool) {
 	var b strings.Builder
-	open, quote := false, rune(0)
+	open, quote, escaped := false, rune(0), false
 	end := func() {
 		if open {
 			out = append(out, b.String())
@@ -211,6 +211,9 @@ func words(command string) (out []string, ok bool) {
 	}
 	for i, r := range command {
 		switch {
+		case escaped:
+			escaped = false
+			b.WriteRune(r)
 		case quote != 0:
 			if r == quote {
 				quote = 0
@@ -235,7 +238,7 @@ func words(command string) (out []string, ok bool) {
 			}
 			out = nil
 		case r == '\\' && i+1 < len(command):
-			open = true
+			open, escaped = true, true
 		default:
 			open = true
 			b.WriteRune(r)

@@ -63,6 +63,11 @@ func (p Policy) Validate() error {
 	if p.Server[0] == '-' || strings.ContainsAny(p.Server, "/\n\x00") {
 		return &PolicyError{"server", fmt.Sprintf("%q is no name of a server", p.Server), "write a name without a slash that begins with no dash"}
 	}
+	if _, rest, ok := strings.Cut(p.Destination, "://"); ok {
+		if where, _, _ := strings.Cut(rest, "/"); strings.Contains(where, "@") {
+			return &PolicyError{"destination", "has a user or a password in it", "write these into the environment file"}
+		}
+	}
 	for _, f := range []struct{ name, value string }{
 		{"cluster.dataDir", p.Cluster.DataDir}, {"cluster.walDir", p.Cluster.WALDir}, {"cluster.binDir", p.Cluster.BinDir}, {"cluster.socket", p.Cluster.Socket},
 		{"environmentFile", p.EnvironmentFile}, {"credentialsFile", p.CredentialsFile}, {"metricsDir", p.MetricsDir},

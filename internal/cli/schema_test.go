@@ -50,6 +50,7 @@ var outputs = []struct {
 	{"preseed", "What `stateward preseed run -o json` and `stateward preseed explain -o json` print.", reflect.TypeFor[PreseedOutput](), map[string]any{"protocolVersion": protocolVersion}},
 	{"preseed-plan", "What `stateward preseed plan -o json` prints.", reflect.TypeFor[PreseedPlan](), map[string]any{"protocolVersion": protocolVersion}},
 	{"preseed-status", "What `stateward preseed status -o json` prints.", reflect.TypeFor[PreseedStatusOutput](), map[string]any{"protocolVersion": protocolVersion}},
+	{"pitr-plan", "What `stateward pitr plan -o json` prints.", reflect.TypeFor[PITRPlan](), map[string]any{"protocolVersion": protocolVersion}},
 	{"pitr-policy", "How a cluster of PostgreSQL is archived: docs/pitr.md.", reflect.TypeFor[pitr.Policy](), nil},
 	{"pitr-recover", "What `stateward pitr recover -o json` prints.", reflect.TypeFor[PITRRecoverOutput](), map[string]any{"protocolVersion": protocolVersion}},
 	{"pitr-window", "What `stateward pitr window -o json` prints.", reflect.TypeFor[PITRWindowOutput](), map[string]any{"protocolVersion": protocolVersion}},
