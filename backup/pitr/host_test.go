@@ -314,7 +314,7 @@ func TestUnitsAreAccepted(t *testing.T) {
 				require.NoError(t, err)
 				timer, err := u.Timer()
 				require.NoError(t, err)
-				require.Contains(t, service, "User=postgres\n")
+				require.Equal(t, u.Job != "drill", strings.Contains(service, "User=postgres\n"))
 				require.Contains(t, service, "X-Stateward-Job=abc\n")
 				require.Contains(t, timer, "Persistent=true\n")
 				require.Equal(t, u.Job != "drill", strings.Contains(service, "Requisite="+p.Cluster.Unit+"\n"), u.Job)

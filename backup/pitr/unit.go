@@ -211,17 +211,23 @@ func (p Policy) unit(job string, o UnitOptions) (u Unit, err error) {
 	}
 	add("Service", "Type", "oneshot")
 	add("Service", "ExecStart", exec)
-	if p.Cluster.User != "" {
+	// A drill is given its folders by root, and starts its server as the user of the cluster.
+	if p.Cluster.User != "" && job != "drill" {
 		add("Service", "User", unit.Specifiers(p.Cluster.User))
 	}
 	if len(o.Path) > 0 {
 		add("Service", "Environment", unit.Words("PATH="+strings.Join(o.Path, ":")))
 	}
-	dirs := "stateward/pitr"
 	if job == "drill" {
-		dirs += " stateward/drill"
+		add("Service", "StateDirectory", "stateward/drill")
+		add("Service", "CacheDirectory", "stateward/pitr-drill")
+		add("Service", "CacheDirectoryMode", "0711")
+		add("Service", "RuntimeDirectory", "stateward")
+		add("Service", "RuntimeDirectoryMode", "0700")
+		add("Service", "RuntimeDirectoryPreserve", "true")
+	} else {
+		add("Service", "StateDirectory", "stateward/pitr")
 	}
-	add("Service", "StateDirectory", dirs)
 	add("Service", "StateDirectoryMode", "0700")
 	// Whatever a run does wrong, live data is read-only to it.
 	add("Service", "ProtectSystem", "strict")
