@@ -18,15 +18,15 @@ import (
 // Stock is the name of the cluster of `services.postgresql`.
 const Stock = "postgresql"
 
-// Fault is why a cluster cannot be archived as it is asked for, or, as a note, what of that a person should know.
-type Fault struct {
+// PlanFault is why a cluster cannot be archived as it is asked for, or, as a note, what of that a person should know.
+type PlanFault struct {
 	Name    string           `json:"name,omitempty"`
 	Message string           `json:"message"`
 	Hint    string           `json:"hint,omitempty"`
 	Origin  stateward.Origin `json:"origin,omitzero"`
 }
 
-func (f *Fault) Error() string {
+func (f *PlanFault) Error() string {
 	if f.Name == "" {
 		return f.Message
 	}
@@ -54,7 +54,7 @@ type Planned struct {
 	Stock  bool
 	Places []Place
 	// Faults keep it from being planned. Notes do not.
-	Faults, Notes []Fault
+	Faults, Notes []PlanFault
 
 	// said are the settings of the log that the host has itself, in words of its own that mean what is planned.
 	said map[string]bool
@@ -63,14 +63,14 @@ type Planned struct {
 }
 
 func (o *Planned) fault(origin stateward.Origin, hint, format string, args ...any) {
-	f := Fault{o.Name, fmt.Sprintf(format, args...), hint, origin}
-	if !slices.ContainsFunc(o.Faults, func(g Fault) bool { return g.Message == f.Message }) {
+	f := PlanFault{o.Name, fmt.Sprintf(format, args...), hint, origin}
+	if !slices.ContainsFunc(o.Faults, func(g PlanFault) bool { return g.Message == f.Message }) {
 		o.Faults = append(o.Faults, f)
 	}
 }
 
 func (o *Planned) note(origin stateward.Origin, hint, format string, args ...any) {
-	o.Notes = append(o.Notes, Fault{o.Name, fmt.Sprintf(format, args...), hint, origin})
+	o.Notes = append(o.Notes, PlanFault{o.Name, fmt.Sprintf(format, args...), hint, origin})
 }
 
 func originOf(why stateward.Unknown) stateward.Origin {
@@ -86,10 +86,10 @@ func known[T any](o *Planned, v stateward.Value[T]) (value T, there bool) {
 
 // FromHost makes the policy of every cluster that a host asks to have archived, sorted by name, or says why it cannot. What could not be had of all of them
 // is in the faults beside. What is off asks for nothing. Flags are what the installed tools name themselves, see [NewProvider].
-func FromHost(h *stateward.Host, flags map[string]Flags) ([]Planned, []Fault) {
-	var faults []Fault
+func FromHost(h *stateward.Host, flags map[string]Flags) ([]Planned, []PlanFault) {
+	var faults []PlanFault
 	if why, unknown := h.PITRPolicies.Why(); unknown {
-		faults = append(faults, Fault{Message: "which clusters are to be archived is unknown: " + why.String(), Origin: originOf(why)})
+		faults = append(faults, PlanFault{Message: "which clusters are to be archived is unknown: " + why.String(), Origin: originOf(why)})
 	}
 	out := []Planned{}
 	at := map[string]string{}

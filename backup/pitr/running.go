@@ -44,7 +44,7 @@ type Running struct {
 }
 
 // FindRunning tells of every cluster that a host asks to have archived whether it is. Units that are not known run nothing: ask h.Units and h.Timers first.
-func FindRunning(h *stateward.Host) ([]Running, []Fault) {
+func FindRunning(h *stateward.Host) ([]Running, []PlanFault) {
 	planned, faults := FromHost(h, nil)
 	out := []Running{}
 	units, timers := map[string]stateward.Unit{}, map[string]bool{}

@@ -30,7 +30,7 @@ type HostClusters struct {
 	Status   stateward.Status `json:"status"`
 	Clusters []PlannedCluster `json:"clusters"`
 	// Faults are what could not be had of all of them.
-	Faults []pitr.Fault `json:"faults,omitempty"`
+	Faults []pitr.PlanFault `json:"faults,omitempty"`
 	// NotifyUnits are the units that send notifications; `stateward notify units` writes them.
 	NotifyUnits []string     `json:"notifyUnits,omitempty"`
 	Error       *ErrorOutput `json:"error,omitempty"`
@@ -51,8 +51,8 @@ type PlannedCluster struct {
 	// Units are those of the jobs, without ".service" and ".timer".
 	Units []string `json:"units,omitempty"`
 	// Faults keep it from being planned. Notes do not.
-	Faults []pitr.Fault `json:"faults,omitempty"`
-	Notes  []pitr.Fault `json:"notes,omitempty"`
+	Faults []pitr.PlanFault `json:"faults,omitempty"`
+	Notes  []pitr.PlanFault `json:"notes,omitempty"`
 
 	settings []pitr.Setting
 }
