@@ -68,9 +68,7 @@ func TestE10TooOldByNow(t *testing.T) {
 func TestE10ResticGoesOn(t *testing.T) {
 	fresh(t)
 	job(t, "text")
-	for i := range 9 {
-		must(t, "dd", "if=/dev/urandom", fmt.Sprintf("of=%s/big%d", app, i), "bs=1M", "count=4", "status=none")
-	}
+	must(t, "sh", "-c", "head -c 20971520 /dev/urandom | split -b 2097152 - "+app+"/big")
 	must(t, "/mnt/bin/stateward", "backup", "run", "--plan", "/srv/job.json", "--state-dir", "/srv/backup-state")
 	sums := []string{"sh", "-c", "cd " + app + " && sha256sum big*"}
 	want := must(t, sums...)
@@ -79,8 +77,9 @@ func TestE10ResticGoesOn(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// It would need two seconds.
-	write(t, "/srv/wrap/restic", "#!/bin/bash\n[ \"$1\" = restore ] || exec "+real+" \"$@\"\n"+real+" --limit-download 20000 \"$@\" &\nsleep 1.5\nread -r pid </srv/pid; kill -KILL \"$pid\"; sleep 5\n")
+	// One pack after the other: with the ninth of ten files it has begun with the second, and all of the first is there.
+	write(t, "/srv/wrap/restic", "#!/bin/bash\n[ \"$1\" = restore ] || exec "+real+" \"$@\"\n"+real+" --limit-download 6000 -o local.connections=1 \"$@\" &\n"+
+		"until [ $(ls /run/stateward/preseed/app/at | grep -c big) -ge 9 ]; do sleep 0.1; done\nread -r pid </srv/pid; kill -KILL \"$pid\"; sleep 5\n")
 	os.Chmod("/srv/wrap/restic", 0o755)
 	file := plan(t, from(backup))
 	if _, out, code := run(t, "run", file, "--backup-state-dir", "/srv/backup-state"); code != -1 {
