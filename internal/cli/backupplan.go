@@ -100,6 +100,9 @@ are rendered. Status 1 means that there is one, or that a value is unknown.
 			if cmd.Flags().Changed("write") && f.write == "" {
 				return withStatus(StatusUsage, &writeNowhereError{})
 			}
+			if err := cmp.Or(onMachine("program", f.program), onMachine("path", f.path...)); err != nil {
+				return err
+			}
 			return f.run(cmd.Context(), env, args)
 		},
 	}

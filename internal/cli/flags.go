@@ -1,9 +1,12 @@
 package cli
 
 import (
+	"fmt"
 	"math"
+	"path"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -150,3 +153,16 @@ type flagError struct{ reason, hint string }
 
 func (e *flagError) Error() string { return e.reason }
 func (e *flagError) Hint() string  { return e.hint }
+
+// onMachine says whether each value of a flag is a place on the machine that units are written for: the folder in which this runs means nothing there.
+func onMachine(flag string, values ...string) error {
+	for _, v := range values {
+		switch {
+		case !path.IsAbs(v):
+			return withStatus(StatusUsage, &preseedUsageError{fmt.Sprintf("--%s: %q is not absolute", flag, v), "write where it is on the machine, such as /run/current-system/sw/bin"})
+		case flag == "path" && strings.Contains(v, ":"):
+			return withStatus(StatusUsage, &preseedUsageError{fmt.Sprintf("--%s: %q is no one folder", flag, v), "give each folder a --" + flag + " of its own"})
+		}
+	}
+	return nil
+}

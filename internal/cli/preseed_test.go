@@ -27,6 +27,8 @@ func TestPreseedRefuses(t *testing.T) {
 	dir := t.TempDir()
 	bad := filepath.Join(dir, "bad.json")
 	require.NoError(t, os.WriteFile(bad, []byte(`{"protocolVersion":"1","name":"x","sauces":[]}`), 0o600))
+	twice := filepath.Join(dir, "twice.json")
+	require.NoError(t, os.WriteFile(twice, []byte(`{"protocolVersion":"1","name":"x","name":"y"}`), 0o600))
 	for _, tc := range []struct {
 		name   string
 		args   []string
@@ -40,6 +42,13 @@ func TestPreseedRefuses(t *testing.T) {
 		{"G2 a time without a zone", []string{"run", examplePreseed, "--from", "local", "--at", "2026-03-17 02:00"}, StatusUsage, "no time"},
 		{"another dataset is confirmed", []string{"run", examplePreseed, "--from", "local", "--yes-destroy", "tank/other"}, StatusUsage, "tank/services/paperless"},
 		{"a source that nobody knows", []string{"run", examplePreseed, "--from", "tape"}, StatusUsage, "tape"},
+		{"units with a relative folder", []string{"units", examplePreseed, "--path", "/bin,rel"}, StatusUsage, `--path: "rel" is not absolute`},
+		{"units with a relative program", []string{"units", examplePreseed, "--stateward", "bin/stateward"}, StatusUsage, `--stateward: "bin/stateward" is not absolute`},
+		{"units with a relative plan", []string{"units", examplePreseed, "--installed-plan", "x.json"}, StatusUsage, `--installed-plan: "x.json" is not absolute`},
+		{"a plan with two folders in one", []string{"plan", dir, "--path", "/bin:/sbin"}, StatusUsage, `--path: "/bin:/sbin" is no one folder`},
+		{"a plan with a relative folder", []string{"plan", dir, "--path", "rel"}, StatusUsage, `--path: "rel" is not absolute`},
+		{"a plan without a program", []string{"plan", dir, "--program", ""}, StatusUsage, `--program: "" is not absolute`},
+		{"a field that is there twice", []string{"explain", twice}, StatusEvaluation, `"name" is there twice`},
 		{"a status of a name that is none", []string{"status", "../x", "--state-dir", dir}, StatusUsage, "no name"},
 		{"a status of nothing", []string{"status", "x", "--state-dir", dir}, StatusEvaluation, "x: no run"},
 	} {

@@ -86,6 +86,9 @@ Status 1 means that a preseed cannot be planned, or that a value is unknown; the
 			if cmd.Flags().Changed("write") && f.write == "" {
 				return withStatus(StatusUsage, &writeNowhereError{})
 			}
+			if err := cmp.Or(onMachine("program", f.program), onMachine("path", f.path...)); err != nil {
+				return err
+			}
 			return f.run(cmd.Context(), env, args)
 		},
 	}

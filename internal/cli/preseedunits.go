@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -31,6 +32,14 @@ Name the units that make or mount the dataset with --after; those of ZFS itself 
 		Example: "  stateward preseed units sonarr.json --after stateward-dataset@tank-services-sonarr.service\n  stateward preseed units sonarr.json --installed-plan /etc/stateward/preseed/sonarr.json --write /etc/systemd/system",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(_ *cobra.Command, args []string) error {
+			if err := cmp.Or(onMachine("stateward", f.program), onMachine("path", f.path...)); err != nil {
+				return err
+			}
+			if f.installed != "" {
+				if err := onMachine("installed-plan", f.installed); err != nil {
+					return err
+				}
+			}
 			text, err := readRegular(args[0], maxConfig)
 			if err != nil {
 				return withStatus(StatusEvaluation, err)
