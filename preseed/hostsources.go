@@ -17,7 +17,7 @@ func (p *hostPlanner) sources(o *Planned, plan *Plan, d *stateward.Preseed) {
 		return
 	}
 	if given && len(listed) == 0 {
-		o.fault(NoSource, d.Sources.Origin(), "name local, replica or restic, or leave sources out", "the list of sources is empty: nothing would ever be restored")
+		o.fault(NoSource, d.Sources.Origin(), "name local, replica, restic or pitr, or leave sources out", "the list of sources is empty: nothing would ever be restored")
 		return
 	}
 	if !given {

@@ -275,7 +275,7 @@ func (s start) world() (*world, string) {
 	if s.marked {
 		f.marker, f.local = first+" x", true
 	}
-	for k, a := range map[preseed.SourceKind]preseed.AnswerKind{preseed.Replica: s.replica, preseed.Restic: s.restic} {
+	for k, a := range map[preseed.SourceKind]preseed.AnswerKind{preseed.Replica: s.replica, preseed.Restic: s.restic, preseed.PITR: s.restic} {
 		w.answers[k] = preseed.Answer{Source: k, Kind: a, Candidate: preseed.Candidate{ID: "c", Time: now.Add(-time.Hour)}}
 	}
 	return w, first
@@ -430,12 +430,13 @@ func everyWorld(plan planner) (worlds, runs int, found string) {
 	kinds := []preseed.AnswerKind{preseed.Available, preseed.ConfirmedNone, preseed.SourceUnreachable, preseed.SourceRefused}
 	no := []preseed.AnswerKind{preseed.ConfirmedNone}
 	bools := []bool{false, true}
-	for _, sources := range [][]preseed.SourceKind{{}, {preseed.Local}, {preseed.Replica}, {preseed.Restic}, {preseed.Local, preseed.Replica, preseed.Restic}, {preseed.Restic, preseed.Local}} {
+	for _, sources := range [][]preseed.SourceKind{{}, {preseed.Local}, {preseed.Replica}, {preseed.Restic}, {preseed.Local, preseed.Replica, preseed.Restic}, {preseed.Restic, preseed.Local}, {preseed.Local, preseed.PITR}, {preseed.PITR, preseed.Replica}} {
 		replica, restic, snapshots := no, no, [][]bool{{}, {true}, {false}, {true, false}, {false, true}, {true, true}}
 		if slices.Contains(sources, preseed.Replica) {
 			replica = kinds
 		}
-		if slices.Contains(sources, preseed.Restic) {
+		// An archive of PostgreSQL is asked where restic is not.
+		if slices.Contains(sources, preseed.Restic) || slices.Contains(sources, preseed.PITR) {
 			restic = kinds
 		}
 		if !slices.Contains(sources, preseed.Local) {
@@ -532,7 +533,7 @@ func (s start) explore(plan planner) (runs int, fault string) {
 func TestRunsThatAreKilled(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		w := &world{byGUID: map[string]*fs{}, at: map[string]string{}, answers: map[preseed.SourceKind]preseed.Answer{}, looked: map[string]bool{}, kill: func() bool { return false }}
-		kinds := []preseed.SourceKind{preseed.Local, preseed.Replica, preseed.Restic}
+		kinds := []preseed.SourceKind{preseed.Local, preseed.Replica, preseed.Restic, preseed.PITR}
 		f := &fs{key: rapid.SampledFrom([]preseed.Key{preseed.Unencrypted, preseed.KeyAvailable, preseed.KeyUnavailable}).Draw(t, "key"), holding: map[string]string{}}
 		if rapid.Bool().Draw(t, "populated") {
 			f.holds = "the only copy"

@@ -34,6 +34,8 @@ const (
 	Replica SourceKind = "replica"
 	// Restic is a repository of restic.
 	Restic SourceKind = "restic"
+	// PITR is the archive of a cluster of PostgreSQL: a base backup, and the log to its end.
+	PITR SourceKind = "pitr"
 )
 
 // Resumes tells whether a restore that was cut off goes on in the dataset that it was filling: a stream of zfs has its token, and restic compares what lies

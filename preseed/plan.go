@@ -77,6 +77,8 @@ type Source struct {
 	KnownHosts string `json:"knownHosts,omitempty"`
 	// Job is the file with the job of restic that backs the dataset up: where, and under which paths, its record says (R2).
 	Job string `json:"job,omitempty"`
+	// Policy is the file with the policy by which the cluster of PostgreSQL is archived whose data directory lies in the dataset.
+	Policy string `json:"policy,omitempty"`
 	// Timeout is how long one try may take: 10 minutes to ask where it is empty; what is being restored is not cut off.
 	Timeout string `json:"timeout,omitempty"`
 }
@@ -256,7 +258,7 @@ func (p Plan) validateSources(fault func(field, reason, hint string) error) erro
 		for _, f := range []struct {
 			name, value string
 			of          SourceKind
-		}{{"from", s.From, Replica}, {"sshKey", s.SSHKey, Replica}, {"knownHosts", s.KnownHosts, Replica}, {"job", s.Job, Restic}} {
+		}{{"from", s.From, Replica}, {"sshKey", s.SSHKey, Replica}, {"knownHosts", s.KnownHosts, Replica}, {"job", s.Job, Restic}, {"policy", s.Policy, PITR}} {
 			if f.value != "" && f.of != s.Kind {
 				return fault(field+"."+f.name, "is for "+string(f.of)+" only", "leave it out")
 			}
@@ -281,8 +283,12 @@ func (p Plan) validateSources(fault func(field, reason, hint string) error) erro
 			if s.Job == "" {
 				return fault(field+".job", "is missing", "name the file with the job that backs the dataset up")
 			}
+		case PITR:
+			if s.Policy == "" {
+				return fault(field+".policy", "is missing", "name the file with the policy by which the cluster is archived")
+			}
 		default:
-			return fault(field+".kind", fmt.Sprintf("is %q", s.Kind), "write local, replica or restic")
+			return fault(field+".kind", fmt.Sprintf("is %q", s.Kind), "write local, replica, restic or pitr")
 		}
 		if _, err := spanOf(s.Timeout, 0); err != nil {
 			return fault(field+".timeout", err.Error(), "")
@@ -344,6 +350,8 @@ func (p Plan) Remote(job func(file string) (restic.Job, error)) bool {
 			}
 			r, err := restic.ParseRepository(j.Repository)
 			return err != nil || r.Scheme != "local"
+		case PITR:
+			return true
 		}
 		return false
 	})

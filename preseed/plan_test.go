@@ -57,6 +57,8 @@ func TestPlan(t *testing.T) {
 		{"no replica", `"from": "backup@nas:tank/backup/forge/sonarr"`, `"timeout": "1h"`, "sources[1].from"},
 		{"an option for a host", `backup@nas:`, `-oProxyCommand=x:`, "is no host"},
 		{"the dataset as its own replica", `backup@nas:tank/backup/forge/sonarr`, `tank/services/sonarr`, "is the dataset itself"},
+		{"no policy", `"kind": "restic", "job": "/etc/stateward/backup/sonarr.json"`, `"kind": "pitr"`, "sources[2].policy is missing"},
+		{"a policy of a replica", `"from": "backup@nas:tank/backup/forge/sonarr"`, `"from": "backup@nas:tank/backup/forge/sonarr", "policy": "/x"`, "sources[1].policy is for pitr only"},
 		{"no job", `, "job": "/etc/stateward/backup/sonarr.json"`, ``, "sources[2].job is missing"},
 		{"a job of a replica", `"from": "backup@nas:tank/backup/forge/sonarr"`, `"job": "/x"`, "sources[1].job is for restic only"},
 		{"a span that is none", `"onNoBackup"`, `"maxAge": "soon", "onNoBackup"`, "maxAge"},

@@ -2,10 +2,12 @@ package preseed
 
 import (
 	"fmt"
+	"path"
 	"slices"
 	"strings"
 
 	"github.com/stateward/stateward/backup"
+	"github.com/stateward/stateward/backup/pitr"
 	"github.com/stateward/stateward/backup/restic"
 	"github.com/stateward/stateward/internal/syntax/unit"
 )
@@ -136,6 +138,29 @@ func (e *JobError) Hint() string {
 func (p Plan) CheckJob(j restic.Job) error {
 	if !p.reads(j) {
 		return &JobError{p.Name, j.Name, p.Mountpoint}
+	}
+	return nil
+}
+
+// ClusterError says that a cluster of PostgreSQL is not one that the dataset holds.
+type ClusterError struct{ Plan, DataDir, Mountpoint, Reason string }
+
+func (e *ClusterError) Error() string {
+	return fmt.Sprintf("preseed %q: data directory %s %s %s", e.Plan, e.DataDir, e.Reason, e.Mountpoint)
+}
+
+// Hint says what to do.
+func (e *ClusterError) Hint() string {
+	return "name the policy of the cluster whose data directory, and log, lie in the dataset"
+}
+
+// CheckPolicy says whether a policy is that of a cluster which lies whole in the dataset. The error is a *[ClusterError].
+func (p Plan) CheckPolicy(of pitr.Policy) error {
+	if !within(p.Mountpoint, path.Clean(of.Cluster.DataDir)) {
+		return &ClusterError{p.Name, of.Cluster.DataDir, p.Mountpoint, "does not lie below"}
+	}
+	if dir := of.Cluster.WALDir; dir != "" && !within(path.Clean(of.Cluster.DataDir), path.Clean(dir)) {
+		return &ClusterError{p.Name, of.Cluster.DataDir, p.Mountpoint, "has its log in " + dir + ", which is not restored with what lies below"}
 	}
 	return nil
 }

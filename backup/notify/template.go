@@ -83,7 +83,7 @@ var placeholders = map[string]string{
 	"files":    "how many files these are",
 	"snapshot": "its ID",
 	"restored": "what a preseed restored: how much, of when, from where",
-	"source":   "where that came from: local, replica or restic",
+	"source":   "where that came from: local, replica, restic or pitr",
 	"recovery": "the time of what it restored",
 	"hint":     "what to do, where a preseed does not let its service start",
 	"time":     "when the run ended, or now",

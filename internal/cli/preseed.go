@@ -77,7 +77,7 @@ func (f *preseedFlags) register(cmd *cobra.Command) {
 	fs.StringVar(&f.lockDir, "lock-dir", apply.LockDir, "keep the lock of the dataset in `DIR`")
 	fs.StringVar(&f.runDir, "run-dir", execpreseed.RunDir, "mount aside what is looked into in `DIR`")
 	fs.BoolVarP(&f.quiet, "quiet", "q", false, "do not say what is being done")
-	choiceFlag(cmd, &f.from, "from", "", "restore by hand, from this `SOURCE` only: local, replica or restic", "", "", "local", "replica", "restic")
+	choiceFlag(cmd, &f.from, "from", "", "restore by hand, from this `SOURCE` only: local, replica, restic or pitr", "", "", "local", "replica", "restic", "pitr")
 	fs.StringVar(&f.at, "at", "", "with --from: the newest of no later than this `TIME`, such as 2026-03-17T02:00:00Z")
 }
 

@@ -344,6 +344,8 @@ func preseedRows(p *preseed.Planned) [][]string {
 			text += " " + s.From
 		case preseed.Restic:
 			text += ", job " + p.Job.Name
+		case preseed.PITR:
+			text += ", policy " + s.Policy
 		}
 		rows = append(rows, []string{name, inLine(text)})
 		name = ""

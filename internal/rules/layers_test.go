@@ -73,7 +73,7 @@ var layers = []layer{
 	// A drill has restic run as a backup does.
 	{dir: "internal/exec/drill", ours: join(plans, "internal/exec/backup", "internal/run", syntax), third: []string{sys}},
 	// It mounts as apply does, and asks restic as a run of a backup does.
-	{dir: "internal/exec/preseed", ours: join(plans, "internal/exec/apply", "internal/exec/backup", "internal/run", syntax), third: []string{sys}},
+	{dir: "internal/exec/preseed", ours: join(plans, "internal/exec/apply", "internal/exec/backup", "internal/exec/pitr", "internal/run", syntax), third: []string{sys}},
 	// An archive is asked with the environment of a backup.
 	{dir: "internal/exec/pitr", ours: join(plans, "internal/exec/backup", "internal/exec/drill", "internal/run")},
 	{dir: "internal/cli", ours: join(public, syntax, "internal/run", "internal/text", "internal/storepath", "docs/schema", "internal/capture", "internal/exec/*"), third: command},

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"os/user"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -85,3 +86,18 @@ func (r *runner) write(name string, text []byte) error {
 
 // PolicyName is that of units and records of what is done for a cluster.
 func PolicyName(p pitr.Policy) string { return cmp.Or(p.Cluster.Name, "postgresql") }
+
+// Give gives a file or folder to the user of the cluster, where this runs as root. No link is followed.
+func Give(p pitr.Policy, name string) error {
+	r := &runner{p: p}
+	if err := r.drop(); err != nil {
+		return err
+	}
+	return r.give(name)
+}
+
+// LockFile is what keeps two recoveries out of one data directory. It lies beside that, and stays.
+func LockFile(p pitr.Policy) string {
+	dir := p.Cluster.DataDir
+	return filepath.Join(filepath.Dir(dir), "."+filepath.Base(dir)+".stateward-pitr")
+}

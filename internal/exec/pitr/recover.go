@@ -246,7 +246,7 @@ func Recover(ctx context.Context, p pitr.Policy, t pitr.Target, o Options) (*Res
 		if err := os.MkdirAll(filepath.Dir(dir), 0o755); err != nil {
 			return nil, err
 		}
-		release, err := backup.Lock(filepath.Dir(dir), "."+filepath.Base(dir)+".stateward-pitr")
+		release, err := backup.Lock(filepath.Dir(dir), filepath.Base(LockFile(p)))
 		if err != nil {
 			return nil, err
 		}

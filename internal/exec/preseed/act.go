@@ -357,6 +357,8 @@ func (r *runner) fill(ctx context.Context, d preseed.Decision, s preseed.Seen) e
 		err = r.fillReplica(ctx, &j)
 	case preseed.Restic:
 		err = r.fillRestic(ctx, &j)
+	case preseed.PITR:
+		err = r.fillPITR(ctx, &j)
 	default:
 		err = fmt.Errorf("nobody knows the source %q", j.Source)
 	}

@@ -161,7 +161,13 @@ func seenAt(at string, list []mount) (m mount, ok bool, err error) {
 }
 
 // aside is the folder in which datasets and snapshots are mounted that are looked into or filled.
-func (r *runner) aside() string { return filepath.Join(r.o.RunDir, r.plan.Name) }
+// That of a cluster of PostgreSQL is one which its user can enter: /run/stateward is root's alone.
+func (r *runner) aside() string {
+	if r.source(preseed.PITR).Policy != "" {
+		return filepath.Join(filepath.Dir(r.o.RunDir)+"-pitr", r.plan.Name)
+	}
+	return filepath.Join(r.o.RunDir, r.plan.Name)
+}
 
 // unmountAside unmounts what this run, or one that was killed, mounted aside.
 func (r *runner) unmountAside(ctx context.Context) error {
@@ -196,7 +202,11 @@ func (r *runner) mountAside(ctx context.Context, what string, readOnly bool) (di
 		}
 	}
 	dir = filepath.Join(r.aside(), "at")
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	mode := os.FileMode(0o700)
+	if r.source(preseed.PITR).Policy != "" {
+		mode = 0o711
+	}
+	if err := os.MkdirAll(dir, mode); err != nil {
 		return "", nil, err
 	}
 	list, err := mounts()

@@ -73,6 +73,9 @@ func (r *runner) end(d preseed.Decision) {
 	if d.Source == preseed.Restic {
 		r.rec.Notes = append(r.rec.Notes, "what restic restores has none of the dataset's snapshots: its next replication sends everything, to a new target (E11)")
 	}
+	if d.Source == preseed.PITR {
+		r.rec.Notes = append(r.rec.Notes, "the cluster archives to a server name of its own now, by postgresql.auto.conf: write that into the configuration, and make a base backup (G4); the dataset has none of its snapshots, and its next replication sends everything, to a new target (E11)")
+	}
 	if r.kept != "" {
 		r.rec.Notes = append(r.rec.Notes, "the empty dataset is kept as "+r.kept+", with the snapshots that are newer than what was restored: once the service is well, and nothing of it is needed, destroy it")
 	}

@@ -51,6 +51,8 @@ func (r *runner) ask(ctx context.Context, kind preseed.SourceKind) preseed.Answe
 		list, err = r.askReplica(ctx, source)
 	case preseed.Restic:
 		list, err = r.askRestic(ctx, source)
+	case preseed.PITR:
+		list, err = r.askPITR(ctx, source)
 	default:
 		err = fmt.Errorf("nobody knows the source %q", kind)
 	}
