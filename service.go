@@ -173,6 +173,9 @@ type Unit struct {
 	RequiresMountsFor Value[[]string]
 	// Job is X-Stateward-Job=: of which backup job or preseed stateward wrote the unit. Absent for all other units.
 	Job Value[string]
+	// BaseBackup is the command by which it makes base backups of PostgreSQL, "pgbackrest backup", where its script or ExecStart= shows one; it is looked for in
+	// units whose names tell of such.
+	BaseBackup Value[string]
 	// MountAsserts are the paths of AssertPathIsMountPoint= and ConditionPathIsMountPoint=.
 	MountAsserts        Value[[]string]
 	DefaultDependencies Value[bool]

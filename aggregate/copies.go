@@ -9,6 +9,7 @@ import (
 
 	"github.com/stateward/stateward"
 	"github.com/stateward/stateward/backup"
+	"github.com/stateward/stateward/backup/pitr"
 	"github.com/stateward/stateward/backup/restic"
 	"github.com/stateward/stateward/preseed"
 )
@@ -32,6 +33,7 @@ type copies struct {
 	open []*scheduled[backup.Job]
 	// preseeds are those that services ask for.
 	preseeds []preseed.Running
+	clusters []pitr.Running
 	// snapshots and backups name a unit that may make such copies, or why it is not known whether one does; empty where none does.
 	snapshots, backups string
 }
@@ -101,6 +103,7 @@ func newCopies(s *storage) *copies {
 		}
 	}
 	c.preseeds, _ = preseed.FindRunning(s.host)
+	c.clusters, _ = pitr.FindRunning(s.host)
 	c.readUnits()
 	return c
 }

@@ -1,6 +1,8 @@
 package aggregate
 
 import (
+	"cmp"
+	"fmt"
 	"slices"
 	"strings"
 
@@ -19,8 +21,8 @@ func serversOf(h *stateward.Host) []stateward.PITR {
 // baseBackupTools are how names of units begin that make base backups.
 var baseBackupTools = []string{"pgbackrest-", "barman-cloud-backup", "barman-backup", "wal-g-backup", "wal-g-base", "pg_basebackup", "pg-basebackup"}
 
-// pointInTime answers for the tier of that name: yes only where the log is archived and a timer starts what makes base backups. ok is false for
-// what is no data of a PostgreSQL server, and where nothing is read of one.
+// pointInTime answers for the tier of that name: yes only where the log is archived and a timer starts what makes base backups. What stateward itself wrote must be of
+// just what is asked for. ok is false for what is no data of a PostgreSQL server, and where nothing is read of one.
 func (c *copies) pointInTime(r *stateRow) (cell, bool) {
 	i := slices.IndexFunc(serversOf(c.s.host), func(p stateward.PITR) bool { return p.Service == r.service.Name })
 	simply := func(state stateward.TierState, by string) (cell, bool) {
@@ -40,7 +42,12 @@ func (c *copies) pointInTime(r *stateRow) (cell, bool) {
 	if refused := pgBackRestRefuses(c.s.host, serversOf(c.s.host)[i]); len(refused) > 0 {
 		return simply(stateward.SurvivalNo, refused[0].Reason)
 	}
-	unit, doubt := c.baseBackups()
+	unit, doubt := c.ownBaseBackups()
+	if unit == "" && doubt == "" {
+		if unit, doubt = c.baseBackups(); unit == "" && doubt == noBaseBackups && c.stock() != nil {
+			doubt = c.stock().Origin.Option + " asks for base backups, and nothing that is read makes them"
+		}
+	}
 	if unit == "" {
 		return simply(stateward.SurvivalUnknown, doubt)
 	}
@@ -59,7 +66,45 @@ func (c *copies) pointInTime(r *stateRow) (cell, bool) {
 	return out, true
 }
 
-// baseBackups names a unit that makes base backups and that a timer starts; else it says why none is known.
+// stock is what stateward.pitr asks for the server of services.postgresql; nil where that is nothing.
+func (c *copies) stock() *pitr.Running {
+	i := slices.IndexFunc(c.clusters, func(r pitr.Running) bool { return r.Name == pitr.Stock })
+	if i < 0 {
+		return nil
+	}
+	return &c.clusters[i]
+}
+
+// ownBaseBackups names the unit that stateward wrote, or says why that does not count; both are empty where there is none.
+func (c *copies) ownBaseBackups() (unit, doubt string) {
+	r := c.stock()
+	if r == nil {
+		return "", ""
+	}
+	if why, unknown := c.s.host.Units.Why(); unknown {
+		return "", why.String()
+	}
+	if why, unknown := c.s.host.Timers.Why(); unknown {
+		return "", why.String()
+	}
+	switch r.State {
+	case pitr.Runs:
+		return r.Unit, ""
+	case pitr.Stale:
+		if r.Policy == nil && len(r.Faults) > 0 {
+			return "", fmt.Sprintf("%s is there, and what %s asks for cannot be planned: %s", r.Unit, r.Origin.Option, r.Faults[0].Message)
+		}
+		return "", fmt.Sprintf("%s was written of something else than %s asks for now", r.Unit, r.Origin.Option)
+	case pitr.NotArchived:
+		return "", fmt.Sprintf("%s makes base backups, and the server archives otherwise than %s asks for", r.Unit, r.Origin.Option)
+	}
+	return "", ""
+}
+
+const noBaseBackups = "the log is archived, and no unit that is read makes base backups"
+
+// baseBackups names a unit that makes base backups, as what it executes shows, and that a timer starts; else it says why none is known. A name alone
+// proves nothing.
 func (c *copies) baseBackups() (unit, doubt string) {
 	if why, unknown := c.s.host.Units.Why(); unknown {
 		return "", why.String()
@@ -72,16 +117,22 @@ func (c *copies) baseBackups() (unit, doubt string) {
 	}
 	for _, u := range c.s.host.Units.Or(nil) {
 		name := strings.TrimSuffix(u.Name, ".service")
-		if !u.Enable.Or(true) || !slices.ContainsFunc(baseBackupTools, func(t string) bool { return strings.HasPrefix(name, t) }) {
-			continue
-		}
-		if timed[name] {
+		named := slices.ContainsFunc(baseBackupTools, func(t string) bool { return strings.HasPrefix(name, t) })
+		why, unknown := u.BaseBackup.Why()
+		switch {
+		case !u.Enable.Or(true):
+		case u.BaseBackup.IsKnown() && timed[name]:
 			return u.Name, ""
+		case u.BaseBackup.IsKnown():
+			doubt = "what starts " + u.Name + " is not read"
+		case unknown:
+			doubt = cmp.Or(doubt, why.String())
+		case named:
+			doubt = cmp.Or(doubt, u.Name+" is named after base backups, and what it executes shows none")
 		}
-		doubt = "what starts " + u.Name + " is not read"
 	}
 	if doubt == "" {
-		doubt = "the log is archived, and no unit that is read makes base backups"
+		doubt = noBaseBackups
 	}
 	return "", doubt
 }

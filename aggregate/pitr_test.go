@@ -8,6 +8,7 @@ import (
 
 	"github.com/stateward/stateward"
 	"github.com/stateward/stateward/aggregate"
+	"github.com/stateward/stateward/backup/pitr"
 )
 
 // server is a PostgreSQL server with settings of its log, in pairs.
@@ -151,22 +152,54 @@ func TestSW506(t *testing.T) {
 func TestSurvivalPointInTime(t *testing.T) {
 	unit := func(name string, timer bool) part {
 		return func(h *stateward.Host) {
-			push(&h.Units, stateward.Unit{Name: name + ".service", Enable: known(true)})
+			push(&h.Units, stateward.Unit{Name: name + ".service", Enable: known(true), BaseBackup: known("pgbackrest backup")})
 			if timer {
 				push(&h.Timers, stateward.Timer{Name: name + ".timer"})
 			}
 		}
 	}
 	on := server("archive_mode", "on", "archive_command", archives, "archive_timeout", "5min")
+	wants := func(h *stateward.Host) {
+		push(&h.Units, stateward.Unit{Name: "postgresql.service"})
+		asksPITR(stateward.PITRPolicy{Destination: known("s3://b/pg"), Server: known("main"), Compression: known("gzip"), Schedule: known([]string{"daily"}),
+			Cluster: stateward.PITRCluster{DataDir: known("/srv/pg"), User: known("postgres")}})(h)
+	}
+	own := func(digest string) part {
+		return func(h *stateward.Host) {
+			if digest == "" {
+				list, _ := pitr.FromHost(h, nil)
+				require.Empty(t, list[0].Faults)
+				var err error
+				digest, err = list[0].Policy.Digest()
+				require.NoError(t, err)
+			}
+			push(&h.Units, stateward.Unit{Name: "stateward-pitr-backup-postgresql.service", Job: known(digest)})
+			push(&h.Timers, stateward.Timer{Name: "stateward-pitr-backup-postgresql.timer"})
+		}
+	}
 	for name, c := range map[string]struct {
 		parts []part
 		want  *stateward.TierResult
 	}{
 		"nothing is read of a server": {[]part{service("postgresql", "/srv/pg")}, nil},
-		"another service":             {[]part{on, service("app", "/srv/app")}, &stateward.TierResult{State: "unknown", By: "the log is archived, and no unit that is read makes base backups"}},
-		"archiving is off":            {[]part{server()}, &stateward.TierResult{State: "no", By: "archive_mode is off"}},
-		"G5 it archives nothing":      {[]part{server("archive_mode", "on", "archive_command", "true")}, &stateward.TierResult{State: "no", By: "archive_command stores nothing and succeeds"}},
-		"it throws":                   {[]part{server("archive_mode", "throws")}, &stateward.TierResult{State: "unknown", By: "services.postgresql.settings.archive_mode: it throws"}},
+		"a name alone": {[]part{on, func(h *stateward.Host) {
+			push(&h.Units, stateward.Unit{Name: "pgbackrest-main-full.service"})
+			push(&h.Timers, stateward.Timer{Name: "pgbackrest-main-full.timer"})
+		}}, &stateward.TierResult{State: "unknown", By: "pgbackrest-main-full.service is named after base backups, and what it executes shows none"}},
+		"what it executes throws": {[]part{on, func(h *stateward.Host) {
+			push(&h.Units, stateward.Unit{Name: "pg.service", BaseBackup: unknown[string]("systemd.services.pg.baseBackup")})
+		}}, &stateward.TierResult{State: "unknown", By: "systemd.services.pg.baseBackup: it throws"}},
+		"asked for, and nothing runs": {[]part{on, wants}, &stateward.TierResult{State: "unknown", By: "stateward.pitr.postgresql asks for base backups, and nothing that is read makes them"}},
+		"asked for, and run":          {[]part{on, wants, own("")}, &stateward.TierResult{State: "yes", By: "services.postgresql.settings.archive_command and stateward-pitr-backup-postgresql.service", RPO: "5min"}},
+		"asked for, and stale": {[]part{on, wants, own("0")},
+			&stateward.TierResult{State: "unknown", By: "stateward-pitr-backup-postgresql.service was written of something else than stateward.pitr.postgresql asks for now"}},
+		"asked for, and archived elsewhere": {[]part{server("archive_mode", "on", "archive_command", "barman-cloud-wal-archive s3://b/pg other %p"), wants, own("0")},
+			&stateward.TierResult{State: "unknown", By: `stateward-pitr-backup-postgresql.service is there, and what stateward.pitr.postgresql asks for cannot be planned: services.postgresql.settings.archive_command is "barman-cloud-wal-archive s3://b/pg other %p" already`}},
+		"asked for, and archiving is off": {[]part{server(), wants, own("0")}, &stateward.TierResult{State: "no", By: "archive_mode is off"}},
+		"another service":                 {[]part{on, service("app", "/srv/app")}, &stateward.TierResult{State: "unknown", By: "the log is archived, and no unit that is read makes base backups"}},
+		"archiving is off":                {[]part{server()}, &stateward.TierResult{State: "no", By: "archive_mode is off"}},
+		"G5 it archives nothing":          {[]part{server("archive_mode", "on", "archive_command", "true")}, &stateward.TierResult{State: "no", By: "archive_command stores nothing and succeeds"}},
+		"it throws":                       {[]part{server("archive_mode", "throws")}, &stateward.TierResult{State: "unknown", By: "services.postgresql.settings.archive_mode: it throws"}},
 		"base backups without a timer": {[]part{on, unit("pgbackrest-main-full", false)},
 			&stateward.TierResult{State: "unknown", By: "what starts pgbackrest-main-full.service is not read"}},
 		"log and base backups": {[]part{on, unit("pgbackrest-main-full", true)},

@@ -228,6 +228,7 @@ var needs = []struct {
 	{"systemd.mounts", []string{"SW101", "SW106", "SW107", "SW110", "SW118", "SW119", "SW208", "SW212", "SW214", "SW216"}},
 	{"systemd.services", []string{"SW101", "SW104", "SW105", "SW111", "SW112", "SW114", "SW120", "SW205", "SW206", "SW207", "SW208", "SW209", "SW213", "SW215", "SW216", "SW217", "SW310", "SW315", "SW318", "SW401", "SW402"}},
 	{"systemd.services.*.after", []string{"SW206", "SW216", "SW401", "SW402"}},
+	{"systemd.services.*.baseBackup", []string{"SW303", "SW304"}},
 	{"systemd.services.*.before", []string{"SW206", "SW216", "SW401"}},
 	{"systemd.services.*.bindsTo", []string{"SW216", "SW318", "SW401", "SW402"}},
 	{"systemd.services.*.executes", []string{"SW402"}},

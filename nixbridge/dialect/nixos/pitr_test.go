@@ -44,6 +44,38 @@ func pitrLines(h stateward.Host) []string {
 	return out
 }
 
+// What makes base backups is looked for in what is executed; a name is not enough, and other words for other things are none.
+func TestBaseBackups(t *testing.T) {
+	line := func(h stateward.Host) (out []string) {
+		for _, u := range h.Units.Or(nil) {
+			if !u.BaseBackup.IsAbsent() {
+				out = append(out, u.Name+" "+u.BaseBackup.String())
+			}
+		}
+		return out
+	}
+	runHosts(t, map[string]hostCase{
+		"every tool": {
+			config: `{ systemd.services = {
+				a-pgbackrest.serviceConfig.ExecStart = "\"/nix/store/x/bin/pgbackrest\" \"--stanza=main\" \"backup\""; b-barman.script = "set -e\nbarman-cloud-backup \\\n s3://b main\n";
+				c-barman.serviceConfig.ExecStart = [ "" "/bin/barman -q backup main" ]; d-wal-g.script = "exec wal-g backup-push /d"; postgresql-base.script = "pg_basebackup -D /x | gzip";
+			}; }`,
+			want: []string{"a-pgbackrest.service pgbackrest backup", "b-barman.service barman-cloud-backup", "c-barman.service barman backup", "d-wal-g.service wal-g backup-push", "postgresql-base.service pg_basebackup"},
+		},
+		"none": {
+			config: `{ systemd.services = {
+				pgbackrest-main-full.serviceConfig.ExecStart = "/nix/store/x-unit-script-pgbackrest/bin/start"; pgbackrest-check.script = "pgbackrest --stanza=main check\necho backup";
+				barman-cloud-backup-delete.script = "barman-cloud-backup-delete s3://b main"; wal-g.serviceConfig.ExecStart = null; other.script = "pg_basebackup -D /x";
+			}; }`,
+		},
+		"N1 one that throws": {
+			config:  `{ systemd.services = { pgbackrest.script = throw "no"; barman.script = "barman backup main"; }; }`,
+			want:    []string{"barman.service barman backup", "pgbackrest.service unknown (systemd.services.pgbackrest.baseBackup: throw)"},
+			unknown: []string{"systemd.services.pgbackrest.baseBackup [throw] "},
+		},
+	}, line)
+}
+
 func TestPITR(t *testing.T) {
 	runHosts(t, map[string]hostCase{
 		"no server":          {config: `{ systemd = { }; }`},

@@ -231,10 +231,19 @@ let
   orders = { after = "After"; before = "Before"; requires = "Requires"; wants = "Wants"; bindsTo = "BindsTo"; };
   # Whether there is something to execute is asked of units that restore data only.
   preseeds = name: match "(stateward-)?preseed-.+" name != null;
+  # Which tool a unit makes base backups of PostgreSQL with, where its name may be that of one which does.
+  ofBaseBackups = name: match "(.*[^[:alnum:]])?(pgbackrest|barman|wal-g|pitr|pg[-_]?basebackup|basebackups?|postgres|postgresql)([^[:alnum:]].*)?" name != null;
+  baseBackup = u:
+    let
+      v = (u.serviceConfig or { }).ExecStart or "";
+      t = builtins.replaceStrings [ "\"" "'" "\\\n" ] [ "" "" " " ] (concatStringsSep "\n" (filter isString ([ (u.script or "") ] ++ (if isList v then v else [ v ]))) + "\n");
+      runs = tool: command: length (builtins.split "${tool}${if command == "" then "" else "[[:blank:]]([^\n;|&]*[[:blank:]])?${command}"}[[:space:];|&]" t) > 1;
+      found = filter (c: runs (head c) (elemAt c 1)) [ [ "pgbackrest" "backup" ] [ "barman-cloud-backup" "" ] [ "barman" "backup" ] [ "wal-g" "backup-push" ] [ "pg_basebackup" "" ] ];
+    in if found == [ ] then null else concatStringsSep " " (filter (w: w != "") (head found));
   withScript = name: u:
     if !(isAttrs u) then u else removeAttrs u (if preseeds name then [ ] else [ "requiredBy" ]) // ordered u // (if preseeds name then {
       executes = let v = (u.serviceConfig or { }).ExecStart or ""; in (u.script or "") != "" || (if isList v then any (e: e != "") v else v != "" && v != null);
-    } else { }) // {
+    } else { }) // (if ofBaseBackups name then { baseBackup = baseBackup u; } else { }) // {
       script =
         let
           exec = a: let v = (u.serviceConfig or { }).${a} or [ ]; in filter isString (if isList v then v else [ v ]);
@@ -381,7 +390,7 @@ in
     "boot.zfs.extraPools" = lines;
 
     "systemd.services" = part (set: if isAttrs set then mapAttrs withScript set else set) (attrsOf (fields {
-      enable = leaf; script = lines; executes = leaf; requiredBy = lines;
+      enable = leaf; script = lines; executes = leaf; baseBackup = leaf; requiredBy = lines;
       after = lines; before = lines; requires = lines; wants = lines; bindsTo = lines; wantedBy = lines;
       unitConfig = fields { RequiresMountsFor = lines; DefaultDependencies = leaf; AssertPathIsMountPoint = lines; ConditionPathIsMountPoint = lines; "X-Stateward-Job" = leaf; };
       serviceConfig = fields {

@@ -48,6 +48,7 @@ func units(n *dialect.Node) stateward.Value[[]unit] {
 			MountAsserts:        mountAsserts(n.At("unitConfig")),
 			DefaultDependencies: n.At("unitConfig", "DefaultDependencies").BoolLike(),
 			Job:                 n.At("unitConfig", "X-Stateward-Job").Filled(),
+			BaseBackup:          n.At("baseBackup").Filled(),
 			MakesDatasets:       n.At("script").Strings(),
 			Origin:              n.Origin(),
 		}
