@@ -5,6 +5,7 @@ package preseed
 import (
 	"cmp"
 	"context"
+	"path"
 	"slices"
 	"strconv"
 	"strings"
@@ -47,16 +48,20 @@ func ReadLeft(ctx context.Context, env []string) ([]Left, error) {
 		if len(w) < 3 || !slices.Contains([]string{roleStaged, roleDisplaced, roleKept}, w[0]) {
 			continue
 		}
+		// The dataset itself may have such a mark, and what a person gave another name is theirs: only what a run gave its name to counts.
+		if base := path.Base(f[0]); base != w[1]+"-was" && !strings.HasPrefix(base, w[1]+"-was-") && !strings.HasPrefix(base, w[1]+"-left-") {
+			continue
+		}
 		out, names = append(out, Left{Plan: w[1], Dataset: f[0], Restored: w[0] == roleStaged}), append(names, f[0])
 	}
 	if len(out) == 0 {
 		return nil, nil
 	}
-	if text, err = r.zfs(ctx, slices.Concat([]string{"list", "-Hp", "-t", "filesystem,snapshot", "-d", "1", "-o", "name,guid,used", "--"}, names)...); err != nil {
+	if text, err = r.zfs(ctx, slices.Concat([]string{"list", "-Hp", "-t", "filesystem,snapshot", "-d", "1", "-o", "name,guid,used,mounted", "--"}, names)...); err != nil {
 		return nil, err
 	}
 	for _, f := range rows(text) {
-		if len(f) != 3 {
+		if len(f) != 4 {
 			continue
 		}
 		name, _, snapshot := strings.Cut(f[0], "@")
@@ -65,6 +70,8 @@ func ReadLeft(ctx context.Context, env []string) ([]Left, error) {
 		case i < 0:
 		case snapshot:
 			out[i].Snapshots++
+		case f[3] != "no": // somebody looks into it, or uses it
+			out = slices.Delete(out, i, i+1)
 		default:
 			out[i].GUID = f[1]
 			out[i].Bytes, _ = strconv.ParseInt(f[2], 10, 64)
@@ -80,7 +87,7 @@ func Leave(list []Status, left []Left) {
 		s := &list[i]
 		for _, l := range left {
 			switch j := s.Unfinished; {
-			case l.Plan != s.Plan || s.Restored != nil && l.Dataset == s.Restored.Kept:
+			case l.Plan != s.Plan || l.GUID == "" || s.Newest != nil && l.Dataset == s.Newest.Dataset || s.Restored != nil && l.Dataset == s.Restored.Kept:
 			case j != nil && slices.Contains([]string{j.Target, j.Staged, j.Displaced}, l.Dataset):
 			default:
 				s.Left = append(s.Left, l)
