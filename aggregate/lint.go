@@ -14,6 +14,8 @@ import (
 // Input is what [Lint] looks at. Host is required.
 type Input struct {
 	Host *stateward.Host
+	// Fleet are all hosts that are checked at one time, this one among them; nil means that nothing is known of others.
+	Fleet []*stateward.Host
 	// Observed is what was seen on the host; nil means that nobody looked.
 	Observed *Observed
 	// Drills are the records of restore drills; nil means that nobody looked, and not that there were none.
@@ -88,7 +90,7 @@ func Catalog() []Check {
 			sw205, sw206, sw207, sw208, sw209, sw211, sw212, sw213, sw214, sw215, sw216, sw217,
 			sw301, sw302, sw303, sw304, sw305, sw306, sw307, sw308, sw309, sw310, sw312, sw313, sw314, sw315, sw317, sw318, sw320,
 			sw401, sw402, sw403, sw404, sw405, sw406, sw407, sw408, sw409, sw410, sw411, sw412,
-			sw501, sw502, sw503, sw504, sw505, sw506,
+			sw501, sw502, sw503, sw504, sw505, sw506, sw507, sw508, sw509,
 			sw601, sw602, sw603, sw604, sw605, sw606, sw607,
 			sw701, sw702, sw703,
 		},
@@ -132,6 +134,8 @@ type facts struct {
 	own *hostState
 	// observed is nil where nobody looked.
 	observed *observed
+	// fleet are the hosts that are checked with this one.
+	fleet []*stateward.Host
 	// pools is nil where nobody looked.
 	pools *dataset.Observed
 	// drills is nil where nobody looked.
@@ -165,7 +169,7 @@ type rootEntry struct {
 
 func newFacts(in Input) *facts {
 	s := newStorage(in.Host)
-	f := &facts{storage: s, host: in.Host, rows: stateRows(s), own: s.hostState(), observed: newObserved(in.Observed), drills: in.Drills, now: in.Now}
+	f := &facts{storage: s, host: in.Host, rows: stateRows(s), own: s.hostState(), observed: newObserved(in.Observed), drills: in.Drills, now: in.Now, fleet: in.Fleet}
 	if in.Observed != nil {
 		f.pools = in.Observed.Pools
 	}

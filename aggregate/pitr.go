@@ -58,7 +58,7 @@ func (c *copies) pointInTime(r *stateRow) (cell, bool) {
 	case a.Timeout == 0:
 		out.gap = backup.Gap{State: backup.GapUnknown, Why: "archive_timeout is not set: what is committed is archived once its segment is full"}
 	default:
-		out.gap = backup.Gap{State: backup.GapBounded, Age: a.Timeout}
+		out.gap = backup.Gap{State: backup.GapBounded, Age: a.Timeout, Least: a.Timeout, Parts: []backup.GapPart{{What: "of archive_timeout", Span: a.Timeout}}}
 		if d, err := stateward.NewDuration(a.Timeout); err == nil {
 			out.RPO = d.String()
 		}

@@ -149,6 +149,115 @@ func TestSW506(t *testing.T) {
 		said(host(pgBackRest("[global]\nrepo1-cipher-pass = (hidden)\n[main]\npg1-path=/srv/pg")), "SW703"))
 }
 
+// policy is a cluster that stateward.pitr wants archived.
+func policy(name string, change func(*stateward.PITRPolicy)) part {
+	return func(h *stateward.Host) {
+		p := stateward.PITRPolicy{Name: name, Enable: known(true), Destination: known("s3://b/pg"), Server: known("main"), Schedule: known([]string{"daily"}), Origin: at("stateward", "pitr", name)}
+		if change != nil {
+			change(&p)
+		}
+		push(&h.PITRPolicies, p)
+	}
+}
+
+func TestSW507(t *testing.T) {
+	require.Empty(t, said(host(), "SW507"))
+	elsewhere := func(p *stateward.PITRPolicy) { p.Server = known("other") }
+	ours := server("archive_mode", "on", "archive_command", archives)
+	checkCases(t, "SW507", []copyCase{
+		{"G4 two of a host", []part{policy("a", nil), policy("b", func(p *stateward.PITRPolicy) { p.Destination = known("s3://b/pg/") })},
+			[]string{"error stateward.pitr.a: a is archived to s3://b/pg/main, as b is: the logs cannot be told apart", "error stateward.pitr.b: b is archived to s3://b/pg/main, as a is: the logs cannot be told apart"}},
+		{"G4 beside the server's own command", []part{policy("reports", nil), ours},
+			[]string{"error services.postgresql.settings.archive_command: postgresql is archived to s3://b/pg/main, as reports is: the logs cannot be told apart",
+				"error stateward.pitr.reports: reports is archived to s3://b/pg/main, as postgresql is: the logs cannot be told apart"}},
+		{"the policy of the server itself", []part{policy("postgresql", nil), ours}, nil},
+		{"each its own", []part{policy("a", nil), policy("b", elsewhere)}, nil},
+		{"another store", []part{policy("a", nil), policy("b", func(p *stateward.PITRPolicy) { p.Endpoint = known("https://s3") })}, nil},
+		{"one is off", []part{policy("a", nil), policy("b", func(p *stateward.PITRPolicy) { p.Enable = known(false) })}, nil},
+		{"a name that throws", []part{policy("a", nil), policy("b", func(p *stateward.PITRPolicy) { p.Server = unknown[string]("x") })}, nil},
+	})
+	one := func(name, own string, parts ...part) *stateward.Host {
+		h := host(parts...)
+		h.Name, h.HostName = name, known(own)
+		return h
+	}
+	fleet := func(hosts ...*stateward.Host) (out []string) {
+		for _, h := range hosts {
+			for _, d := range aggregate.Lint(aggregate.Input{Host: h, Fleet: hosts}).Findings {
+				if d.Code == "SW507" {
+					out = append(out, h.Name+": "+d.Severity.String()+" "+d.Message)
+				}
+			}
+		}
+		return out
+	}
+	require.Equal(t, []string{"a: warning postgresql is archived to s3://b/pg/main, as host b is: the logs cannot be told apart", "b: warning postgresql is archived to s3://b/pg/main, as host a is: the logs cannot be told apart"},
+		fleet(one("a", "a", ours), one("b", "b", ours), one("c", "c", policy("postgresql", elsewhere))), "G4")
+	require.Empty(t, fleet(one("a", "forge", ours), one("a-installer", "forge", ours)), "two attributes of one machine")
+}
+
+func TestSW508(t *testing.T) {
+	require.Empty(t, said(host(), "SW508"))
+	archived := server("archive_mode", "on", "archive_command", archives)
+	preseeded := func(dir string, sources ...string) part {
+		return func(h *stateward.Host) {
+			s := contract("db", dir)
+			s.Units = []string{"db.service"}
+			s.Dataset = &stateward.Dataset{Name: "data/db", MountPoint: known(dir), Properties: map[string]stateward.Value[string]{}, Origin: at("d")}
+			s.Preseed = &stateward.Preseed{Enable: known(true), Sources: known(sources), Origin: at("p")}
+			push(&h.Units, stateward.Unit{Name: "db.service", Enable: known(true)})
+			push(&h.Datasets, *s.Dataset)
+			services(s)(h)
+		}
+	}
+	want := []string{"warning p: preseed of db restores files of /srv/pg from local, and the log of that cluster is archived: it goes on from an older state, and writes segments that the archive has already"}
+	checkCases(t, "SW508", []copyCase{
+		{"R9 its data", []part{archived, preseeded("/srv/pg", "local")}, want},
+		{"another place", []part{archived, preseeded("/srv/pg2", "local")}, nil},
+		{"it is not archived", []part{server(), preseeded("/srv/pg", "local")}, nil},
+	})
+}
+
+func TestSW509(t *testing.T) {
+	require.Empty(t, said(host(), "SW509"))
+	every := func(window string, more int, events ...string) part {
+		return policy("postgresql", func(p *stateward.PITRPolicy) {
+			p.Schedule = known(events)
+			if window != "" {
+				p.Window = span(window)
+			}
+			if more > 0 {
+				p.Redundancy = known(more)
+			}
+		})
+	}
+	checkCases(t, "SW509", []copyCase{
+		{"G3 a month in two weeks", []part{every("14d", 0, "monthly")}, []string{"warning stateward.services.app.protection.rpo: base backups of postgresql are made up to 4w 3d apart, and its window is 2w: for the most part there is one, and all that can be recovered hangs on it"}},
+		{"G3 one is kept", []part{every("3d", 1, "weekly")}, []string{"warning stateward.services.app.protection.rpo: base backups of postgresql are made up to 1w apart, and its window is 3d: for the most part there is one, and all that can be recovered hangs on it"}},
+		{"two are kept", []part{every("14d", 2, "monthly")}, nil},
+		{"twice in the window", []part{every("14d", 0, "weekly")}, nil},
+		{"two schedules", []part{every("4d", 0, "Mon 02:00", "Thu 02:00")}, nil},
+		{"no window", []part{every("", 0, "monthly")}, nil},
+		{"no schedule", []part{every("14d", 0)}, nil},
+		{"a schedule that is none", []part{every("14d", 0, "some day")}, nil},
+	})
+}
+
+// What a service asks of the tier is compared with what the server reaches.
+func TestRPOOfPointInTime(t *testing.T) {
+	protects := func(rpo string) part {
+		return func(h *stateward.Host) {
+			server("archive_mode", "on", "archive_command", archives, "archive_timeout", "15min")(h)
+			push(&h.Units, stateward.Unit{Name: "barman-cloud-backup.service", Enable: known(true)})
+			push(&h.Timers, stateward.Timer{Name: "barman-cloud-backup.timer"})
+			list := h.Services.Or(nil)
+			list[len(list)-1].Protection = &stateward.Protection{Tiers: []stateward.Tier{stateward.TierPointInTime}, RPO: map[stateward.Tier]stateward.Value[stateward.Duration]{stateward.TierPointInTime: span(rpo)}, Origin: at("protection")}
+		}
+	}
+	require.Len(t, said(with(onZFS, protects("5min")), "SW303"), 1, "R12")
+	require.Empty(t, said(with(onZFS, protects("15min")), "SW303"))
+}
+
 func TestSurvivalPointInTime(t *testing.T) {
 	unit := func(name string, timer bool) part {
 		return func(h *stateward.Host) {

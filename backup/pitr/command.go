@@ -137,17 +137,32 @@ var walArchiveOptions = map[string]bool{
 // barmanFaults compares a call of barman-cloud-wal-archive with what the tool takes (G7). What a shell makes of variables is not known,
 // and nothing is said of it.
 func barmanFaults(command string) (out []CommandFault) {
+	args, _, out, counted := barmanCall(command)
+	if len(out) > 0 || !counted {
+		return out
+	}
+	switch {
+	case len(args) != 3:
+		out = append(out, CommandFault{"G7", fmt.Sprintf("%s takes DESTINATION SERVER_NAME WAL_PATH, and is given %d arguments", ToolWALArchive, len(args))})
+	case strings.Contains(args[0], "%p") || strings.Contains(args[1], "%p") || !strings.Contains(args[2], "%p"):
+		out = append(out, CommandFault{"G7", fmt.Sprintf("%s takes DESTINATION SERVER_NAME WAL_PATH, and %%p is not the last", ToolWALArchive)})
+	}
+	return out
+}
+
+// barmanCall takes a call of barman-cloud-wal-archive apart: its arguments, the address that --endpoint-url names, and the options that it does not have. counted
+// tells that the arguments are all that there are.
+func barmanCall(command string) (args []string, endpoint string, out []CommandFault, counted bool) {
 	words, ok := words(command)
 	at := slices.IndexFunc(words, func(w string) bool { return path.Base(w) == ToolWALArchive })
 	if at < 0 || !ok {
-		return nil
+		return nil, "", nil, false
 	}
-	var args []string
-	counted := true
+	counted = true
 	rest := words[at+1:]
 	for i := 0; i < len(rest); i++ {
 		w := rest[i]
-		name, _, joined := strings.Cut(w, "=")
+		name, joinedTo, joined := strings.Cut(w, "=")
 		if strings.ContainsAny(w, "$`") {
 			counted = false
 		}
@@ -170,18 +185,33 @@ func barmanFaults(command string) (out []CommandFault) {
 			counted = false // as many values as there are
 		case value && !joined:
 			i++
+			if name == "--endpoint-url" && i < len(rest) {
+				endpoint = rest[i]
+			}
+		case name == "--endpoint-url":
+			endpoint = joinedTo
 		}
 	}
-	if len(out) > 0 || !counted {
-		return out
+	return args, endpoint, out, counted
+}
+
+// ArchivePlace is where the log of one cluster is stored.
+type ArchivePlace struct{ Endpoint, Destination, Server string }
+
+// NewArchivePlace leaves out what makes no difference: a slash at the end.
+func NewArchivePlace(endpoint, destination, server string) ArchivePlace {
+	return ArchivePlace{strings.TrimRight(endpoint, "/"), strings.TrimRight(destination, "/"), server}
+}
+
+func (p ArchivePlace) String() string { return p.Destination + "/" + p.Server }
+
+// ArchivedTo is where an archive_command of barman-cloud stores to; ok is false where it is another, or that cannot be told.
+func ArchivedTo(command string) (p ArchivePlace, ok bool) {
+	args, endpoint, faults, counted := barmanCall(command)
+	if !counted || len(faults) > 0 || len(args) != 3 {
+		return ArchivePlace{}, false
 	}
-	switch {
-	case len(args) != 3:
-		out = append(out, CommandFault{"G7", fmt.Sprintf("%s takes DESTINATION SERVER_NAME WAL_PATH, and is given %d arguments", ToolWALArchive, len(args))})
-	case strings.Contains(args[0], "%p") || strings.Contains(args[1], "%p") || !strings.Contains(args[2], "%p"):
-		out = append(out, CommandFault{"G7", fmt.Sprintf("%s takes DESTINATION SERVER_NAME WAL_PATH, and %%p is not the last", ToolWALArchive)})
-	}
-	return out
+	return NewArchivePlace(endpoint, args[0], args[1]), true
 }
 
 // abbreviates tells whether an option is the beginning of one that is known: argparse takes that.

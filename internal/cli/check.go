@@ -165,6 +165,8 @@ type checkRun struct {
 	drills *aggregate.Drills
 	// baselineFile is its name as it was given.
 	baselineFile string
+	// fleet are the hosts that could be evaluated.
+	fleet []*stateward.Host
 	// complete tells that all hosts of the source are loaded.
 	complete bool
 }
@@ -198,6 +200,12 @@ func (f *checkFlags) newRun(env Env, thresholdGiven bool) (*checkRun, error) {
 func (r *checkRun) check(hosts []loaded, observed map[int][]captured) CheckOutput {
 	out := CheckOutput{ProtocolVersion: protocolVersion, ExcludedBy: r.selection.by}
 	matched := make([]int, len(r.acks))
+	r.fleet = nil
+	for _, l := range hosts {
+		if l.host != nil {
+			r.fleet = append(r.fleet, l.host)
+		}
+	}
 	for i, l := range hosts {
 		h, n := r.checkHost(l, observed[i])
 		for k := range n {
@@ -303,7 +311,7 @@ func (r *checkRun) checkHost(l loaded, seen []captured) (HostOutput, []int) {
 	}
 	h.drills = r.drills != nil
 	h.Captures = describeCaptures(seen, r.now)
-	report := aggregate.Lint(aggregate.Input{Host: l.host, Observed: observedOf(seen), Drills: r.drills, Acknowledgements: r.acks, Now: r.now})
+	report := aggregate.Lint(aggregate.Input{Host: l.host, Fleet: r.fleet, Observed: observedOf(seen), Drills: r.drills, Acknowledgements: r.acks, Now: r.now})
 	h.Status = l.host.Status
 	h.Root = &report.Root
 	h.Dialects = append(h.Dialects, l.host.Dialects...)
