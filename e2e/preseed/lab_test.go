@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"github.com/stateward/stateward/backup/restic"
+	"github.com/stateward/stateward/internal/restictest"
 	"github.com/stateward/stateward/preseed"
 )
 
@@ -62,15 +63,13 @@ func fresh(t *testing.T) {
 	t.Helper()
 	try("systemctl", "stop", "app.service")
 	for _, dir := range []string{"/run/stateward/preseed/app/at", app} {
-		for range 3 {
+		for range strings.Count(read(t, "/proc/self/mounts"), " "+dir+" ") {
 			try("umount", dir)
 		}
 	}
-	for _, pool := range []string{"tank", "back"} {
-		for _, d := range strings.Fields(must(t, "zfs", "list", "-H", "-d", "1", "-o", "name", pool)) {
-			if d != pool {
-				must(t, "zfs", "destroy", "-R", "-f", d)
-			}
+	for _, d := range strings.Fields(must(t, "zfs", "list", "-H", "-d", "1", "-o", "name", "tank", "back")) {
+		if d != "tank" && d != "back" {
+			must(t, "zfs", "destroy", "-R", "-f", d)
 		}
 	}
 	for _, dir := range []string{state, "/srv/wrap", "/srv/points", "/srv/pid", app, "/run/stateward"} {
@@ -167,21 +166,30 @@ func restored(t *testing.T, text string) {
 	if got := read(t, app+"/file"); got != text {
 		t.Errorf("it holds %q, want %q", got, text)
 	}
-	if got := must(t, "findmnt", "-no", "SOURCE", app); got != name {
-		t.Errorf("%s is mounted", got)
+	mounts := read(t, "/proc/self/mounts")
+	if last := mounts[:strings.LastIndex(mounts, " "+app+" ")+1]; !strings.HasSuffix(last, "\n"+name+" ") {
+		t.Errorf("what is mounted on %s is not %s:\n%s", app, name, mounts)
 	}
-	got := strings.Fields(must(t, "zfs", "get", "-H", "-o", "value", "canmount,mountpoint,compression,recordsize,mine:note,stateward:preseed-staging,readonly", name))
+	value, source := map[string]string{}, map[string]string{}
+	for _, line := range strings.Split(must(t, "zfs", "get", "-H", "-o", "property,value,source",
+		"canmount,mountpoint,compression,recordsize,mine:note,stateward:preseed-staging,readonly,guid,stateward:preseed", name), "\n") {
+		f := strings.Split(line, "\t")
+		value[f[0]], source[f[0]] = f[1], f[2]
+	}
+	var got []string
+	for _, p := range []string{"canmount", "mountpoint", "compression", "recordsize", "mine:note", "stateward:preseed-staging", "readonly"} {
+		got = append(got, value[p])
+	}
 	if want := []string{"on", app, "zstd", "16K", "kept", "-", "off"}; !slices.Equal(got, want) && got[2] != "on" && got[2] != "lz4" {
 		t.Errorf("its properties are %q, want %q", got, want)
 	}
-	guid := must(t, "zfs", "get", "-Hp", "-o", "value", "guid", name)
-	if m := must(t, "zfs", "get", "-H", "-o", "value", "-s", "local", "stateward:preseed", name); !strings.HasPrefix(m, guid+" ") {
-		t.Errorf("its marker is %q, and its guid %s", m, guid)
+	if m := value["stateward:preseed"]; source["stateward:preseed"] != "local" || !strings.HasPrefix(m, value["guid"]+" ") {
+		t.Errorf("its marker is %q, %s, and its guid %s", m, source["stateward:preseed"], value["guid"])
 	}
 	if list, _ := try("zfs", "list", "-H", "-o", "name", "-r", "tank/stateward-staging"); strings.Contains(list, "app\n") || strings.HasSuffix(list, "app") {
 		t.Errorf("staged is still %s", list)
 	}
-	if mounts := read(t, "/proc/self/mounts"); strings.Contains(mounts, "/run/stateward") {
+	if strings.Contains(mounts, "/run/stateward") {
 		t.Errorf("mounts are left:\n%s", mounts)
 	}
 	if files, _ := filepath.Glob(state + "/*.journal.json"); len(files) > 0 {
@@ -220,11 +228,8 @@ func job(t *testing.T, text string) restic.Job {
 	write(t, passwords, "SECRET-CANARY\n")
 	os.RemoveAll("/srv/repository")
 	os.RemoveAll("/srv/backup-state")
-	// testdata/README.md says why it is not made by restic each time; e2e/backup does that.
-	for _, dir := range []string{"data", "index", "locks", "snapshots"} {
-		os.MkdirAll("/srv/repository/"+dir, 0o700)
-	}
-	if err := os.CopyFS("/srv/repository", os.DirFS("testdata/repository")); err != nil {
+	// e2e/backup has restic make one.
+	if err := restictest.Make("/srv/repository"); err != nil {
 		t.Fatal(err)
 	}
 	if text != "" {

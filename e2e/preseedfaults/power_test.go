@@ -21,8 +21,11 @@ func TestE10PowerCutAnywhere(t *testing.T) {
 	const machine, disk = "/srv/machine", "/srv/machine/disk"
 	zpool := func(what string) {
 		t.Helper()
-		try("umount", app)
-		try("umount", "/run/stateward/preseed/app/at")
+		for _, dir := range []string{app, "/run/stateward/preseed/app/at"} {
+			if strings.Contains(read(t, "/proc/self/mounts"), " "+dir+" ") {
+				try("umount", dir)
+			}
+		}
 		if what == "stop" {
 			must(t, "zpool", "export", "-f", "tank")
 			return
@@ -102,18 +105,24 @@ exit $status
 				os.Remove(w)
 			}
 			restored(t, "text")
-			points := strings.Fields(must(t, "zfs", "list", "-H", "-o", "name", "-s", "createtxg", "-t", "snapshot", "-d", "1", "back/machine"))
+			points := strings.Split(must(t, "zfs", "list", "-Hp", "-o", "name,written", "-s", "createtxg", "-t", "snapshot", "-d", "1", "back/machine"), "\n")
+			alike := 0
 			zpool("stop")
 			// Latest first: a machine is started by a plain rollback of its own.
 			for i := len(points) - 1; i >= 0; i-- {
-				must(t, "zfs", "rollback", "-r", points[i])
+				point, written, _ := strings.Cut(points[i], "\t")
+				if written == "0" && i > 0 {
+					alike++ // disk and journal are, to the byte, as at the point before
+					continue
+				}
+				must(t, "zfs", "rollback", "-r", point)
 				os.RemoveAll("/run/stateward")
 				zpool("start")
 				if canmount := must(t, "zfs", "get", "-H", "-o", "name,value", "canmount"); strings.Contains(canmount, name+"\ton") {
 					try("zfs", "mount", name) // as a boot does
 				}
 				if _, out, status := run(t, "run", plan(t, from(tc.source))); status != 0 {
-					t.Fatalf("%s: status %d\n%s", points[i], status, out)
+					t.Fatalf("%s: status %d\n%s", point, status, out)
 				}
 				restored(t, "text")
 				kept(t, before)
@@ -121,7 +130,7 @@ exit $status
 					t.Error("nobody was told")
 				}
 				if t.Failed() {
-					t.Fatalf("the power was cut at %s", points[i])
+					t.Fatalf("the power was cut at %s", point)
 				}
 				zpool("stop")
 			}
@@ -129,7 +138,7 @@ exit $status
 			if len(points) < 2*tc.least-4 {
 				t.Errorf("it was cut at %d points only", len(points))
 			}
-			t.Logf("cut %d times", len(points))
+			t.Logf("cut %d times, %d more would have been alike", len(points)-alike, alike)
 		})
 	}
 }

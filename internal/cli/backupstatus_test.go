@@ -18,6 +18,7 @@ import (
 	"github.com/stateward/stateward/backup/restic"
 	execbackup "github.com/stateward/stateward/internal/exec/backup"
 	"github.com/stateward/stateward/internal/golden"
+	"github.com/stateward/stateward/internal/restictest"
 )
 
 // restics are the restic to try with: those of STATEWARD_TEST_RESTIC, or the one of the machine.
@@ -82,7 +83,7 @@ func (b *jobs) good(j restic.Job, ago time.Duration) {
 	b.t.Helper()
 	at := today.Add(-ago)
 	if _, err := os.Stat(j.Repository); err != nil {
-		b.restic(j.Repository, "init", "--quiet")
+		require.NoError(b.t, restictest.Make(j.Repository))
 	}
 	b.restic(j.Repository, "backup", "--quiet", "--host=forge", "--tag=stateward.job="+j.Name, "--time="+at.Format("2006-01-02 15:04:05"), j.Paths[0])
 	list, err := restic.ParseSnapshots(b.restic(j.Repository, "snapshots", "--json"))

@@ -80,6 +80,7 @@ var layers = []layer{
 	{dir: "internal/golden", third: []string{toolDiff}, tests: true},
 	{dir: "internal/zfssim", ours: join(".", "dataset"), pure: true, tests: true},
 	{dir: "internal/pgtest", ours: join("internal/run"), third: []string{testify}, starts: true, tests: true},
+	{dir: "internal/restictest", tests: true},
 	{dir: "internal/nixtest", ours: join("internal/run"), third: []string{testify}, tests: true},
 	{dir: "internal/rules"},
 	{dir: "e2e/*", ours: join(public, syntax, "internal/run", "internal/capture", "internal/exec/*", "internal/zfssim"), starts: true},

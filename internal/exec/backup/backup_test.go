@@ -16,7 +16,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -28,6 +27,7 @@ import (
 	policy "github.com/stateward/stateward/backup"
 	"github.com/stateward/stateward/backup/restic"
 	"github.com/stateward/stateward/internal/exec/backup"
+	"github.com/stateward/stateward/internal/restictest"
 )
 
 // canary is in every secret, and must never be anywhere else.
@@ -96,41 +96,17 @@ func (b *bench) file(name, text string) {
 	require.NoError(b.t, os.WriteFile(name, []byte(text), 0o644))
 }
 
-// made are repositories that were made, by the program: each is copied, since to make one takes restic a second.
-var made sync.Map
-
+// init makes the repository, which is cheap to open. backup.Init makes those of the tests over the network.
 func (b *bench) init() {
 	b.t.Helper()
-	once, _ := made.LoadOrStore(b.program, sync.OnceValues(func() (string, error) {
-		dir, err := os.MkdirTemp(made0, "")
-		if err != nil {
-			return "", err
-		}
-		j := b.job
-		j.Repository = filepath.Join(dir, "repository")
-		_, err = backup.Init(context.Background(), j, b.o)
-		return j.Repository, err
-	}))
-	dir, err := once.(func() (string, error))()
-	require.NoError(b.t, err)
-	require.NoError(b.t, os.CopyFS(b.job.Repository, os.DirFS(dir)))
+	require.NoError(b.t, restictest.Make(b.job.Repository))
 }
-
-// made0 is where they are.
-var made0 string
 
 func TestMain(m *testing.M) {
 	if os.Getenv(killedEnv) != "" {
 		os.Exit(runKilled())
 	}
-	dir, err := os.MkdirTemp("", "repositories")
-	if err != nil {
-		panic(err)
-	}
-	made0 = dir
-	status := m.Run()
-	_ = os.RemoveAll(dir)
-	os.Exit(status)
+	os.Exit(m.Run())
 }
 
 // run runs the job, and looks whether a secret got out anywhere.

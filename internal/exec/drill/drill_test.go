@@ -25,6 +25,7 @@ import (
 	"github.com/stateward/stateward/backup/restic"
 	"github.com/stateward/stateward/internal/exec/backup"
 	execdrill "github.com/stateward/stateward/internal/exec/drill"
+	"github.com/stateward/stateward/internal/restictest"
 )
 
 // canary is in every secret, and must never be anywhere else.
@@ -92,8 +93,7 @@ func (b *bench) file(name, text string) {
 func (b *bench) backup() *backup.Result {
 	b.t.Helper()
 	if _, err := os.Stat(b.job.Repository); err != nil {
-		_, err := backup.Init(b.t.Context(), b.job, b.o.Options)
-		require.NoError(b.t, err)
+		require.NoError(b.t, restictest.Make(b.job.Repository))
 	}
 	r, err := backup.Run(b.t.Context(), b.job, b.o.Options)
 	require.NoError(b.t, err, b.said.String())
@@ -295,8 +295,7 @@ func TestR2DrillOfASnapshotOfZFS(t *testing.T) {
 		at := filepath.Join(root, b.job.Paths[0])
 		require.NoError(t, os.MkdirAll(filepath.Dir(at), 0o755))
 		require.NoError(t, os.Rename(b.source, at))
-		_, err := backup.Init(t.Context(), b.job, b.o.Options)
-		require.NoError(t, err)
+		require.NoError(t, restictest.Make(b.job.Repository))
 		cmd := exec.Command(b.program, "backup", "--host=forge", "--tag="+restic.JobTag+b.job.Name, "--tag="+restic.RootTag+root, at)
 		cmd.Env = append(slices.Clone(b.o.Env), "RESTIC_PASSWORD_FILE="+b.job.PasswordFile, "RESTIC_REPOSITORY="+b.job.Repository)
 		out, err := cmd.CombinedOutput()
