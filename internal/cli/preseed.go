@@ -436,7 +436,11 @@ func (f *preseedFlags) printStatus(env Env, out PreseedStatusOutput) {
 			if l.Restored {
 				what = "restored, and did not put in its place"
 			}
-			fmt.Fprintf(w, "  an earlier run %s %s: %s, %s\n", what, inLine(l.Dataset), size(l.Bytes), count(l.Snapshots, "snapshot"))
+			fmt.Fprintf(w, "  an earlier run %s %s: %s", what, inLine(l.Dataset), size(l.Bytes))
+			if l.Snapshots > 0 {
+				fmt.Fprintf(w, ", %s", count(l.Snapshots, "snapshot"))
+			}
+			fmt.Fprintln(w)
 			fmt.Fprintf(w, "    once nobody needs what it holds: %s\n", inLine(strings.Join(l.Remove(), " && ")))
 		}
 		if j := s.Unfinished; j != nil {
