@@ -124,21 +124,12 @@ func (e *unknownClusterError) Hint() string {
 	return "these are: " + strings.Join(e.known, ", ")
 }
 
-// foldersError says that an option names no folder of the machine.
-type foldersError struct{ option, value string }
-
-func (e *foldersError) Error() string {
-	return fmt.Sprintf("--%s %q is no absolute path", e.option, e.value)
-}
-
 func (f *pitrPlanFlags) run(ctx context.Context, env Env, args []string) error {
 	if f.write != "" && f.output == "text" {
 		return withStatus(StatusUsage, &writeTextError{"json, units and nix"})
 	}
-	for _, o := range []struct{ option, value string }{{"program", f.program}, {"barman", f.barman}} {
-		if !strings.HasPrefix(o.value, "/") {
-			return withStatus(StatusUsage, &foldersError{o.option, o.value})
-		}
+	if err := cmp.Or(onMachine("program", f.program), onMachine("barman", f.barman), onMachine("path", f.path...)); err != nil {
+		return err
 	}
 	tools := pitr.Tools{Dir: f.barman}
 	if f.tools != "" {
