@@ -186,6 +186,12 @@ func ServerFaults(a Archive, l Live, p Policy) (out []Fault) {
 	case len(l.History) > 0 && len(a.Histories[l.Timeline]) > 0 && !sameWay(a.Histories[l.Timeline], l.History):
 		say("G4", "two servers were promoted from the same archive: give each a server name of its own", "timeline %d in %s left the one before at %s, and that of the server at %s", l.Timeline, p.Server, a.Histories[l.Timeline][len(a.Histories[l.Timeline])-1].At, l.History[len(l.History)-1].At)
 	}
+	for _, h := range l.History {
+		if i := slices.IndexFunc(a.Segments, func(s ArchivedSegment) bool { return s.Timeline == h.Timeline && s.Start(a.SegmentSize) > h.At }); i >= 0 {
+			say("G4", "a recovered cluster archives to a server name of its own: name another in policy and archive_command", "the server left timeline %d at %s, and what lies in %s goes on after that on timeline %d: it was recovered to an earlier moment, or another server goes on", h.Timeline, h.At, p.Server, h.Timeline)
+			break
+		}
+	}
 	if l.Archived != "" && !holds(a, l.Archived) {
 		say("G4", "look at what archive_command does, and which server name it gives", "the server says that it archived %s, and it is not in %s", l.Archived, p.Server)
 	}

@@ -53,7 +53,7 @@ write-ahead log after them. Each command takes a policy, a file of JSON that doc
 			return &statusError{status: StatusUsage}
 		},
 	}
-	cmd.AddCommand(newPITRPlan(env), newPITRWindow(env), newPITRRecover(env))
+	cmd.AddCommand(newPITRPlan(env), newPITRWindow(env), newPITRRecover(env), newPITRBackup(env), newPITRRetain(env), newPITRCheck(env), newPITRStatus(env))
 	return cmd
 }
 

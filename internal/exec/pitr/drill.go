@@ -158,7 +158,7 @@ func (d *driller) run(ctx context.Context) error {
 	}
 	d.rec.Engine = drill.Engine{Name: cmp.Or(d.living.Provider, pitr.BarmanCloud)}
 	r.began("ask the archive what it holds")
-	a, err := r.look(ctx)
+	a, err := r.look(ctx, lookBack)
 	if err != nil {
 		return err
 	}

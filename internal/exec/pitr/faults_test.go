@@ -32,6 +32,8 @@ type asked struct {
 	Policy pitr.Policy
 	Env    []string
 	Kill   string
+	// Backup asks for a base backup instead.
+	Backup, StateDir string
 }
 
 func recoverHere(text string) int {
@@ -46,6 +48,11 @@ func recoverHere(text string) int {
 		}
 	}
 	say := func(l string) { fmt.Fprintln(os.Stderr, l) }
+	if a.Backup != "" {
+		_, err := Backup(context.Background(), a.Policy, Options{Env: a.Env, Now: time.Now, Said: say, Began: say, StateDir: a.StateDir})
+		fmt.Fprintln(os.Stderr, "ended with:", err)
+		return 1
+	}
 	r, err := Recover(context.Background(), a.Policy, pitr.Target{}, Options{Env: a.Env, Now: time.Now, Said: say, Began: say})
 	out, _ := json.Marshal(r)
 	fmt.Println(string(out))
@@ -199,7 +206,7 @@ func TestEndOfLogAndFaults(t *testing.T) {
 				{"before the mark goes", "", "ended"}, {"", "", ""},
 			}
 			for _, s := range steps {
-				text, err := json.Marshal(asked{b.p, b.o.Env, s.kill})
+				text, err := json.Marshal(asked{Policy: b.p, Env: b.o.Env, Kill: s.kill})
 				require.NoError(t, err)
 				var out bytes.Buffer
 				cmd := exec.Command(os.Args[0])

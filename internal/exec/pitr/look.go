@@ -5,6 +5,7 @@
 package pitr
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -32,6 +33,8 @@ type Options struct {
 	Now         func() time.Time
 	// Patience is how long the store may be silent; 0 is [DefaultPatience].
 	Patience time.Duration
+	// StateDir is where jobs write down what came of them, Journal the socket of journald; empty is [pitr.StateDir] and [JournalSocket].
+	StateDir, Journal string
 }
 
 // DefaultPatience is how long a store may be silent. barman-cloud itself tries five times, and waits a minute each time.
@@ -68,6 +71,8 @@ func (e *ToolError) Hint() string {
 		return silentHint
 	case strings.Contains(e.Said, "(403)"), strings.Contains(e.Said, "AccessDenied"), strings.Contains(e.Said, "SignatureDoesNotMatch"), strings.Contains(e.Said, "InvalidAccessKeyId"):
 		return "the store refuses the key: look at the environment file or credentials file, and what the key may do"
+	case strings.Contains(e.Said, "ERROR: Bucket ") && strings.Contains(e.Said, "does not exist"):
+		return "look at the destination; the first segment that is archived makes the bucket, where the key may"
 	case strings.Contains(e.Said, "Could not connect"):
 		return "the store does not answer: look at the endpoint, and whether it runs; then ask for the same again"
 	case strings.Contains(e.Said, "from archive: "): // could not restore file "…" from archive: child process exited with exit code 255
@@ -185,6 +190,10 @@ func (r *runner) getenv(name string) string {
 // run runs a program, and returns what it printed.
 func (r *runner) run(ctx context.Context, argv []string) ([]byte, error) {
 	switch tool := filepath.Base(argv[0]); {
+	case len(argv) == 2 && argv[1] == "--help": // which asks no store
+		var stop func()
+		ctx, stop = context.WithTimeoutCause(ctx, DefaultPatience, &SilentError{tool, DefaultPatience})
+		defer stop()
 	case slices.Contains([]string{pitr.ToolBackup, pitr.ToolRestore, pitr.ToolBackupDelete}, tool):
 		// How long they take depends on the size of the cluster.
 		var stop func()
@@ -192,7 +201,7 @@ func (r *runner) run(ctx context.Context, argv []string) ([]byte, error) {
 		defer stop()
 	case strings.HasPrefix(tool, "barman-cloud-"):
 		var stop func()
-		ctx, stop = context.WithTimeoutCause(ctx, r.o.patience(), &SilentError{tool, r.o.patience()})
+		ctx, stop = context.WithTimeoutCause(ctx, r.o.patience(), &SilentError{"the store at " + r.place(), r.o.patience()})
 		defer stop()
 	}
 	res, err := run.Run(ctx, run.Cmd{Path: argv[0], Args: argv[1:], Env: r.env, As: r.as, Dir: r.dir(), Grace: 10 * time.Second})
@@ -202,6 +211,9 @@ func (r *runner) run(ctx context.Context, argv []string) ([]byte, error) {
 func (r *runner) failed(tool string, stderr []byte, err error) error {
 	if err == nil {
 		return nil
+	}
+	if errors.As(err, new(*SilentError)) {
+		return &ToolError{filepath.Base(tool), "", err} // what it says of being ended helps nobody
 	}
 	lines := strings.Split(strings.TrimSpace(string(stderr)), "\n")
 	return &ToolError{filepath.Base(tool), r.secrets.Replace(strings.TrimSpace(lines[len(lines)-1])), err}
@@ -214,6 +226,9 @@ func (r *runner) dir() string {
 	}
 	return "/"
 }
+
+// place is what an error calls the store.
+func (r *runner) place() string { return cmp.Or(r.p.Endpoint, r.p.Destination) }
 
 // program is one of the server's own.
 func (r *runner) program(name string) string {
@@ -229,10 +244,11 @@ func Look(ctx context.Context, p pitr.Policy, o Options) (pitr.Archive, error) {
 	if err != nil {
 		return pitr.Archive{}, err
 	}
-	return r.look(ctx)
+	return r.look(ctx, lookBack)
 }
 
-func (r *runner) look(ctx context.Context) (a pitr.Archive, err error) {
+// look reads the log itself as far back as it is told, in segments: the newest says whose it is, and those before it when the last commit was.
+func (r *runner) look(ctx context.Context, back int) (a pitr.Archive, err error) {
 	a.Server = r.p.Server
 	argv, err := r.provider.BackupList(r.p)
 	if err != nil {
@@ -303,7 +319,7 @@ func (r *runner) look(ctx context.Context) (a pitr.Archive, err error) {
 	if a.Empty() {
 		return a, &EmptyError{r.p.Destination, r.p.Server}
 	}
-	return a, r.commits(ctx, &a, scratch)
+	return a, r.commits(ctx, &a, scratch, back)
 }
 
 // bucket is where the archive lies.
@@ -365,7 +381,7 @@ var backupID = regexp.MustCompile(`^\d{8}T\d{6}$`)
 var commit = regexp.MustCompile(`COMMIT(?:_PREPARED)? (\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d+) UTC`)
 
 // commits reads when the last transaction of the newest timeline was committed: a target after it is never reached (G2).
-func (r *runner) commits(ctx context.Context, a *pitr.Archive, scratch string) error {
+func (r *runner) commits(ctx context.Context, a *pitr.Archive, scratch string, back int) error {
 	a.LastCommit = map[pitr.Timeline]time.Time{}
 	if len(a.Segments) == 0 {
 		return nil
@@ -383,7 +399,7 @@ func (r *runner) commits(ctx context.Context, a *pitr.Archive, scratch string) e
 		}
 		return 1
 	})
-	for _, s := range own[:min(len(own), lookBack)] {
+	for _, s := range own[:min(len(own), back)] {
 		name := s.Name(a.SegmentSize)
 		page, err := r.bring(ctx, name, scratch)
 		if err != nil {

@@ -144,7 +144,7 @@ func plan(ctx context.Context, p pitr.Policy, t pitr.Target, o Options) (*Result
 		return nil, nil, err
 	}
 	r.began("ask the archive what it holds")
-	a, err := r.look(ctx)
+	a, err := r.look(ctx, lookBack)
 	if err != nil {
 		return nil, nil, err
 	}
