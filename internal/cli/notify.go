@@ -13,9 +13,11 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/stateward/stateward/backup/notify"
+	"github.com/stateward/stateward/backup/pitr"
 	"github.com/stateward/stateward/backup/restic"
 	execbackup "github.com/stateward/stateward/internal/exec/backup"
 	execnotify "github.com/stateward/stateward/internal/exec/notify"
+	execpitr "github.com/stateward/stateward/internal/exec/pitr"
 	execpreseed "github.com/stateward/stateward/internal/exec/preseed"
 	"github.com/stateward/stateward/preseed"
 )
@@ -55,7 +57,7 @@ type NotifyUnitsOutput struct {
 
 type notifyFlags struct {
 	plan, event, unit, job, stateDir string
-	preseed, preseedDir              string
+	preseed, preseedDir, pitrDir     string
 	output                           string
 	dryRun                           bool
 }
@@ -108,8 +110,8 @@ func newNotify(env Env) *cobra.Command {
 		Long: `Notify sends a message to the channels of a plan that carry its template: ntfy, pushover,
 healthchecks, a webhook. It is what the units that "stateward notify units" writes start.
 
-What the message says of a unit comes from the record of the backup job or the preseed that the unit
-runs, where there is one, and from systemd else. Nothing of the journal is sent: secrets may be in there.
+What the message says of a unit comes from the record of the backup job, the preseed or the job of an
+archived cluster that the unit runs, where there is one, and from systemd else. Nothing of the journal is sent: secrets may be in there.
 
 A channel that does not answer is tried four times in all; the others are told meanwhile. What is
 secret is read from files, and never printed. With --dry-run nothing is sent, and no
@@ -136,6 +138,7 @@ EXIT STATUS
 	choiceFlag(cmd, &f.output, "output", "o", "`FORMAT` of the output: text or json", "text", "text", "json")
 	fs.StringVar(&f.stateDir, "state-dir", restic.StateDir, "the records of backup jobs are in `DIR`")
 	fs.StringVar(&f.preseedDir, "preseed-state-dir", preseed.StateDir, "the records of preseeds are in `DIR`")
+	fs.StringVar(&f.pitrDir, "pitr-state-dir", pitr.StateDir, "the records of archived clusters are in `DIR`")
 	cmd.AddCommand(newNotifyUnits(env))
 	return cmd
 }
@@ -283,6 +286,10 @@ func (f *notifyFlags) facts(ctx context.Context, env Env, t notify.Template) not
 		tell(f.preseedFacts(&facts, state, t.Ping == notify.PingFail))
 		return facts
 	}
+	if job, name, ok := pitrUnit(f.unit); ok {
+		tell(f.pitrFacts(&facts, job, name, state, t.Ping == notify.PingFail))
+		return facts
+	}
 	if facts.Job == "" {
 		return facts
 	}
@@ -370,6 +377,44 @@ func (f *notifyFlags) preseedFacts(facts *notify.Facts, state execnotify.State, 
 	}
 	if rec.RecoveryPoint != nil {
 		facts.Source, facts.RecoveryPoint, facts.Files, facts.Bytes = string(rec.Source), *rec.RecoveryPoint, rec.Files, rec.Bytes
+	}
+	return nil
+}
+
+// pitrUnit is the job and the cluster of a unit of an archived one.
+func pitrUnit(unit string) (job, name string, ok bool) {
+	rest, ok := strings.CutPrefix(strings.TrimSuffix(unit, ".service"), pitr.UnitPrefix)
+	if !ok {
+		return "", "", false
+	}
+	job, name, ok = strings.Cut(rest, "-")
+	return job, name, ok && slices.Contains(execpitr.Jobs(), job) && !badPlanName(name)
+}
+
+// pitrFacts are those of a job of an archived cluster: of its newest run, unless that ended before the unit was started.
+func (f *notifyFlags) pitrFacts(facts *notify.Facts, job, name string, state execnotify.State, fails bool) error {
+	facts.Job, facts.Files, facts.Bytes = "pitr "+job+" of "+name, -1, -1
+	rec, err := execpitr.ReadRecord(f.pitrDir, name, job)
+	if err != nil {
+		return err
+	}
+	if rec == nil {
+		rec = &execpitr.Record{}
+	}
+	facts.NeverGood = rec.LastComplete == nil
+	if rec.LastComplete != nil {
+		facts.LastGood = *rec.LastComplete
+	}
+	switch last := rec.LastRun; {
+	case last == nil, last.Started.Before(state.Started):
+		facts.Message = "the run ended before it could write down what came of it"
+		facts.Hint = "journalctl -u " + f.unit
+	case fails && last.Outcome == execpitr.Complete:
+		facts.Outcome, facts.ExitStatus = "not run", ""
+		facts.Started, facts.Ended = time.Time{}, time.Time{}
+		facts.Message = fmt.Sprintf("the unit was not started, or something it needs failed; its newest run ended at %s: %s", last.Ended.Format(time.RFC3339), last.Outcome)
+	default:
+		facts.Outcome, facts.Message, facts.Hint, facts.Started, facts.Ended = string(last.Outcome), last.Headline(), last.Hint, last.Started, last.Ended
 	}
 	return nil
 }

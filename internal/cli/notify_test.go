@@ -17,6 +17,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/stateward/stateward/backup/notify"
+	"github.com/stateward/stateward/backup/pitr"
+	execpitr "github.com/stateward/stateward/internal/exec/pitr"
 	"github.com/stateward/stateward/internal/nixtest"
 )
 
@@ -42,9 +44,10 @@ func notified(t *testing.T, event, unit, systemctl, record string, environment m
 	if record != "" {
 		file("records/apps.json", record, 0o600)
 		file("records/apps/newest.json", record, 0o600)
+		file("records/apps.check.json", record, 0o600)
 	}
 	var out, errs bytes.Buffer
-	status := Main(context.Background(), []string{"notify", "--plan", dir + "/notify.json", "--event=" + event, "--unit=" + unit, "--state-dir", dir + "/records", "--preseed-state-dir", dir + "/records"},
+	status := Main(context.Background(), []string{"notify", "--plan", dir + "/notify.json", "--event=" + event, "--unit=" + unit, "--state-dir", dir + "/records", "--preseed-state-dir", dir + "/records", "--pitr-state-dir", dir + "/records"},
 		Env{Stdout: &out, Stderr: &errs, Now: func() time.Time { return today }, Getenv: func(name string) string {
 			if name == "PATH" {
 				return dir + "/bin"
@@ -123,6 +126,28 @@ func TestE12NotificationsOfPreseed(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			post, r := notified(t, tc.event, unit, tc.state, tc.record, nil)
+			require.Equal(t, StatusOK, r.status, r.stderr)
+			require.Equal(t, []string{tc.title, tc.message}, []string{post.Title, post.Message})
+		})
+	}
+}
+
+// Of the jobs of an archived cluster it says what a run found, and what to do.
+func TestE12NotificationsOfArchivedClusters(t *testing.T) {
+	state := func(result string, status, began int) string {
+		return fmt.Sprintf("cat <<'E'\nLoadState=loaded\nResult=%s\nExecMainCode=1\nExecMainStatus=%d\nExecMainStartTimestamp=@%d\nExecMainExitTimestamp=@%d\nE\n", result, status,
+			today.Add(time.Duration(began)*time.Second).Unix(), today.Add(-time.Second).Unix())
+	}
+	text, err := json.Marshal(execpitr.Record{ProtocolVersion: "1", Name: "apps", Job: "check", LastRun: &execpitr.Run{Job: "check", Name: "apps", Started: today.Add(-time.Minute), Ended: today.Add(-2 * time.Second),
+		Outcome: execpitr.Faults, Hint: "look", Check: &pitr.Check{Faults: []pitr.Fault{{Message: "the server cannot archive x", Hint: "look"}}}}})
+	require.NoError(t, err)
+	for _, tc := range []struct{ name, state, record, title, message string }{
+		{"it found something", state("exit-code", 1, -61), string(text), "pitr check of apps on forge: faults", "the server cannot archive x\nhint: look\nexit status 1\nlast good run: never"},
+		{"it was killed before it wrote", state("exit-code", 4, -10), string(text), "pitr check of apps on forge: exit-code", "the run ended before it could write down what came of it\nhint: journalctl -u stateward-pitr-check-apps.service\nexit status 4\nlast good run: never"},
+		{"it never ran", state("exit-code", 4, -10), "", "pitr check of apps on forge: exit-code", "the run ended before it could write down what came of it\nhint: journalctl -u stateward-pitr-check-apps.service\nexit status 4\nlast good run: never"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			post, r := notified(t, "failure", "stateward-pitr-check-apps.service", tc.state, tc.record, nil)
 			require.Equal(t, StatusOK, r.status, r.stderr)
 			require.Equal(t, []string{tc.title, tc.message}, []string{post.Title, post.Message})
 		})

@@ -3,6 +3,7 @@
 package pitr
 
 import (
+	"context"
 	"encoding/json"
 	"net/http"
 	"os"
@@ -145,7 +146,9 @@ func TestJobs(t *testing.T) {
 			same, err := Look(t.Context(), p, o)
 			require.NoError(t, err)
 			require.Empty(t, cmp.Diff(a, same), "nothing is changed without --yes")
-			r, err := newRunner(t.Context(), p, o)
+			quick := o
+			quick.Patience = 1500 * time.Millisecond
+			r, err := newRunner(t.Context(), p, quick)
 			require.NoError(t, err)
 			b, err := r.bucket()
 			require.NoError(t, err)
@@ -252,7 +255,20 @@ func TestJobs(t *testing.T) {
 				failed("hangs in "+name, do(), &silent, "did not answer for 1.5s")
 				require.Less(t, time.Since(began), 30*time.Second, name)
 			}
+			// One that brings or stores the cluster is ended as soon as the store answers nobody.
+			watched, stop := r.watched(t.Context())
+			t.Cleanup(stop)
+			select {
+			case <-watched.Done():
+				require.ErrorAs(t, context.Cause(watched), &silent)
+			case <-time.After(20 * time.Second):
+				t.Error("nobody sees that the store is silent")
+			}
 			require.NoError(t, c.S3.Resume())
+			watched, stop = r.watched(t.Context())
+			time.Sleep(3 * time.Second)
+			require.NoError(t, watched.Err())
+			stop()
 
 			// A server that is stopped.
 			c.Stop(c.Data)

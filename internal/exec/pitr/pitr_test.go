@@ -5,6 +5,7 @@ package pitr
 import (
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -94,6 +95,30 @@ func TestRecovery(t *testing.T) {
 			other, err := Look(t.Context(), next, b.o)
 			require.NoError(t, err)
 			require.NotEmpty(t, other.Segments)
+
+			// The history of its timeline is stored with the first base backup there: no server that was promoted without archiving does (G3).
+			o := b.o
+			o.StateDir = filepath.Join(b.Dir, "state")
+			next.Cluster.Socket = b.Socket
+			require.Empty(t, other.Histories)
+			b.SQL("checkpoint")
+			run, err := Backup(t.Context(), next, o)
+			require.NoError(t, err)
+			require.Equal(t, []string{"00000002.history was not in the archive, and is stored now"}, run.Notes)
+			other, err = Look(t.Context(), next, b.o)
+			require.NoError(t, err)
+			_, err = pitr.NewRecovery(other, pitr.Target{}, next)
+			require.NoError(t, err)
+			// Given back to the old prefix, it is refused: what lies there goes on elsewhere (G4).
+			back := b.p
+			back.Cluster.Socket = b.Socket
+			b.SQL("alter system set archive_command = '" + strings.ReplaceAll(strings.Replace(b.SQL("show archive_command"), next.Server, back.Server, 1), "'", "''") + "'")
+			b.SQL("select pg_reload_conf()")
+			time.Sleep(200 * time.Millisecond)
+			var fault *pitr.FaultError
+			_, err = Backup(t.Context(), back, o)
+			require.ErrorAs(t, err, &fault)
+			require.Contains(t, err.Error(), "and what lies in main goes on after that on timeline 1: it was recovered to an earlier moment")
 
 			// A cluster is there now (G6).
 			_, err = Recover(t.Context(), b.p, pitr.Target{}, b.o)

@@ -186,6 +186,9 @@ func work(p pitr.Policy, o Options, job string, do func(run *Run) error) (*Run, 
 			run.Outcome = Failed
 		}
 	}
+	if run.Check != nil && len(run.Check.Faults) > 0 && run.Hint == "" {
+		run.Hint = run.Check.Faults[0].Hint
+	}
 	rec.LastRun, rec.Running = run, nil
 	if run.Outcome == Complete {
 		rec.LastComplete = &run.Started
