@@ -343,16 +343,17 @@ func TestOwnKey(t *testing.T) {
 // Whoever snapshots the staging area keeps a cut off restore from being destroyed, and not the next run from its work.
 func TestE10StagingWasSnapshotted(t *testing.T) {
 	fresh(t)
-	job(t, "text")
-	real, _ := exec.LookPath("restic")
-	write(t, "/srv/wrap/restic", "#!/bin/bash\ncase \" $* \" in *\" restore \"*) zfs snapshot "+staged+"@autosnap; read -r pid </srv/pid; kill -KILL $pid; sleep 5 ;; esac\nexec "+real+" \"$@\"\n")
-	os.Chmod("/srv/wrap/restic", 0o755)
+	cut(t, "a", "text")
+	must(t, "zfs", "snapshot", name+"@b")
+	real, _ := exec.LookPath("zfs")
+	write(t, "/srv/wrap/zfs", "#!/bin/bash\n"+real+" \"$@\" || exit\ncase \"$1\" in clone) "+real+" snapshot "+staged+"@autosnap; read -r pid </srv/pid; kill -KILL $pid; sleep 5 ;; esac\n")
+	os.Chmod("/srv/wrap/zfs", 0o755)
 	before := guids(t)
-	if _, out, status := run(t, "run", plan(t, from(backup))); status != -1 {
+	if _, out, status := run(t, "run", plan(t)); status != -1 {
 		t.Fatalf("status %d\n%s", status, out)
 	}
-	os.Remove("/srv/wrap/restic")
-	out := ends(t, preseed.Restored, 0, "-left-", plan(t, from(backup)))
+	os.Remove("/srv/wrap/zfs")
+	out := ends(t, preseed.Restored, 0, "-left-", plan(t))
 	restored(t, "text")
 	kept(t, before)
 	if _, err := try("zfs", "list", must(t, "sh", "-c", "zfs list -H -o name -r tank/stateward-staging | grep -- -left-")+"@autosnap"); err != nil {
