@@ -492,7 +492,7 @@ func TestChecks(t *testing.T) {
 		{"N6 a unit whose name looks like an option", "SW603", []part{unknowns(thrown(`systemd.services."a.after".serviceConfig.StateDirectory`))},
 			[]string{`warning systemd.services."a.after".serviceConfig.StateDirectory [] systemd.services."a.after".serviceConfig.StateDirectory could not be evaluated: it throws; needed by SW101, SW104, SW105, SW111, SW112, SW114, SW120, SW205, SW206, SW207, SW208, SW209, SW213, SW215, SW216, SW217, SW310, SW315, SW318, SW401, SW402`}},
 		{"N6 a whole tree", "SW603", []part{unknowns(thrown("systemd"))},
-			[]string{"warning systemd [] systemd could not be evaluated: it throws; needed by SW101, SW104, SW105, SW106, SW107, SW110, SW111, SW112, SW114, SW115, SW118, SW119, SW120, SW205, SW206, SW207, SW208, SW209, SW212, SW213, SW214, SW215, SW216, SW217, SW307, SW310, SW315, SW318, SW401, SW402"}},
+			[]string{"warning systemd [] systemd could not be evaluated: it throws; needed by SW101, SW104, SW105, SW106, SW107, SW110, SW111, SW112, SW114, SW115, SW118, SW119, SW120, SW205, SW206, SW207, SW208, SW209, SW212, SW213, SW214, SW215, SW216, SW217, SW303, SW304, SW307, SW310, SW315, SW318, SW401, SW402"}},
 
 		{"N1 nix path", "SW604", []part{job(func(j *stateward.Job) {
 			j.PasswordFile = stateward.Known(stateward.FileRef{Text: "/etc/nixos/pw", NixPath: true}, at("pw"))

@@ -248,7 +248,7 @@ func TestRPOOfPointInTime(t *testing.T) {
 	protects := func(rpo string) part {
 		return func(h *stateward.Host) {
 			server("archive_mode", "on", "archive_command", archives, "archive_timeout", "15min")(h)
-			push(&h.Units, stateward.Unit{Name: "barman-cloud-backup.service", Enable: known(true)})
+			push(&h.Units, stateward.Unit{Name: "barman-cloud-backup.service", Enable: known(true), BaseBackup: known("barman-cloud-backup")})
 			push(&h.Timers, stateward.Timer{Name: "barman-cloud-backup.timer"})
 			list := h.Services.Or(nil)
 			list[len(list)-1].Protection = &stateward.Protection{Tiers: []stateward.Tier{stateward.TierPointInTime}, RPO: map[stateward.Tier]stateward.Value[stateward.Duration]{stateward.TierPointInTime: span(rpo)}, Origin: at("protection")}
