@@ -50,6 +50,42 @@ func forge(change ...func(*stateward.Host, *stateward.Service, *stateward.Presee
 
 type change = func(*stateward.Host, *stateward.Service, *stateward.Preseed)
 
+// The archive of a cluster is a source where it is listed, and where a policy is one of a cluster in the dataset.
+func TestFromHostAnArchive(t *testing.T) {
+	cluster := func(dir string) stateward.PITRPolicy {
+		return stateward.PITRPolicy{Name: "app", Enable: known(true), Destination: known("s3://b/pg"), Server: known("forge"), Schedule: known([]string{"daily"}),
+			EnvironmentFile: known(stateward.FileRef{Text: "/e"}), Cluster: stateward.PITRCluster{DataDir: known(dir), User: known("postgres"), Version: known(17), Unit: known("app.service")}}
+	}
+	for name, c := range map[string]struct {
+		policies stateward.Value[[]stateward.PITRPolicy]
+		want     string
+	}{
+		"below the mountpoint": {known([]stateward.PITRPolicy{cluster("/var/lib/app/17")}), ""},
+		"itself":               {known([]stateward.PITRPolicy{cluster("/var/lib/app")}), ""},
+		"elsewhere":            {known([]stateward.PITRPolicy{cluster("/var/lib/application")}), "does not lie below /var/lib/app"},
+		"not archived":         {known([]stateward.PITRPolicy{}), "pitr is listed, and no cluster in /var/lib/app is archived"},
+		"unknown":              {stateward.NotKnown[[]stateward.PITRPolicy](stateward.Unknown{Subject: "stateward.pitr", Kind: stateward.UnknownThrow, Message: "it throws"}), "which clusters are to be archived is unknown"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := forge(func(h *stateward.Host, _ *stateward.Service, p *stateward.Preseed) {
+				p.Sources = known([]string{"local", "pitr"})
+				h.PITRPolicies = c.policies
+			})
+			list, _ := preseed.FromHost(h, false)
+			require.Len(t, list, 1)
+			if c.want == "" {
+				require.Empty(t, list[0].Faults)
+				require.Equal(t, []preseed.Source{{Kind: preseed.Local}, {Kind: preseed.PITR, Policy: "/etc/stateward/pitr/app.json"}}, list[0].Plan.Sources)
+				require.True(t, list[0].Plan.Remote(nil))
+				return
+			}
+			require.Len(t, list[0].Faults, 1)
+			require.Contains(t, list[0].Faults[0].Message, c.want)
+			require.Nil(t, list[0].Plan)
+		})
+	}
+}
+
 func TestFromHost(t *testing.T) {
 	job := preseed.Source{Kind: preseed.Restic, Job: "/etc/stateward/backup/app.json"}
 	replica := preseed.Source{Kind: preseed.Replica, From: "u@nas:backup/app"}

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/stateward/stateward"
+	"github.com/stateward/stateward/backup/pitr"
 	"github.com/stateward/stateward/backup/restic"
 )
 
@@ -31,6 +32,8 @@ func (p *hostPlanner) sources(o *Planned, plan *Plan, d *stateward.Preseed) {
 			there = p.replica(o, plan, d, &s, given)
 		case Restic:
 			there = p.restic(o, plan, d, &s, given)
+		case PITR:
+			there = p.pitr(o, plan, d, &s)
 		}
 		if there {
 			plan.Sources = append(plan.Sources, s)
@@ -108,6 +111,37 @@ func (p *hostPlanner) replica(o *Planned, plan *Plan, d *stateward.Preseed, s *S
 		o.note(SourceMissing, cmp.Or(at[targets[0]], d.Origin), `write sshKey = "/run/secrets/…"`, "no sshKey is named for the replica %s: ssh takes what root has", s.From)
 	}
 	return true
+}
+
+// pitr finds the policy by which the cluster of PostgreSQL is archived whose data directory lies in the dataset.
+func (p *hostPlanner) pitr(o *Planned, plan *Plan, d *stateward.Preseed, s *Source) bool {
+	at := cmp.Or(d.Sources.Origin(), d.Origin)
+	list, faults := pitr.FromHost(p.host, nil)
+	var names, others []string
+	for _, one := range list {
+		switch {
+		case one.Policy == nil:
+			others = append(others, "stateward.pitr."+one.Name+" cannot be planned")
+		case plan.CheckPolicy(*one.Policy) != nil:
+			others = append(others, plan.CheckPolicy(*one.Policy).Error())
+		default:
+			names = append(names, one.Name)
+			s.Policy = one.Policy.PlanFile()
+		}
+	}
+	switch {
+	case len(names) == 1:
+		return true
+	case len(names) > 1:
+		o.fault(SourceUnclear, at, "give each cluster a dataset of its own", "clusters %s lie in the dataset: a preseed recovers one", strings.Join(names, " and "))
+	case len(faults) > 0:
+		o.fault(NotKnown, faults[0].Origin, "stateward check says more of it", "%s", faults[0].Message)
+	case len(others) > 0:
+		o.fault(SourceMissing, at, "stateward pitr plan says more of it", "pitr is listed, and no archive is one of a cluster in %s: %s", plan.Mountpoint, strings.Join(others, "; "))
+	default:
+		o.fault(SourceMissing, at, "write stateward.pitr.postgresql, or leave pitr out", "pitr is listed, and no cluster in %s is archived", plan.Mountpoint)
+	}
+	return false
 }
 
 // restic finds the job that backs the dataset up.

@@ -175,6 +175,7 @@ func (d *driller) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	d.rec.Recovery = &drill.Recovery{Target: plan.Target.String(), Timeline: uint32(plan.Timeline), LogBytes: log}
 	for _, t := range plan.Backup.Tablespaces {
 		live[t.Location] = "a tablespace"
 	}
@@ -197,7 +198,6 @@ func (d *driller) run(ctx context.Context) error {
 	}
 	plan.DataDir = cluster(d.Folder())
 	r.socket = socketOf(d.Folder())
-	d.rec.Recovery = &drill.Recovery{Target: plan.Target.String(), Timeline: uint32(plan.Timeline), LogBytes: log}
 	i := slices.IndexFunc(a.Segments, func(s pitr.ArchivedSegment) bool { return s.Name(a.SegmentSize) == plan.Last })
 	if i >= 0 {
 		d.rec.Recovery.Archived = a.Segments[i].At
