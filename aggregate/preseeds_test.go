@@ -10,6 +10,7 @@ import (
 	"github.com/stateward/stateward"
 	"github.com/stateward/stateward/aggregate"
 	"github.com/stateward/stateward/backup/drill"
+	"github.com/stateward/stateward/backup/pitr"
 	zfs "github.com/stateward/stateward/dataset"
 	"github.com/stateward/stateward/preseed"
 )
@@ -350,6 +351,25 @@ func TestRebuild(t *testing.T) {
 	sent := rebuilt(runs(syncoid("data/app", "u@nas:backup/app", false), ofPreseed(func(*stateward.Preseed) {})))
 	require.Equal(t, stateward.SurvivalYes, sent.State, sent.By)
 	require.NotEmpty(t, sent.RPO)
+	// The archive of a cluster counts where it is made.
+	archived := func(units bool) stateward.TierResult {
+		return rebuilt(runs(server("archive_mode", "on", "archive_command", archives, "archive_timeout", "5min"),
+			asksPITR(stateward.PITRPolicy{Destination: known("s3://b/pg"), Server: known("main"), Compression: known("gzip"), Schedule: known([]string{"daily"}), ArchiveTimeout: span("5min"),
+				Cluster: stateward.PITRCluster{DataDir: known("/var/lib/app/17"), User: known("postgres"), Unit: known("app.service")}}),
+			ofPreseed(func(p *stateward.Preseed) { p.Sources = known([]string{"local", "pitr"}) }),
+			func(h *stateward.Host) {
+				list, _ := pitr.FromHost(h, nil)
+				require.NotNil(t, list[0].Policy, "%+v", list[0].Faults)
+				digest, err := list[0].Policy.Digest()
+				require.NoError(t, err)
+				if units {
+					push(&h.Units, stateward.Unit{Name: "stateward-pitr-backup-postgresql.service", Enable: known(true), Job: known(digest)})
+					push(&h.Timers, stateward.Timer{Name: "stateward-pitr-backup-postgresql.timer", Enable: known(true)})
+				}
+			}))
+	}
+	require.Equal(t, stateward.TierResult{State: stateward.SurvivalYes, By: "stateward-preseed-app.service, from the archive of postgresql", RPO: "5min"}, archived(true))
+	require.Equal(t, stateward.SurvivalUnknown, archived(false).State)
 	same := rebuilt(runs(syncoid("data/app", "data/copy", false), ofPreseed(func(*stateward.Preseed) {})))
 	require.Equal(t, stateward.SurvivalNo, same.State, same.By)
 	free := runs(syncoid("data/app", "u@nas:backup/app", false), ofPreseed(func(*stateward.Preseed) {}))

@@ -7,6 +7,7 @@ import (
 
 	"github.com/stateward/stateward"
 	"github.com/stateward/stateward/backup"
+	"github.com/stateward/stateward/backup/pitr"
 	"github.com/stateward/stateward/preseed"
 )
 
@@ -93,6 +94,8 @@ func (c *copies) restored(r *preseed.Running, l *lying, rollback cell, v *verdic
 				continue
 			}
 			c.ofJobNamed(r.Job.Name, l, &from, &ignored)
+		case preseed.PITR:
+			c.ofArchive(s.Policy, l, &from)
 		}
 	}
 	for _, why := range from.doubts {
@@ -104,6 +107,31 @@ func (c *copies) restored(r *preseed.Running, l *lying, rollback cell, v *verdic
 	if from.yes {
 		v.copied(r.Unit+", from "+from.by, from.gap)
 	}
+}
+
+// ofArchive says what the archive of a cluster makes of it, that has the policy in a file.
+func (c *copies) ofArchive(file string, l *lying, d *verdict) {
+	all, _ := pitr.FindRunning(c.s.host)
+	i := slices.IndexFunc(all, func(r pitr.Running) bool { return r.Policy != nil && r.Policy.PlanFile() == file })
+	switch {
+	case i < 0:
+		d.doubt("how the cluster is archived is not read")
+		return
+	case all[i].State != pitr.Runs:
+		d.doubt(fmt.Sprintf("%s asks for an archive of the cluster, and nothing that is read makes it", all[i].Origin.Option))
+		return
+	}
+	p := all[i].Policy
+	dir, err := stateward.ParsePath(p.Cluster.DataDir)
+	if err != nil || !slices.ContainsFunc(l.paths, func(at stateward.AbsPath) bool { return at.Contains(dir) || dir.Contains(at) }) {
+		d.not("of it only " + p.Cluster.DataDir + " is archived")
+		return
+	}
+	gap := backup.Gap{State: backup.GapUnknown, Why: "archive_timeout is not set: what is committed is archived once its segment is full"}
+	if after := p.ArchiveTimeout.Std(); after > 0 {
+		gap = backup.Gap{State: backup.GapBounded, Age: after}
+	}
+	d.copied("the archive of "+all[i].Name, gap)
 }
 
 // chosen tells whether what lies there is among the paths that a preseed restores from restic.

@@ -92,6 +92,8 @@ func (f *facts) keptElsewhere(r *preseed.Running, age time.Duration) (best reach
 			}
 			one, ok = f.keptByReplica(r, place)
 			ok = ok && err == nil
+		case preseed.PITR:
+			ok = false // what an archive keeps its own retention says
 		default:
 			continue
 		}
