@@ -107,7 +107,9 @@ func TestSW505(t *testing.T) {
 	checkCases(t, "SW505", []copyCase{
 		{"G3 another directory", []part{pgBackRest("[main]\npg1-path=/srv/old")},
 			[]string{"error conf: stanza main is of the cluster in /srv/old, and the server's is in /srv/pg: pgBackRest refuses its log"}},
-		{"G3 another stanza", []part{pgBackRest("[default]\npg1-path=/srv/pg")},
+		{"G3 another stanza", []part{pgBackRest("", func(p *stateward.PgBackRest) {
+			p.Text, p.Sections = stateward.Value[string]{}, map[string]map[string]stateward.Value[string]{"default": {"pg1-path": known("/srv/pg")}}
+		})},
 			[]string{"error services.postgresql.settings.archive_command: archive_command pushes to the stanza main, which the configuration of pgBackRest does not have"}},
 		{"G3 a file that is refused", []part{pgBackRest("main]")}, []string{`error conf: pgBackRest refuses its file: line 1: "main]" is no key=value`}},
 		{"its own", []part{pgBackRest("[main]\npg1-path=/srv/pg")}, nil},
@@ -240,6 +242,29 @@ func TestSW509(t *testing.T) {
 		{"no window", []part{every("", 0, "monthly")}, nil},
 		{"no schedule", []part{every("14d", 0)}, nil},
 		{"a schedule that is none", []part{every("14d", 0, "some day")}, nil},
+	})
+}
+
+func TestSW510(t *testing.T) {
+	require.Empty(t, said(host(), "SW510"))
+	whole := func(change func(*stateward.PITRPolicy)) part {
+		return func(h *stateward.Host) {
+			push(&h.Units, stateward.Unit{Name: "postgresql.service", Enable: known(true)})
+			push(&h.Timers, stateward.Timer{Name: "other.timer"})
+			policy("postgresql", func(p *stateward.PITRPolicy) {
+				p.Cluster = stateward.PITRCluster{DataDir: known("/srv/pg"), User: known("postgres"), Unit: known("postgresql.service"), Socket: known("/run/postgresql"), Version: known(17)}
+				if change != nil {
+					change(p)
+				}
+			})(h)
+		}
+	}
+	checkCases(t, "SW510", []copyCase{
+		{"G3 nothing makes base backups", []part{whole(nil)}, []string{"warning stateward.pitr.postgresql: postgresql is to be archived, and nothing that is read makes base backups of it"}},
+		{"G3 no schedule", []part{whole(func(p *stateward.PITRPolicy) { p.Schedule = stateward.Value[[]string]{} })}, []string{"warning stateward.pitr.postgresql: postgresql is to be archived, and cannot: has no schedule: without base backups nothing is recovered"}},
+		{"it is off", []part{whole(func(p *stateward.PITRPolicy) { p.Enable = known(false) })}, nil},
+		{"units that could not be had", []part{whole(nil), func(h *stateward.Host) { h.Units = unknown[[]stateward.Unit]("x") }}, nil},
+		{"of a value that throws another check speaks", []part{whole(func(p *stateward.PITRPolicy) { p.Server = unknown[string]("x") })}, nil},
 	})
 }
 

@@ -12,7 +12,7 @@ var sw505 = Check{
 ` + "`archive_command`" + ` hands the write-ahead log to pgBackRest, and by its configuration pgBackRest takes none of it: the stanza that the command names is not there, the stanza is of a cluster in another directory
 (as after an upgrade of PostgreSQL, which changes ` + "`dataDir`" + `), or a line of the file cannot be read. Each segment fails, pg_wal grows until the disk is full, and nothing can be recovered to.
 
-Read is ` + "`services.pgbackrest`" + `, or ` + "`environment.etc.\"pgbackrest/pgbackrest.conf\".text`" + `. Of a file that is made at run time, such as by a template of secrets, nothing is said.
+Read is ` + "`services.pgbackrest`" + `, or ` + "`environment.etc.\"pgbackrest/pgbackrest.conf\".text`" + `. Of a file that is made at run time, such as by a template of secrets, nothing is said, nor of a stanza that the text lacks: another file may have it.
 
 Mend it by one name and one directory in both.
 

@@ -16,6 +16,8 @@ import (
 type PgBackRestConfig struct {
 	sections map[string]map[string]stateward.Value[string]
 	origin   stateward.Origin
+	// text tells that it is the text of a file: another may hold the stanzas, such as one in conf.d, or one that is made at run time.
+	text bool
 }
 
 // ConfError is a line of pgbackrest.conf that pgBackRest refuses: it then does nothing at all.
@@ -87,7 +89,7 @@ func ReadPgBackRest(p *stateward.PgBackRest) (c *PgBackRestConfig, ok bool, err 
 	if err != nil {
 		return nil, true, err
 	}
-	c.sections = map[string]map[string]stateward.Value[string]{}
+	c.sections, c.text = map[string]map[string]stateward.Value[string]{}, true
 	for name, options := range sections {
 		c.sections[name] = map[string]stateward.Value[string]{}
 		for key, values := range options {
@@ -208,6 +210,8 @@ func (c *PgBackRestConfig) Archiving(command, dataDir string) []PgBackRestFault 
 	switch {
 	case stanza == "":
 		return []PgBackRestFault{{ArchivesNothing, "archive_command names no stanza, and pgBackRest refuses it", "write --stanza=NAME: " + list, stateward.Origin{}}}
+	case !slices.Contains(c.Stanzas(), stanza) && (c.text || len(c.Stanzas()) == 0):
+		return nil
 	case !slices.Contains(c.Stanzas(), stanza):
 		return []PgBackRestFault{{ArchivesNothing, fmt.Sprintf("archive_command pushes to the stanza %s, which the configuration of pgBackRest does not have", stanza), list, stateward.Origin{}}}
 	}
