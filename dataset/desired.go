@@ -505,6 +505,7 @@ func (d *declarations) checkManagers(e *declared) {
 	if len(f.Others) == 0 {
 		return
 	}
+	slices.SortFunc(f.Others, compareOrigin)
 	f.Message = "is declared here, and is made or mounted by " + f.Others[0].Option + " as well: they race"
 	f.Hint = "leave it to one of them; one that fileSystems mounts may be declared with mountpoint=legacy"
 	d.fault(f)

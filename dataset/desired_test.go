@@ -70,6 +70,8 @@ func TestDesired(t *testing.T) {
 			[]string{"tank/a: dataset has two managers: is declared here, and is made or mounted by disko.devices.zpool.tank.datasets.tank/a as well: they race", "tank/a/b: hangs on another fault: lies in tank/a, which cannot be planned"}},
 		{"D8 a dataset that fileSystems mounts", []stateward.Dataset{declare("tank/a", "/a"), declare("tank/b", "legacy", "atime", "off")}, []stateward.FileSystem{mountOf("/a", "tank/a", "zfs"), mountOf("/b", "tank/b", "zfs")},
 			[]string{"utility tank/b atime=off,mountpoint=legacy"}, []string{`tank/a: dataset has two managers: is declared here, and is made or mounted by fileSystems."/a" as well: they race`}},
+		{"D8 one that two of fileSystems mount, in whatever order", []stateward.Dataset{declare("tank/a", "/a")}, []stateward.FileSystem{mountOf("/y", "tank/a", "zfs"), mountOf("/x", "tank/a", "zfs")},
+			nil, []string{`tank/a: dataset has two managers: is declared here, and is made or mounted by fileSystems."/x" as well: they race`}},
 		{"a dataset that is only named, and that fileSystems mounts", []stateward.Dataset{declare("tank/persist", ""), declare("tank/persist/a", "none")}, []stateward.FileSystem{mountOf("/persist", "tank/persist", "zfs")},
 			[]string{"foreign tank/persist ", "utility tank/persist/a mountpoint=none"}, nil},
 		{"what a secret was taken out of", []stateward.Dataset{declare("tank/a", "", "keylocation", "https://root:xxxxx@keys.example/a"), declare("tank/b", "", "org.example:note", "token=xxxxx"), declare("tank/c", "", "org.example:note", "xxxxx")}, nil,

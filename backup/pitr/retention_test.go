@@ -153,7 +153,7 @@ func anyArchive(t *rapid.T) Archive {
 
 // Whatever lies in an archive: each moment of the window that could be recovered to can be afterwards, on the same timeline, and so can the end of the
 // log; as many base backups are left as the policy says, one at least; and doing it twice does nothing the second time.
-func TestRetentionKeepsTheWindow(t *testing.T) {
+func TestG3RetentionKeepsTheWindow(t *testing.T) {
 	removed := 0
 	rapid.Check(t, func(t *rapid.T) {
 		a := anyArchive(t)

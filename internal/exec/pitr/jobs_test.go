@@ -29,7 +29,7 @@ func messages(run *Run) (out []string) {
 }
 
 // G4 G5 G7: base backups, retention and checks of a real server, and what goes wrong with them.
-func TestJobs(t *testing.T) {
+func TestG4G5Jobs(t *testing.T) {
 	for _, v := range pgtest.All(t) {
 		t.Run(v.Name, func(t *testing.T) {
 			t.Parallel()
