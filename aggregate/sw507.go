@@ -84,7 +84,13 @@ func archives(h *stateward.Host) []archive {
 	for _, p := range serversOf(h) {
 		command := p.Settings["archive_command"]
 		if place, ok := pitr.ArchivedTo(command.Or("")); ok && pitr.ReadArchiving(p).State == stateward.SurvivalYes {
-			add(p.Service, place, command.Origin())
+			cluster := p.Service
+			for _, asked := range h.PITRPolicies.Or(nil) {
+				if dir := asked.Cluster.DataDir.Or(""); dir != "" && dir == clusterDir(h, p) {
+					cluster = asked.Name // it has another name there
+				}
+			}
+			add(cluster, place, command.Origin())
 		}
 	}
 	return out

@@ -58,8 +58,9 @@ type Planned struct {
 
 	// said are the settings of the log that the host has itself, in words of its own that mean what is planned.
 	said map[string]bool
-	// command is the archive_command of the host.
+	// command is the archive_command of the host, and lacks are settings that its server has to have, and has not, or in other words.
 	command string
+	lacks   []string
 }
 
 func (o *Planned) fault(origin stateward.Origin, hint, format string, args ...any) {
@@ -92,7 +93,7 @@ func FromHost(h *stateward.Host, flags map[string]Flags) ([]Planned, []PlanFault
 		faults = append(faults, PlanFault{Message: "which clusters are to be archived is unknown: " + why.String(), Origin: originOf(why)})
 	}
 	out := []Planned{}
-	at := map[string]string{}
+	at := map[ArchivePlace]string{}
 	for _, d := range h.PITRPolicies.Or(nil) {
 		if on, is := d.Enable.Get(); is && !on {
 			continue
@@ -101,7 +102,7 @@ func FromHost(h *stateward.Host, flags map[string]Flags) ([]Planned, []PlanFault
 		p.plan(flags)
 		o := p.out
 		if o.Policy != nil {
-			place := strings.TrimRight(o.Policy.Destination, "/") + "/" + o.Policy.Server
+			place := NewArchivePlace(o.Policy.Endpoint, o.Policy.Destination, o.Policy.Server)
 			if other, there := at[place]; there {
 				o.fault(d.Server.Origin(), "give each cluster a server name of its own", "%s is where %s is archived too: their logs cannot be told apart (G4)", place, other)
 				o.Policy = nil
@@ -127,9 +128,9 @@ func (p *hostPlanner) plan(flags map[string]Flags) {
 	if _, is := known(o, d.Enable); !is {
 		return
 	}
-	// A field that is misspelt is a place that nobody writes to, or a window that nobody keeps.
+	// A field that is misspelt is a place that nobody writes to, or a window that nobody keeps. Files and units have the name.
 	for _, why := range p.host.Unknown {
-		if d.Origin.Option != "" && strings.HasPrefix(why.Subject, d.Origin.Option+".") {
+		if d.Origin.Option != "" && (why.Subject == d.Origin.Option || strings.HasPrefix(why.Subject, d.Origin.Option+".")) {
 			known(o, stateward.NotKnown[bool](why))
 		}
 	}
@@ -143,9 +144,12 @@ func (p *hostPlanner) plan(flags map[string]Flags) {
 		MetricsDir: text(d.MetricsDir),
 	}
 	if b := p.host.BackupDefaults; b != nil {
-		for name, value := range map[string]*string{"metricsDir": &p.policy.MetricsDir, "notify.onStart": &p.policy.Notify.OnStart, "notify.onSuccess": &p.policy.Notify.OnSuccess, "notify.onFailure": &p.policy.Notify.OnFailure} {
-			if *value == "" {
-				*value = text(b.Settings[name])
+		for _, f := range []struct {
+			name  string
+			value *string
+		}{{"metricsDir", &p.policy.MetricsDir}, {"notify.onStart", &p.policy.Notify.OnStart}, {"notify.onSuccess", &p.policy.Notify.OnSuccess}, {"notify.onFailure", &p.policy.Notify.OnFailure}} {
+			if *f.value == "" {
+				*f.value = text(b.Settings[f.name])
 			}
 		}
 	}
@@ -378,6 +382,9 @@ func (p *hostPlanner) compare() {
 		name, want := set.Name, set.Value
 		v := p.server.Settings[name]
 		text, is := v.Get()
+		if !is && name != "wal_level" { // which is "replica" where nothing is said
+			o.lacks = append(o.lacks, name)
+		}
 		if !is || text == want {
 			continue
 		}
@@ -401,7 +408,8 @@ func (p *hostPlanner) compare() {
 		contradicts("archive_library", text, "leave it out: beside it archive_command is not used")
 	}
 	if o.command != "" && !p.policy.ArchivesBy(o.command) {
-		contradicts("archive_command", o.command, "leave it out there: what is planned sets it")
+		// A command may have a key in it, and is not told.
+		o.fault(p.server.Settings["archive_command"].Origin(), "leave it out there: what is planned sets it", "services.postgresql.settings.archive_command is another already")
 	}
 }
 

@@ -178,10 +178,21 @@ func TestFromHostRefuses(t *testing.T) {
 		}, []string{"the environment file lies in the store, which everybody can read (R11)", "the credentials file lies in the store, which everybody can read (R11)"}},
 		"another command": {func(_ *stateward.Host, s *stateward.PITR, _ *stateward.PITRPolicy) {
 			s.Settings["archive_command"] = known("barman-cloud-wal-archive --gzip s3://b/pg cellar %p")
-		}, []string{`services.postgresql.settings.archive_command is "barman-cloud-wal-archive --gzip s3://b/pg cellar %p" already`}},
+		}, []string{"services.postgresql.settings.archive_command is another already"}},
 		"G5 a command that swallows": {func(_ *stateward.Host, s *stateward.PITR, _ *stateward.PITRPolicy) {
 			s.Settings["archive_command"] = known("barman-cloud-wal-archive --gzip s3://b/pg forge %p || true")
-		}, []string{`services.postgresql.settings.archive_command is "barman-cloud-wal-archive --gzip s3://b/pg forge %p || true" already`}},
+		}, []string{"services.postgresql.settings.archive_command is another already"}},
+		"R11 a command with a key": {func(_ *stateward.Host, s *stateward.PITR, _ *stateward.PITRPolicy) {
+			s.Settings["archive_command"] = known("AWS_SECRET_ACCESS_KEY=canary barman-cloud-wal-archive s3://b/pg forge %p")
+		}, []string{"services.postgresql.settings.archive_command is another already"}},
+		"a name that no unit has": {func(h *stateward.Host, _ *stateward.PITR, p *stateward.PITRPolicy) {
+			p.Name, p.Origin.Option = "../x", `stateward.pitr."../x"`
+			p.Cluster = stateward.PITRCluster{DataDir: known("/srv/pg"), User: known("pg"), Unit: known("postgresql.service")}
+			h.AddUnknown(stateward.Unknown{Subject: p.Origin.Option, Kind: stateward.UnknownForm, Message: "its name has other than letters"})
+		}, []string{`stateward.pitr."../x" is unknown: its name has other than letters`}},
+		"what is unknown of all backups, in order": {func(h *stateward.Host, _ *stateward.PITR, _ *stateward.PITRPolicy) {
+			h.BackupDefaults = &stateward.Job{Settings: map[string]stateward.Value[string]{"notify.onFailure": unknown[string]("f"), "notify.onStart": unknown[string]("s"), "notify.onSuccess": unknown[string]("u"), "metricsDir": unknown[string]("m")}}
+		}, []string{"m is unknown: it throws", "s is unknown: it throws", "u is unknown: it throws", "f is unknown: it throws"}},
 		"settings that contradict": {func(_ *stateward.Host, s *stateward.PITR, _ *stateward.PITRPolicy) {
 			s.Settings = map[string]stateward.Value[string]{"archive_mode": known("off"), "wal_level": known("minimal"), "archive_timeout": known("1h"), "archive_library": known("basic_archive")}
 		}, []string{`services.postgresql.settings.archive_mode is "off" already`, `services.postgresql.settings.wal_level is "minimal" already`, `services.postgresql.settings.archive_timeout is "1h" already`,
@@ -226,6 +237,17 @@ func TestFromHostRefuses(t *testing.T) {
 		require.Len(t, list, 2)
 		require.Nil(t, list[0].Policy)
 		require.Equal(t, "s3://b/pg/forge is where postgresql is archived too: their logs cannot be told apart (G4)", list[0].Faults[0].Message)
+		require.NotNil(t, list[1].Policy)
+	})
+	t.Run("one name in two stores", func(t *testing.T) {
+		list, _ := pitr.FromHost(forge(func(h *stateward.Host, _ *stateward.PITR, p *stateward.PITRPolicy) {
+			other := *p
+			other.Name, other.Cluster = "big", stateward.PITRCluster{DataDir: known("/srv/pg"), User: known("pg"), Unit: known("postgresql.service")}
+			other.Endpoint = known("https://nas:9000")
+			h.PITRPolicies = known([]stateward.PITRPolicy{*p, other})
+		}), nil)
+		require.Len(t, list, 2)
+		require.NotNil(t, list[0].Policy)
 		require.NotNil(t, list[1].Policy)
 	})
 	t.Run("all of them, or off", func(t *testing.T) {
@@ -370,6 +392,10 @@ func TestFindRunning(t *testing.T) {
 	require.NoError(t, err)
 	archives := func(_ *stateward.Host, s *stateward.PITR, _ *stateward.PITRPolicy) {
 		s.Settings["archive_mode"], s.Settings["archive_command"] = known("on"), known(`/bin/barman-cloud-wal-archive --gzip s3://b/pg forge "%p"`)
+		s.Settings["archive_timeout"] = known("300")
+	}
+	lacks := func(name string) change {
+		return func(_ *stateward.Host, s *stateward.PITR, _ *stateward.PITRPolicy) { delete(s.Settings, name) }
 	}
 	runs := func(digest string, jobs ...string) change {
 		return func(h *stateward.Host, _ *stateward.PITR, _ *stateward.PITRPolicy) {
@@ -386,6 +412,10 @@ func TestFindRunning(t *testing.T) {
 	require.Equal(t, `["runs",null,null]`, states(forge(archives, runs(digest, "backup", "check", "retain"))))
 	require.Equal(t, `["runs",null,["stateward-pitr-check-postgresql.service","stateward-pitr-retain-postgresql.service"]]`, states(forge(archives, runs(digest, "backup"))))
 	require.Equal(t, `["not archived",null,null]`, states(forge(runs(digest, "backup", "check", "retain"))))
+	// G3: what the server does not have is not as the policy says, and without archive_mode nothing is archived.
+	for _, name := range []string{"archive_mode", "archive_command", "archive_timeout"} {
+		require.Equal(t, `["not archived",null,null]`, states(forge(archives, lacks(name), runs(digest, "backup", "check", "retain"))))
+	}
 	require.Equal(t, `["stale",`+all+`,null]`, states(forge(archives, runs("0", "backup", "check", "retain"))))
 	require.Equal(t, `["not run",null,`+all+`]`, states(forge(archives, runs(digest, "backup", "check", "retain"), func(h *stateward.Host, _ *stateward.PITR, _ *stateward.PITRPolicy) {
 		h.Timers = known([]stateward.Timer{})

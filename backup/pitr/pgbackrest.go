@@ -46,7 +46,7 @@ func ParsePgBackRest(text string) (map[string]map[string][]string, error) {
 		case line[0] == '[':
 			name, closed := strings.CutSuffix(line[1:], "]")
 			if !closed || name == "" {
-				return nil, fault("section %q does not end with ]", line)
+				return nil, fault("a section has no name that ends with ]")
 			}
 			if out[name] == nil {
 				out[name] = map[string][]string{}
@@ -57,7 +57,7 @@ func ParsePgBackRest(text string) (map[string]map[string][]string, error) {
 			key = strings.TrimRight(key, " \t")
 			switch {
 			case !is:
-				return nil, fault("%q is no key=value", firstWord(line))
+				return nil, fault("it is no key=value") // what it is may be secret
 			case key == "":
 				return nil, fault("the key is empty")
 			case in == nil:
@@ -67,12 +67,6 @@ func ParsePgBackRest(text string) (map[string]map[string][]string, error) {
 		}
 	}
 	return out, nil
-}
-
-// firstWord keeps what may be secret out of an error.
-func firstWord(line string) string {
-	word, _, _ := strings.Cut(line, " ")
-	return word
 }
 
 // ReadPgBackRest reads what a configuration says. The error is a *[ConfError]; ok is false where the text could not be had.

@@ -21,9 +21,9 @@ func TestParsePgBackRest(t *testing.T) {
 	for text, want := range map[string]string{
 		"a=b":                          "line 1: a is outside of a section",
 		"[global]\n=b":                 "line 2: the key is empty",
-		"[global\na=b":                 `line 1: section "[global" does not end with ]`,
-		"[global]\n\nrepo1-path /b":    `line 3: "repo1-path" is no key=value`,
-		"[global]\nsecret canary here": `line 2: "secret" is no key=value`,
+		"[global\na=b":                 `line 1: a section has no name that ends with ]`,
+		"[global]\n\nrepo1-path /b":    `line 3: it is no key=value`,
+		"[global]\nsecret canary here": `line 2: it is no key=value`,
 	} {
 		_, err := pitr.ParsePgBackRest(text)
 		require.EqualError(t, err, want)
@@ -136,5 +136,5 @@ func TestPgBackRestKeeping(t *testing.T) {
 	}
 	_, ok, err := pitr.ReadPgBackRest(&stateward.PgBackRest{Text: stateward.Known("[main", stateward.Origin{})})
 	require.True(t, ok)
-	require.EqualError(t, err, `line 1: section "[main" does not end with ]`)
+	require.EqualError(t, err, `line 1: a section has no name that ends with ]`)
 }

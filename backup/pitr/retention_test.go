@@ -53,11 +53,11 @@ func TestRetention(t *testing.T) {
 			"-b003 -b010 b020 b030; 000000010000000000000003 to 000000010000000000000013"},
 		"one at work": {func(a *Archive) { a.Backups[3].Status = BackupRunning; a.Backups[3].End = time.Time{} }, Policy{Window: span(5)}, 40,
 			"-b003 -b010 b020 b030; 000000010000000000000003 to 000000010000000000000013"},
-		"before a gap inside the window": {func(a *Archive) {
+		"G3 before a gap inside the window": {func(a *Archive) {
 			a.Segments = slices.DeleteFunc(a.Segments, func(s ArchivedSegment) bool { return s.Number == 25 })
 		}, Policy{Window: span(17)}, 40,
 			"-b003 -b010 b020 b030; 000000010000000000000003 to 000000010000000000000013"},
-		"before a gap outside the window": {func(a *Archive) {
+		"G3 before a gap outside the window": {func(a *Archive) {
 			a.Segments = slices.DeleteFunc(a.Segments, func(s ArchivedSegment) bool { return s.Number == 25 })
 		}, Policy{Window: span(11)}, 40,
 			"-b003 -b010 -b020 b030; 000000010000000000000003 to 000000010000000000000018, 00000001000000000000001A to 00000001000000000000001D"},

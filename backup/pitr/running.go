@@ -79,7 +79,7 @@ func FindRunning(h *stateward.Host) ([]Running, []PlanFault) {
 			case slices.Contains(r.Missing, r.Unit):
 			case slices.Contains(r.Stale, r.Unit):
 				r.State = Stale
-			case p.command == "" || !p.Policy.ArchivesBy(p.command):
+			case p.command == "" || len(p.lacks) > 0 || !p.Policy.ArchivesBy(p.command):
 				r.State = NotArchived
 			default:
 				r.State = Runs

@@ -112,9 +112,9 @@ func TestPITR(t *testing.T) {
 		},
 		"the text of its file, without what is secret": {
 			config: `{ systemd = { }; services.postgresql = { enable = true; dataDir = "/d"; settings = { }; };
-				environment.etc."pgbackrest/pgbackrest.conf".text = "[global]\n repo1-cipher-pass = canary\nrepo1-path=/b\n"; }`,
+				environment.etc."pgbackrest/pgbackrest.conf".text = "[global]\n repo1-cipher-pass = canary\n#repo1-cipher-pass=canary\nrepo-s3-key=canary\nrepo1-storage-token=canary\n; canary\nRepo1 s3-key=canary\nrepo1-s3-key: canary\n[canary\n\nrepo1-path=/b\n"; }`,
 			want: []string{"postgresql true queue absent at services.postgresql",
-				"[global]\n repo1-cipher-pass =(hidden)\nrepo1-path=/b\n at environment.etc.\"pgbackrest/pgbackrest.conf\".text"},
+				"[global]\n repo1-cipher-pass =(hidden)\n#\nrepo-s3-key=(hidden)\nrepo1-storage-token=\n(hidden)\n(hidden)=\n(hidden)\n[\n\nrepo1-path=/b\n at environment.etc.\"pgbackrest/pgbackrest.conf\".text"},
 		},
 		"what is archived is known better": {
 			config: `{ systemd = { }; stateward.pitr.postgresql = { }; services.postgresql = { enable = true; dataDir = "/d"; package = { type = "derivation"; psqlSchema = "17"; version = "17.2"; outPath = throw "no"; }; settings = { port = 5433; unix_socket_directories = "/run/a,/run/b"; }; }; }`,

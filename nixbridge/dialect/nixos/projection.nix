@@ -148,20 +148,28 @@ let
 
   # Options of pgBackRest that say where to, for how long, and of what; of those that are secret only that they are given.
   ofPgbackrest =
-    let
-      read = n: match "(repo[0-9]+-|pg[0-9]+-)?(path|type|host|sftp-host|retention-(full|full-type|diff|archive|archive-type)|s3-bucket|s3-endpoint|azure-container|gcs-bucket|archive-async|spool-path|archive-push-queue-max)" n != null;
-    in part (s: if isAttrs s then
-      listToAttrs (concatMap (n: if pgbackrestSecret n then [ { name = n; value = if perhaps (s.${n} != null) then "(hidden)" else null; } ] else if read n then [ { name = n; value = s.${n}; } ] else [ ]) (attrNames s))
+    part (s: if isAttrs s then
+      listToAttrs (concatMap (n: if pgbackrestSecret n then [ { name = n; value = if perhaps (s.${n} != null) then "(hidden)" else null; } ] else if pgbackrestRead n then [ { name = n; value = s.${n}; } ] else [ ]) (attrNames s))
     else s) (attrsOf leaf);
-  pgbackrestSecret = n: match "(repo[0-9]+-)?(cipher-pass|s3-key|s3-key-secret|s3-token|s3-sse-customer-key|azure-key|sftp-private-key-passphrase)" n != null;
-  # The text of its file, without what is secret.
+  pgbackrestRead = n: match "(repo[0-9]+-|pg[0-9]+-)?(path|type|host|sftp-host|retention-(full|full-type|diff|archive|archive-type)|s3-bucket|s3-endpoint|azure-container|gcs-bucket|archive-async|spool-path|archive-push-queue-max)" n != null;
+  pgbackrestSecret = n: match "(repo[0-9]*-)?(cipher-pass|s3-key|s3-key-secret|s3-token|s3-sse-customer-key|azure-key|sftp-private-key-passphrase)" n != null;
+  # The text of its file: its lines, with the values of what is read. A secret may stand in a comment, or in a line that is spelt wrong.
   pgbackrestText =
     let
       files = filter (f: perhaps (f.enable or true != false) && perhaps (isString (f.text or null))) (map (n: config.environment.etc.${n} or { }) [ "pgbackrest/pgbackrest.conf" "pgbackrest.conf" ]);
       line = l:
         let
           m = match "([ \t]*([a-z0-9-]+)[ \t]*=).*" l;
-        in if !(isString l) then [ ] else [ (if m != null && pgbackrestSecret (elemAt m 1) then head m + "(hidden)" else l) ];
+          is = what: match what l != null;
+        in if !(isString l) then [ ] else [ (
+          if is "[ \t\r]*" then ""
+          else if is "[ \t]*#.*" then "#"
+          else if is "[ \t]*\\[[^]]*][ \t\r]*" then l
+          else if is "[ \t]*\\[.*" then "["
+          else if m == null then (if is ".*=.*" then "(hidden)=" else "(hidden)")
+          else if pgbackrestSecret (elemAt m 1) then head m + "(hidden)"
+          else if pgbackrestRead (elemAt m 1) then l else head m
+        ) ];
     in if files == [ ] then null else concatStringsSep "\n" (concatMap line (builtins.split "\n" (head files).text));
 
   # Whether somebody wants a server to be archived, and so to be known better.
