@@ -59,17 +59,22 @@ func TestFromHostAnArchive(t *testing.T) {
 	for name, c := range map[string]struct {
 		policies stateward.Value[[]stateward.PITRPolicy]
 		want     string
+		log      string // where a dataset for the log is mounted
 	}{
-		"below the mountpoint": {known([]stateward.PITRPolicy{cluster("/var/lib/app/17")}), ""},
-		"itself":               {known([]stateward.PITRPolicy{cluster("/var/lib/app")}), ""},
-		"elsewhere":            {known([]stateward.PITRPolicy{cluster("/var/lib/application")}), "does not lie below /var/lib/app"},
-		"not archived":         {known([]stateward.PITRPolicy{}), "pitr is listed, and no cluster in /var/lib/app is archived"},
-		"unknown":              {stateward.NotKnown[[]stateward.PITRPolicy](stateward.Unknown{Subject: "stateward.pitr", Kind: stateward.UnknownThrow, Message: "it throws"}), "which clusters are to be archived is unknown"},
+		"below the mountpoint": {known([]stateward.PITRPolicy{cluster("/var/lib/app/17")}), "", ""},
+		"itself":               {known([]stateward.PITRPolicy{cluster("/var/lib/app")}), "", ""},
+		"elsewhere":            {known([]stateward.PITRPolicy{cluster("/var/lib/application")}), "does not lie below /var/lib/app", ""},
+		"not archived":         {known([]stateward.PITRPolicy{}), "pitr is listed, and no cluster in /var/lib/app is archived", ""},
+		"unknown":              {stateward.NotKnown[[]stateward.PITRPolicy](stateward.Unknown{Subject: "stateward.pitr", Kind: stateward.UnknownThrow, Message: "it throws"}), "which clusters are to be archived is unknown", ""},
+		"its log elsewhere":    {known([]stateward.PITRPolicy{cluster("/var/lib/app/17")}), "the log of app lies on tank/log, and a preseed fills one dataset", "/var/lib/app/17/pg_wal"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			h := forge(func(h *stateward.Host, _ *stateward.Service, p *stateward.Preseed) {
+			h := forge(func(h *stateward.Host, s *stateward.Service, p *stateward.Preseed) {
 				p.Sources = known([]string{"local", "pitr"})
 				h.PITRPolicies = c.policies
+				if c.log != "" {
+					h.Datasets = known([]stateward.Dataset{*s.Dataset, {Name: "tank/log", MountPoint: known(c.log)}})
+				}
 			})
 			list, _ := preseed.FromHost(h, false)
 			require.Len(t, list, 1)

@@ -122,6 +122,9 @@ func (p *hostPlanner) pitr(o *Planned, plan *Plan, d *stateward.Preseed, s *Sour
 		switch {
 		case one.Policy == nil:
 			others = append(others, "stateward.pitr."+one.Name+" cannot be planned")
+		case len(one.Places) == 2 && one.Places[1].Dataset != "":
+			// What is recovered would lie below the dataset of the log, which is mounted over it.
+			others = append(others, fmt.Sprintf("the log of %s lies on %s, and a preseed fills one dataset: recover it with stateward pitr recover", one.Name, one.Places[1].Dataset))
 		case plan.CheckPolicy(*one.Policy) != nil:
 			others = append(others, plan.CheckPolicy(*one.Policy).Error())
 		default:

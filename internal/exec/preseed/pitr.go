@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -55,7 +56,10 @@ func refusal(err error) error {
 	return err
 }
 
-// toEnd and toMoment are what follows the base backup in the ID of a candidate: to where its log is replayed.
+// recovered is the end of a server name that a recovery gave.
+var recovered = regexp.MustCompile(`-t[0-9]+$`)
+
+// toEnd is what follows the base backup in the ID of a candidate: to where its log is replayed.
 const toEnd = "@end"
 
 // askPITR asks an archive. It has nothing only where its store lists nothing below the server's name (E7).
@@ -68,6 +72,10 @@ func (r *runner) askPITR(ctx context.Context, s preseed.Source) ([]preseed.Candi
 	p.Cluster.DataDir = filepath.Join(r.aside(), "nothing")
 	res, err := execpitr.Plan(ctx, p, pitr.Target{}, r.pitrOptions())
 	var empty *execpitr.EmptyError
+	if at := recovered.FindString(p.Server); at != "" && errors.As(err, &empty) {
+		// Nothing was archived since a recovery: what there is lies below the name from before it.
+		return nil, &rejected{reason: fmt.Sprintf("%v; it is the name of a cluster that was recovered, and what was archived before that lies below another, such as %s", empty, strings.TrimSuffix(p.Server, at))}
+	}
 	if errors.As(err, &empty) {
 		return nil, nil
 	}

@@ -50,6 +50,7 @@ func TestE7WhatAnArchiveHas(t *testing.T) {
 
 	// It has nothing only where its store says so.
 	expect(change(func(q *pitr.Policy) { q.Server = "never" }), preseed.ConfirmedNone, "")
+	expect(change(func(q *pitr.Policy) { q.Server = "never-t2" }), preseed.SourceRefused, "lies below another, such as never")
 	require.NoError(t, os.WriteFile(at("wrong"), []byte("AWS_MAX_ATTEMPTS=1\nAWS_ACCESS_KEY_ID=forge\nAWS_SECRET_ACCESS_KEY=x"+pgtest.Secret+"\n"), 0o600))
 	expect(change(func(q *pitr.Policy) { q.Endpoint, q.EnvironmentFile = "http://127.0.0.1:1", at("wrong") }), preseed.SourceUnreachable, "")
 	expect(change(func(q *pitr.Policy) { q.EnvironmentFile = at("wrong") }), preseed.SourceUnreachable, "(403)")
