@@ -24,6 +24,8 @@ type Live struct {
 	ArchiveCommand string `json:"archiveCommand,omitempty"`
 	ArchiveLibrary string `json:"archiveLibrary,omitempty"`
 	ArchiveTimeout Span   `json:"archiveTimeout"`
+	// SegmentSize is that of a file of its log, which an archive without a base backup does not tell.
+	SegmentSize SegmentSize `json:"segmentSize,omitempty"`
 	// At is where it writes.
 	At LSN `json:"at"`
 	// Archived is the file that it archived last, Failed the one that it could not last; from pg_stat_archiver, which forgets in a crash.
@@ -44,7 +46,8 @@ const LiveQuery = `with l as (select case when pg_is_in_recovery() then pg_last_
  t as (select case when pg_is_in_recovery() then (select lpad(to_hex(timeline_id), 8, '0') from pg_control_checkpoint()) else substr(pg_walfile_name(lsn), 1, 8) end as tli, lsn from l)
 select json_build_object('version', current_setting('server_version_num')::int / 10000, 'system', (select system_identifier::text from pg_control_system()),
  'timeline', t.tli, 'standby', pg_is_in_recovery(), 'mode', current_setting('archive_mode'), 'command', current_setting('archive_command'),
- 'library', current_setting('archive_library', true), 'timeout', (select setting::bigint from pg_settings where name = 'archive_timeout'), 'lsn', t.lsn::text,
+ 'library', current_setting('archive_library', true), 'timeout', (select setting::bigint from pg_settings where name = 'archive_timeout'),
+ 'segment', (select setting::bigint from pg_settings where name = 'wal_segment_size'), 'lsn', t.lsn::text,
  'archived', a.last_archived_wal, 'archived_at', extract(epoch from a.last_archived_time), 'failed', a.last_failed_wal, 'failed_at', extract(epoch from a.last_failed_time),
  'history', pg_read_file('pg_wal/' || upper(t.tli) || '.history', 0, 1048576, true)) from t, pg_stat_archiver a`
 
@@ -56,6 +59,7 @@ func ParseLive(answer []byte) (Live, error) {
 		Standby                                     bool
 		Command, Library, Archived, Failed, History *string
 		Timeout                                     int64
+		Segment                                     uint64
 		ArchivedAt                                  *float64 `json:"archived_at"`
 		FailedAt                                    *float64 `json:"failed_at"`
 	}
@@ -75,6 +79,11 @@ func ParseLive(answer []byte) (Live, error) {
 	}
 	l.Timeline = Timeline(number(strings.ToUpper(q.Timeline)))
 	var err error
+	if q.Segment != 0 {
+		if l.SegmentSize, err = ParseSegmentSize(q.Segment); err != nil {
+			return Live{}, err
+		}
+	}
 	if l.At, err = ParseLSN(q.LSN); err != nil {
 		return Live{}, err
 	}
@@ -360,11 +369,8 @@ func NewCheck(a Archive, l Live, p Policy, now time.Time) Check {
 	return c
 }
 
-// schedule compares the newest base backup with how old it may get.
-func (c *Check) schedule(p Policy, newest BaseBackup, now time.Time) {
-	if len(p.Schedule) == 0 || newest.ID == "" || newest.End.IsZero() {
-		return
-	}
+// worstGap is how long after a base backup the next may come.
+func (p Policy) worstGap(last time.Time, zone *time.Location) backup.Gap {
 	var s backup.Schedule
 	for _, text := range p.Schedule {
 		cal, err := backup.ParseCalendar(text, nil)
@@ -376,7 +382,25 @@ func (c *Check) schedule(p Policy, newest BaseBackup, now time.Time) {
 	}
 	runTime, _ := stateward.NewDuration(0)
 	s.RunTime = &runTime
-	g := s.WorstGap(newest.End, now.Location())
+	return s.WorstGap(last, zone)
+}
+
+// Late tells whether a base backup is due since more than an hour, where the last ended when it did, and how often one is. Times of schedules are in the zone
+// of now. A schedule that cannot be understood is not late.
+func (p Policy) Late(last, now time.Time) (every Span, late bool) {
+	if len(p.Schedule) == 0 || last.IsZero() {
+		return 0, false
+	}
+	g := p.worstGap(last, now.Location())
+	return Span(g.Age), g.State == backup.GapBounded && now.Sub(last) > g.Age+time.Hour
+}
+
+// schedule compares the newest base backup with how old it may get.
+func (c *Check) schedule(p Policy, newest BaseBackup, now time.Time) {
+	if len(p.Schedule) == 0 || newest.ID == "" || newest.End.IsZero() {
+		return
+	}
+	g := p.worstGap(newest.End, now.Location())
 	// It took so long; it may take twice that, and an hour.
 	grace := time.Hour
 	if !newest.Begin.IsZero() && newest.End.After(newest.Begin) {

@@ -61,7 +61,11 @@ func (e *MixedError) Error() string {
 func (e *MixedError) Hint() string { return "give each cluster a server name of its own" }
 
 // PrefixError refuses to archive a cluster where something of another history lies (G4).
-type PrefixError struct{ Server, Reason string }
+type PrefixError struct {
+	Server, Reason string
+	// Advice is what to do; it may be empty.
+	Advice string
+}
 
 func (e *PrefixError) Error() string {
 	return fmt.Sprintf("the cluster cannot archive to %s: %s", e.Server, e.Reason)
@@ -69,6 +73,9 @@ func (e *PrefixError) Error() string {
 
 // Hint says what to do.
 func (e *PrefixError) Hint() string {
+	if e.Advice != "" {
+		return e.Advice
+	}
 	return "name a server below which nothing lies yet: a recovered cluster begins a new archive"
 }
 
@@ -259,11 +266,11 @@ func Adopt(a Archive, systemID uint64, t Timeline) error {
 	ids := a.SystemIDs()
 	switch {
 	case len(ids) == 0:
-		return &PrefixError{a.Server, "segments lie there of which nothing tells whose they are"}
+		return &PrefixError{Server: a.Server, Reason: "segments lie there of which nothing tells whose they are"}
 	case len(ids) > 1 || ids[0] != systemID:
-		return &PrefixError{a.Server, "what lies there is of another cluster"}
+		return &PrefixError{Server: a.Server, Reason: "what lies there is of another cluster"}
 	case newestTimeline(a) > t:
-		return &PrefixError{a.Server, fmt.Sprintf("what lies there is of timeline %d already, and the cluster of %d", newestTimeline(a), t)}
+		return &PrefixError{Server: a.Server, Reason: fmt.Sprintf("what lies there is of timeline %d already, and the cluster of %d", newestTimeline(a), t)}
 	}
 	return nil
 }

@@ -218,6 +218,7 @@ func (f *pitrFlags) recover(ctx context.Context, env Env, file string) error {
 		return nil
 	}
 	fmt.Fprintf(w, "recovered %s to %s in %s: timeline %d from %s, %s\n", inLine(c.Server), c.Target, time.Duration(r.Seconds*float64(time.Second)).Round(100*time.Millisecond), r.Timeline, r.At, count(len(r.Databases), "database"))
-	fmt.Fprintf(w, "  it archives to %s now, by postgresql.auto.conf: make that the server name in the configuration, and make a base backup\n", inLine(c.Archive))
+	fmt.Fprintf(w, "  it archives to %s now, by postgresql.auto.conf: make that the server name in the configuration\n", inLine(c.Archive))
+	fmt.Fprintf(w, "nothing can be recovered from %s before a base backup lies there: start the cluster, and run stateward pitr backup at once\n", inLine(c.Archive))
 	return nil
 }

@@ -153,8 +153,8 @@ func newPITRStatus(env Env) *cobra.Command {
 archive is asked.
 
 EXIT STATUS
-  0  the newest run of each job that ever ran is complete, and base backups are made
-  1  one is not, began and did not end, or no base backup was ever made
+  0  the newest run of each job that ever ran is complete, and no base backup is due
+  1  one is not, began and did not end, or a base backup is due since an hour
   2  wrong usage
   3  the policy could not be read
   4  a record could not be read`,
@@ -305,8 +305,17 @@ func (f *pitrJobFlags) status(env Env, file string) error {
 		line := j.Job + ": "
 		switch run := j.LastRun; {
 		case j.Running != nil:
-			wrong = wrong || env.now().Sub(*j.Running) > 24*time.Hour
-			line += fmt.Sprintf("a run began %s, and is at work, or was killed", pitrTime(*j.Running))
+			// One that is at work says nothing of how the one before it ended.
+			wrong = wrong || j.Killed || env.now().Sub(*j.Running) > 24*time.Hour || run == nil && j.Job == execpitr.JobBackup || run != nil && run.Outcome != execpitr.Complete
+			line += fmt.Sprintf("a run began %s, and ", pitrTime(*j.Running))
+			if j.Killed {
+				line += "did not come to its end"
+			} else {
+				line += "is at work, or was killed"
+			}
+			if run != nil && run.Outcome != execpitr.Complete {
+				line += fmt.Sprintf("\n  the one before: %s, ended %s: %s", run.Outcome, pitrTime(run.Ended), inLine(run.Headline()))
+			}
 		case run == nil:
 			wrong = wrong || j.Job == execpitr.JobBackup
 			line += "never ran"
@@ -319,6 +328,16 @@ func (f *pitrJobFlags) status(env Env, file string) error {
 		}
 		if j.LastComplete != nil && (j.LastRun == nil || j.LastRun.Outcome != execpitr.Complete) {
 			line += "\n  the last complete run began " + pitrTime(*j.LastComplete)
+		}
+		if j.Job == execpitr.JobBackup && j.LastComplete != nil && (j.Running == nil || j.Killed) {
+			last := *j.LastComplete
+			if run := j.LastRun; run != nil && run.Outcome == execpitr.Complete {
+				last = run.Ended.Add(run.Ended.Sub(run.Started)) // the next may take twice as long
+			}
+			if every, late := p.Late(last, env.now()); late {
+				wrong = true
+				line += fmt.Sprintf("\n  one is due every %s, and none was made: look at its timer", spanText(every))
+			}
 		}
 		lines = append(lines, line)
 	}

@@ -3,6 +3,7 @@ package cli
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -12,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/stateward/stateward/backup/pitr"
+	"github.com/stateward/stateward/internal/exec/backup"
 	execpitr "github.com/stateward/stateward/internal/exec/pitr"
 	"github.com/stateward/stateward/internal/golden"
 )
@@ -46,7 +48,7 @@ func TestDocsShowWhatJobsOfPITRPrint(t *testing.T) {
 	printed := map[string]string{}
 	show := func(name string, do func(Env)) {
 		var out bytes.Buffer
-		do(Env{Stdout: &out, Stderr: &out})
+		do(Env{Stdout: &out, Stderr: &out, Now: func() time.Time { return now }})
 		printed[name] = out.String()
 	}
 	r, err := pitr.NewRetention(a, p, now)
@@ -87,4 +89,58 @@ func TestDocsShowWhatJobsOfPITRPrint(t *testing.T) {
 		require.Contains(t, printed, name)
 		return []byte("<!-- printed: " + name + " -->\n```console\n$ stateward pitr " + name + " /etc/stateward/pitr/postgresql.json\n" + printed[name] + "```\n")
 	}))
+}
+
+// A run that was killed, one at work, and a timer that stopped do not hide what they should tell.
+func TestStatusOfPITR(t *testing.T) {
+	file := repository + "/examples/pitr/postgresql.json"
+	p, err := readPITRPolicy(file)
+	require.NoError(t, err)
+	now := time.Date(2026, 2, 28, 3, 0, 0, 0, time.UTC)
+	last := func(outcome execpitr.Outcome, age time.Duration) *execpitr.Run {
+		return &execpitr.Run{Job: execpitr.JobBackup, Name: execpitr.Name(p), Started: now.Add(-age - time.Minute), Ended: now.Add(-age), Outcome: outcome}
+	}
+	begun := now.Add(-10 * time.Minute)
+	for name, c := range map[string]struct {
+		run     *execpitr.Run
+		running *time.Time
+		held    bool
+		want    int
+		says    string
+	}{
+		"complete":                         {last(execpitr.Complete, time.Hour), nil, false, StatusOK, "backup: complete"},
+		"complete, long ago":               {last(execpitr.Complete, 50*time.Hour), nil, false, StatusFindings, "one is due every 1d 1min, and none was made"},
+		"at work, the one before complete": {last(execpitr.Complete, time.Hour), &begun, true, StatusOK, "is at work, or was killed"},
+		"at work, the one before failed":   {last(execpitr.Failed, time.Hour), &begun, true, StatusFindings, "the one before: failed"},
+		"killed, the one before complete":  {last(execpitr.Complete, time.Hour), &begun, false, StatusFindings, "did not come to its end"},
+		"the first is at work":             {nil, &begun, true, StatusFindings, "is at work, or was killed"},
+		"failed":                           {last(execpitr.Failed, time.Hour), nil, false, StatusFindings, "backup: failed"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			rec := execpitr.Record{ProtocolVersion: "1", Name: execpitr.Name(p), Job: execpitr.JobBackup, LastRun: c.run, Running: c.running}
+			if c.run != nil && c.run.Outcome == execpitr.Complete {
+				rec.LastComplete = &c.run.Started
+			}
+			text, err := json.Marshal(rec)
+			require.NoError(t, err)
+			require.NoError(t, os.WriteFile(filepath.Join(dir, execpitr.Name(p)+".backup.json"), text, 0o600))
+			if c.held {
+				release, err := backup.Lock(dir, execpitr.Name(p)+".lock")
+				require.NoError(t, err)
+				defer release()
+			}
+			f := pitrJobFlags{stateDir: dir}
+			f.output = "text"
+			var out bytes.Buffer
+			err = f.status(Env{Stdout: &out, Stderr: &out, Now: func() time.Time { return now }}, file)
+			status := StatusOK
+			var s *statusError
+			if errors.As(err, &s) {
+				status = s.status
+			}
+			require.Equal(t, c.want, status, out.String())
+			require.Contains(t, out.String(), c.says)
+		})
+	}
 }

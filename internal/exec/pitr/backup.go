@@ -52,7 +52,9 @@ func (r *runner) live(ctx context.Context) (pitr.Live, error) {
 	if err != nil {
 		return pitr.Live{}, &LiveError{c.Socket, err}
 	}
-	return pitr.ParseLive(out)
+	l, err := pitr.ParseLive(out)
+	r.segment = l.SegmentSize
+	return l, err
 }
 
 // waiting reads from pg_wal when the oldest transaction was committed that is not in the archive.
@@ -81,13 +83,19 @@ func (r *runner) waiting(ctx context.Context, a pitr.Archive, l *pitr.Live) {
 	from = max(from, first)
 	asking, stop := context.WithTimeout(ctx, askPatience)
 	defer stop()
-	// Records of transactions are not all commits.
-	res, err := run.Run(asking, run.Cmd{Path: r.program("pg_waldump"), Args: []string{"--rmgr=Transaction", "--limit=200", "-p", dir, "-t", fmt.Sprint(uint32(l.Timeline)), "-s", from.String(), "-e", l.At.String()}, Env: r.env, As: r.as, Dir: r.dir()})
+	// Records of transactions are not all commits: it reads on until there is one.
+	res, err := run.Run(asking, run.Cmd{Path: r.program("pg_waldump"), Args: []string{"--rmgr=Transaction", "-p", dir, "-t", fmt.Sprint(uint32(l.Timeline)), "-s", from.String(), "-e", l.At.String()}, Env: r.env, As: r.as, Dir: r.dir(),
+		OnStdoutLine: func(line []byte) {
+			if m := commit.FindSubmatch(line); m != nil && l.Waiting.IsZero() {
+				if at, err := time.Parse("2006-01-02 15:04:05.999999", string(m[1])); err == nil {
+					l.Waiting, l.WaitingKnown = at, true
+					stop()
+				}
+			}
+		}})
 	var exit *run.ExitError
-	switch m := commit.FindSubmatch(res.Stdout); {
-	case m != nil:
-		at, err := time.Parse("2006-01-02 15:04:05.999999", string(m[1]))
-		l.Waiting, l.WaitingKnown = at, err == nil
+	switch {
+	case !l.Waiting.IsZero():
 	case err == nil:
 		l.WaitingKnown = true
 	case errors.As(err, &exit) && strings.Contains(string(res.Stderr), "could not find a valid record after"):

@@ -87,6 +87,10 @@ func TestDrill(t *testing.T) {
 			b.SQL("create tablespace fast location '" + fast + "'")
 			b.SQL("create table quick tablespace fast as select n, repeat('x', 500) as t from generate_series(1, 1000) n")
 			b.SQL("create index on quick (n)")
+			b.SQL("create table wide as select n, repeat('x', 500) as t from generate_series(1, 5000) n")
+			b.SQL("create index on wide (n)")
+			b.SQL("vacuum wide")
+			require.Contains(t, b.SQL("explain select count(*) from only wide"), "Index Only Scan")
 			b.SQL(`create database "odd 'name"`)
 			for _, s := range []string{"shared_preload_libraries = 'not_there'", "recovery_end_command = 'touch " + filepath.Join(b.Dir, "reached") + "'", "recovery_target_name = 'never'", "external_pid_file = '" + filepath.Join(b.Dir, "pid") + "'"} {
 				b.SQL("alter system set " + s)
@@ -165,8 +169,8 @@ func TestDrill(t *testing.T) {
 			clean()
 			require.Equal(t, was, state())
 
-			// An index is damaged in what comes back: the drill fails, and names it.
-			index := b.SQL("select pg_relation_filepath('quick_n_idx')")
+			// An index is damaged in what comes back, and a table whose rows can be counted without it: the drill fails, and names both.
+			index, table := b.SQL("select pg_relation_filepath('quick_n_idx')"), b.SQL("select pg_relation_filepath('wide')")
 			o.Began = func(what string) {
 				b.o.Said(what)
 				if strings.HasPrefix(what, "replay") {
@@ -177,6 +181,10 @@ func TestDrill(t *testing.T) {
 					require.NoError(t, err)
 					_, err = f.WriteAt([]byte{0xff, 0xff, 0xff, 0x7f}, 2*8192-16-8) // the key of the first item of the first leaf
 					require.NoError(t, errors.Join(err, f.Close()))
+					f, err = os.OpenFile(filepath.Join(strings.TrimSuffix(all[0], index), table), os.O_WRONLY, 0)
+					require.NoError(t, err)
+					_, err = f.WriteAt(bytes.Repeat([]byte{0xff}, 24), 100*8192) // the header of a page
+					require.NoError(t, errors.Join(err, f.Close()))
 				}
 			}
 			rec, file, err = Drill(t.Context(), b.p, pitr.Target{}, o)
@@ -184,7 +192,10 @@ func TestDrill(t *testing.T) {
 			t.Log(err)
 			require.Equal(t, drill.Failed, rec.Verdict)
 			require.Len(t, rec.Checks, 4)
-			require.Equal(t, drill.Check{Name: "amcheck", Verdict: drill.Failed, Checked: 3, Message: rec.Checks[3].Message, Files: []string{"postgres.public.quick_n_idx"}}, rec.Checks[3])
+			require.Equal(t, drill.Check{Name: "tables", Verdict: drill.Failed, Checked: rec.Checks[2].Checked, Message: rec.Checks[2].Message, Files: []string{"postgres.public.wide"}}, rec.Checks[2])
+			require.Contains(t, rec.Checks[2].Message, "1 of ")
+			require.Equal(t, drill.Check{Name: "amcheck", Verdict: drill.Failed, Checked: 3, Message: rec.Checks[3].Message, Files: rec.Checks[3].Files}, rec.Checks[3])
+			require.Contains(t, rec.Checks[3].Files, "postgres.public.quick_n_idx")
 			clean()
 			read, err := os.ReadFile(file)
 			require.NoError(t, err)

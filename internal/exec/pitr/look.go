@@ -133,6 +133,8 @@ type runner struct {
 	// objects are what look found in the store.
 	objects  []object
 	provider pitr.Provider
+	// segment is the size of those of the server, where it was asked.
+	segment pitr.SegmentSize
 	// as is who runs programs; nil where that is the caller.
 	as *run.Account
 	// socket is where the server's socket is made; empty for a folder of its own.
@@ -260,6 +262,9 @@ func (r *runner) look(ctx context.Context, back int) (a pitr.Archive, err error)
 	}
 	if a.Backups, a.SegmentSize, err = r.provider.ParseBackupList(out); err != nil {
 		return a, err
+	}
+	if a.SegmentSize == 0 {
+		a.SegmentSize = r.segment
 	}
 	b, err := r.bucket()
 	if err != nil {

@@ -76,6 +76,23 @@ func TestRecovery(t *testing.T) {
 				require.NoDirExists(t, b.Data)
 			}
 
+			// What leads out of the data directory is none of ours, and what lies in the log's own file system somebody needs (G6).
+			var other *pitr.DataDirError
+			require.NoError(t, os.MkdirAll(filepath.Join(b.Dir, "elsewhere"), 0o700))
+			require.NoError(t, os.Mkdir(b.Data, 0o700))
+			require.NoError(t, os.Symlink(filepath.Join(b.Dir, "elsewhere"), filepath.Join(b.Data, mark)))
+			_, err = Recover(t.Context(), b.p, pitr.Target{Time: b.moment}, b.o)
+			require.ErrorAs(t, err, &other)
+			require.NoError(t, os.Remove(filepath.Join(b.Data, mark)))
+			require.NoError(t, os.MkdirAll(filepath.Join(b.Data, logDir, "archive_status"), 0o700))
+			_, err = Recover(t.Context(), b.p, pitr.Target{Time: b.moment}, b.o)
+			require.ErrorAs(t, err, &other)
+			require.NoError(t, os.Remove(filepath.Join(b.Data, logDir, "archive_status")))
+			// An empty one is taken: this is how data and log have a dataset each.
+			require.NoError(t, os.Mkdir(filepath.Join(b.Data, logDir, "lost+found"), 0o700))
+			kept, err := os.Stat(filepath.Join(b.Data, logDir))
+			require.NoError(t, err)
+
 			// To a moment: the rows before it, and none after.
 			r, err := Recover(t.Context(), b.p, pitr.Target{Time: b.moment}, b.o)
 			require.NoError(t, err)
@@ -83,6 +100,9 @@ func TestRecovery(t *testing.T) {
 			require.Equal(t, pitr.Timeline(2), r.Timeline)
 			require.Equal(t, []string{"postgres", "template1"}, r.Databases)
 			require.NoDirExists(t, filepath.Join(b.Data, mark))
+			now, err := os.Stat(filepath.Join(b.Data, logDir))
+			require.NoError(t, err)
+			require.True(t, os.SameFile(kept, now))
 			require.Equal(t, "1 2 3 4", b.rows(b.Data))
 			// It archives to a prefix of its own (G4), and the old one stays as it was.
 			b.Insert(7)
@@ -92,22 +112,27 @@ func TestRecovery(t *testing.T) {
 			require.Equal(t, a, after)
 			next := b.p
 			next.Server = r.Plan.Archive
-			other, err := Look(t.Context(), next, b.o)
+			beyond, err := Look(t.Context(), next, b.o)
 			require.NoError(t, err)
-			require.NotEmpty(t, other.Segments)
+			require.NotEmpty(t, beyond.Segments)
 
 			// The history of its timeline is stored with the first base backup there: no server that was promoted without archiving does (G3).
 			o := b.o
 			o.StateDir = filepath.Join(b.Dir, "state")
 			next.Cluster.Socket = b.Socket
-			require.Empty(t, other.Histories)
+			require.Empty(t, beyond.Histories)
 			b.SQL("checkpoint")
+			// Without a base backup it is the server that tells how large its segments are: what it did not archive yet is seen.
+			b.Insert(8)
+			checked, err := Check(t.Context(), next, o)
+			require.NoError(t, err)
+			require.False(t, checked.Check.Live.Waiting.IsZero())
 			run, err := Backup(t.Context(), next, o)
 			require.NoError(t, err)
 			require.Equal(t, []string{"00000002.history was not in the archive, and is stored now"}, run.Notes)
-			other, err = Look(t.Context(), next, b.o)
+			beyond, err = Look(t.Context(), next, b.o)
 			require.NoError(t, err)
-			_, err = pitr.NewRecovery(other, pitr.Target{}, next)
+			_, err = pitr.NewRecovery(beyond, pitr.Target{}, next)
 			require.NoError(t, err)
 			// Given back to the old prefix, it is refused: what lies there goes on elsewhere (G4).
 			back := b.p
@@ -130,6 +155,7 @@ func TestRecovery(t *testing.T) {
 			_, err = Recover(t.Context(), again, pitr.Target{}, b.o)
 			var prefix *pitr.PrefixError
 			require.ErrorAs(t, err, &prefix)
+			require.Contains(t, prefix.Hint(), `write "server": "main-t2" in the policy`)
 			require.NoDirExists(t, again.Cluster.DataDir)
 		})
 	}

@@ -86,6 +86,8 @@ type Record struct {
 	LastComplete *time.Time `json:"lastComplete,omitempty"`
 	// Running is when a run began that has not ended; one that was killed stays here until the next.
 	Running *time.Time `json:"running,omitempty"`
+	// Killed tells that nobody is at work any more on the one of Running. No file has it: [Status] looks.
+	Killed bool `json:"killed,omitempty"`
 }
 
 const recordVersion = "1"
@@ -149,6 +151,12 @@ func work(p pitr.Policy, o Options, job string, do func(run *Run) error) (*Run, 
 		return nil, &pitr.PolicyError{Field: "cluster.name", Reason: fmt.Sprintf("%q is no name", name), Advice: "write a name without a slash that begins with no dot"}
 	}
 	run := &Run{Job: job, Name: name, Destination: p.Destination, Server: p.Server, Started: o.Now().UTC()}
+	// Whose account is not here has no units here.
+	own := &runner{p: p}
+	_ = own.drop()
+	if err := own.makeState(dir); err != nil {
+		return run, err
+	}
 	if job != JobCheck {
 		// A base backup that is made while others are removed may find its own log gone.
 		release, err := backup.Lock(dir, name+".lock")
@@ -156,6 +164,15 @@ func work(p pitr.Policy, o Options, job string, do func(run *Run) error) (*Run, 
 			return run, err
 		}
 		defer release()
+		if err := own.give(filepath.Join(dir, name+".lock")); err != nil {
+			return run, err
+		}
+	}
+	write := func(r Record) error {
+		if err := r.write(dir); err != nil {
+			return err
+		}
+		return own.give(recordFile(dir, name, job))
 	}
 	old, err := ReadRecord(dir, name, job)
 	if err != nil {
@@ -172,7 +189,7 @@ func work(p pitr.Policy, o Options, job string, do func(run *Run) error) (*Run, 
 		}
 	}
 	rec.Running = &run.Started
-	if err := rec.write(dir); err != nil {
+	if err := write(rec); err != nil {
 		return run, err
 	}
 	err = do(run)
@@ -193,14 +210,33 @@ func work(p pitr.Policy, o Options, job string, do func(run *Run) error) (*Run, 
 	if run.Outcome == Complete {
 		rec.LastComplete = &run.Started
 	}
-	errs := []error{rec.write(dir)}
+	errs := []error{write(rec)}
 	if p.MetricsDir != "" {
-		errs = append(errs, backup.WriteMetrics(p.MetricsDir, "stateward_pitr_"+name+"_"+job+".prom", rec.metrics()))
+		file := "stateward_pitr_" + name + "_" + job + ".prom"
+		if err := backup.WriteMetrics(p.MetricsDir, file, rec.metrics()); err != nil {
+			errs = append(errs, err)
+		} else {
+			errs = append(errs, own.give(filepath.Join(p.MetricsDir, file)))
+		}
 	}
 	if e := tell(cmp.Or(o.Journal, JournalSocket), run.fields()); e != nil {
 		run.Notes = append(run.Notes, e.Error())
 	}
 	return run, errors.Join(append([]error{err}, errs...)...)
+}
+
+// makeState makes the folder of records. What root writes there is the user's of the cluster, as whom the units run; above it others have theirs.
+func (r *runner) makeState(dir string) error {
+	if err := os.MkdirAll(filepath.Dir(dir), 0o755); err != nil {
+		return err
+	}
+	switch err := os.Mkdir(dir, 0o700); {
+	case err == nil:
+		return r.give(dir)
+	case !errors.Is(err, fs.ErrExist):
+		return err
+	}
+	return nil
 }
 
 func findHint(err error) (string, bool) {

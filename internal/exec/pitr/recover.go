@@ -86,10 +86,10 @@ func (e *TablespaceError) Error() string {
 func (e *TablespaceError) Hint() string { return "move what is there aside" }
 
 // ShortError says that a recovery ended before what the archive holds.
-type ShortError struct{ At, Want pitr.LSN }
+type ShortError struct{ At, To pitr.LSN }
 
 func (e *ShortError) Error() string {
-	return fmt.Sprintf("recovery ended at %s, and the archive goes on beyond %s", e.At, e.Want)
+	return fmt.Sprintf("recovery ended at %s, and the archive goes on to %s", e.At, e.To)
 }
 
 // Hint says what is there.
@@ -171,7 +171,7 @@ func plan(ctx context.Context, p pitr.Policy, t pitr.Target, o Options) (*Result
 	if _, err := r.run(ctx, argv); err != nil {
 		var exit *run.ExitError
 		if errors.As(err, &exit) && exit.Code == 1 {
-			return nil, nil, &pitr.PrefixError{Server: rec.Archive, Reason: "something lies there already"}
+			return nil, nil, &pitr.PrefixError{Server: rec.Archive, Reason: "something lies there already", Advice: fmt.Sprintf("an earlier recovery archives there: write \"server\": %q in the policy to recover what it has; or, where nothing of it is needed, remove from the store what lies below it", rec.Archive)}
 		}
 		return nil, nil, err
 	}
@@ -193,6 +193,11 @@ func found(dir string) (pitr.DataDir, *journal, error) {
 		return d, nil, err
 	}
 	d.State = pitr.DataEmpty
+	if info, err := os.Lstat(filepath.Join(dir, mark)); err == nil && !info.IsDir() {
+		// Whoever owns the directory may have led it elsewhere, and root would write there.
+		d.State = pitr.DataOther
+		return d, nil, nil
+	}
 	text, err := os.ReadFile(filepath.Join(dir, mark, "journal.json"))
 	if err == nil {
 		var j journal
@@ -204,9 +209,14 @@ func found(dir string) (pitr.DataDir, *journal, error) {
 	}
 	for _, e := range entries {
 		switch e.Name() {
-		case "lost+found":
+		case "lost+found", ".zfs":
+		case logDir: // the log has a file system of its own, which is empty
+			if !e.IsDir() || !isEmpty(filepath.Join(dir, logDir)) {
+				d.State = pitr.DataOther
+			}
 		case mark: // killed before it was filled
-			if inside, err := os.ReadDir(filepath.Join(dir, mark)); err != nil || len(inside) > 0 {
+			inside, err := os.ReadDir(filepath.Join(dir, mark))
+			if err != nil || slices.ContainsFunc(inside, func(e fs.DirEntry) bool { return e.Name() != ".journal.json.new" }) {
 				d.State = pitr.DataOther
 			}
 		case "PG_VERSION", "postmaster.pid":
@@ -221,6 +231,15 @@ func found(dir string) (pitr.DataDir, *journal, error) {
 		}
 	}
 	return d, nil, nil
+}
+
+// logDir is where the log is in a data directory. A file system of its own may be mounted there.
+const logDir = "pg_wal"
+
+// isEmpty tells whether nothing lies in a folder but what its file system puts there.
+func isEmpty(dir string) bool {
+	entries, err := os.ReadDir(dir)
+	return err == nil && !slices.ContainsFunc(entries, func(e fs.DirEntry) bool { return e.Name() != "lost+found" && e.Name() != ".zfs" })
 }
 
 // running tells whether the process lives that postmaster.pid names.
@@ -251,6 +270,10 @@ func Recover(ctx context.Context, p pitr.Policy, t pitr.Target, o Options) (*Res
 			return nil, err
 		}
 		defer release()
+		// Who recovers as that user the next time has to be able to take it.
+		if err := Give(p, LockFile(p)); err != nil {
+			return nil, err
+		}
 	}
 	res, r, err := plan(ctx, p, t, o)
 	if err != nil {
@@ -413,10 +436,36 @@ func apart(dir string, known []pitr.Tablespace, tablespaces map[string]string) e
 
 // moved moves what was restored to its place.
 func (r *runner) moved(dir string, j *journal) error {
+	if info, err := os.Lstat(filepath.Join(dir, logDir)); err == nil && info.IsDir() {
+		if err := r.movedLog(filepath.Join(dir, mark, "data", logDir), filepath.Join(dir, logDir)); err != nil {
+			return err
+		}
+	}
 	if err := moveUp(filepath.Join(dir, mark, "data"), dir); err != nil {
 		return err
 	}
 	return r.note(dir, j, recovering)
+}
+
+// movedLog makes the folders of the log where it has a file system of its own. A base backup of barman-cloud has no log, but folders for it.
+func (r *runner) movedLog(from, to string) error {
+	entries, err := os.ReadDir(from)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil // it was killed after that
+	}
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		at := filepath.Join(to, e.Name())
+		if err := os.Mkdir(at, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+			return err
+		}
+		if err := errors.Join(r.give(at), os.Remove(filepath.Join(from, e.Name()))); err != nil {
+			return err
+		}
+	}
+	return errors.Join(os.Chmod(to, 0o700), r.give(to), os.Remove(from))
 }
 
 func moveUp(from, to string) error {
@@ -479,7 +528,9 @@ type session struct {
 
 // quietly holds against what ALTER ROLE and ALTER DATABASE say: libraries that are not installed, limits, and what hides damage.
 const quietly = "PGOPTIONS=-c session_preload_libraries= -c local_preload_libraries= -c statement_timeout=0 -c lock_timeout=0 -c idle_session_timeout=0" +
-	" -c default_transaction_read_only=off -c search_path=pg_catalog -c zero_damaged_pages=off -c ignore_checksum_failure=off -c role=none"
+	" -c default_transaction_read_only=off -c search_path=pg_catalog -c zero_damaged_pages=off -c ignore_checksum_failure=off -c role=none" +
+	// What counts the rows of a table has to read the table, and not an index of it.
+	" -c enable_indexonlyscan=off"
 
 // cmd is a program that asks the server.
 func (s *session) cmd(program string, args ...string) run.Cmd {
@@ -685,8 +736,8 @@ func (r *runner) ended(ctx context.Context, dir string, j *journal, res *Result)
 		if _, err := fmt.Sscan(string(size[1]), (*uint64)(&bytes)); err != nil {
 			return err
 		}
-		if want := j.Plan.Range.ToLSN - bytes; res.At <= want { // where the last segment begins, the one before it ends
-			return &ShortError{res.At, want}
+		if to := j.Plan.Range.ToLSN; res.At <= to-bytes { // where the last segment begins, the one before it ends
+			return &ShortError{res.At, to}
 		}
 	}
 	return nil

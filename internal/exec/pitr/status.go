@@ -6,17 +6,26 @@ import (
 	"cmp"
 
 	"github.com/stateward/stateward/backup/pitr"
+	"github.com/stateward/stateward/internal/exec/backup"
 )
 
 // Status is what is known of the runs of each job of a policy. No archive and no server is asked.
 func Status(p pitr.Policy, o Options) (out []Record, err error) {
+	dir := cmp.Or(o.StateDir, pitr.StateDir)
 	for _, job := range Jobs() {
-		rec, err := ReadRecord(cmp.Or(o.StateDir, pitr.StateDir), Name(p), job)
+		rec, err := ReadRecord(dir, Name(p), job)
 		if err != nil {
 			return nil, err
 		}
 		if rec == nil {
 			rec = &Record{ProtocolVersion: recordVersion, Name: Name(p), Job: job}
+		}
+		if rec.Running != nil && job != JobCheck {
+			// Whoever is at work holds the lock.
+			if release, err := backup.Lock(dir, Name(p)+".lock"); err == nil {
+				release()
+				rec.Killed = true
+			}
 		}
 		out = append(out, *rec)
 	}
