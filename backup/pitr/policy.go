@@ -1,6 +1,8 @@
 package pitr
 
 import (
+	"cmp"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"path"
@@ -44,9 +46,42 @@ func (e *PolicyError) Hint() string { return e.Advice }
 func ReadPolicy(data []byte) (Policy, error) {
 	var p Policy
 	if err := text.ReadJSON(data, &p); err != nil {
-		return Policy{}, err
+		return Policy{}, spanError(data, err)
 	}
 	return p, p.Validate()
+}
+
+// spanError says in which field a time span is that could not be read, which encoding/json does not.
+func spanError(data []byte, err error) error {
+	var bad *stateward.DurationError
+	var fields struct {
+		Window, ArchiveTimeout any
+		Drill                  struct{ Every any }
+	}
+	if !errors.As(err, &bad) || json.Unmarshal(data, &fields) != nil {
+		return err
+	}
+	for _, f := range []struct {
+		name  string
+		value any
+	}{{"window", fields.Window}, {"archiveTimeout", fields.ArchiveTimeout}, {"drill.every", fields.Drill.Every}} {
+		if text, is := f.value.(string); is {
+			if _, err := stateward.ParseDuration(text); errors.As(err, &bad) {
+				return &PolicyError{f.name + ":", bad.Error(), bad.Hint()}
+			}
+		}
+	}
+	return err
+}
+
+// isStore tells whether a destination is a URL as the tools of that cloud take it.
+func (p Policy) isStore() bool {
+	scheme, rest, ok := strings.Cut(p.Destination, "://")
+	host, _, _ := strings.Cut(rest, "/")
+	if !ok || host == "" {
+		return false
+	}
+	return scheme == "s3" || cmp.Or(p.Cloud, "aws-s3") != "aws-s3"
 }
 
 // Validate says what is wrong with a policy: the error is a *[PolicyError].
@@ -87,6 +122,19 @@ func (p Policy) Validate() error {
 		if f.value != "" && !slices.Contains(f.known, f.value) {
 			return &PolicyError{f.name, fmt.Sprintf("%q is not known", f.value), "write " + strings.Join(f.known, ", ")}
 		}
+	}
+	if !p.isStore() {
+		return &PolicyError{"destination", fmt.Sprintf("%q is no URL of a store of %s", p.Destination, cmp.Or(p.Cloud, "aws-s3")), `write it with its scheme, such as "s3://bucket/postgresql"`}
+	}
+	// A number without a unit is one of seconds, and a retention by seconds removes all that the window was meant to keep.
+	if p.Window != 0 && p.Window.Std() < time.Hour {
+		return &PolicyError{"window", "of " + spanText(p.Window) + " is less than an hour", `write its unit, such as "14d": a number alone is one of seconds`}
+	}
+	if p.ArchiveTimeout != 0 && p.ArchiveTimeout.Std() < time.Second {
+		return &PolicyError{"archiveTimeout", "is less than a second", `write whole seconds, such as "5min"`}
+	}
+	if c := p.Cluster; c.Port < 0 || c.Port > 65535 {
+		return &PolicyError{"cluster.port", fmt.Sprintf("%d is no port", c.Port), "write that of the server, such as 5432"}
 	}
 	if p.Redundancy < 0 {
 		return &PolicyError{"redundancy", "is less than zero", ""}
