@@ -39,6 +39,8 @@ type Live struct {
 	// pg_wal could be read.
 	Waiting      time.Time `json:"waiting,omitzero"`
 	WaitingKnown bool      `json:"-"`
+	// Elsewhere tells that the log in the data directory of the policy is of another cluster.
+	Elsewhere bool `json:"-"`
 }
 
 // LiveQuery asks a server for what [ParseLive] reads. It is asked as superuser.
@@ -79,11 +81,6 @@ func ParseLive(answer []byte) (Live, error) {
 	}
 	l.Timeline = Timeline(number(strings.ToUpper(q.Timeline)))
 	var err error
-	if q.Segment != 0 {
-		if l.SegmentSize, err = ParseSegmentSize(q.Segment); err != nil {
-			return Live{}, err
-		}
-	}
 	if l.At, err = ParseLSN(q.LSN); err != nil {
 		return Live{}, err
 	}
@@ -94,6 +91,11 @@ func ParseLive(answer []byte) (Live, error) {
 		return time.UnixMicro(int64(*s * 1e6)).UTC()
 	}
 	l.ArchivedAt, l.FailedAt = moment(q.ArchivedAt), moment(q.FailedAt)
+	if q.Segment != 0 {
+		if l.SegmentSize, err = ParseSegmentSize(q.Segment); err != nil {
+			return Live{}, err
+		}
+	}
 	if q.History != nil {
 		if l.History, err = ParseHistory(l.Timeline, *q.History); err != nil {
 			return Live{}, err
@@ -294,6 +296,8 @@ func NewCheck(a Archive, l Live, p Policy, now time.Time) Check {
 		say("G3", "reload the server, or look for ALTER SYSTEM and postgresql.auto.conf", "archive_timeout is %s, and the policy has %s", spanText(l.ArchiveTimeout), spanText(p.ArchiveTimeout))
 	}
 	switch {
+	case l.Elsewhere:
+		say("G4", "have cluster.dataDir, cluster.socket and cluster.port be of one server", "the log in %s is of another cluster than the server that answers", p.Cluster.DataDir)
 	case !l.WaitingKnown:
 		c.Faults = append(c.Faults, Fault{Trap: "G3", Unknown: true, Message: "how old the oldest commit is that is not archived cannot be told: its log cannot be read", Hint: "run it as the user that owns the data directory, with pg_waldump in cluster.binDir"})
 	case l.ArchiveTimeout != 0 && !l.Waiting.IsZero() && now.Sub(l.Waiting) > limit:

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -49,6 +50,10 @@ func (r *runner) live(ctx context.Context) (pitr.Live, error) {
 	asking, stop := context.WithTimeoutCause(ctx, askPatience, &SilentError{"the server", askPatience})
 	defer stop()
 	out, err := r.run(asking, argv)
+	var missing *run.NotFoundError
+	if errors.As(err, &missing) {
+		return pitr.Live{}, err // which says nothing of the server
+	}
 	if err != nil {
 		return pitr.Live{}, &LiveError{c.Socket, err}
 	}
@@ -59,11 +64,6 @@ func (r *runner) live(ctx context.Context) (pitr.Live, error) {
 
 // waiting reads from pg_wal when the oldest transaction was committed that is not in the archive.
 func (r *runner) waiting(ctx context.Context, a pitr.Archive, l *pitr.Live) {
-	from := pitr.Unarchived(a, *l)
-	if from >= l.At {
-		l.WaitingKnown = true
-		return
-	}
 	dir := filepath.Join(r.p.Cluster.DataDir, "pg_wal")
 	// The archive may be far behind what is there, and hold nothing at all; pg_wal itself then says where it begins.
 	names, err := os.ReadDir(dir)
@@ -73,12 +73,22 @@ func (r *runner) waiting(ctx context.Context, a pitr.Archive, l *pitr.Live) {
 	first := pitr.LSN(0)
 	for _, n := range names {
 		f, err := pitr.ParseFile(n.Name(), a.SegmentSize)
-		if err != nil || f.Kind != pitr.KindSegment || f.Segment.Timeline != l.Timeline {
+		if err != nil || f.Kind != pitr.KindSegment {
 			continue
 		}
-		if at := f.Segment.Start(a.SegmentSize); at < l.At && (first == 0 || at < first) {
+		// Two servers on one machine: what this one did not write says nothing of it.
+		if id, ok := segmentOf(filepath.Join(dir, n.Name())); ok && id != l.SystemID {
+			l.Elsewhere = true
+			return
+		}
+		if at := f.Segment.Start(a.SegmentSize); f.Segment.Timeline == l.Timeline && at < l.At && (first == 0 || at < first) {
 			first = at
 		}
+	}
+	from := pitr.Unarchived(a, *l)
+	if from >= l.At {
+		l.WaitingKnown = true
+		return
 	}
 	from = max(from, first)
 	asking, stop := context.WithTimeout(ctx, askPatience)
@@ -101,6 +111,20 @@ func (r *runner) waiting(ctx context.Context, a pitr.Archive, l *pitr.Live) {
 	case errors.As(err, &exit) && strings.Contains(string(res.Stderr), "could not find a valid record after"):
 		l.WaitingKnown = true // nothing is written after the last segment that was archived
 	}
+}
+
+// segmentOf is the cluster that wrote a file of the log; ok is false where its first page does not say.
+func segmentOf(name string) (id uint64, ok bool) {
+	f, err := os.Open(name)
+	if err != nil {
+		return 0, false
+	}
+	defer f.Close()
+	page := make([]byte, 40)
+	if _, err := io.ReadFull(f, page); err != nil {
+		return 0, false
+	}
+	return pitr.SegmentSystemID(page)
 }
 
 // lookLoosely looks at an archive that may be empty.

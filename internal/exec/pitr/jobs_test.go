@@ -28,6 +28,40 @@ func messages(run *Run) (out []string) {
 	return out
 }
 
+// G4: the socket is of one server, and the data directory of another; before the first base backup only the server tells how large its segments are.
+func TestG4CheckOfTwoServers(t *testing.T) {
+	t.Parallel()
+	v := pgtest.All(t)[0]
+	c := pgtest.New(t, v, pgtest.NewS3(t))
+	c.SQL("create table rows (n int, at timestamptz default clock_timestamp())")
+	c.Archive()
+	c.Insert(1)
+	p := pitr.Policy{Cluster: pitr.Cluster{DataDir: c.Data, User: "postgres", Socket: c.Socket, BinDir: v.Bin}, Destination: c.Destination, Server: c.Server, Endpoint: c.S3.URL, EnvironmentFile: c.EnvironmentFile}
+	o := Options{Env: c.Env[:4], Now: time.Now, Said: func(string) {}, Began: func(string) {}, StateDir: t.TempDir()}
+	run, err := Check(t.Context(), p, o)
+	require.NoError(t, err)
+	require.True(t, run.Check.Live.WaitingKnown)
+	require.False(t, run.Check.Live.Waiting.IsZero(), "the row is committed, and in no archive")
+
+	p.Cluster.DataDir = t.TempDir()
+	require.NoError(t, os.Mkdir(filepath.Join(p.Cluster.DataDir, "pg_wal"), 0o700))
+	segment := c.SQL("select pg_walfile_name(pg_current_wal_lsn())")
+	page, err := os.ReadFile(filepath.Join(c.Data, "pg_wal", segment))
+	require.NoError(t, err)
+	page[24] ^= 1 // xlp_sysid
+	require.NoError(t, os.WriteFile(filepath.Join(p.Cluster.DataDir, "pg_wal", segment), page, 0o600))
+	run, err = Check(t.Context(), p, o)
+	require.NoError(t, err)
+	require.Contains(t, messages(run), "the log in "+p.Cluster.DataDir+" is of another cluster than the server that answers")
+	require.False(t, run.Check.Live.WaitingKnown)
+
+	// What is not installed says nothing of the server.
+	p.Cluster.BinDir = "/nonexistent"
+	_, err = Check(t.Context(), p, o)
+	require.ErrorContains(t, err, "/nonexistent/psql")
+	require.NotContains(t, err.Error(), "the server does not answer")
+}
+
 // G4 G5 G7: base backups, retention and checks of a real server, and what goes wrong with them.
 func TestG4G5Jobs(t *testing.T) {
 	for _, v := range pgtest.All(t) {

@@ -109,6 +109,9 @@ func (e *EnvironmentError) Hint() string {
 	if errors.Is(e.Err, fs.ErrNotExist) {
 		return "write environmentFile as the policy names it: AWS_ACCESS_KEY_ID= and AWS_SECRET_ACCESS_KEY=, or see why the secret is not there (systemctl status of what makes it)"
 	}
+	if !errors.Is(e.Err, fs.ErrPermission) {
+		return "environmentFile is to name a file that systemd reads: lines of NAME=value, AWS_ACCESS_KEY_ID= and AWS_SECRET_ACCESS_KEY= among them"
+	}
 	return "the user that runs this, and the server, must read environmentFile: make it belong to that user, mode 0400"
 }
 
