@@ -78,7 +78,7 @@ EXIT STATUS
 	fs.BoolVarP(&f.quiet, "quiet", "q", false, "do not say what is being done")
 	fs.BoolVar(&f.ifDue, "if-due", false, "only where no drill passed within what the job says")
 	fs.StringVar(&f.snapshot, "snapshot", "", "the snapshot with this `ID`, and not that of the last good run")
-	fs.StringVar(&f.to, "to", "", "of PostgreSQL: recover to this `MOMENT`, with its zone, or to a place in the log")
+	fs.Var((*momentFlag)(&f.to), "to", "of PostgreSQL: recover to this `MOMENT`, with its zone, or to a place in the log")
 	fs.StringVar(&f.scratch, "scratch", "", "restore into an empty or missing folder, `DIR` (default: that of the job in "+execdrill.Scratch+", of PostgreSQL in "+execpitr.DrillScratch+")")
 	f.sqlite3 = "sqlite3"
 	fs.Var(wordFlag{&f.sqlite3}, "sqlite3", "the `PROGRAM` sqlite3")

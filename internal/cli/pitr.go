@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -109,7 +110,7 @@ EXIT STATUS
 	}
 	choiceFlag(cmd, &f.output, "output", "o", "`FORMAT` of the output: text or json", "text", "text", "json")
 	fs := cmd.Flags()
-	fs.StringVar(&f.to, "to", "", "recover to this `MOMENT`, with its zone, or to a place in the log, such as 0/3000028")
+	fs.Var((*momentFlag)(&f.to), "to", "recover to this `MOMENT`, with its zone, or to a place in the log, such as 0/3000028")
 	fs.BoolVar(&f.yes, "yes", false, "do it")
 	fs.BoolVarP(&f.quiet, "quiet", "q", false, "do not say what is being done")
 	return cmd
@@ -174,6 +175,20 @@ func (f *pitrFlags) window(ctx context.Context, env Env, file string) error {
 	case len(gaps) > 0:
 		return &statusError{status: StatusFindings}
 	}
+	return nil
+}
+
+// momentFlag is a moment to recover to. One that is given and empty is refused: a variable of a script that is not set would have all of the log
+// replayed, with the mistake that it was to stop before.
+type momentFlag string
+
+func (m *momentFlag) String() string { return string(*m) }
+func (*momentFlag) Type() string     { return "string" }
+func (m *momentFlag) Set(text string) error {
+	if strings.TrimSpace(text) == "" {
+		return errors.New(`no moment is named: leave --to out, or write "latest", for the end of the log`)
+	}
+	*m = momentFlag(text)
 	return nil
 }
 
