@@ -272,7 +272,18 @@ func TestSW312(t *testing.T) {
 	apart := []part{fileSystem("/var/lib/postgresql", "tank/pg/data", "zfs"), fileSystem("/var/lib/postgresql/16/pg_wal", "tank/pg/wal", "zfs"), service("postgresql", "/var/lib/postgresql/16")}
 	moment := []string{`warning services.sanoid.datasets."tank/pg": the data of PostgreSQL lie on tank/pg/data and its write-ahead log on tank/pg/wal, and no snapshot holds both of one moment`}
 	more := func(ps ...part) []part { return append(append([]part{}, apart...), ps...) }
+	elsewhere := func(dir string) part {
+		return func(h *stateward.Host) {
+			fileSystem("/var/lib/postgresql", "tank/pg/data", "zfs")(h)
+			fileSystem("/srv/journal", "tank/pg/journal", "zfs")(h)
+			service("postgresql", "/var/lib/postgresql/16")(h)
+			sanoid("tank/pg", "yes")(h)
+			asksPITR(stateward.PITRPolicy{Cluster: stateward.PITRCluster{WALDir: known(dir)}})(h)
+		}
+	}
 	checkCases(t, "SW312", []copyCase{
+		{"S2 where stateward.pitr says that the log is", []part{elsewhere("/srv/journal/16")}, []string{`warning services.sanoid.datasets."tank/pg": the data of PostgreSQL lie on tank/pg/data and its write-ahead log on tank/pg/journal, and no snapshot holds both of one moment`}},
+		{"S2 which is beside the data", []part{elsewhere("/var/lib/postgresql/wal16")}, nil},
 		{"S2 one after the other", more(sanoid("tank/pg", "yes")), moment},
 		{"S2 policies of their own", more(sanoid("tank/pg/data", "no"), sanoid("tank/pg/wal", "no")), []string{`warning services.sanoid.datasets."tank/pg/data": the data of PostgreSQL lie on tank/pg/data and its write-ahead log on tank/pg/wal, and no snapshot holds both of one moment`}},
 		{"S2 the log has none", more(sanoid("tank/pg/data", "no")), []string{`warning services.sanoid.datasets."tank/pg/data": the data of PostgreSQL lie on tank/pg/data and its write-ahead log on tank/pg/wal, of which nothing takes snapshots`}},

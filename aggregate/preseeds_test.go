@@ -158,7 +158,11 @@ func TestChecksOfPreseeds(t *testing.T) {
 		{"E7 no job", "SW403", ofPreseed(func(p *stateward.Preseed) { p.Sources = known([]string{"restic"}) }), true},
 		{"E7 no replication", "SW403", ofPreseed(func(p *stateward.Preseed) { p.Sources = known([]string{"local", "replica"}) }), true},
 		{"E7 the job is there", "SW403", whole(func(p *stateward.Preseed) { p.Sources = known([]string{"restic"}) }), false},
-		{"E7 no list", "SW403", ofPreseed(nothing), false},
+		{"E7 no list, and nothing to restore from", "SW403", ofPreseed(nothing), true},
+		{"E7 its own snapshots only, and there are none", "SW403", ofPreseed(func(p *stateward.Preseed) { p.Sources = known([]string{"local"}) }), true},
+		{"E7 no list, and snapshots", "SW403", seeded(func(h *stateward.Host, _ *stateward.Service) { sanoid("data", "yes", "autosnap=yes", "hourly=24")(h) }), false},
+		{"E7 no list, and a replication", "SW403", seeded(func(h *stateward.Host, _ *stateward.Service) { syncoid("data/app", "u@nas:backup/app", false)(h) }), false},
+		{"E7 no list, and a job", "SW403", whole(nothing), false},
 		{"R2 paths that the job lacks", "SW404", seeded(func(h *stateward.Host, s *stateward.Service) {
 			backed(h, "/var/lib/app/db")
 			s.Preseed.Sources = known([]string{"local", "restic"})
@@ -370,6 +374,10 @@ func TestRebuild(t *testing.T) {
 	}
 	require.Equal(t, stateward.TierResult{State: stateward.SurvivalYes, By: "stateward-preseed-app.service, from the archive of postgresql", RPO: "5min"}, archived(true))
 	require.Equal(t, stateward.SurvivalUnknown, archived(false).State)
+	made := rebuilt(runs(syncoid("data/app", "u@nas:backup/app", false), ofPreseed(func(*stateward.Preseed) {}), func(h *stateward.Host) {
+		h.Tmpfiles = known([]stateward.TmpfilesRule{{Type: "C", At: stateward.NewEntry("/var/lib/app/conf", stateward.File, at("t")), Argument: known("/etc/conf"), Origin: at("t")}})
+	}))
+	require.Equal(t, stateward.TierResult{State: stateward.SurvivalUnknown, By: "tmpfiles makes /var/lib/app/conf (C) in the dataset: with that in it it is not empty, and nothing is restored"}, made, "E4")
 	same := rebuilt(runs(syncoid("data/app", "data/copy", false), ofPreseed(func(*stateward.Preseed) {})))
 	require.Equal(t, stateward.SurvivalNo, same.State, same.By)
 	free := runs(syncoid("data/app", "u@nas:backup/app", false), ofPreseed(func(*stateward.Preseed) {}))

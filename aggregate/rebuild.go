@@ -58,6 +58,13 @@ func (c *copies) rebuild(service string, l *lying, rollback cell) cell {
 		v.doubt("what makes dataset " + r.Plan.Dataset + " on an empty disk is not read")
 	default:
 		c.restored(r, l, rollback, &v)
+		for _, n := range r.Notes {
+			if n.Kind == preseed.NotEmpty {
+				v = verdict{}
+				v.doubt(n.Message) // it may be there before the preseed looks
+				break
+			}
+		}
 	}
 	return v.result("", "it is restored of its own snapshots only, which die with the disk")
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/stateward/stateward"
 	"github.com/stateward/stateward/backup"
+	"github.com/stateward/stateward/backup/pitr"
 )
 
 var sw312 = Check{
@@ -39,7 +40,7 @@ services.sanoid.datasets."tank/postgresql" = { recursive = "zfs"; use_template =
 			if l.doubt != "" || data == "" {
 				continue
 			}
-			for _, log := range c.s.logs(p) {
+			for _, log := range append(c.s.logs(p), f.logsOf(p)...) {
 				if log == data || seen[data+"\x00"+log] {
 					continue
 				}
@@ -83,4 +84,25 @@ func (s *storage) logs(data stateward.AbsPath) []string {
 	}
 	slices.Sort(out)
 	return slices.Compact(out)
+}
+
+// logsOf are the datasets on which stateward.pitr says that the log of a cluster lies.
+func (f *facts) logsOf(data stateward.AbsPath) (out []string) {
+	for _, asked := range f.host.PITRPolicies.Or(nil) {
+		dir, set := asked.Cluster.DataDir.Get()
+		of, err := stateward.ParsePath(dir)
+		if on, is := asked.Enable.Get(); is && !on || !set && asked.Name != pitr.Stock || set && (err != nil || !data.Contains(of) && !of.Contains(data)) {
+			continue
+		}
+		log, err := stateward.ParsePath(asked.Cluster.WALDir.Or(""))
+		if err != nil {
+			continue
+		}
+		if l := f.copies().s.lies(log); l.doubt == "" {
+			if name := l.mount.zfsName(); name != "" {
+				out = append(out, name)
+			}
+		}
+	}
+	return out
 }

@@ -12,7 +12,8 @@ var sw403 = Check{
 		Code: "SW403", Title: "preseed asks a source that is not there", Severity: stateward.SeverityWarning, Since: "0.1", Traps: []string{"E7"},
 		Doc: doc(`
 A service wants its empty dataset back from a source that nothing configures: ` + "`" + `restic` + "`" + ` without a backup job of its dataset, ` + "`" + `replica` + "`" + ` without a replication that
-sends it anywhere. Or the list of sources is empty. No plan can be made, and nothing is restored. It is a warning too where several would do, and which of them is meant is not said.
+sends it anywhere. Or the list of sources is empty. No plan can be made, and nothing is restored. It is a warning too where several would do, and which of them is meant is not said, and where
+all that is asked are the dataset's own snapshots (` + "`local`" + `, which is all there is where nothing else is configured), and nothing takes any: an empty dataset is never filled, and its service stays down.
 
 Of a preseed that a unit of the configuration's own runs only an empty list is said.
 
@@ -40,6 +41,13 @@ stateward.services.paperless = {
 				}
 				continue
 			}
+			if r.Plan != nil && f.restoresNothing(r.Plan) {
+				d := finding(r.Origin)
+				d.Service = r.Service
+				d.Message = "preseed of " + r.Service + " asks only the snapshots of " + r.Plan.Dataset + ", and nothing takes any: nothing is ever restored"
+				d.Hint = "give the service a backup or a replication, or have sanoid take snapshots of the dataset"
+				out = append(out, d)
+			}
 			for _, x := range r.Faults {
 				if !slices.Contains([]preseed.FaultKind{preseed.NoSource, preseed.SourceMissing, preseed.SourceUnclear}, x.Kind) {
 					continue
@@ -51,4 +59,19 @@ stateward.services.paperless = {
 		}
 		return out
 	},
+}
+
+// restoresNothing tells whether a plan asks the dataset's own snapshots only, and nothing takes any that is known, or may.
+func (f *facts) restoresNothing(p *preseed.Plan) bool {
+	c := f.copies()
+	if c.snapshots != "" || slices.ContainsFunc(p.Sources, func(s preseed.Source) bool { return s.Kind != preseed.Local }) {
+		return false
+	}
+	for at := p.Dataset; at != ""; at = parentDataset(at) {
+		if len(c.from[at]) > 0 {
+			return false // syncoid takes its own
+		}
+	}
+	policy, doubtful := c.policyOf(p.Dataset)
+	return policy == nil && !doubtful
 }

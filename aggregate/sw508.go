@@ -15,10 +15,10 @@ var sw508 = Check{
 The write-ahead log of a PostgreSQL server is archived, and a preseed restores the files of its data directory: from a snapshot, a replica or a file backup. What was committed since that copy is lost, though the archive has it. And the server goes on
 from there on the same timeline: the segments that it writes now have the names of those that are archived already. They are refused, and the log piles up; or they overwrite the archive, and the time in between is gone for good.
 
-Mend it by the archive as the source, or by leaving the preseed out and recovering by hand: ` + "`stateward pitr recover`" + ` begins a new timeline, with a place in the archive of its own.
+Mend it by the archive as the only source, which begins a new timeline with a place of its own, or by leaving the preseed out and recovering by hand: ` + "`stateward pitr recover`" + ` begins a new timeline, with a place in the archive of its own.
 
 ` + "```nix" + `
-stateward.services.postgresql.preseed.enable = false;
+stateward.services.postgresql.preseed.sources = [ "pitr" ]; # of stateward.pitr.postgresql
 ` + "```" + `
 `),
 	},
@@ -46,7 +46,7 @@ stateward.services.postgresql.preseed.enable = false;
 				d := finding(r.Origin)
 				d.Service = r.Service
 				d.Message = fmt.Sprintf("preseed of %s restores files of %s from %s, and the log of that cluster is archived: it goes on from an older state, and writes segments that the archive has already", r.Service, dir, strings.Join(files, ", "))
-				d.Hint = "recover it from the archive (stateward pitr recover), and switch the preseed off"
+				d.Hint = "have it ask the archive, sources = [ \"pitr\" ]; or switch the preseed off, and recover by hand: stateward pitr recover"
 				out = append(out, d)
 			}
 		}

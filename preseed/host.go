@@ -26,6 +26,8 @@ const (
 	NoDataset FaultKind = "has no dataset"
 	// NoUnit is a service of which no unit is known, or a unit that the host does not have.
 	NoUnit FaultKind = "has no unit"
+	// NotEmpty is a note: with what something makes in the dataset nothing is restored.
+	NotEmpty FaultKind = "is never empty"
 	// NoSource is a preseed with nothing to ask.
 	NoSource FaultKind = "has no source"
 	// SourceMissing is a source that is listed, and that nothing configures.
@@ -473,7 +475,7 @@ func (p *hostPlanner) mayHold(o *Planned, plan *Plan) {
 				continue
 			}
 			if _, below := inside(at); below && !slices.ContainsFunc(mounted, func(top string) bool { return within(top, at) }) {
-				o.note(NoPlan, r.Origin, "let the service make it, before it starts", "tmpfiles makes %s (%s) in the dataset: with that in it it is not empty, and nothing is restored", at, r.Type)
+				o.note(NotEmpty, r.Origin, "let the service make it, before it starts", "tmpfiles makes %s (%s) in the dataset: with that in it it is not empty, and nothing is restored", at, r.Type)
 			}
 		}
 	}

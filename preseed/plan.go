@@ -58,7 +58,8 @@ type Plan struct {
 	Command []string `json:"command,omitempty"`
 	// Staging is a dataset on the same pool that nothing snapshots or replicates; POOL/stateward-staging where it is empty.
 	Staging string `json:"staging,omitempty"`
-	// Timeout is how long a run waits, and tries again what went wrong, as systemd.time(7) has it: 6 hours where it is empty. What is being restored is not cut off.
+	// Timeout is how long a run waits, and tries again what went wrong, as systemd.time(7) has it: 6 hours where it is empty. What is being restored is not cut off,
+	// but where nothing of it has come for as long.
 	Timeout string `json:"timeout,omitempty"`
 	// MetricsDir is where node_exporter reads text files.
 	MetricsDir string `json:"metricsDir,omitempty"`
@@ -79,7 +80,7 @@ type Source struct {
 	Job string `json:"job,omitempty"`
 	// Policy is the file with the policy by which the cluster of PostgreSQL is archived whose data directory lies in the dataset.
 	Policy string `json:"policy,omitempty"`
-	// Timeout is how long one try may take: 10 minutes to ask where it is empty; what is being restored is not cut off.
+	// Timeout is how long one try may take: 10 minutes to ask where it is empty; what is being restored is not cut off by it.
 	Timeout string `json:"timeout,omitempty"`
 }
 

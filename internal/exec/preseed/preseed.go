@@ -98,6 +98,7 @@ type runner struct {
 	// began tells that the journal is of this run; valid is the guid of what this run has validated.
 	began bool
 	valid string
+	stall time.Duration // how long a restore may make no progress; 0 where it hangs on how long the run tries
 	// startedEmpty, files and bytes are those of this run.
 	startedEmpty, confirmed bool
 	files, bytes            int64

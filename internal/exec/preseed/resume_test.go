@@ -127,7 +127,7 @@ func TestE10ResticGoesOn(t *testing.T) {
 			require.NoError(t, err)
 			require.Len(t, list, 1)
 			root := list[0].Root()
-			x := resticRestore{job: j, caller: caller, snapshot: list[0].ID, root: root, wanted: []string{at("source")}, nodes: map[string]node{}}
+			x := resticRestore{job: j, caller: caller, snapshot: list[0].ID, root: root, wanted: []string{at("source")}, nodes: map[string]node{}, moved: &progress{}}
 			_, err = caller.Lines(t.Context(), "ls", j.ListFilesArgs(x.snapshot), func(line []byte) {
 				var n node
 				if json.Unmarshal(line, &n) == nil && n.Type != "" {

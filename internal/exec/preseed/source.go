@@ -278,7 +278,9 @@ func (r *runner) fillReplica(ctx context.Context, j *preseed.Journal) error {
 		// A stream that is cut off is no stream to the receiver: it says so, whatever the sender does.
 		// Were this process killed at once, before what watches over the group of a command is there (internal/run), both would go on without it, and receive
 		// beside the next run: they begin once it is.
-		_, err = r.command(ctx, "/bin/sh", "-c", "sleep 1; "+left+" | "+right)
+		watched, stop := r.watched(ctx, j.Staged, &progress{})
+		_, err = r.command(watched, "/bin/sh", "-c", "sleep 1; "+left+" | "+right)
+		stop()
 		if merr := r.made(context.WithoutCancel(ctx), j); err == nil {
 			err = merr
 		}
@@ -454,7 +456,11 @@ func (r *runner) fillRestic(ctx context.Context, j *preseed.Journal) error {
 		}
 	}
 	return r.staged(ctx, *j, func(dir string) error {
-		if err := (resticRestore{job, caller, j.Candidate.ID, root, wanted, nodes, resumes}).into(ctx, r.plan.Mountpoint, dir); err != nil {
+		var moved progress
+		watched, stop := r.watched(ctx, j.Staged, &moved)
+		err := (resticRestore{job, caller, j.Candidate.ID, root, wanted, nodes, resumes, &moved}).into(watched, r.plan.Mountpoint, dir)
+		stop()
+		if err != nil {
 			return err
 		}
 		return r.validate(ctx, dir)
@@ -471,6 +477,7 @@ type resticRestore struct {
 	nodes    map[string]node
 	// resumes tells that an earlier restore of it was cut off.
 	resumes bool
+	moved   *progress
 }
 
 // into restores what is at top on the machine into dir.
@@ -493,7 +500,7 @@ func (x resticRestore) into(ctx context.Context, top, dir string) error {
 		if err != nil {
 			return err
 		}
-		if _, err := x.caller.Lines(ctx, "restore", args, func([]byte) {}); err != nil {
+		if _, err := x.caller.Lines(ctx, "restore", args, x.moved.line); err != nil {
 			return errors.Join(err, full(dir))
 		}
 		// restic leaves the folders above what it restores to whoever made them.
