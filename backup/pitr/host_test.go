@@ -338,6 +338,8 @@ func TestUnitsAreAccepted(t *testing.T) {
 				require.NoError(t, err)
 				require.Equal(t, u.Job != "drill", strings.Contains(service, "User=postgres\n"))
 				require.Contains(t, service, "X-Stateward-Job=abc\n")
+				// A folder belongs to one user, and another cluster may have another.
+				require.Equal(t, u.Job != "drill", strings.Contains(service, "StateDirectory=stateward/pitr/"+p.Cluster.Name+"\n"))
 				require.Contains(t, timer, "Persistent=true\n")
 				require.Equal(t, u.Job != "drill", strings.Contains(service, "Requisite="+p.Cluster.Unit+"\n"), u.Job)
 				files = append(files, write(u.Name+".service", service), write(u.Name+".timer", timer))

@@ -98,6 +98,10 @@ func (p Policy) Validate() error {
 	if p.Server[0] == '-' || strings.ContainsAny(p.Server, "/\n\x00") {
 		return &PolicyError{"server", fmt.Sprintf("%q is no name of a server", p.Server), "write a name without a slash that begins with no dash"}
 	}
+	// It is in the names of units, files and folders.
+	if n := p.Cluster.Name; n != "" && (strings.ContainsAny(n[:1], ".-") || strings.ContainsAny(n, "/ \t\n\r\x00\"'\\")) {
+		return &PolicyError{"cluster.name", fmt.Sprintf("%q is no name", n), "write a name of letters and digits"}
+	}
 	if _, rest, ok := strings.Cut(p.Destination, "://"); ok {
 		if where, _, _ := strings.Cut(rest, "/"); strings.Contains(where, "@") {
 			return &PolicyError{"destination", "has a user or a password in it", "write these into the environment file"}

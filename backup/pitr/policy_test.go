@@ -40,6 +40,7 @@ func TestReadPolicy(t *testing.T) {
 		{"server", `"main"`, `"-v"`, `server "-v" is no name of a server`},
 		{"data directory", `"/srv/pg"`, `"pg"`, `cluster.dataDir "pg" is no absolute path`},
 		{"no data directory", `"/srv/pg"`, `""`, "cluster.dataDir is missing"},
+		{"name", `"/srv/pg"`, `"/srv/pg", "name": "../pg"`, `cluster.name "../pg" is no name`},
 		{"provider", `"window"`, `"provider": "wal-g", "window"`, `provider "wal-g" is not known`},
 		{"compression", `"window"`, `"compression": "zip", "window"`, `compression "zip" is not known`},
 		{"redundancy", `"window"`, `"redundancy": -1, "window"`, "redundancy is less than zero"},

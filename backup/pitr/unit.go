@@ -12,7 +12,7 @@ import (
 	"github.com/stateward/stateward/internal/syntax/unit"
 )
 
-// PlanDir is where the files with policies lie, StateDir what is known of their runs.
+// PlanDir is where the files with policies lie, StateDir what is known of their runs, in a folder for each cluster.
 const (
 	PlanDir  = "/etc/stateward/pitr"
 	StateDir = "/var/lib/stateward/pitr"
@@ -226,7 +226,8 @@ func (p Policy) unit(job string, o UnitOptions) (u Unit, err error) {
 		add("Service", "RuntimeDirectoryMode", "0700")
 		add("Service", "RuntimeDirectoryPreserve", "true")
 	} else {
-		add("Service", "StateDirectory", "stateward/pitr")
+		// systemd gives it to the user of the unit, and another cluster may have another.
+		add("Service", "StateDirectory", "stateward/pitr/"+unit.Specifiers(p.Cluster.Name))
 	}
 	add("Service", "StateDirectoryMode", "0700")
 	// Whatever a run does wrong, live data is read-only to it.

@@ -62,12 +62,14 @@ func TestDocsShowWhatJobsOfPITRPrint(t *testing.T) {
 	show("check", func(env Env) { printPITRCheck(env, execpitr.Name(p), c) })
 
 	dir := t.TempDir()
+	records := filepath.Join(dir, execpitr.Name(p))
+	require.NoError(t, os.Mkdir(records, 0o700))
 	write := func(job string, outcome execpitr.Outcome, change func(*execpitr.Run)) {
 		last := execpitr.Run{Job: job, Name: execpitr.Name(p), Started: now.Add(-time.Hour), Ended: now.Add(-55 * time.Minute), Outcome: outcome}
 		change(&last)
 		text, err := json.Marshal(execpitr.Record{ProtocolVersion: "1", Name: execpitr.Name(p), Job: job, LastRun: &last, LastComplete: &last.Started})
 		require.NoError(t, err)
-		require.NoError(t, os.WriteFile(filepath.Join(dir, execpitr.Name(p)+"."+job+".json"), text, 0o600))
+		require.NoError(t, os.WriteFile(filepath.Join(records, execpitr.Name(p)+"."+job+".json"), text, 0o600))
 	}
 	write(execpitr.JobBackup, execpitr.Complete, func(r *execpitr.Run) { r.Backup = &a.Backups[5] })
 	write(execpitr.JobCheck, execpitr.Faults, func(r *execpitr.Run) { r.Check = &c })
@@ -118,15 +120,17 @@ func TestStatusOfPITR(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
+			records := filepath.Join(dir, execpitr.Name(p))
+			require.NoError(t, os.Mkdir(records, 0o700))
 			rec := execpitr.Record{ProtocolVersion: "1", Name: execpitr.Name(p), Job: execpitr.JobBackup, LastRun: c.run, Running: c.running}
 			if c.run != nil && c.run.Outcome == execpitr.Complete {
 				rec.LastComplete = &c.run.Started
 			}
 			text, err := json.Marshal(rec)
 			require.NoError(t, err)
-			require.NoError(t, os.WriteFile(filepath.Join(dir, execpitr.Name(p)+".backup.json"), text, 0o600))
+			require.NoError(t, os.WriteFile(filepath.Join(records, execpitr.Name(p)+".backup.json"), text, 0o600))
 			if c.held {
-				release, err := backup.Lock(dir, execpitr.Name(p)+".lock")
+				release, err := backup.Lock(records, execpitr.Name(p)+".lock")
 				require.NoError(t, err)
 				defer release()
 			}

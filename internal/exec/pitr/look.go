@@ -33,7 +33,7 @@ type Options struct {
 	Now         func() time.Time
 	// Patience is how long the store may be silent; 0 is [DefaultPatience].
 	Patience time.Duration
-	// StateDir is where jobs write down what came of them, Journal the socket of journald; empty is [pitr.StateDir] and [JournalSocket].
+	// StateDir is where jobs write down, in a folder for each cluster, what came of them, Journal the socket of journald; empty is [pitr.StateDir] and [JournalSocket].
 	StateDir, Journal string
 }
 

@@ -142,13 +142,22 @@ func (r Record) write(dir string) error {
 	return backup.Replace(recordFile(dir, r.Name, r.Job), append(text, '\n'), 0o600)
 }
 
+// stateDir is the folder of the records of one cluster: another may have another user, and systemd gives a folder to one.
+func stateDir(p pitr.Policy, o Options) (string, error) {
+	name := Name(p)
+	if name != filepath.Base(name) || strings.HasPrefix(name, ".") {
+		return "", &pitr.PolicyError{Field: "cluster.name", Reason: fmt.Sprintf("%q is no name", name), Advice: "write a name without a slash that begins with no dot"}
+	}
+	return filepath.Join(cmp.Or(o.StateDir, pitr.StateDir), name), nil
+}
+
 // work runs a job: one of a cluster at a time, and with its record. do fills the run; what it returns is in its message. The record is that of
 // the last run where the lock is held by another.
 func work(p pitr.Policy, o Options, job string, do func(run *Run) error) (*Run, error) {
-	dir := cmp.Or(o.StateDir, pitr.StateDir)
 	name := Name(p)
-	if name != filepath.Base(name) || strings.HasPrefix(name, ".") {
-		return nil, &pitr.PolicyError{Field: "cluster.name", Reason: fmt.Sprintf("%q is no name", name), Advice: "write a name without a slash that begins with no dot"}
+	dir, err := stateDir(p, o)
+	if err != nil {
+		return nil, err
 	}
 	run := &Run{Job: job, Name: name, Destination: p.Destination, Server: p.Server, Started: o.Now().UTC()}
 	// Whose account is not here has no units here.

@@ -3,15 +3,16 @@
 package pitr
 
 import (
-	"cmp"
-
 	"github.com/stateward/stateward/backup/pitr"
 	"github.com/stateward/stateward/internal/exec/backup"
 )
 
 // Status is what is known of the runs of each job of a policy. No archive and no server is asked.
 func Status(p pitr.Policy, o Options) (out []Record, err error) {
-	dir := cmp.Or(o.StateDir, pitr.StateDir)
+	dir, err := stateDir(p, o)
+	if err != nil {
+		return nil, err
+	}
 	for _, job := range Jobs() {
 		rec, err := ReadRecord(dir, Name(p), job)
 		if err != nil {
