@@ -375,7 +375,17 @@ func (p *hostPlanner) compare() {
 	if p.server == nil {
 		return
 	}
+	// What was planned before sets the settings of then, and nobody can tell its lines from those of a person.
+	mend := func(hint string) string {
+		if slices.ContainsFunc(p.host.Units.Or(nil), func(u stateward.Unit) bool {
+			return u.Name == "stateward-pitr-backup-"+o.Name+".service" && u.Job.Or("") != ""
+		}) {
+			return "where the module that was written before sets it, leave that out of imports while you plan; else " + hint
+		}
+		return hint
+	}
 	contradicts := func(name, text, hint string) {
+		hint = mend(hint)
 		o.fault(p.server.Settings[name].Origin(), hint, "services.postgresql.settings.%s is %q already", name, text)
 	}
 	for _, set := range p.policy.settings() {
@@ -409,7 +419,7 @@ func (p *hostPlanner) compare() {
 	}
 	if o.command != "" && !p.policy.ArchivesBy(o.command) {
 		// A command may have a key in it, and is not told.
-		o.fault(p.server.Settings["archive_command"].Origin(), "leave it out there: what is planned sets it", "services.postgresql.settings.archive_command is another already")
+		o.fault(p.server.Settings["archive_command"].Origin(), mend("leave it out there: what is planned sets it"), "services.postgresql.settings.archive_command is another already")
 	}
 }
 

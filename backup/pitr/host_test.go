@@ -53,6 +53,27 @@ func forge(change ...func(*stateward.Host, *stateward.PITR, *stateward.PITRPolic
 	return h
 }
 
+// A server with another name is planned while the module of before is still imported.
+func TestTheModuleOfBeforeIsNamed(t *testing.T) {
+	was := func(h *stateward.Host, s *stateward.PITR, _ *stateward.PITRPolicy) {
+		s.Settings["archive_command"] = known(`/run/current-system/sw/bin/barman-cloud-wal-archive --gzip s3://b/pg before "%p"`)
+		s.Settings["archive_timeout"] = known("60s")
+	}
+	hints := func(change ...change) (out []string) {
+		list, _ := pitr.FromHost(forge(change...), nil)
+		for _, f := range list[0].Faults {
+			out = append(out, f.Hint)
+		}
+		return out
+	}
+	require.Equal(t, []string{"leave it out there, or say the same here", "leave it out there: what is planned sets it"}, hints(was))
+	const before = "where the module that was written before sets it, leave that out of imports while you plan; else "
+	require.Equal(t, []string{before + "leave it out there, or say the same here", before + "leave it out there: what is planned sets it"},
+		hints(was, func(h *stateward.Host, _ *stateward.PITR, _ *stateward.PITRPolicy) {
+			h.Units = known(append(h.Units.Or(nil), stateward.Unit{Name: "stateward-pitr-backup-postgresql.service", Enable: known(true), Job: known("28e5c4660e4127fa")}))
+		}))
+}
+
 type change = func(*stateward.Host, *stateward.PITR, *stateward.PITRPolicy)
 
 func TestFromHost(t *testing.T) {
