@@ -160,6 +160,7 @@ func TestChecksOfPreseeds(t *testing.T) {
 		{"E7 the job is there", "SW403", whole(func(p *stateward.Preseed) { p.Sources = known([]string{"restic"}) }), false},
 		{"E7 no list, and nothing to restore from", "SW403", ofPreseed(nothing), true},
 		{"E7 its own snapshots only, and there are none", "SW403", ofPreseed(func(p *stateward.Preseed) { p.Sources = known([]string{"local"}) }), true},
+		{"E7 no list, and it may start empty", "SW403", ofPreseed(func(p *stateward.Preseed) { p.OnNoBackup, p.Reason = known("start-empty"), known("a cache") }), false},
 		{"E7 no list, and snapshots", "SW403", seeded(func(h *stateward.Host, _ *stateward.Service) { sanoid("data", "yes", "autosnap=yes", "hourly=24")(h) }), false},
 		{"E7 no list, and a replication", "SW403", seeded(func(h *stateward.Host, _ *stateward.Service) { syncoid("data/app", "u@nas:backup/app", false)(h) }), false},
 		{"E7 no list, and a job", "SW403", whole(nothing), false},

@@ -13,7 +13,7 @@ var sw403 = Check{
 		Doc: doc(`
 A service wants its empty dataset back from a source that nothing configures: ` + "`" + `restic` + "`" + ` without a backup job of its dataset, ` + "`" + `replica` + "`" + ` without a replication that
 sends it anywhere. Or the list of sources is empty. No plan can be made, and nothing is restored. It is a warning too where several would do, and which of them is meant is not said, and where
-all that is asked are the dataset's own snapshots (` + "`local`" + `, which is all there is where nothing else is configured), and nothing takes any: an empty dataset is never filled, and its service stays down.
+all that is asked are the dataset's own snapshots (` + "`local`" + `, which is all there is where nothing else is configured), and nothing takes any: an empty dataset is never filled, and its service stays down. Who wrote why it may start empty (` + "`onNoBackup`" + `) means that.
 
 Of a preseed that a unit of the configuration's own runs only an empty list is said.
 
@@ -64,7 +64,7 @@ stateward.services.paperless = {
 // restoresNothing tells whether a plan asks the dataset's own snapshots only, and nothing takes any that is known, or may.
 func (f *facts) restoresNothing(p *preseed.Plan) bool {
 	c := f.copies()
-	if c.snapshots != "" || slices.ContainsFunc(p.Sources, func(s preseed.Source) bool { return s.Kind != preseed.Local }) {
+	if c.snapshots != "" || p.OnNoBackup == preseed.StartEmpty || slices.ContainsFunc(p.Sources, func(s preseed.Source) bool { return s.Kind != preseed.Local }) {
 		return false
 	}
 	for at := p.Dataset; at != ""; at = parentDataset(at) {
