@@ -16,6 +16,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -28,7 +29,8 @@ import (
 type Options struct {
 	// Env is the environment that programs get, with PATH, and HOME for the tool's own settings.
 	Env []string
-	// Began is called with what is done next, Said with each line of a program that takes long; both may be nil.
+	// Began is called with what is done next, Said with each line of a program that takes long; both may be nil. Neither is
+	// called while the other is at work.
 	Began, Said func(string)
 	Now         func() time.Time
 	// Patience is how long the store may be silent; 0 is [DefaultPatience].
@@ -142,6 +144,8 @@ type runner struct {
 	as *run.Account
 	// socket is where the server's socket is made; empty for a folder of its own.
 	socket string
+	// telling is held while the caller is told something: the server speaks while it is asked.
+	telling sync.Mutex
 	// through tells that nothing is asked of the store any more.
 	through atomic.Bool
 }
@@ -179,6 +183,8 @@ func newRunner(ctx context.Context, p pitr.Policy, o Options, tools ...string) (
 
 func (r *runner) began(format string, args ...any) {
 	if r.o.Began != nil {
+		r.telling.Lock()
+		defer r.telling.Unlock()
 		r.o.Began(fmt.Sprintf(format, args...))
 	}
 }

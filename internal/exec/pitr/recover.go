@@ -622,6 +622,8 @@ func (r *runner) server(ctx context.Context, dir string, settings []pitr.Setting
 				once.Do(func() { close(ready) })
 			}
 			if r.o.Said != nil {
+				r.telling.Lock()
+				defer r.telling.Unlock()
 				r.o.Said(text)
 			}
 		}})
