@@ -5,7 +5,7 @@ package stateward
 type Preseed struct {
 	// Enable is known and true where a preseed is given and does not say.
 	Enable Value[bool]
-	// Sources are "local", "replica" and "restic" in the order in which they are asked; what else was written is there as written. Absent where the
+	// Sources are "local", "replica", "restic" and "pitr" in the order in which they are asked; what else was written is there as written. Absent where the
 	// order is left open.
 	Sources Value[[]string]
 	// OnNoBackup is what happens where every source was asked and has nothing: "refuse" or "start-empty", as written. Absent where nothing is said,

@@ -16,7 +16,7 @@ func PreseedSources(n *Node) stateward.Value[[]string] {
 			if text == "syncoid" {
 				text = "replica"
 			}
-			if known := []string{"local", "replica", "restic"}; !slices.Contains(known, text) {
+			if known := []string{"local", "replica", "restic", "pitr"}; !slices.Contains(known, text) {
 				return nil, fmt.Errorf("source %q is none of %s", text, strings.Join(known, ", "))
 			}
 			out = append(out, text)

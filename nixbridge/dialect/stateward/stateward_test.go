@@ -356,18 +356,20 @@ func TestContract(t *testing.T) {
 			config: `{ services.x = { enable = true; preseed = { sources = [ "local" "syncoid" "restic" ]; onNoBackup = "start-empty"; reason = "a cache";
 				maxAge = "30d"; timeout = "2h"; minBytes = 1000; paths = [ "db" ]; validate = { sqlite = true; command = [ "/bin/a" "b" ]; };
 				staging = "tank/st"; from = "u@nas:b/x"; sshKey = "/k"; knownHosts = "/h"; repository = "nas"; }; };
-				services.y = { enable = true; preseed.enable = false; }; services.z = { enable = true; preseed = { sources = "restic"; validate.command = "test -e $1/x"; }; }; }`,
+				services.y = { enable = true; preseed.enable = false; }; services.z = { enable = true; preseed = { sources = "restic"; validate.command = "test -e $1/x"; }; };
+				services.zz = { enable = true; preseed.sources = [ "pitr" "restic" ]; }; }`,
 			want: []string{"x true  absent:absent", "  preseed true [local replica restic]", "    onNoBackup start-empty", "    reason a cache", "    maxAge 4w 2d", "    timeout 2h",
 				"    minBytes 1000", "    paths [db]", "    sqlite true", "    command [/bin/a b]", "    staging tank/st", "    from u@nas:b/x", "    sshKey /k",
 				"    knownHosts /h", "    repository nas",
-				"y true  absent:absent", "  preseed false absent", "z true  absent:absent", "  preseed true [restic]", "    command [bash -euo pipefail -c test -e $1/x bash]"},
+				"y true  absent:absent", "  preseed false absent", "z true  absent:absent", "  preseed true [restic]", "    command [bash -euo pipefail -c test -e $1/x bash]",
+				"zz true  absent:absent", "  preseed true [pitr restic]"},
 		},
 		"E7 a preseed that is none": {
 			config: `{ services.x = { enable = true; preseed = { sources = [ "zfs" "local" "local" ]; onNoBackup = "whatever"; maxAge = "soon"; minBytes = -1; }; };
 				services.y = { enable = true; preseed = { sources = [ ]; sources_ = 1; validate.x = 1; }; }; services.z = { enable = true; preseed = throw "no"; };
 				services.zz = { enable = true; preseed = true; }; services.zzz = { enable = true; preseed = null; }; }`,
 			want: []string{"x true  absent:absent",
-				"  preseed true unknown (stateward.services.x.preseed.sources: source \"zfs\" is none of local, replica, restic)",
+				"  preseed true unknown (stateward.services.x.preseed.sources: source \"zfs\" is none of local, replica, restic, pitr)",
 				"    onNoBackup unknown (stateward.services.x.preseed.onNoBackup: policy \"whatever\" is none of refuse, start-empty)",
 				"    maxAge unknown (stateward.services.x.preseed.maxAge: time span \"soon\" has no number at \"soon\")",
 				"    minBytes unknown (stateward.services.x.preseed.minBytes: -1 is no number of bytes)",
@@ -377,7 +379,7 @@ func TestContract(t *testing.T) {
 				`stateward.services.x.preseed.maxAge [form] time span "soon" has no number at "soon"`,
 				`stateward.services.x.preseed.minBytes [form] -1 is no number of bytes`,
 				`stateward.services.x.preseed.onNoBackup [form] policy "whatever" is none of refuse, start-empty`,
-				`stateward.services.x.preseed.sources [form] source "zfs" is none of local, replica, restic`,
+				`stateward.services.x.preseed.sources [form] source "zfs" is none of local, replica, restic, pitr`,
 				"stateward.services.y.preseed.sources_ [form] stateward knows no such field", "stateward.services.y.preseed.validate.x [form] stateward knows no such field",
 				"stateward.services.z.preseed [throw] ", "stateward.services.zz.preseed [type] expected an attribute set, found a Boolean"},
 		},
