@@ -205,10 +205,25 @@ func (r *runner) patience() time.Duration {
 }
 
 func (r *runner) loop(ctx context.Context) (preseed.Decision, error) {
-	if err := r.unmountAside(ctx); err != nil {
-		return failed("what an earlier run mounted aside is not unmounted: "+err.Error(), "see what uses it"), nil
-	}
 	until, delay := r.o.Now().Add(r.patience()), firstDelay
+	for told := false; ; told = true {
+		err := r.unmountAside(ctx)
+		if err == nil {
+			break
+		}
+		why := "what an earlier run mounted aside is not unmounted: " + err.Error()
+		if r.o.Dry || ctx.Err() != nil || !strings.Contains(why, "is busy") || r.o.Now().Add(firstDelay).After(until) {
+			return failed(why, cmp.Or(r.busy(why), "see what uses it")), nil
+		}
+		// What a killed run had started may outlive it for a while: a server that replays ends only once the segment is there that it waits for.
+		if !told && r.o.Began != nil {
+			r.o.Began(preseed.Decision{Action: preseed.Wait, Why: why})
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(firstDelay):
+		}
+	}
 	sleep := func() bool {
 		select {
 		case <-ctx.Done():
