@@ -129,6 +129,15 @@ func (c *copies) readUnits() {
 			own[prefix+j.of.Name] = true
 		}
 	}
+	for _, r := range c.clusters {
+		if r.Policy != nil {
+			for _, job := range r.Policy.Jobs() {
+				own[r.Policy.UnitName(job)] = true
+			}
+		}
+	}
+	// They make no copies, whatever the name of their job has in it.
+	none := []string{preseed.UnitPrefix, restic.DrillUnitPrefix, backup.NotifyUnitPrefix}
 	for _, u := range c.s.host.Units.Or(nil) {
 		name := strings.TrimSuffix(u.Name, ".service")
 		if on, known := u.Enable.Get(); known && !on || own[name] {
@@ -138,7 +147,7 @@ func (c *copies) readUnits() {
 		has := func(tools []string) bool {
 			return slices.ContainsFunc(tools, func(t string) bool { return strings.HasPrefix(lower, t) })
 		}
-		if strings.HasPrefix(lower, "zfs-import-") {
+		if strings.HasPrefix(lower, "zfs-import-") || slices.ContainsFunc(none, func(t string) bool { return strings.HasPrefix(name, t) }) {
 			continue // of a pool that may be named so
 		}
 		if strings.HasPrefix(lower, "syncoid-") && len(c.replications) > 0 || strings.HasPrefix(lower, "borgbackup-repo") {
@@ -423,6 +432,7 @@ func (c *copies) elsewhere(l *lying, rollback cell) (disk, site cell) {
 		both(why.String())
 	}
 	c.ofJobs(l, &d, &s, both)
+	c.ofClusters(l, &d, &s)
 	for _, r := range c.vague {
 		both("what the " + r.of.String() + " sends is not known")
 	}

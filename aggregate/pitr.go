@@ -136,3 +136,67 @@ func (c *copies) baseBackups() (unit, doubt string) {
 	}
 	return "", doubt
 }
+
+// archivedOf tells whether what lies there is of the cluster that a policy has archived; why says what else there is beside it.
+func archivedOf(p *pitr.Policy, l *lying) (all bool, why string) {
+	for _, text := range []string{p.Cluster.DataDir, p.Cluster.WALDir} {
+		dir, err := stateward.ParsePath(text)
+		for _, at := range l.paths {
+			switch {
+			case err != nil:
+			case dir.Contains(at):
+				return true, ""
+			case at.Contains(dir):
+				why = "of it " + p.Cluster.DataDir + " is archived, and nothing that lies beside that"
+			}
+		}
+	}
+	return false, why
+}
+
+// archiveGap is how much of a cluster may be missing in its archive.
+func archiveGap(p *pitr.Policy) backup.Gap {
+	after := p.ArchiveTimeout.Std()
+	if after <= 0 {
+		return backup.Gap{State: backup.GapUnknown, Why: "archive_timeout is not set: what is committed is archived once its segment is full"}
+	}
+	return backup.Gap{State: backup.GapBounded, Age: after, Least: after, Parts: []backup.GapPart{{What: "of archive_timeout", Span: after}}}
+}
+
+// ofClusters says what the archives make of the tiers, of clusters whose data lies there.
+func (c *copies) ofClusters(l *lying, d, s *verdict) {
+	both := func(why string) {
+		d.doubt(why)
+		s.doubt(why)
+	}
+	for _, r := range c.clusters {
+		if r.Policy == nil {
+			continue
+		}
+		archived, why := archivedOf(r.Policy, l)
+		switch {
+		case !archived && why == "":
+			continue
+		case r.State != pitr.Runs:
+			both(fmt.Sprintf("%s asks for an archive of the cluster, and nothing that is read makes it", r.Origin.Option))
+			continue
+		case why != "":
+			both(why)
+			continue
+		}
+		store := r.Policy.Store()
+		by, gap := fmt.Sprintf("%s to %s", r.Origin.Option, store.Name), archiveGap(r.Policy)
+		switch store.Where {
+		case backup.WhereProvider:
+			d.copied(by, gap)
+			s.copied(by, gap)
+		case backup.WhereRemote:
+			d.copied(by, gap)
+			s.doubt(fmt.Sprintf("in which house %s stands is not known", cmp.Or(store.Host, store.Name)))
+		case backup.WhereLoopback:
+			both(by + " is a server on this host, and where that stores is not read")
+		default:
+			both("where the archive of " + r.Name + " lies is not known")
+		}
+	}
+}

@@ -361,6 +361,64 @@ func TestSurvivalPointInTime(t *testing.T) {
 }
 
 // asksPITR asks for a cluster to be archived.
+// What stateward archives is on another disk, and of nothing else it says anything.
+func TestArchivesAreCopies(t *testing.T) {
+	on := server("archive_mode", "on", "archive_command", archives, "archive_timeout", "5min")
+	wants := func(endpoint, dir string) part {
+		return func(h *stateward.Host) {
+			push(&h.Units, stateward.Unit{Name: "postgresql.service"})
+			p := stateward.PITRPolicy{Destination: known("s3://b/pg"), Server: known("main"), Compression: known("gzip"), Schedule: known([]string{"daily"}),
+				Cluster: stateward.PITRCluster{DataDir: known(dir), User: known("postgres")}}
+			if endpoint != "" {
+				p.Endpoint = known(endpoint)
+			}
+			asksPITR(p)(h)
+		}
+	}
+	own := func(h *stateward.Host) {
+		list, _ := pitr.FromHost(h, nil)
+		require.Len(t, list, 1)
+		require.Empty(t, list[0].Faults)
+		digest, err := list[0].Policy.Digest()
+		require.NoError(t, err)
+		for _, job := range list[0].Policy.Jobs() {
+			name := list[0].Policy.UnitName(job)
+			push(&h.Units, stateward.Unit{Name: name + ".service", Job: known(digest)})
+			push(&h.Timers, stateward.Timer{Name: name + ".timer"})
+		}
+	}
+	none := stateward.TierResult{State: "no", By: "no backup job or replication that is read covers it"}
+	yes := stateward.TierResult{State: "yes", By: "stateward.pitr.postgresql to s3://b/pg", RPO: "5min"}
+	unknown := func(by string) stateward.TierResult { return stateward.TierResult{State: "unknown", By: by} }
+	for name, c := range map[string]struct {
+		parts      []part
+		disk, site stateward.TierResult
+	}{
+		"at a provider":    {[]part{on, wants("", "/srv/pg"), own}, yes, yes},
+		"on another host":  {[]part{server("archive_mode", "on", "archive_command", "barman-cloud-wal-archive --endpoint-url=https://nas:9000 --gzip s3://b/pg main %p", "archive_timeout", "5min"), wants("https://nas:9000", "/srv/pg"), own}, yes, unknown("in which house nas stands is not known")},
+		"on this host":     {[]part{server("archive_mode", "on", "archive_command", "barman-cloud-wal-archive --endpoint-url=http://127.0.0.1:9000 --gzip s3://b/pg main %p", "archive_timeout", "5min"), wants("http://127.0.0.1:9000", "/srv/pg"), own}, unknown("stateward.pitr.postgresql to s3://b/pg is a server on this host, and where that stores is not read"), unknown("stateward.pitr.postgresql to s3://b/pg is a server on this host, and where that stores is not read")},
+		"nothing makes it": {[]part{on, wants("", "/srv/pg")}, unknown("stateward.pitr.postgresql asks for an archive of the cluster, and nothing that is read makes it"), unknown("stateward.pitr.postgresql asks for an archive of the cluster, and nothing that is read makes it")},
+		"of a folder in it": {[]part{on, wants("", "/srv/pg/17"), own}, unknown("of it /srv/pg/17 is archived, and nothing that lies beside that"),
+			unknown("of it /srv/pg/17 is archived, and nothing that lies beside that")},
+		"elsewhere": {[]part{on, wants("", "/srv/other"), own}, none, none},
+	} {
+		t.Run(name, func(t *testing.T) {
+			seen := map[string]bool{}
+			for _, row := range aggregate.Survival(with(onZFS, append(c.parts, service("app", "/srv/app"))...)) {
+				seen[row.Service] = true
+				switch row.Service {
+				case "postgresql":
+					require.Empty(t, cmp.Diff(c.disk, row.Tiers[stateward.TierDisk]), row.Path)
+					require.Empty(t, cmp.Diff(c.site, row.Tiers[stateward.TierSite]), row.Path)
+				case "app":
+					require.Empty(t, cmp.Diff(none, row.Tiers[stateward.TierDisk]))
+				}
+			}
+			require.True(t, seen["postgresql"] && seen["app"])
+		})
+	}
+}
+
 func asksPITR(p stateward.PITRPolicy) part {
 	return func(h *stateward.Host) {
 		if p.Name == "" {

@@ -357,10 +357,10 @@ func TestRebuild(t *testing.T) {
 	require.Equal(t, stateward.SurvivalYes, sent.State, sent.By)
 	require.NotEmpty(t, sent.RPO)
 	// The archive of a cluster counts where it is made.
-	archived := func(units bool) stateward.TierResult {
+	archived := func(dir string, units bool) stateward.TierResult {
 		return rebuilt(runs(server("archive_mode", "on", "archive_command", archives, "archive_timeout", "5min"),
 			asksPITR(stateward.PITRPolicy{Destination: known("s3://b/pg"), Server: known("main"), Compression: known("gzip"), Schedule: known([]string{"daily"}), ArchiveTimeout: span("5min"),
-				Cluster: stateward.PITRCluster{DataDir: known("/var/lib/app/17"), User: known("postgres"), Unit: known("app.service")}}),
+				Cluster: stateward.PITRCluster{DataDir: known(dir), User: known("postgres"), Unit: known("app.service")}}),
 			ofPreseed(func(p *stateward.Preseed) { p.Sources = known([]string{"local", "pitr"}) }),
 			func(h *stateward.Host) {
 				list, _ := pitr.FromHost(h, nil)
@@ -373,8 +373,9 @@ func TestRebuild(t *testing.T) {
 				}
 			}))
 	}
-	require.Equal(t, stateward.TierResult{State: stateward.SurvivalYes, By: "stateward-preseed-app.service, from the archive of postgresql", RPO: "5min"}, archived(true))
-	require.Equal(t, stateward.SurvivalUnknown, archived(false).State)
+	require.Equal(t, stateward.TierResult{State: stateward.SurvivalYes, By: "stateward-preseed-app.service, from the archive of postgresql", RPO: "5min"}, archived("/var/lib/app", true))
+	require.Equal(t, stateward.TierResult{State: stateward.SurvivalUnknown, By: "of it /var/lib/app/17 is archived, and nothing that lies beside that"}, archived("/var/lib/app/17", true))
+	require.Equal(t, stateward.SurvivalUnknown, archived("/var/lib/app", false).State)
 	made := rebuilt(runs(syncoid("data/app", "u@nas:backup/app", false), ofPreseed(func(*stateward.Preseed) {}), func(h *stateward.Host) {
 		h.Tmpfiles = known([]stateward.TmpfilesRule{{Type: "C", At: stateward.NewEntry("/var/lib/app/conf", stateward.File, at("t")), Argument: known("/etc/conf"), Origin: at("t")}})
 	}))

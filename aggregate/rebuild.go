@@ -128,17 +128,14 @@ func (c *copies) ofArchive(file string, l *lying, d *verdict) {
 		d.doubt(fmt.Sprintf("%s asks for an archive of the cluster, and nothing that is read makes it", all[i].Origin.Option))
 		return
 	}
-	p := all[i].Policy
-	dir, err := stateward.ParsePath(p.Cluster.DataDir)
-	if err != nil || !slices.ContainsFunc(l.paths, func(at stateward.AbsPath) bool { return at.Contains(dir) || dir.Contains(at) }) {
-		d.not("of it only " + p.Cluster.DataDir + " is archived")
-		return
+	switch archived, why := archivedOf(all[i].Policy, l); {
+	case archived:
+		d.copied("the archive of "+all[i].Name, archiveGap(all[i].Policy))
+	case why != "":
+		d.doubt(why)
+	default:
+		d.not("of it only " + all[i].Policy.Cluster.DataDir + " is archived")
 	}
-	gap := backup.Gap{State: backup.GapUnknown, Why: "archive_timeout is not set: what is committed is archived once its segment is full"}
-	if after := p.ArchiveTimeout.Std(); after > 0 {
-		gap = backup.Gap{State: backup.GapBounded, Age: after}
-	}
-	d.copied("the archive of "+all[i].Name, gap)
 }
 
 // chosen tells whether what lies there is among the paths that a preseed restores from restic.

@@ -152,3 +152,13 @@ func (p Policy) Validate() error {
 	}
 	return nil
 }
+
+// Store is where the archive lies: at a provider, or on a host that is named.
+func (p Policy) Store() backup.Repository {
+	r := backup.Repository{Where: backup.WhereProvider}
+	if p.Endpoint != "" {
+		r = backup.ParseRepository("restic", "s3:"+p.Endpoint)
+	}
+	r.Name = p.Destination
+	return r
+}
