@@ -21,6 +21,8 @@ type Policy struct {
 	At time.Time
 	// Validate has snapshots cloned and looked into, where a rollback would do: what it brings back could not be looked into first.
 	Validate bool
+	// Paths are those that are restored from restic; none means all.
+	Paths []string
 	// ByHand is a person who wants an empty dataset filled that was seeded before.
 	ByHand bool
 }

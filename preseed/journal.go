@@ -31,6 +31,8 @@ type Journal struct {
 	Source    SourceKind `json:"source"`
 	Candidate Candidate  `json:"candidate"`
 	Stage     Stage      `json:"stage"`
+	// Paths are those that the plan chose of restic's; none means all.
+	Paths []string `json:"paths,omitempty"`
 	// ByHand tells that a person chose the candidate, who saw how old it is.
 	ByHand bool `json:"byHand,omitempty"`
 	// Mountpoint and Canmount are the properties of the empty one, of which what takes its place gets the same.
@@ -109,6 +111,10 @@ func (d *decider) resume() Decision {
 		return d.waitsFor(strings.Join(t.Below, ", ")+" is mounted below it", "unmount it")
 	case d.tooOld(*j) && j.Stage == Filling:
 		return d.act(Discard, fmt.Sprintf("an earlier run was cut off while it restored %s of %s from %s, which is older than the policy allows by now", j.Candidate.Name, stamp(j.Candidate.Time), j.Source))
+	case d.others(*j) && j.Stage == Filling:
+		return d.act(Discard, "an earlier run was cut off while it restored other paths than are asked for now")
+	case d.others(*j):
+		return d.act(Abandon, "an earlier run was cut off once it had restored other paths than are asked for now: it is set aside")
 	case d.tooOld(*j):
 		// It is whole, and its source may have it no more.
 		return d.act(Abandon, fmt.Sprintf("an earlier run was cut off once it had restored %s of %s from %s, which is older than the policy allows by now: it is set aside", j.Candidate.Name, stamp(j.Candidate.Time), j.Source))
@@ -130,4 +136,14 @@ func (d *decider) resume() Decision {
 // its end. Nor is asked whether the source has anything newer: the dataset was empty ever since, and what was backed up of it meanwhile is of nothing.
 func (d *decider) tooOld(j Journal) bool {
 	return !d.seen.Own && !j.ByHand && !d.policy.ByHand && d.policy.MaxAge > 0 && d.now.Sub(j.Candidate.Time) > d.policy.MaxAge
+}
+
+// others tells whether an earlier run restored other paths than are asked for now: what it began of those would be there in part.
+func (d *decider) others(j Journal) bool {
+	sorted := func(paths []string) []string {
+		paths = slices.Clone(paths)
+		slices.Sort(paths)
+		return slices.Compact(paths)
+	}
+	return j.Source == Restic && !slices.Equal(sorted(j.Paths), sorted(d.policy.Paths))
 }

@@ -329,7 +329,7 @@ func (p Plan) Displaced() string { return p.StagingArea() + "/" + p.Name + "-was
 
 // Policy is what [Next] asks for. A plan that is not valid has none.
 func (p Plan) Policy() Policy {
-	out := Policy{OnNoBackup: p.OnNoBackup, Validate: p.SQLite || len(p.Command) > 0 || p.MinBytes > 0}
+	out := Policy{OnNoBackup: p.OnNoBackup, Paths: p.Paths, Validate: p.SQLite || len(p.Command) > 0 || p.MinBytes > 0}
 	for _, s := range p.Sources {
 		out.Sources = append(out.Sources, s.Kind)
 	}

@@ -327,7 +327,7 @@ func (r *runner) fill(ctx context.Context, d preseed.Decision, s preseed.Seen) e
 		j = *s.Journal
 	} else {
 		j = preseed.Journal{Target: r.plan.Dataset, TargetGUID: s.Target.GUID, Staged: r.plan.Staged(), Displaced: r.plan.Displaced(), Source: d.Source,
-			Candidate: d.Candidate, Stage: preseed.Filling, ByHand: r.o.From != "", Mountpoint: r.plan.Mountpoint, Canmount: r.props["canmount"].value}
+			Candidate: d.Candidate, Stage: preseed.Filling, Paths: r.plan.Paths, ByHand: r.o.From != "", Mountpoint: r.plan.Mountpoint, Canmount: r.props["canmount"].value}
 		if r.props["mountpoint"].value == "legacy" {
 			j.Mountpoint = "legacy"
 		}
