@@ -743,5 +743,19 @@ func parseEnvironment(text string) (env []string, err error) {
 	return env, nil
 }
 
-// dirOf makes a folder that only we can read.
-func dirOf(name string) error { return os.MkdirAll(filepath.Dir(name), 0o700) }
+// MakePrivate makes a folder that only we can read, with those above it. One called "stateward" others enter as well, as where systemd makes it for
+// StateDirectory=stateward/backup: units of other users keep their state beside.
+func MakePrivate(dir string) error {
+	for at := filepath.Dir(dir); at != filepath.Dir(at); at = filepath.Dir(at) {
+		if filepath.Base(at) == "stateward" {
+			if err := os.MkdirAll(at, 0o755); err != nil {
+				return err
+			}
+			break
+		}
+	}
+	return os.MkdirAll(dir, 0o700)
+}
+
+// dirOf makes the folder of a file.
+func dirOf(name string) error { return MakePrivate(filepath.Dir(name)) }

@@ -301,7 +301,7 @@ func atWork(dir, job string) (bool, error) {
 }
 
 func lockFile(dir, file string) (release func(), err error) {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	if err := MakePrivate(dir); err != nil {
 		return nil, err
 	}
 	name := filepath.Join(dir, file)

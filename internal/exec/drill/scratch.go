@@ -326,7 +326,7 @@ func (p *Place) Make(record string) error {
 	if err != nil {
 		return err
 	}
-	if err := os.MkdirAll(p.Dir, 0o700); err != nil {
+	if err := backup.MakePrivate(p.Dir); err != nil {
 		return err
 	}
 	if err := backup.Replace(p.journalFile(), text, 0o600); err != nil {
@@ -371,7 +371,7 @@ func (p *Place) Write(rec drill.Record) (string, error) {
 		return "", err
 	}
 	dir := filepath.Join(p.Dir, p.Name)
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	if err := backup.MakePrivate(dir); err != nil {
 		return "", err
 	}
 	name := filepath.Join(dir, rec.FileName())

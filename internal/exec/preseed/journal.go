@@ -94,7 +94,7 @@ func (r *runner) writeJournal(j preseed.Journal) error {
 	if err != nil {
 		return err
 	}
-	if err := os.MkdirAll(r.o.StateDir, 0o700); err != nil {
+	if err := backup.MakePrivate(r.o.StateDir); err != nil {
 		return err
 	}
 	return backup.Replace(r.journalFile(), append(text, '\n'), 0o600)

@@ -104,7 +104,7 @@ func (r *runner) write() (string, error) {
 		return "", err
 	}
 	dir := filepath.Join(r.o.StateDir, r.plan.Name)
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	if err := backup.MakePrivate(dir); err != nil {
 		return "", err
 	}
 	name := ""

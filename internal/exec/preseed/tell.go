@@ -169,7 +169,7 @@ func (r *runner) waits(ctx context.Context, d preseed.Decision) {
 	rec.Outcome, rec.Why, rec.Hint, rec.Ended = d.Late, r.redacted(d.Why), r.redacted(d.Hint), now
 	rec.Started, rec.Seconds = r.waiting, now.Sub(r.waiting).Seconds()
 	dir := filepath.Join(r.o.StateDir, r.plan.Name)
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	if err := ebackup.MakePrivate(dir); err != nil {
 		return // where nothing can be written the end of the run says so
 	}
 	if err := writeJSON(filepath.Join(dir, WaitingFile), rec); err != nil || r.told || now.Sub(r.waiting) < waitsQuietly {
