@@ -359,6 +359,8 @@ func TestUnitsAreAccepted(t *testing.T) {
 				require.NoError(t, err)
 				require.Equal(t, u.Job != "drill", strings.Contains(service, "User=postgres\n"))
 				require.Contains(t, service, "X-Stateward-Job=abc\n")
+				require.Equal(t, name == "odd", strings.Contains(service, "ReadWritePaths=/tmp /var/tmp\n"))
+				require.Equal(t, name != "odd", strings.Contains(service, "PrivateTmp=true\n"))
 				// A folder belongs to one user, and another cluster may have another.
 				require.Equal(t, u.Job != "drill", strings.Contains(service, "StateDirectory=stateward/pitr/"+p.Cluster.Name+"\n"))
 				require.Contains(t, timer, "Persistent=true\n")

@@ -237,6 +237,9 @@ func (p Policy) unit(job string, o UnitOptions) (u Unit, err error) {
 	}
 	if s := p.Cluster.Socket; !within("/tmp", s) && !within("/var/tmp", s) {
 		add("Service", "PrivateTmp", "true")
+	} else {
+		// The socket has to be seen, and barman-cloud keeps there what it sends.
+		add("Service", "ReadWritePaths", "/tmp /var/tmp")
 	}
 	add("Service", "NoNewPrivileges", "true")
 	add("Service", "RestrictRealtime", "true")

@@ -176,6 +176,33 @@ func policy(t *testing.T, file, archived string) string {
 	return file
 }
 
+// units writes a policy with all jobs, and its units, as `stateward pitr plan` does.
+func units(t *testing.T) pitr.Policy {
+	t.Helper()
+	p := pitr.Policy{
+		Cluster:     pitr.Cluster{Name: "postgresql", DataDir: data, User: "postgres", Socket: "/srv/socket", Unit: server},
+		Destination: "s3://bucket/pg", Server: "main", Endpoint: "http://" + endpoint, EnvironmentFile: "/srv/pitr.env", Compression: "gzip",
+		Schedule: []string{"daily"}, Window: pitr.Span(24 * time.Hour), ArchiveTimeout: pitr.Span(5 * time.Minute), Drill: &pitr.DrillPolicy{Every: pitr.Span(24 * time.Hour)}}
+	text, err := p.Write()
+	require.NoError(t, err)
+	write(t, p.PlanFile(), string(text), 0o644)
+	digest, err := p.Digest()
+	require.NoError(t, err)
+	list, err := p.Units(pitr.UnitOptions{Stateward: "/mnt/bin/stateward", Path: strings.Split(searched, ":"), Digest: digest})
+	require.NoError(t, err)
+	require.Len(t, list, 4)
+	for _, u := range list {
+		service, err := u.Service()
+		require.NoError(t, err)
+		write(t, "/etc/systemd/system/"+u.Name+".service", service, 0o644)
+		timer, err := u.Timer()
+		require.NoError(t, err)
+		write(t, "/etc/systemd/system/"+u.Name+".timer", timer, 0o644)
+	}
+	must(t, "systemctl", "daemon-reload")
+	return p
+}
+
 // plan writes the plan, and the units of it.
 func plan(t *testing.T, policy, timeout string) string {
 	t.Helper()

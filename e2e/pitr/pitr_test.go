@@ -80,6 +80,7 @@ archive_command = 'barman-cloud-wal-archive --gzip --endpoint-url=http://` + end
 listen_addresses = ''
 unix_socket_directories = '/srv/socket'
 jit = off
+archive_timeout = 300
 `)
 		require.NoError(t, err)
 		require.NoError(t, f.Close())
@@ -93,6 +94,39 @@ jit = off
 			sql(t, fmt.Sprintf("insert into rows select generate_series(%d, %d); select pg_switch_wal()", i*1000+1, i*1000+1000))
 		}
 		archive(t)
+	})
+
+	step("the units that are planned", func(t *testing.T) {
+		p := units(t)
+		for _, job := range p.Jobs() {
+			began := time.Now()
+			out, err := try("systemctl", "start", p.UnitName(job)+".service")
+			said, _ := try("journalctl", "-q", "--no-pager", "-o", "cat", "-u", p.UnitName(job)+".service")
+			require.NoError(t, err, "%s\n%s", out, said)
+			t.Logf("%s: %.1f s", job, time.Since(began).Seconds())
+		}
+		out := must(t, "env", "PATH="+searched, "/mnt/bin/stateward", "pitr", "status", p.PlanFile())
+		t.Log(out)
+		text, err := os.ReadFile(must(t, "sh", "-c", "ls -d /var/lib/stateward/drill/*/newest.json"))
+		require.NoError(t, err)
+		require.Contains(t, string(text), `"passed"`)
+		require.Equal(t, "postgres 700", must(t, "stat", "-c", "%U %a", "/var/lib/stateward/pitr/postgresql"))
+		require.Equal(t, "755", must(t, "stat", "-c", "%a", "/var/lib/stateward"))
+		// While the server is down no timer starts it, or removes anything of its archive.
+		must(t, "systemctl", "stop", server)
+		s.mu.Lock()
+		asked := s.asked
+		s.mu.Unlock()
+		for _, job := range []string{"backup", "retain", "check"} {
+			out, err := try("systemctl", "start", p.UnitName(job)+".service")
+			require.Error(t, err, out)
+		}
+		got, _ := try("systemctl", "is-active", server)
+		require.Equal(t, "inactive", got)
+		s.mu.Lock()
+		require.Equal(t, asked, s.asked)
+		s.mu.Unlock()
+		must(t, "systemctl", "start", server)
 	})
 
 	step("nobody touches one that lives", func(t *testing.T) {
