@@ -19,6 +19,7 @@ func TestACluster(t *testing.T) {
 	c := New(t, v, NewS3(t))
 	c.SQL("create table rows (n int)")
 	c.Insert(1)
+	c.Archive()
 	c.BaseBackup()
 	c.Archive()
 	require.Contains(t, c.Run("barman-cloud-backup-list", "--format", "json", "--endpoint-url", c.S3.URL, c.Destination, c.Server), `"status": "DONE"`)
