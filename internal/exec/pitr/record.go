@@ -97,21 +97,7 @@ func Name(p pitr.Policy) string { return cmp.Or(p.Cluster.Name, p.Server) }
 
 func recordFile(dir, name, job string) string { return filepath.Join(dir, name+"."+job+".json") }
 
-// RecordError says that a record cannot be used.
-type RecordError struct {
-	File string
-	Err  error
-}
-
-func (e *RecordError) Error() string { return fmt.Sprintf("%s: %v", e.File, e.Err) }
-func (e *RecordError) Unwrap() error { return e.Err }
-
-// Hint says what to do.
-func (e *RecordError) Hint() string {
-	return "it is written as a whole only, so something else changed it; move it away, and the next run is taken for the first"
-}
-
-// ReadRecord reads the record of a job; nil where it never ran.
+// ReadRecord reads the record of a job; nil where it never ran. One that cannot be used is a *[backup.RecordError].
 func ReadRecord(dir, name, job string) (*Record, error) {
 	file := recordFile(dir, name, job)
 	text, err := os.ReadFile(file)
@@ -123,10 +109,10 @@ func ReadRecord(dir, name, job string) (*Record, error) {
 	}
 	var r Record
 	if err := json.Unmarshal(text, &r); err != nil {
-		return nil, &RecordError{file, err}
+		return nil, &backup.RecordError{File: file, Err: err}
 	}
 	if r.ProtocolVersion != recordVersion || r.Name != name || r.Job != job {
-		return nil, &RecordError{file, fmt.Errorf("it is of job %q of %q, version %q", r.Job, r.Name, r.ProtocolVersion)}
+		return nil, &backup.RecordError{File: file, Err: fmt.Errorf("it is of job %q of %q, version %q", r.Job, r.Name, r.ProtocolVersion)}
 	}
 	return &r, nil
 }

@@ -121,14 +121,7 @@ func (r *runner) fillPITR(ctx context.Context, j *preseed.Journal) error {
 			return fmt.Errorf("the candidate %s: %w", id, err)
 		}
 	}
-	given, err := r.given(ctx, *j, true)
-	if err != nil {
-		return err
-	}
-	if _, err := r.zfs(ctx, slices.Concat([]string{"create"}, given, []string{"--", j.Staged})...); err != nil {
-		return err
-	}
-	if err := r.made(ctx, j); err != nil {
+	if err := r.create(ctx, j); err != nil {
 		return err
 	}
 	return r.staged(ctx, *j, func(dir string) error {

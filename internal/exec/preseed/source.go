@@ -443,17 +443,8 @@ func (r *runner) fillRestic(ctx context.Context, j *preseed.Journal) error {
 		if err := r.expect(ctx, j.Staged, j.StagedGUID); err != nil {
 			return err
 		}
-	} else {
-		given, err := r.given(ctx, *j, true)
-		if err != nil {
-			return err
-		}
-		if _, err := r.zfs(ctx, slices.Concat([]string{"create"}, given, []string{"--", j.Staged})...); err != nil {
-			return err
-		}
-		if err := r.made(ctx, j); err != nil {
-			return err
-		}
+	} else if err := r.create(ctx, j); err != nil {
+		return err
 	}
 	return r.staged(ctx, *j, func(dir string) error {
 		var moved progress
@@ -465,6 +456,18 @@ func (r *runner) fillRestic(ctx context.Context, j *preseed.Journal) error {
 		}
 		return r.validate(ctx, dir)
 	})
+}
+
+// create makes the dataset that is filled, with all that is declared of it.
+func (r *runner) create(ctx context.Context, j *preseed.Journal) error {
+	given, err := r.given(ctx, *j, true)
+	if err != nil {
+		return err
+	}
+	if _, err := r.zfs(ctx, slices.Concat([]string{"create"}, given, []string{"--", j.Staged})...); err != nil {
+		return err
+	}
+	return r.made(ctx, j)
 }
 
 // resticRestore is what restic restores of a snapshot: the paths that are wanted, of which nodes says what they are.
