@@ -1,0 +1,2 @@
+# Refuses a switch that would lose data.
+{}

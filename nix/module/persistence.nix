@@ -1,0 +1,2 @@
+# The collector: what services declare as state is persisted.
+{}

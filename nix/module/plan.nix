@@ -1,0 +1,2 @@
+# Wires the settings of a host's plan.
+{}
