@@ -6,7 +6,7 @@ let
   lib = import ./util.nix
     // import ./properties.nix
     // {
-      inherit (import ./modules.nix lib) evalModules mergeDefinitions mkOption mkEnableOption;
+      inherit (import ./modules.nix lib) evalModules literalExpression mergeDefinitions mkOption mkEnableOption;
       types = import ./types.nix lib;
     };
 in

@@ -40,11 +40,21 @@ rec {
         else type.emptyValue.value or (throw "The option `${showOption loc}' is used but never set.");
     };
 
-  # evalModules { modules; specialArgs; prefix; } gives { config; options; }. Each leaf of
+  # An example or a default as Nix code, for documentation.
+  literalExpression = text: { _type = "literalExpression"; inherit text; };
+
+  # evalModules { modules; specialArgs; prefix; } gives { config; options; extendModules; }. Each leaf of
   # options carries value, isDefined, files and definitionsWithLocations, as in nixpkgs.
   evalModules = { modules, specialArgs ? { }, prefix ? [ ] }:
     let
-      args = { inherit config lib options; } // specialArgs;
+      args = { inherit config extendModules lib options; } // specialArgs;
+
+      # The same once more, with further modules.
+      extendModules = more: evalModules {
+        modules = modules ++ more.modules or [ ];
+        specialArgs = specialArgs // more.specialArgs or { };
+        inherit prefix;
+      };
 
       call = file: f:
         let
@@ -110,7 +120,7 @@ rec {
         else throw (concatStringsSep "\n" (map complaint tree.strays));
       options = tree.options;
     in
-    { _type = "configuration"; inherit config options; };
+    { _type = "configuration"; inherit config extendModules options; };
 
   # A set of options: decls and defs are [ { file; value; } ], seen from loc. Gives config, options and
   # strays, the definitions that no option takes, [ { path; file; value; } ].

@@ -66,6 +66,11 @@ rec {
       description = "a whole number, 0 or more";
       check = value: isInt value && 0 <= value;
     };
+    positive = mkType {
+      name = "positive";
+      description = "a whole number, 1 or more";
+      check = value: isInt value && 1 <= value;
+    };
   };
   port = ints.between 0 65535;
 

@@ -5,12 +5,14 @@
 let
   inherit (builtins) isAttrs;
   inherit (probe) attrsOf via;
+  # What our NixOS module does of itself, and says of no service.
+  own = [ "persistence" "plan" "guard" ];
 in
 {
   detected = config ? stateward;
 
   sections = {
-    "stateward" = via (v: if isAttrs v then removeAttrs v [ "services" "backup" "pitr" "acknowledge" ] else v) (contract.closed { });
+    "stateward" = via (v: if isAttrs v then removeAttrs v ([ "services" "backup" "pitr" "acknowledge" ] ++ own) else v) (contract.closed { });
     "stateward.backup" = contract.backup;
     "stateward.pitr" = contract.pitr;
     "stateward.services" = attrsOf contract.service;
