@@ -87,6 +87,8 @@ var layers = []layer{
 	{dir: "cmd/stateward", ours: join("internal/cli")},
 	// A module of its own.
 	{dir: "tools/s3server", third: []string{"github.com/rclone/gofakes3"}},
+	// Tests of the flake and of the Nix in this folder.
+	{dir: "nix"},
 	{dir: "examples"},
 	{dir: "examples/*", ours: public},
 }

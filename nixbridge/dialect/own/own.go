@@ -114,11 +114,11 @@ func create(name, file, text string) (dialect.Dialect, error) {
 		file = name + ".nix"
 	}
 	sum := sha256.Sum256([]byte(text))
-	ours := strings.NewReplacer("@NAME@", name, "@HASH@", hex.EncodeToString(sum[:6])).Replace(projection)
+	hash := hex.EncodeToString(sum[:6])
 	d := Saved(name)
 	// What is written is an argument of all that is ours, so it stands in the scope of none of our names, on lines of its own.
-	d.Projection = "((own: " + contract.Projection("args: ("+ours+") args own") + ")\n(\n" + text + "\n))"
-	d.Sections = dialect.SectionNames(ours)
+	d.Projection = "((own: " + contract.Projection(fmt.Sprintf("args: (%s) (args // { name = %q; hash = %q; }) own", projection, name, hash)) + ")\n(\n" + text + "\n))"
+	d.Sections = []string{name, name + ".services", name + ".acknowledge", textSection + hash}
 	d.Written = &dialect.Written{File: file, Text: text}
 	return d, nil
 }

@@ -1,6 +1,6 @@
 # What is read of a dialect that a user wrote: the function `own` maps a host to the contract of services.
-# Every name of ours stands outside of the user's text, so that it sees none of them.
-{ probe, contract }:
+# Every name of ours stands outside of the user's text, so that it sees none of them. `name` is what the dialect is called, `hash` tells its text from others.
+{ probe, contract, name, hash }:
 own:
 { config, options }:
 let
@@ -35,10 +35,10 @@ in
     else throw "detected is ${is.${typeOf detected}}, not true or false";
 
   sections = {
-    "@NAME@" = valueAs (contract.closed { }) others;
-    "@NAME@.services" = valueAt (attrsOf (contract.serviceWith { option = lines; })) services
+    ${name} = valueAs (contract.closed { }) others;
+    "${name}.services" = valueAt (attrsOf (contract.serviceWith { option = lines; })) services
       (if isAttrs services then mapAttrs (_: place) services else { });
-    "@NAME@.acknowledge" = valueAs contract.acknowledgements (result.acknowledge or null);
-    "text-@HASH@" = value true;
+    "${name}.acknowledge" = valueAs contract.acknowledgements (result.acknowledge or null);
+    "text-${hash}" = value true;
   };
 }

@@ -2,6 +2,7 @@ package table
 
 import (
 	"crypto/sha256"
+	_ "embed"
 	"encoding/hex"
 	"fmt"
 	"maps"
@@ -9,43 +10,13 @@ import (
 	"strings"
 )
 
-// head is the Nix library of every projection of a table.
-const head = `# Reads the options that the rows of a table name, each by itself.
-{ probe }:
-{ config, options }:
-let
-  inherit (builtins) any attrNames foldl' head isAttrs isList mapAttrs tail tryEval;
+// shapes has the Nix library of every projection of a table.
+//
+//go:embed shapes.nix
+var shapes string
 
-  # What cannot be had may be on.
-  holds = test: let r = tryEval test; in !r.success || r.value;
-  # An option that was removed or renamed is not there: its value throws, or is another's.
-  hidden = o: let r = tryEval (isAttrs o && o._type or null == "option" && o.visible or true == false); in r.success && r.value;
-  below = o: n: if isAttrs o && o._type or null != "option" && o ? ${n} then o.${n} else null;
-  at = o: v: path:
-    if hidden o then null
-    else if path == [ ] then v
-    else if isAttrs v && v ? ${head path} then at (below o (head path)) v.${head path} (tail path)
-    else null;
-  on = v: if isAttrs v then attrNames v != [ ] else if isList v then v != [ ] else v;
-
-  f = probe.fields;
-  a = probe.attrsOf;
-  # An option that holds places.
-  l = probe.text;
-  # One that switches a service on.
-  e = probe.via on l;
-  # The same, of a service that may be off and then need not have a value.
-  g = paths: probe.via (v: if any (p: holds (on (at options config p) == true)) paths then v else null) l;
-  # Each of a set may be off by itself.
-  cut = path: v:
-    if path == [ ] then null
-    else if !(isAttrs v) then v
-    else if head path == "*" then mapAttrs (_: cut (tail path)) v
-    else if v ? ${head path} then v // { ${head path} = cut (tail path) v.${head path}; }
-    else v;
-  w = gates: s: probe.via (v: foldl' (v: x: if any (p: holds (on (at null v p) == true)) x.on then v else cut x.at v) v gates) s // { inherit (s) below; };
-in
-`
+// head is what every projection of a table begins with.
+var head = "{ probe }:\n{ config, options }:\nlet inherit ((\n" + shapes + ") { inherit probe; } { inherit config options; }) a e f g l w; in\n"
 
 // place is one component of the options that are read.
 type place struct {
