@@ -85,6 +85,7 @@ const ownConfig = `dialects = ["nix/apps.nix"]
 
 [[acknowledge]]
 code = "SW101"
+path = "/var/lib/feeds"
 reason = "until = 2030-01-01 is in a text, 'quoted'"
 until = 2030-01-31
 

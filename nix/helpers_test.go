@@ -52,7 +52,7 @@ func (n nix) run(t *testing.T, args ...string) (stdout, stderr string, err error
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
-	args = append([]string{args[0], "--extra-experimental-features", "nix-command flakes", "--offline", "--store", n.store()}, args[1:]...)
+	args = append([]string{args[0], "--extra-experimental-features", "nix-command flakes", "--offline", "--store", n.store(), "--option", "build-users-group", ""}, args[1:]...)
 	r, err := run.Run(ctx, run.Cmd{
 		Path: n.Path(), Args: args,
 		Env: []string{"HOME=" + n.home, "USER=nobody", "PATH=" + os.Getenv("PATH"), "NO_COLOR=1"},

@@ -1,8 +1,12 @@
 package cli
 
 import (
+	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
 	"time"
 
@@ -85,6 +89,8 @@ type checkFlags struct {
 	include   []string
 	exclude   []string
 	baseline  string
+	write     string
+	at        time.Time
 }
 
 func newCheck(env Env) *cobra.Command {
@@ -132,6 +138,9 @@ nothing is reported as fine that was not seen.
 			if err := f.print(env, out, r); err != nil {
 				return withStatus(StatusStep, err)
 			}
+			if err := f.writeReports(out); err != nil {
+				return withStatus(StatusStep, fmt.Errorf("cannot write the report: %w", err))
+			}
 			if status := out.status(r.threshold); status != StatusOK {
 				return &statusError{status: status}
 			}
@@ -151,6 +160,11 @@ nothing is reported as fine that was not seen.
 	fs.BoolVar(&f.all, "all", false, "list the findings that are in the baseline as well")
 	fs.BoolVar(&f.survival, "survival", false, "list every state path and what it survives")
 	fs.BoolVar(&f.summary, "summary", false, "print the table of hosts only")
+	fs.Var(wordFlag{&f.write}, "write", "write the report to `DIR` as well, as report.txt and report.json")
+	fs.Var(dayFlag{&f.at}, "at", "judge what is accepted up to a day as on this `DAY`, such as 2027-01-31 (default: today)")
+	fs.BoolVar(&f.dialectsRead, "dialects-read", false, "the dialects that the configuration file names are read already: SOURCE is a saved evaluation, and their files are not here")
+	// For the builder of lib.mkCheck: what its source was read with is not there.
+	_ = fs.MarkHidden("dialects-read")
 	return cmd
 }
 
@@ -174,6 +188,9 @@ type checkRun struct {
 // newRun puts flags and configuration together; flags win.
 func (f *checkFlags) newRun(env Env, thresholdGiven bool) (*checkRun, error) {
 	r := &checkRun{acks: f.conf.acks, now: env.now(), baselineFile: f.baseline}
+	if !f.at.IsZero() {
+		r.now = f.at
+	}
 	threshold := f.threshold
 	if !thresholdGiven && f.conf.threshold != "" {
 		threshold = f.conf.threshold
@@ -354,6 +371,21 @@ func (f *checkFlags) print(env Env, out CheckOutput, r *checkRun) error {
 	t := newTextReport(env.Stdout, colour, f.survival, f.summary)
 	t.all = f.all
 	return t.write(out)
+}
+
+// writeReports writes the report to the folder that was named, for people and for programs.
+func (f *checkFlags) writeReports(out CheckOutput) error {
+	if f.write == "" {
+		return nil
+	}
+	if err := os.MkdirAll(f.write, 0o755); err != nil {
+		return err
+	}
+	var text, data bytes.Buffer
+	t := newTextReport(&text, false, f.survival, f.summary)
+	t.all = f.all
+	err := cmp.Or(t.write(out), writeJSON(Env{Stdout: &data}, out))
+	return cmp.Or(err, writeFile(filepath.Join(f.write, "report.txt"), text.Bytes(), 0o644), writeFile(filepath.Join(f.write, "report.json"), data.Bytes(), 0o644))
 }
 
 func writeJSON(env Env, v any) error {

@@ -491,6 +491,9 @@ func (f *sourceFlags) withDialects(c *configuration, dir string) (*configuration
 		return nil
 	}
 	for _, n := range c.files {
+		if f.dialectsRead {
+			break
+		}
 		file := n.file
 		if !filepath.IsAbs(file) {
 			file = filepath.Join(dir, file)

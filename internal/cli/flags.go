@@ -72,6 +72,28 @@ func (t timeFlag) Set(s string) error {
 // Type is what the usage calls the value, where its text does not.
 func (t timeFlag) Type() string { return "duration" }
 
+// dayFlag is a day, as an acknowledgement has it.
+type dayFlag struct{ value *time.Time }
+
+func (d dayFlag) String() string {
+	if d.value == nil || d.value.IsZero() {
+		return ""
+	}
+	return d.value.Format(time.DateOnly)
+}
+
+func (d dayFlag) Set(s string) error {
+	t, err := time.Parse(time.DateOnly, s)
+	if err != nil {
+		return &flagError{"is no day", "write a day as in 2027-01-31"}
+	}
+	*d.value = t
+	return nil
+}
+
+// Type is what the usage calls the value, where its text does not.
+func (d dayFlag) Type() string { return "day" }
+
 // countFlag is a whole number, 1 or more.
 type countFlag struct{ value *int }
 

@@ -13,6 +13,7 @@ import (
 
 	"github.com/stateward/stateward"
 	"github.com/stateward/stateward/nixbridge"
+	"github.com/stateward/stateward/nixbridge/dialect/own"
 )
 
 // sourceFlags are the flags of every command that loads hosts.
@@ -34,6 +35,8 @@ type sourceFlags struct {
 	dialects []string
 
 	maxMemory int64
+	// dialectsRead tells that SOURCE has been read with the dialects that the configuration file names.
+	dialectsRead bool
 
 	// source and conf are there once prepare was called.
 	source nixbridge.Source
@@ -122,6 +125,14 @@ func (f *sourceFlags) evaluate(ctx context.Context, env Env, args []string) (*ni
 	if f.with = ev.Flags(); !f.quiet {
 		noteFlags(env.Stderr, f.with)
 	}
+	if f.dialectsRead {
+		if f.source.Kind != nixbridge.SavedSource {
+			return nil, errors.New("--dialects-read is for saved evaluations")
+		}
+		if err := f.readDialects(ev); err != nil {
+			return nil, withStatus(StatusEvaluation, err)
+		}
+	}
 	if f.conf.dialect == nil && !f.noConfig {
 		for _, h := range ev.Hosts {
 			if h.Err == nil && h.Tree(stateDialect) != nil {
@@ -130,6 +141,22 @@ func (f *sourceFlags) evaluate(ctx context.Context, env Env, args []string) (*ni
 		}
 	}
 	return ev, nil
+}
+
+// readDialects says whether an evaluation was read with all dialects that the configuration file names.
+func (f *sourceFlags) readDialects(ev *nixbridge.Evaluation) error {
+	for _, n := range f.conf.files {
+		name, err := own.NameOf(n.file)
+		if err != nil {
+			return err
+		}
+		for _, h := range ev.Hosts {
+			if h.Err == nil && h.Tree(name) == nil {
+				return fmt.Errorf("host %s of %s was not read with the dialect %s of %s", h.Name, f.source.Arg, name, f.conf.name)
+			}
+		}
+	}
+	return nil
 }
 
 // noTableError says that state would be missed which was read.

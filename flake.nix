@@ -1,0 +1,62 @@
+{
+  description = "Which data of your NixOS services survives, and the plans that make it so";
+
+  inputs.nixpkgs.url = "github:NixOS/nixpkgs/nixos-unstable";
+
+  # Whatever does not need the contents of nixpkgs evaluates without them: no list of systems and no function comes from there.
+  outputs = {
+    self,
+    nixpkgs,
+  }: let
+    linux = [
+      "aarch64-linux"
+      "x86_64-linux"
+    ];
+    systems = linux ++ ["aarch64-darwin" "x86_64-darwin"];
+    forEach = names: f:
+      builtins.listToAttrs (map (system: {
+          name = system;
+          value = f system nixpkgs.legacyPackages.${system};
+        })
+        names);
+  in {
+    packages = forEach systems (_: pkgs: {default = pkgs.callPackage ./nix/package.nix {};});
+
+    apps = forEach systems (system: _: {
+      default = {
+        type = "app";
+        program = "${self.packages.${system}.default}/bin/stateward";
+        meta.description = "Say which data of your NixOS services survives";
+      };
+    });
+
+    devShells = forEach systems (_: pkgs: {
+      default = pkgs.mkShell {
+        packages = [
+          pkgs.git
+          pkgs.gnumake
+          pkgs.go
+          pkgs.mandoc
+          pkgs.restic
+          pkgs.shellcheck
+        ];
+      };
+    });
+
+    formatter = forEach systems (_: pkgs: pkgs.alejandra);
+
+    overlays.default = final: prev: {stateward = final.callPackage ./nix/package.nix {};};
+
+    nixosModules.default.imports = [./nix/module];
+
+    lib = {
+      evaluation = import ./nix/evaluation.nix;
+      mkCheck = import ./nix/check.nix {packages = self.packages;};
+    };
+
+    checks = forEach linux (system: pkgs:
+      import ./nix/checks.nix {
+        inherit self nixpkgs pkgs system;
+      });
+  };
+}
