@@ -76,7 +76,7 @@ func TestUncatchableErrorsHideNothingElse(t *testing.T) {
 		require.Len(t, got, 7)
 		require.Equal(t, stateward.UnknownAbort, got["test.missing.text"].Kind)
 		require.Equal(t, "nixbridge/testdata/hosts.nix", got["test.missing.text"].File)
-		require.Equal(t, 19, got["test.missing.text"].Line)
+		require.Equal(t, 27, got["test.missing.text"].Line)
 		n := root(t, h).Root()
 		require.Equal(t, "sound", n.At("test", "sound", "text").Text().Or(""))
 		require.Equal(t, "sound", n.At("tree", "below", "b").Text().Or(""))
@@ -183,8 +183,8 @@ func TestDefinitionsAreLocated(t *testing.T) {
 			want stateward.Origin
 		}{
 			{n.At("test", "a", "text"), stateward.Origin{Option: "test.a.text", File: "/elsewhere/module.nix"}},
-			{n.At("test", "a", "list").List()[0], stateward.Origin{Option: "test.a.list[0]", File: here, Line: 92}},
-			{n.At("test", "a", "list").List()[1], stateward.Origin{Option: "test.a.list[1]", File: here, Line: 94}},
+			{n.At("test", "a", "list").List()[0], stateward.Origin{Option: "test.a.list[0]", File: here, Line: 204}},
+			{n.At("test", "a", "list").List()[1], stateward.Origin{Option: "test.a.list[1]", File: here, Line: 209}},
 			{n.At("settings", "inner", "on"), stateward.Origin{Option: "settings.inner.on", File: here}},
 		} {
 			if d := cmp.Diff(tc.want, tc.at.Origin()); d != "" {

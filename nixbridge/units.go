@@ -67,7 +67,7 @@ var unitsProjection string
 func unitsDialect(patterns []string) dialect.Dialect {
 	return dialect.Dialect{
 		Name:       "units",
-		Projection: strings.Replace(withoutComments(unitsProjection), "patterns = [ ];", "patterns = "+nixList(patterns)+";", 1),
+		Projection: strings.Replace(withoutComments(unitsProjection), "patterns = [];", "patterns = "+nixList(patterns)+";", 1),
 		Decode:     func(*dialect.Node, *stateward.Host) {},
 	}
 }

@@ -55,7 +55,8 @@ func SectionNames(projection string) []string {
 		if !ok {
 			continue
 		}
-		if name, _, ok := strings.Cut(rest, "\" = "); ok && name != "" && !strings.Contains(name, "\"") {
+		name, value, ok := strings.Cut(rest, "\" =")
+		if ok && name != "" && !strings.Contains(name, "\"") && strings.IndexAny(value, " \n") == 0 { // a long value begins on the next line
 			names = append(names, name)
 		}
 	}

@@ -1,18 +1,24 @@
 # What is read of `stateward`: the contract of services, what their backups have in common, how PostgreSQL is archived, and the findings that
 # the configuration accepts. docs/contract.md describes both, contract.nix their shapes.
-{ probe, contract }:
-{ config, options }:
-let
+{
+  probe,
+  contract,
+}: {
+  config,
+  options,
+}: let
   inherit (builtins) isAttrs;
   inherit (probe) attrsOf via;
   # What our NixOS module does of itself, and says of no service.
-  own = [ "persistence" "plan" "guard" ];
-in
-{
+  own = ["persistence" "plan" "guard"];
+in {
   detected = config ? stateward;
 
   sections = {
-    "stateward" = via (v: if isAttrs v then removeAttrs v ([ "services" "backup" "pitr" "acknowledge" ] ++ own) else v) (contract.closed { });
+    "stateward" = via (v:
+      if isAttrs v
+      then removeAttrs v (["services" "backup" "pitr" "acknowledge"] ++ own)
+      else v) (contract.closed {});
     "stateward.backup" = contract.backup;
     "stateward.pitr" = contract.pitr;
     "stateward.services" = attrsOf contract.service;
