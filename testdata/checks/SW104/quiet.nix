@@ -1,11 +1,24 @@
 {
   config = {
-    fileSystems."/" = { device = "tmpfs"; fsType = "tmpfs"; };
-    fileSystems."/persist" = { device = "rpool/safe/persist"; fsType = "zfs"; neededForBoot = true; };
-    systemd.services.ntfy.serviceConfig = { StateDirectory = "ntfy"; DynamicUser = "true"; };
+    fileSystems."/" = {
+      device = "tmpfs";
+      fsType = "tmpfs";
+    };
+    fileSystems."/persist" = {
+      device = "rpool/safe/persist";
+      fsType = "zfs";
+      neededForBoot = true;
+    };
+    systemd.services.ntfy.serviceConfig = {
+      StateDirectory = "ntfy";
+      DynamicUser = "true";
+    };
     environment.persistence."/persist".directories = [
-      { directory = "/var/lib/private"; mode = "0700"; }
+      {
+        directory = "/var/lib/private";
+        mode = "0700";
+      }
     ];
-    environment.persistence."/persist".files = [ "/etc/machine-id" ];
+    environment.persistence."/persist".files = ["/etc/machine-id"];
   };
 }

@@ -1,10 +1,20 @@
 {
   config = {
-    fileSystems."/" = { device = "tmpfs"; fsType = "tmpfs"; };
-    fileSystems."/persist" = { device = "rpool/safe/persist"; fsType = "zfs"; neededForBoot = true; };
+    fileSystems."/" = {
+      device = "tmpfs";
+      fsType = "tmpfs";
+    };
+    fileSystems."/persist" = {
+      device = "rpool/safe/persist";
+      fsType = "zfs";
+      neededForBoot = true;
+    };
     environment.persistence."/persist".directories = [
-      { directory = "/var/lib/private"; mode = "u=rwx,g=,o="; }
+      {
+        directory = "/var/lib/private";
+        mode = "u=rwx,g=,o=";
+      }
     ];
-    environment.persistence."/persist".files = [ "/etc/machine-id" ];
+    environment.persistence."/persist".files = ["/etc/machine-id"];
   };
 }

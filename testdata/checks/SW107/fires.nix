@@ -1,8 +1,21 @@
 {
   config = {
-    fileSystems."/" = { device = "tmpfs"; fsType = "tmpfs"; };
-    fileSystems."/persist" = { device = "rpool/safe/persist"; fsType = "zfs"; neededForBoot = true; };
-    fileSystems."/srv/media" = { device = "tank/media"; fsType = "zfs"; };
-    fileSystems."/srv/media/" = { device = "tank/films"; fsType = "zfs"; };
+    fileSystems."/" = {
+      device = "tmpfs";
+      fsType = "tmpfs";
+    };
+    fileSystems."/persist" = {
+      device = "rpool/safe/persist";
+      fsType = "zfs";
+      neededForBoot = true;
+    };
+    fileSystems."/srv/media" = {
+      device = "tank/media";
+      fsType = "zfs";
+    };
+    fileSystems."/srv/media/" = {
+      device = "tank/films";
+      fsType = "zfs";
+    };
   };
 }

@@ -1,8 +1,15 @@
 {
   config = {
-    fileSystems."/" = { device = "tmpfs"; fsType = "tmpfs"; };
-    fileSystems."/persist" = { device = "rpool/safe/persist"; fsType = "zfs"; neededForBoot = true; };
-    environment.persistence."/persist".directories = [ "/var/lib/sonarr" "/persistent/radarr" ];
-    environment.persistence."/persist".files = [ "/etc/machine-id" ];
+    fileSystems."/" = {
+      device = "tmpfs";
+      fsType = "tmpfs";
+    };
+    fileSystems."/persist" = {
+      device = "rpool/safe/persist";
+      fsType = "zfs";
+      neededForBoot = true;
+    };
+    environment.persistence."/persist".directories = ["/var/lib/sonarr" "/persistent/radarr"];
+    environment.persistence."/persist".files = ["/etc/machine-id"];
   };
 }

@@ -1,6 +1,9 @@
 {
   config = {
-    fileSystems."/" = { device = "rpool/local/root"; fsType = "zfs"; };
+    fileSystems."/" = {
+      device = "rpool/local/root";
+      fsType = "zfs";
+    };
     boot.initrd = {
       systemd.enable = true;
       # A hook that wipes nothing, and one for the other kind of initial ramdisk.

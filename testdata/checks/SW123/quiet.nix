@@ -1,8 +1,23 @@
 {
   config = {
-    fileSystems."/" = { device = "tmpfs"; fsType = "tmpfs"; };
-    fileSystems."/persist" = { device = "rpool/safe/persist"; fsType = "zfs"; neededForBoot = true; };
-    environment.persistence."/persist".files = [ "/etc/machine-id" ];
-    environment.persistence."/persist".directories = [ "/var/lib/nixos" { directory = "/var/lib/private"; user = "root"; group = "root"; mode = "0700"; } ];
+    fileSystems."/" = {
+      device = "tmpfs";
+      fsType = "tmpfs";
+    };
+    fileSystems."/persist" = {
+      device = "rpool/safe/persist";
+      fsType = "zfs";
+      neededForBoot = true;
+    };
+    environment.persistence."/persist".files = ["/etc/machine-id"];
+    environment.persistence."/persist".directories = [
+      "/var/lib/nixos"
+      {
+        directory = "/var/lib/private";
+        user = "root";
+        group = "root";
+        mode = "0700";
+      }
+    ];
   };
 }

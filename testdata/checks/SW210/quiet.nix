@@ -1,7 +1,10 @@
 {
   config = {
-    fileSystems."/" = { device = "/dev/disk/by-label/root"; fsType = "ext4"; };
+    fileSystems."/" = {
+      device = "/dev/disk/by-label/root";
+      fsType = "ext4";
+    };
     modules.storage.datasets.utility."tank/media".mountpoint = "/srv/forge";
-    systemd.services.zfs-service-datasets.wantedBy = [ "multi-user.target" ];
+    systemd.services.zfs-service-datasets.wantedBy = ["multi-user.target"];
   };
 }

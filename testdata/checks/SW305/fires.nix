@@ -1,10 +1,19 @@
 {
   config = {
-    fileSystems."/" = { device = "rpool/root"; fsType = "zfs"; };
-    fileSystems."/srv" = { device = "tank/srv"; fsType = "zfs"; };
-    fileSystems."/mnt/usb" = { device = "usb/backup"; fsType = "zfs"; };
+    fileSystems."/" = {
+      device = "rpool/root";
+      fsType = "zfs";
+    };
+    fileSystems."/srv" = {
+      device = "tank/srv";
+      fsType = "zfs";
+    };
+    fileSystems."/mnt/usb" = {
+      device = "usb/backup";
+      fsType = "zfs";
+    };
     services.restic.backups.daily = {
-      paths = [ "/srv/documents" ];
+      paths = ["/srv/documents"];
       repository = "/srv/restic";
       passwordFile = "/run/secrets/restic";
       timerConfig.OnCalendar = "daily";

@@ -1,8 +1,11 @@
 {
   config = {
-    fileSystems."/" = { device = "rpool/root"; fsType = "zfs"; };
+    fileSystems."/" = {
+      device = "rpool/root";
+      fsType = "zfs";
+    };
     services.restic.backups.daily = {
-      paths = [ "/srv/documents" ];
+      paths = ["/srv/documents"];
       repository = "b2:bucket:forge";
       passwordFile = "/run/secrets/restic";
       environmentFile = "/run/secrets/b2";

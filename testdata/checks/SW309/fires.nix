@@ -1,6 +1,9 @@
 {
   config = {
-    fileSystems."/" = { device = "rpool/root"; fsType = "zfs"; };
+    fileSystems."/" = {
+      device = "rpool/root";
+      fsType = "zfs";
+    };
     services.syncoid = {
       enable = true;
       interval = "daily";

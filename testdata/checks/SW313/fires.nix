@@ -1,10 +1,17 @@
 {
   config = {
-    fileSystems."/" = { device = "rpool/root"; fsType = "zfs"; };
+    fileSystems."/" = {
+      device = "rpool/root";
+      fsType = "zfs";
+    };
     services.syncoid = {
       enable = true;
       interval = "daily";
-      commands."rpool/root" = { target = "usb/copy"; sendOptions = "pw"; recvOptions = "o compression=zstd"; };
+      commands."rpool/root" = {
+        target = "usb/copy";
+        sendOptions = "pw";
+        recvOptions = "o compression=zstd";
+      };
     };
   };
 }

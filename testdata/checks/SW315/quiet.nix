@@ -1,10 +1,16 @@
 {
   config = {
-    fileSystems."/" = { device = "rpool/root"; fsType = "zfs"; };
-    services.postgresql = { enable = true; dataDir = "/var/lib/postgresql/16"; };
+    fileSystems."/" = {
+      device = "rpool/root";
+      fsType = "zfs";
+    };
+    services.postgresql = {
+      enable = true;
+      dataDir = "/var/lib/postgresql/16";
+    };
     services.restic.backups.daily = {
-      paths = [ "/var/lib" "/var/backup/postgresql" ];
-      exclude = [ "/var/lib/postgresql" ];
+      paths = ["/var/lib" "/var/backup/postgresql"];
+      exclude = ["/var/lib/postgresql"];
       repository = "sftp:backup@nas:/forge";
       passwordFile = "/run/secrets/restic";
       timerConfig.OnCalendar = "daily";

@@ -1,6 +1,9 @@
 {
   config = {
-    fileSystems."/" = { device = "rpool/root"; fsType = "zfs"; };
+    fileSystems."/" = {
+      device = "rpool/root";
+      fsType = "zfs";
+    };
     systemd.services.restic-check-nas.serviceConfig.Type = "oneshot";
   };
 }

@@ -1,11 +1,17 @@
 {
   config = {
-    fileSystems."/" = { device = "rpool/root"; fsType = "zfs"; };
+    fileSystems."/" = {
+      device = "rpool/root";
+      fsType = "zfs";
+    };
     systemd.services.preseed-paperless = {
-      before = [ "paperless.service" ];
+      before = ["paperless.service"];
       serviceConfig.Type = "oneshot";
       script = "restore";
     };
-    systemd.services.paperless = { wants = [ "preseed-paperless.service" ]; after = [ "preseed-paperless.service" ]; };
+    systemd.services.paperless = {
+      wants = ["preseed-paperless.service"];
+      after = ["preseed-paperless.service"];
+    };
   };
 }

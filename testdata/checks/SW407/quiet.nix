@@ -1,17 +1,34 @@
 {
   config = {
     networking.hostName = "forge";
-    fileSystems."/" = { device = "rpool/root"; fsType = "zfs"; };
-    stateward.backup.repositories.nas = { url = "sftp:backup@nas:/srv/restic"; passwordFile = "/run/secrets/restic"; };
-    systemd.services.paperless.wantedBy = [ ];
-    stateward.acknowledge = [ { code = "SW409"; service = "paperless"; reason = "the unit comes with the next deploy"; } { code = "SW307"; subject = "stateward.services.paperless.backup"; reason = "the unit comes with the next deploy"; } ];
+    fileSystems."/" = {
+      device = "rpool/root";
+      fsType = "zfs";
+    };
+    stateward.backup.repositories.nas = {
+      url = "sftp:backup@nas:/srv/restic";
+      passwordFile = "/run/secrets/restic";
+    };
+    systemd.services.paperless.wantedBy = [];
+    stateward.acknowledge = [
+      {
+        code = "SW409";
+        service = "paperless";
+        reason = "the unit comes with the next deploy";
+      }
+      {
+        code = "SW307";
+        subject = "stateward.services.paperless.backup";
+        reason = "the unit comes with the next deploy";
+      }
+    ];
     stateward.services.paperless = {
       enable = true;
       dataDir = "/srv/paperless";
       unit = "paperless";
-      dataset = { name = "tank/paperless"; };
+      dataset = {name = "tank/paperless";};
       backup.schedule = "daily";
-      preseed = { timeout = "1d"; };
+      preseed = {timeout = "1d";};
     };
   };
 }

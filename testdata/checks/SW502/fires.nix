@@ -1,6 +1,16 @@
 {
   config = {
-    fileSystems."/" = { device = "rpool/root"; fsType = "zfs"; };
-    services.postgresql = { enable = true; dataDir = "/var/lib/postgresql/17"; settings = { archive_command = "cp %p /mnt/nas/%f"; archive_timeout = 300; }; };
+    fileSystems."/" = {
+      device = "rpool/root";
+      fsType = "zfs";
+    };
+    services.postgresql = {
+      enable = true;
+      dataDir = "/var/lib/postgresql/17";
+      settings = {
+        archive_command = "cp %p /mnt/nas/%f";
+        archive_timeout = 300;
+      };
+    };
   };
 }

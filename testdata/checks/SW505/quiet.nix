@@ -1,10 +1,17 @@
 {
   config = {
-    fileSystems."/" = { device = "rpool/root"; fsType = "zfs"; };
+    fileSystems."/" = {
+      device = "rpool/root";
+      fsType = "zfs";
+    };
     services.postgresql = {
       enable = true;
       dataDir = "/var/lib/postgresql/17";
-      settings = { archive_mode = "on"; archive_command = "/run/current-system/sw/bin/pgbackrest --stanza=main archive-push %p"; archive_timeout = 300; };
+      settings = {
+        archive_mode = "on";
+        archive_command = "/run/current-system/sw/bin/pgbackrest --stanza=main archive-push %p";
+        archive_timeout = 300;
+      };
     };
     environment.etc."pgbackrest/pgbackrest.conf".text = ''
       [global]

@@ -1,15 +1,32 @@
 {
   config = {
-    fileSystems."/" = { device = "rpool/root"; fsType = "zfs"; };
-    systemd.services.postgresql.wantedBy = [ ];
-    services.postgresql = { enable = true; dataDir = "/var/lib/postgresql/17"; settings = { archive_mode = "on"; archive_command = "barman-cloud-wal-archive --gzip s3://bucket/pg main %p"; archive_timeout = 300; }; };
-    stateward.acknowledge = [ { code = "SW409"; service = "postgresql"; reason = "the unit comes with the next deploy"; } ];
+    fileSystems."/" = {
+      device = "rpool/root";
+      fsType = "zfs";
+    };
+    systemd.services.postgresql.wantedBy = [];
+    services.postgresql = {
+      enable = true;
+      dataDir = "/var/lib/postgresql/17";
+      settings = {
+        archive_mode = "on";
+        archive_command = "barman-cloud-wal-archive --gzip s3://bucket/pg main %p";
+        archive_timeout = 300;
+      };
+    };
+    stateward.acknowledge = [
+      {
+        code = "SW409";
+        service = "postgresql";
+        reason = "the unit comes with the next deploy";
+      }
+    ];
     stateward.services.postgresql = {
       enable = true;
       dataDir = "/var/lib/postgresql";
       unit = "postgresql";
-      dataset = { name = "tank/postgresql"; };
-      preseed = { sources = [ "local" ]; };
+      dataset = {name = "tank/postgresql";};
+      preseed = {sources = ["local"];};
     };
   };
 }

@@ -1,14 +1,25 @@
 {
   config = {
-    fileSystems."/" = { device = "rpool/root"; fsType = "zfs"; };
-    systemd.services.postgresql.wantedBy = [ ];
-    services.postgresql = { enable = true; dataDir = "/var/lib/postgresql/17"; settings = { archive_mode = "on"; archive_command = "barman-cloud-wal-archive --gzip s3://bucket/pg main %p"; archive_timeout = 300; }; };
+    fileSystems."/" = {
+      device = "rpool/root";
+      fsType = "zfs";
+    };
+    systemd.services.postgresql.wantedBy = [];
+    services.postgresql = {
+      enable = true;
+      dataDir = "/var/lib/postgresql/17";
+      settings = {
+        archive_mode = "on";
+        archive_command = "barman-cloud-wal-archive --gzip s3://bucket/pg main %p";
+        archive_timeout = 300;
+      };
+    };
     stateward.services.postgresql = {
       enable = true;
       dataDir = "/var/lib/postgresql";
       unit = "postgresql";
-      dataset = { name = "tank/postgresql"; };
-      preseed = { enable = false; };
+      dataset = {name = "tank/postgresql";};
+      preseed = {enable = false;};
     };
   };
 }

@@ -1,7 +1,22 @@
 {
   config = {
-    fileSystems."/" = { device = "rpool/root"; fsType = "zfs"; };
-    systemd.services.postgresql.wantedBy = [ ];
-    stateward.pitr.postgresql = { destination = "s3://bucket/pg"; server = "forge"; schedule = "daily"; enable = false; cluster = { dataDir = "/var/lib/postgresql/17"; unit = "postgresql.service"; user = "postgres"; socket = "/run/postgresql"; version = 17; }; };
+    fileSystems."/" = {
+      device = "rpool/root";
+      fsType = "zfs";
+    };
+    systemd.services.postgresql.wantedBy = [];
+    stateward.pitr.postgresql = {
+      destination = "s3://bucket/pg";
+      server = "forge";
+      schedule = "daily";
+      enable = false;
+      cluster = {
+        dataDir = "/var/lib/postgresql/17";
+        unit = "postgresql.service";
+        user = "postgres";
+        socket = "/run/postgresql";
+        version = 17;
+      };
+    };
   };
 }

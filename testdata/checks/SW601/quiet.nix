@@ -1,9 +1,19 @@
 {
   config = {
-    fileSystems."/" = { device = "tmpfs"; fsType = "tmpfs"; };
-    fileSystems."/persist" = { device = "rpool/safe/persist"; fsType = "zfs"; neededForBoot = true; };
+    fileSystems."/" = {
+      device = "tmpfs";
+      fsType = "tmpfs";
+    };
+    fileSystems."/persist" = {
+      device = "rpool/safe/persist";
+      fsType = "zfs";
+      neededForBoot = true;
+    };
     assertions = [
-      { assertion = true; message = throw "messages of passing assertions are never looked at"; }
+      {
+        assertion = true;
+        message = throw "messages of passing assertions are never looked at";
+      }
     ];
   };
 }

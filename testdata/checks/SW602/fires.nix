@@ -1,7 +1,14 @@
 {
   config = {
-    fileSystems."/" = { device = "tmpfs"; fsType = "tmpfs"; };
-    fileSystems."/persist" = { device = "rpool/safe/persist"; fsType = "zfs"; neededForBoot = true; };
-    warnings = [ "services.foo.dataDir was renamed" ];
+    fileSystems."/" = {
+      device = "tmpfs";
+      fsType = "tmpfs";
+    };
+    fileSystems."/persist" = {
+      device = "rpool/safe/persist";
+      fsType = "zfs";
+      neededForBoot = true;
+    };
+    warnings = ["services.foo.dataDir was renamed"];
   };
 }

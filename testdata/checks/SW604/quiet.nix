@@ -1,7 +1,18 @@
 {
   config = {
-    fileSystems."/" = { device = "tmpfs"; fsType = "tmpfs"; };
-    fileSystems."/persist" = { device = "rpool/safe/persist"; fsType = "zfs"; neededForBoot = true; };
-    services.restic.backups.daily = { paths = [ "/srv" ]; repository = "sftp:backup:/daily"; passwordFile = "/run/secrets/restic"; };
+    fileSystems."/" = {
+      device = "tmpfs";
+      fsType = "tmpfs";
+    };
+    fileSystems."/persist" = {
+      device = "rpool/safe/persist";
+      fsType = "zfs";
+      neededForBoot = true;
+    };
+    services.restic.backups.daily = {
+      paths = ["/srv"];
+      repository = "sftp:backup:/daily";
+      passwordFile = "/run/secrets/restic";
+    };
   };
 }

@@ -1,4 +1,7 @@
 {
   config.deployment.targetHost = "forge.example";
-  config.fileSystems."/" = { device = "/dev/disk/by-label/root"; fsType = "ext4"; };
+  config.fileSystems."/" = {
+    device = "/dev/disk/by-label/root";
+    fsType = "ext4";
+  };
 }

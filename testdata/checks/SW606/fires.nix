@@ -1,10 +1,17 @@
 # The acknowledgement is in stateward.toml beside.
 {
   config = {
-    fileSystems."/" = { device = "tmpfs"; fsType = "tmpfs"; };
-    fileSystems."/persist" = { device = "rpool/safe/persist"; fsType = "zfs"; neededForBoot = true; };
-    environment.persistence."/persist".directories = [ "/var/lib/sonarr" ];
-    environment.persistence."/persist".files = [ "/etc/machine-id" ];
+    fileSystems."/" = {
+      device = "tmpfs";
+      fsType = "tmpfs";
+    };
+    fileSystems."/persist" = {
+      device = "rpool/safe/persist";
+      fsType = "zfs";
+      neededForBoot = true;
+    };
+    environment.persistence."/persist".directories = ["/var/lib/sonarr"];
+    environment.persistence."/persist".files = ["/etc/machine-id"];
     systemd.services.sonarr.serviceConfig.StateDirectory = "sonarr";
   };
 }

@@ -1,8 +1,11 @@
 {
   config = {
-    fileSystems."/" = { device = "rpool/root"; fsType = "zfs"; };
+    fileSystems."/" = {
+      device = "rpool/root";
+      fsType = "zfs";
+    };
     services.restic.backups.daily = {
-      paths = [ "/var/lib" ];
+      paths = ["/var/lib"];
       repository = "sftp:backup@nas:/forge";
       passwordFile = "/var/lib/keys/restic";
       timerConfig.OnCalendar = "daily";
