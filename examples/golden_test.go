@@ -88,7 +88,7 @@ func TestGoldenModuleSeesChanges(t *testing.T) {
 		file := filepath.Join(dir, "homelab/hosts/forge/sonarr.nix")
 		text, err := os.ReadFile(file)
 		require.NoError(t, err)
-		changed := strings.Replace(string(text), "{ directory = cfg.dataDir; inherit (cfg) user group; mode = \"0700\"; }", "", 1)
+		changed := strings.Replace(string(text), "    {\n      directory = cfg.dataDir;\n      inherit (cfg) user group;\n      mode = \"0700\";\n    }\n", "", 1)
 		require.NotEqual(t, string(text), changed)
 		require.NoError(t, os.WriteFile(file, []byte(changed), 0o644))
 		out, err = goTool(t, n, module, "", "test", "./...")

@@ -16,8 +16,14 @@
       };
     };
     fileSystems = {
-      "/" = { device = "rpool/local/root"; fsType = "zfs"; };
-      "/var/lib" = { device = "rpool/safe/lib"; fsType = "zfs"; };
+      "/" = {
+        device = "rpool/local/root";
+        fsType = "zfs";
+      };
+      "/var/lib" = {
+        device = "rpool/safe/lib";
+        fsType = "zfs";
+      };
     };
     systemd.services = {
       sonarr.serviceConfig = {
@@ -27,11 +33,11 @@
       # It reads what the other one writes.
       bazarr.serviceConfig = {
         StateDirectory = "bazarr";
-        ReadWritePaths = [ "/var/lib/sonarr/media" ];
+        ReadWritePaths = ["/var/lib/sonarr/media"];
       };
     };
     services.restic.backups.apps = {
-      paths = [ "/var/lib/sonarr" "/var/lib/bazarr" ];
+      paths = ["/var/lib/sonarr" "/var/lib/bazarr"];
       repositoryFile = "/run/secrets/restic-repository";
       passwordFile = "/run/secrets/restic-password";
       environmentFile = "/run/secrets/restic-environment";

@@ -1,17 +1,27 @@
 # The module of the contract.
-{ lib, ... }:
-let
+{lib, ...}: let
   inherit (lib) mkEnableOption mkOption types;
-  app = { name, ... }: {
+  app = {name, ...}: {
     options = {
       enable = mkEnableOption name;
-      stateDir = mkOption { type = types.str; };
-      extraPaths = mkOption { type = types.listOf types.str; default = [ ]; };
-      owner = mkOption { type = types.str; default = name; };
-      precious = mkOption { type = types.bool; default = false; };
+      stateDir = mkOption {type = types.str;};
+      extraPaths = mkOption {
+        type = types.listOf types.str;
+        default = [];
+      };
+      owner = mkOption {
+        type = types.str;
+        default = name;
+      };
+      precious = mkOption {
+        type = types.bool;
+        default = false;
+      };
     };
   };
-in
-{
-  options.homelab.apps = mkOption { type = types.attrsOf (types.submodule app); default = { }; };
+in {
+  options.homelab.apps = mkOption {
+    type = types.attrsOf (types.submodule app);
+    default = {};
+  };
 }

@@ -2,8 +2,7 @@
 # Its modules, and a module system that stands in for nixpkgs, are those of ../homelab.
 let
   lib = import ../homelab/lib;
-  host = modules: lib.evalModules { inherit modules; } // { inherit lib; };
-in
-{
-  forge = host [ ../homelab/modules ../homelab/hosts/forge/disks.nix ../homelab/hosts/forge/persistence.nix ./apps.nix ./forge.nix ];
+  host = modules: lib.evalModules {inherit modules;} // {inherit lib;};
+in {
+  forge = host [../homelab/modules ../homelab/hosts/forge/disks.nix ../homelab/hosts/forge/persistence.nix ./apps.nix ./forge.nix];
 }

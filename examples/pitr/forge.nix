@@ -2,26 +2,38 @@
 {
   forge.config = {
     networking.hostName = "forge";
-    fileSystems."/" = { device = "rpool/root"; fsType = "zfs"; };
+    fileSystems."/" = {
+      device = "rpool/root";
+      fsType = "zfs";
+    };
 
     services.postgresql = {
       enable = true;
       dataDir = "/var/lib/postgresql/17";
       package.psqlSchema = "17";
-      settings = { };
+      settings = {};
     };
-    systemd.services.postgresql.serviceConfig = { User = "postgres"; StateDirectory = "postgresql"; };
+    systemd.services.postgresql.serviceConfig = {
+      User = "postgres";
+      StateDirectory = "postgresql";
+    };
 
     stateward.services = {
       postgresql-data = {
         enable = true;
         dataDir = "/var/lib/postgresql/17";
-        dataset = { name = "tank/postgresql/data"; properties.recordsize = "8K"; };
+        dataset = {
+          name = "tank/postgresql/data";
+          properties.recordsize = "8K";
+        };
       };
       postgresql-log = {
         enable = true;
         dataDir = "/var/lib/postgresql/17/pg_wal";
-        dataset = { name = "tank/postgresql/log"; properties.recordsize = "128K"; };
+        dataset = {
+          name = "tank/postgresql/log";
+          properties.recordsize = "128K";
+        };
       };
     };
 

@@ -3,11 +3,12 @@
 # what the example uses and a little more: modules that import one another, typed
 # options, mkIf, mkMerge, priorities and ordering. A real host uses nixpkgs.
 let
-  lib = import ./util.nix
+  lib =
+    import ./util.nix
     // import ./properties.nix
     // {
       inherit (import ./modules.nix lib) evalModules literalExpression mergeDefinitions mkOption mkEnableOption;
       types = import ./types.nix lib;
     };
 in
-lib
+  lib

@@ -1,12 +1,14 @@
 # The host itself: its name, how it boots, what it asserts about its own configuration.
-{ lib, ... }:
-
-let
+{lib, ...}: let
   inherit (lib) mkEnableOption mkOption types;
 
-  script = description: mkOption { type = types.lines; default = ""; inherit description; };
-in
-{
+  script = description:
+    mkOption {
+      type = types.lines;
+      default = "";
+      inherit description;
+    };
+in {
   options = {
     networking.hostName = mkOption {
       type = types.str;
@@ -25,12 +27,12 @@ in
 
     boot.supportedFilesystems = mkOption {
       type = types.listOf types.str;
-      default = [ ];
+      default = [];
       description = "Filesystems whose tools are needed.";
     };
     boot.zfs.extraPools = mkOption {
       type = types.listOf types.str;
-      default = [ ];
+      default = [];
       description = "Pools to import at boot besides those named in fileSystems.";
     };
     boot.initrd = {
@@ -42,12 +44,12 @@ in
 
     assertions = mkOption {
       type = types.listOf types.anything;
-      default = [ ];
+      default = [];
       description = "[ { assertion; message; } ]: what must hold, or the host does not build.";
     };
     warnings = mkOption {
       type = types.listOf types.str;
-      default = [ ];
+      default = [];
       description = "What to tell whoever builds this host.";
     };
   };

@@ -1,12 +1,14 @@
 # What is mounted where. The attribute name is the mount point unless mountPoint says otherwise.
-{ lib, ... }:
-
-let
+{lib, ...}: let
   inherit (lib) mkDefault mkIf mkOption types;
 
-  withoutDevice = [ "tmpfs" "ramfs" "proc" "sysfs" ];
+  withoutDevice = ["tmpfs" "ramfs" "proc" "sysfs"];
 
-  fileSystem = { name, config, ... }: {
+  fileSystem = {
+    name,
+    config,
+    ...
+  }: {
     options = {
       mountPoint = mkOption {
         type = types.str;
@@ -24,12 +26,12 @@ let
       };
       options = mkOption {
         type = types.listOf types.str;
-        default = [ "defaults" ];
+        default = ["defaults"];
         description = "Mount options.";
       };
       depends = mkOption {
         type = types.listOf types.str;
-        default = [ ];
+        default = [];
         description = "Paths whose filesystems are mounted first.";
       };
       neededForBoot = mkOption {
@@ -43,11 +45,10 @@ let
       device = mkIf (lib.elem config.fsType withoutDevice) (mkDefault config.fsType);
     };
   };
-in
-{
+in {
   options.fileSystems = mkOption {
     type = types.attrsOf (types.submodule fileSystem);
-    default = { };
+    default = {};
     description = "The filesystems to mount.";
   };
 }

@@ -1,15 +1,31 @@
-{ lib, ... }:
-
-let
+{lib, ...}: let
   inherit (lib) mkOption types;
 
-  units = description: mkOption { type = types.listOf types.str; default = [ ]; inherit description; };
-  section = description: mkOption { type = types.attrsOf types.anything; default = { }; inherit description; };
+  units = description:
+    mkOption {
+      type = types.listOf types.str;
+      default = [];
+      inherit description;
+    };
+  section = description:
+    mkOption {
+      type = types.attrsOf types.anything;
+      default = {};
+      inherit description;
+    };
 
   # What all units have.
   unit = {
-    enable = mkOption { type = types.bool; default = true; description = "Whether the unit may start."; };
-    description = mkOption { type = types.str; default = ""; description = "What the unit is."; };
+    enable = mkOption {
+      type = types.bool;
+      default = true;
+      description = "Whether the unit may start.";
+    };
+    description = mkOption {
+      type = types.str;
+      default = "";
+      description = "What the unit is.";
+    };
     wantedBy = units "Units that want this one.";
     requiredBy = units "Units that need this one.";
     requires = units "Units that must run, or this one does not.";
@@ -19,48 +35,77 @@ let
     unitConfig = section "Settings of the [Unit] section.";
     # As in NixOS, this has neither a default nor, as a rule, a value: whoever reads all of
     # systemd.services at once must reckon with that.
-    startLimitBurst = mkOption { type = types.int; description = "How often the unit may start in an interval."; };
-  };
-
-  service.options = unit // {
-    environment = mkOption {
-      type = types.attrsOf (types.nullOr types.str);
-      default = { };
-      description = "Environment variables.";
+    startLimitBurst = mkOption {
+      type = types.int;
+      description = "How often the unit may start in an interval.";
     };
-    preStart = mkOption { type = types.lines; default = ""; description = "Commands run before the main process."; };
-    script = mkOption { type = types.lines; default = ""; description = "Commands run as the main process."; };
-    serviceConfig = section "Settings of the [Service] section.";
   };
 
-  timer.options = unit // { timerConfig = section "Settings of the [Timer] section."; };
+  service.options =
+    unit
+    // {
+      environment = mkOption {
+        type = types.attrsOf (types.nullOr types.str);
+        default = {};
+        description = "Environment variables.";
+      };
+      preStart = mkOption {
+        type = types.lines;
+        default = "";
+        description = "Commands run before the main process.";
+      };
+      script = mkOption {
+        type = types.lines;
+        default = "";
+        description = "Commands run as the main process.";
+      };
+      serviceConfig = section "Settings of the [Service] section.";
+    };
 
-  mount.options = unit // {
-    what = mkOption { type = types.str; description = "What is mounted."; };
-    where = mkOption { type = types.str; description = "Where it is mounted."; };
-    type = mkOption { type = types.str; default = ""; description = "The type of the filesystem."; };
-    options = mkOption { type = types.str; default = ""; description = "Mount options, separated by commas."; };
-    mountConfig = section "Settings of the [Mount] section.";
-  };
+  timer.options = unit // {timerConfig = section "Settings of the [Timer] section.";};
 
-  named = unitType: description: mkOption {
-    type = types.attrsOf (types.submodule unitType);
-    default = { };
-    inherit description;
-  };
-in
-{
+  mount.options =
+    unit
+    // {
+      what = mkOption {
+        type = types.str;
+        description = "What is mounted.";
+      };
+      where = mkOption {
+        type = types.str;
+        description = "Where it is mounted.";
+      };
+      type = mkOption {
+        type = types.str;
+        default = "";
+        description = "The type of the filesystem.";
+      };
+      options = mkOption {
+        type = types.str;
+        default = "";
+        description = "Mount options, separated by commas.";
+      };
+      mountConfig = section "Settings of the [Mount] section.";
+    };
+
+  named = unitType: description:
+    mkOption {
+      type = types.attrsOf (types.submodule unitType);
+      default = {};
+      inherit description;
+    };
+in {
   options = {
     systemd.services = named service "Services.";
     systemd.timers = named timer "Timers.";
     systemd.mounts = mkOption {
       type = types.listOf (types.submodule mount);
-      default = [ ];
+      default = [];
       description = "Mounts other than fileSystems.";
     };
     systemd.tmpfiles.rules = mkOption {
       type = types.listOf types.str;
-      default = [ ];
+      default = [];
       description = "Files and directories to create at boot, in the language of tmpfiles.d(5).";
     };
     boot.initrd.systemd.services = named service "Services that run in the initrd.";

@@ -4,6 +4,6 @@
     # Mistake: without quotes this is a file of the configuration, and the configuration
     # is copied to /nix/store, where every account can read it.
     passwordFile = ./restic-password;
-    paths = [ "/var/lib/vaultwarden" "/var/lib/jellyfin" ];
+    paths = ["/var/lib/vaultwarden" "/var/lib/jellyfin"];
   };
 }

@@ -4,7 +4,17 @@
   services.jellyfin.enable = true;
 
   environment.persistence."/persist".directories = [
-    { directory = "/var/lib/jellyfin"; user = "jellyfin"; group = "jellyfin"; mode = "0700"; }
-    { directory = "/var/lib/jellyfin/metadata"; user = "jellyfin"; group = "jellyfin"; mode = "0700"; }
+    {
+      directory = "/var/lib/jellyfin";
+      user = "jellyfin";
+      group = "jellyfin";
+      mode = "0700";
+    }
+    {
+      directory = "/var/lib/jellyfin/metadata";
+      user = "jellyfin";
+      group = "jellyfin";
+      mode = "0700";
+    }
   ];
 }

@@ -2,6 +2,6 @@
 # when once it is a string and once a set, which no `unique` notices.
 {
   environment.persistence."/persist".directories = [
-    { directory = "/var/log"; }
+    {directory = "/var/log";}
   ];
 }

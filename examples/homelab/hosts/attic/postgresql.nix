@@ -3,9 +3,17 @@
 {
   services.postgresql.enable = true;
 
-  fileSystems."/var/lib/postgresql" = { device = "rpool/safe/postgresql"; fsType = "zfs"; };
+  fileSystems."/var/lib/postgresql" = {
+    device = "rpool/safe/postgresql";
+    fsType = "zfs";
+  };
 
   environment.persistence."/persist".directories = [
-    { directory = "/var/lib/postgresql"; user = "postgres"; group = "postgres"; mode = "0750"; }
+    {
+      directory = "/var/lib/postgresql";
+      user = "postgres";
+      group = "postgres";
+      mode = "0750";
+    }
   ];
 }

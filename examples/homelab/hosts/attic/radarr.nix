@@ -6,6 +6,11 @@
   };
 
   environment.persistence."/persist".directories = [
-    { directory = "/var/lib/radarr"; user = "radarr"; group = "radarr"; mode = "0700"; }
+    {
+      directory = "/var/lib/radarr";
+      user = "radarr";
+      group = "radarr";
+      mode = "0700";
+    }
   ];
 }

@@ -1,9 +1,11 @@
 # The disk `warm` was renamed to `hot`, here it was forgotten. A missing attribute is worse than a throw: nothing
 # in Nix can catch it, and it ends the evaluation of whoever asks for this value.
 let
-  disks = { hot = "/srv/hot"; cold = "/srv/cold"; };
-in
-{
+  disks = {
+    hot = "/srv/hot";
+    cold = "/srv/cold";
+  };
+in {
   qgroget.serviceModules.photos = {
     enable = true;
     domain = "example.org";

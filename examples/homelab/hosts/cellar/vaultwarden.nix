@@ -3,6 +3,11 @@
   services.vaultwarden.enable = true;
 
   environment.persistence."/persist".directories = [
-    { directory = "/var/lib/vaultwarden"; user = "vaultwarden"; group = "vaultwarden"; mode = "0700"; }
+    {
+      directory = "/var/lib/vaultwarden";
+      user = "vaultwarden";
+      group = "vaultwarden";
+      mode = "0700";
+    }
   ];
 }

@@ -1,11 +1,19 @@
-{ config, ... }:
-
-{
+{config, ...}: {
   # Against a mistake: snapshots. The whole of rpool/safe at one moment.
   services.sanoid = {
     enable = true;
-    templates.safe = { hourly = 48; daily = 30; monthly = 6; yearly = 0; autosnap = true; autoprune = true; };
-    datasets."rpool/safe" = { use_template = [ "safe" ]; recursive = "zfs"; };
+    templates.safe = {
+      hourly = 48;
+      daily = 30;
+      monthly = 6;
+      yearly = 0;
+      autosnap = true;
+      autoprune = true;
+    };
+    datasets."rpool/safe" = {
+      use_template = ["safe"];
+      recursive = "zfs";
+    };
   };
 
   # Against a dead disk: a replica in the machine next door.
@@ -29,7 +37,11 @@
       config.services.jellyfin.dataDir
       "/home"
     ];
-    pruneOpts = [ "--keep-daily 14" "--keep-weekly 8" "--keep-monthly 12" ];
-    timerConfig = { OnCalendar = "03:15"; RandomizedDelaySec = "30m"; Persistent = true; };
+    pruneOpts = ["--keep-daily 14" "--keep-weekly 8" "--keep-monthly 12"];
+    timerConfig = {
+      OnCalendar = "03:15";
+      RandomizedDelaySec = "30m";
+      Persistent = true;
+    };
   };
 }

@@ -1,8 +1,6 @@
 # The same for Jellyfin by way of the homelab's own contract (see modules/qgroget.nix): it is
 # enabled, so its dataDir is persisted.
-{ config, ... }:
-
-{
+{config, ...}: {
   services.jellyfin.enable = true;
 
   qgroget.serviceModules.jellyfin = {

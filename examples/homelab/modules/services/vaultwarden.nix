@@ -1,15 +1,16 @@
-{ config, lib, ... }:
-
-let
+{
+  config,
+  lib,
+  ...
+}: let
   inherit (lib) mkEnableOption mkIf mkOption types;
   cfg = config.services.vaultwarden;
-in
-{
+in {
   options.services.vaultwarden = {
     enable = mkEnableOption "Vaultwarden";
     config = mkOption {
-      type = types.attrsOf (types.nullOr (types.oneOf [ types.bool types.int types.str ]));
-      default = { };
+      type = types.attrsOf (types.nullOr (types.oneOf [types.bool types.int types.str]));
+      default = {};
       description = "Its settings.";
     };
     environmentFile = mkOption {
@@ -22,8 +23,8 @@ in
   config = mkIf cfg.enable {
     systemd.services.vaultwarden = {
       description = "Vaultwarden";
-      after = [ "network.target" ];
-      wantedBy = [ "multi-user.target" ];
+      after = ["network.target"];
+      wantedBy = ["multi-user.target"];
       serviceConfig = {
         User = "vaultwarden";
         Group = "vaultwarden";
@@ -33,7 +34,10 @@ in
         ExecStart = "/run/current-system/sw/bin/vaultwarden";
       };
     };
-    users.users.vaultwarden = { group = "vaultwarden"; isSystemUser = true; };
-    users.groups.vaultwarden = { };
+    users.users.vaultwarden = {
+      group = "vaultwarden";
+      isSystemUser = true;
+    };
+    users.groups.vaultwarden = {};
   };
 }
