@@ -58,24 +58,25 @@
     directories = names (paths "directories" "dirPath" roots);
     files = names (paths "files" "filePath" roots);
   };
-  names = list: listToAttrs (map (name: {
-      inherit name;
-      value = true;
-    })
-    list);
+  names = list:
+    listToAttrs (map (name: {
+        inherit name;
+        value = true;
+      })
+      list);
 
   # Datasets that services ask for: whether one is mounted is not known from here.
   asked = names (concatMap (one: let
-      inherit (one) dataset;
-      at =
-        if said dataset.mountpoint
-        then dataset.mountpoint
-        else orEmpty one.dataDir;
-    in
-      if dataset != null && said dataset.name && dataset.type != "volume" && (!(said dataset.canmount) || dataset.canmount == "on") && isAbsolute at
-      then [(clean at)]
-      else [])
-    services);
+    inherit (one) dataset;
+    at =
+      if said dataset.mountpoint
+      then dataset.mountpoint
+      else orEmpty one.dataDir;
+  in
+    if dataset != null && said dataset.name && dataset.type != "volume" && (!(said dataset.canmount) || dataset.canmount == "on") && isAbsolute at
+    then [(clean at)]
+    else [])
+  services);
 
   said = text: text != null && text != "";
 
@@ -208,12 +209,13 @@
   rows = concatMap rowsOf services;
 
   # Texts as services write them: what stands there itself is listed, be it below another entry.
-  written = names (concatMap (one: filter said ([one.dataDir]
-    ++ (
-      if one.backupPaths == null
-      then []
-      else one.backupPaths
-    )))
+  written = names (concatMap (one:
+    filter said ([one.dataDir]
+      ++ (
+        if one.backupPaths == null
+        then []
+        else one.backupPaths
+      )))
   services);
 
   # --- the list ------------------------------------------------------------------

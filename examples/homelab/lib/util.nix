@@ -52,10 +52,15 @@ in rec {
 
   any = builtins.any;
   removePrefix = prefix: text:
-    if hasPrefix prefix text then substring (stringLength prefix) (-1) text else text;
-  removeSuffix = suffix: text:
-    let kept = stringLength text - stringLength suffix; in
-    if kept >= 0 && substring kept (-1) text == suffix then substring 0 kept text else text;
+    if hasPrefix prefix text
+    then substring (stringLength prefix) (-1) text
+    else text;
+  removeSuffix = suffix: text: let
+    kept = stringLength text - stringLength suffix;
+  in
+    if kept >= 0 && substring kept (-1) text == suffix
+    then substring 0 kept text
+    else text;
   hasPrefix = prefix: text: substring 0 (stringLength prefix) text == prefix;
 
   # An option path as one writes it: services."my app".ports[2]

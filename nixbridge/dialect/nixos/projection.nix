@@ -254,7 +254,8 @@
         if match "--bind(-ro)?(=.*)?" (text i) != null || i > 0 && separate (text (i - 1))
         then text i
         else "") (builtins.length words))
-    else l) lines;
+    else l)
+  lines;
   # Of a unit file the lines that mount something, each with its section before it.
   mountLines = via (t: let
     all = builtins.split "\n" (builtins.replaceStrings ["\\\n"] [" "] t);
@@ -283,7 +284,8 @@
           out = [];
         }
         all).out
-    else t) lines;
+    else t)
+  lines;
   quadlet = let
     object = name: s:
       attrsOf (fields {
@@ -521,17 +523,18 @@
         then v
         else [v]) ["after" "before" "requires" "wants"]));
   # Who has an order or a need in unitConfig, with a list, has it there beside what stands in the option for it.
-  ordered = u: mapAttrs (option: own: let
-    more = let
-      r = tryEval (let v = (u.unitConfig or {}).${orders.${option}} or null; in builtins.deepSeq v v);
+  ordered = u:
+    mapAttrs (option: own: let
+      more = let
+        r = tryEval (let v = (u.unitConfig or {}).${orders.${option}} or null; in builtins.deepSeq v v);
+      in
+        if r.success && isList r.value
+        then filter isString r.value
+        else [];
     in
-      if r.success && isList r.value
-      then filter isString r.value
-      else [];
-  in
-    if !(isList own) || more == []
-    then own
-    else own ++ filter (w: isString w && w != "" && !(elem w own)) (concatMap (builtins.split "[[:space:]]+") more)) (intersectAttrs orders u);
+      if !(isList own) || more == []
+      then own
+      else own ++ filter (w: isString w && w != "" && !(elem w own)) (concatMap (builtins.split "[[:space:]]+") more)) (intersectAttrs orders u);
   orders = {
     after = "After";
     before = "Before";
