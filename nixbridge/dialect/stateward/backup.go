@@ -141,7 +141,7 @@ func job(name string, n, notifications *dialect.Node, s *stateward.Service) *sta
 	case j.Targets.IsAbsent():
 		j.Targets = stateward.Known([]string{text}, repository.Origin())
 	}
-	if repository.Kind() == dialect.String && !j.Targets.IsAbsent() && repositories.Exists() {
+	if repository.Kind() == dialect.String && !repositories.Strings().IsAbsent() {
 		repository.Wrong(stateward.UnknownForm, "stands beside repositories: name all of them there")
 	}
 
