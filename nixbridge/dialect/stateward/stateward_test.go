@@ -471,7 +471,7 @@ func TestContract(t *testing.T) {
 func TestDocumentedExample(t *testing.T) {
 	doc, err := os.ReadFile("../../../docs/contract.md")
 	require.NoError(t, err)
-	_, rest, ok := strings.Cut(string(doc), "```nix\n")
+	_, rest, ok := strings.Cut(string(doc), "## An example\n\n```nix\n")
 	require.True(t, ok)
 	example, _, ok := strings.Cut(rest, "```")
 	require.True(t, ok)
