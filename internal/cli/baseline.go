@@ -9,12 +9,11 @@ import (
 	"io/fs"
 	"maps"
 	"os"
-	"regexp"
 	"slices"
 	"strings"
 
 	"github.com/stateward/stateward"
-	"github.com/stateward/stateward/internal/storepath"
+	"github.com/stateward/stateward/aggregate"
 )
 
 // BaselineError says why a file is no baseline.
@@ -25,77 +24,13 @@ func (e *BaselineError) Error() string { return fmt.Sprintf("baseline %s %s", e.
 // Hint says what to do about it.
 func (e *BaselineError) Hint() string { return e.hint }
 
-// identity tells findings apart that are the same fault from those that are not. Where it stands in a list or a file
-// does not belong to it: that moves with every edit.
-type identity struct {
-	host, code, service, path, subject string
-	// text is the message of what is told apart by nothing else.
-	text string
-}
-
-var listIndex = regexp.MustCompile(`^\[[0-9]+\]`)
-
-// identify names the members of a finding.
-func identify(host string, d stateward.Diagnostic) []identity {
-	var out []identity
-	for _, m := range d.Members() {
-		out = append(out, identity{host, d.Code, m.Service, withoutHashes(m.Path), withoutIndexes(withoutHashes(m.Subject)), tellingText(d)})
-	}
-	return out
-}
-
-var moreSubjects = regexp.MustCompile(`^ and [0-9]+ more`)
-
-// tellingText is the message where the subject is a list of unlike things, such as assertions. Of SW603 it is the cause
-// alone: how many values it takes away, and who needs them, is no part of it.
-func tellingText(d stateward.Diagnostic) string {
-	text := d.Message
-	switch d.Code {
-	default:
-		return ""
-	case "SW603":
-		text = strings.TrimPrefix(text, d.Subject)
-		text = text[len(moreSubjects.FindString(text)):]
-		if i := strings.LastIndex(text, "; needed by "); i >= 0 {
-			text = text[:i]
-		}
-	case "SW601", "SW602":
-	}
-	return withoutHashes(text)
-}
-
-// withoutHashes takes out what another revision of the flake alone changes in the name of a store path.
-func withoutHashes(s string) string { return storepath.ReplaceHashes(s, "") }
-
-// withoutIndexes takes the indexes of lists out of an option path, but not what is in quotes.
-func withoutIndexes(subject string) string {
-	var out []byte
-	quoted := false
-	for i := 0; i < len(subject); i++ {
-		switch c := subject[i]; {
-		case quoted && c == '\\' && i+1 < len(subject):
-			out = append(out, c)
-			i++
-		case c == '"':
-			quoted = !quoted
-		case c == '[' && !quoted:
-			if m := listIndex.FindString(subject[i:]); m != "" {
-				i += len(m) - 1
-				continue
-			}
-		}
-		out = append(out, subject[i])
-	}
-	return string(out)
-}
-
 // baseline is what an earlier check found: of each fault the severities, the gravest first.
 type baseline struct {
-	known map[identity][]stateward.Severity
+	known map[aggregate.FaultID][]stateward.Severity
 	// accepted are those that did not count even then.
-	accepted map[identity][]stateward.Severity
+	accepted map[aggregate.FaultID][]stateward.Severity
 	// groups are the members of each finding that counted.
-	groups [][]identity
+	groups [][]aggregate.FaultID
 }
 
 // protocol is what every output of ours begins with.
@@ -130,7 +65,7 @@ func parseBaseline(name string, data []byte) (*baseline, error) {
 	if out.Hosts == nil {
 		return nil, &BaselineError{name, "has no hosts: it is no output of stateward check", hint}
 	}
-	b := &baseline{known: map[identity][]stateward.Severity{}, accepted: map[identity][]stateward.Severity{}}
+	b := &baseline{known: map[aggregate.FaultID][]stateward.Severity{}, accepted: map[aggregate.FaultID][]stateward.Severity{}}
 	seen := map[string]bool{}
 	add := func(host string, findings []stateward.Diagnostic) error {
 		for _, d := range findings {
@@ -138,8 +73,8 @@ func parseBaseline(name string, data []byte) (*baseline, error) {
 				return &BaselineError{name, fmt.Sprintf("has a finding of host %q without code or severity", host), hint}
 			}
 			members := d.Members()
-			var group []identity
-			for i, id := range identify(host, d) {
+			var group []aggregate.FaultID
+			for i, id := range aggregate.Identify(host, d) {
 				if d.Acknowledged == "" && members[i].Acknowledged == "" {
 					b.known[id] = append(b.known[id], d.Severity)
 					group = append(group, id)
@@ -166,7 +101,7 @@ func parseBaseline(name string, data []byte) (*baseline, error) {
 	if err := add("", out.Findings); err != nil {
 		return nil, err
 	}
-	for _, m := range []map[identity][]stateward.Severity{b.known, b.accepted} {
+	for _, m := range []map[aggregate.FaultID][]stateward.Severity{b.known, b.accepted} {
 		for _, s := range m {
 			slices.SortFunc(s, gravestFirst)
 		}
@@ -204,10 +139,10 @@ func (b *baseline) mark(host string, findings []stateward.Diagnostic) []statewar
 	if b == nil {
 		return out
 	}
-	known, accepted := map[identity][]stateward.Severity{}, map[identity][]stateward.Severity{}
+	known, accepted := map[aggregate.FaultID][]stateward.Severity{}, map[aggregate.FaultID][]stateward.Severity{}
 	var order []int
 	for i, d := range findings {
-		for _, id := range identify(host, d) {
+		for _, id := range aggregate.Identify(host, d) {
 			known[id], accepted[id] = b.known[id], b.accepted[id]
 		}
 		order = append(order, i)
@@ -221,7 +156,7 @@ func (b *baseline) mark(host string, findings []stateward.Diagnostic) []statewar
 	slices.SortStableFunc(order, func(i, j int) int {
 		return cmp.Or(cmp.Compare(counts(i), counts(j)), gravestFirst(findings[i].Severity, findings[j].Severity))
 	})
-	take := func(from map[identity][]stateward.Severity, id identity, s stateward.Severity) bool {
+	take := func(from map[aggregate.FaultID][]stateward.Severity, id aggregate.FaultID, s stateward.Severity) bool {
 		if len(from[id]) == 0 || from[id][0] < s {
 			return false
 		}
@@ -231,8 +166,8 @@ func (b *baseline) mark(host string, findings []stateward.Diagnostic) []statewar
 	for _, i := range order {
 		d := findings[i]
 		members := d.Members()
-		ids := identify(host, d)
-		beforeKnown, beforeAccepted := map[identity][]stateward.Severity{}, map[identity][]stateward.Severity{}
+		ids := aggregate.Identify(host, d)
+		beforeKnown, beforeAccepted := map[aggregate.FaultID][]stateward.Severity{}, map[aggregate.FaultID][]stateward.Severity{}
 		for _, id := range ids {
 			beforeKnown[id], beforeAccepted[id] = known[id], accepted[id]
 		}
@@ -263,8 +198,8 @@ func (b *baseline) mark(host string, findings []stateward.Diagnostic) []statewar
 }
 
 // gone counts the findings of the baseline of which something is there no more, of what was looked for.
-func (b *baseline) gone(now map[identity]int, looked func(identity) bool) int {
-	lacking := map[identity]int{}
+func (b *baseline) gone(now map[aggregate.FaultID]int, looked func(aggregate.FaultID) bool) int {
+	lacking := map[aggregate.FaultID]int{}
 	for id, s := range b.known {
 		if looked(id) {
 			lacking[id] = max(0, min(len(s), len(s)+len(b.accepted[id])-now[id]))

@@ -14,27 +14,6 @@ import (
 	"github.com/stateward/stateward/aggregate"
 )
 
-func TestWithoutIndexes(t *testing.T) {
-	for in, want := range map[string]string{
-		`a.b[3].c[12]`:        `a.b.c`,
-		`a."b[3]".c[1]`:       `a."b[3]".c`,
-		`a."x\"[3]"[1]`:       `a."x\"[3]"`,
-		`a[x]`:                `a[x]`,
-		`a[`:                  `a[`,
-		`environment."/a\\"]`: `environment."/a\\"]`,
-	} {
-		require.Equal(t, want, withoutIndexes(in), in)
-	}
-}
-
-// The store path of a flake changes with every revision, and the fault in it does not.
-func TestIdentityOutlivesARevision(t *testing.T) {
-	at := func(hash string) []identity {
-		return identify("h", stateward.Diagnostic{Code: "SW604", Subject: "a[1]", Path: "/nix/store/" + hash + "-source/x"})
-	}
-	require.Equal(t, at("6fcj4w0kksv7cgg4cp1yalr8d7fhcvbh"), at("1fcj4w0kksv7cgg4cp1yalr8d7fhcvbh"))
-}
-
 // baselineOf is the baseline that a check with these findings writes.
 func baselineOf(t require.TestingT, findings ...stateward.Diagnostic) *baseline {
 	text, err := json.Marshal(CheckOutput{ProtocolVersion: "1", Hosts: []HostOutput{{Name: "h", Findings: append([]stateward.Diagnostic{}, findings...)}}})
@@ -100,17 +79,17 @@ func TestBaselineOfGroups(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			b := baselineOf(t, tc.old...)
 			var fresh []string
-			now := map[identity]int{}
+			now := map[aggregate.FaultID]int{}
 			for _, d := range b.mark("h", tc.now) {
 				if d.Counts() {
 					fresh = append(fresh, d.Hint)
 				}
-				for _, id := range identify("h", d) {
+				for _, id := range aggregate.Identify("h", d) {
 					now[id]++
 				}
 			}
 			require.Empty(t, cmp.Diff(tc.fresh, fresh))
-			require.Equal(t, tc.gone, b.gone(now, func(identity) bool { return true }))
+			require.Equal(t, tc.gone, b.gone(now, func(aggregate.FaultID) bool { return true }))
 		})
 	}
 }
@@ -188,13 +167,13 @@ func TestBaselineKnowsWhatItLists(t *testing.T) {
 			}
 		}
 		marked := b.mark("h", now)
-		counts := map[identity]int{}
+		counts := map[aggregate.FaultID]int{}
 		for i, d := range marked {
-			if d.Baseline && d.Acknowledged == "" && len(b.known[identify("h", d)[0]]) == 0 {
+			if d.Baseline && d.Acknowledged == "" && len(b.known[aggregate.Identify("h", d)[0]]) == 0 {
 				t.Fatalf("%+v was only ever accepted, and is known", d)
 			}
 			if d.Baseline {
-				counts[identify("h", d)[0]]++
+				counts[aggregate.Identify("h", d)[0]]++
 			}
 			d.Baseline = false
 			if diff := cmp.Diff(now[i], d); diff != "" {
@@ -207,10 +186,10 @@ func TestBaselineKnowsWhatItLists(t *testing.T) {
 			}
 		}
 		for i, d := range marked {
-			if d.Baseline && d.Acknowledged == "" && len(b.known[identify("h", d)[0]]) == 0 {
+			if d.Baseline && d.Acknowledged == "" && len(b.known[aggregate.Identify("h", d)[0]]) == 0 {
 				t.Fatalf("%+v was only ever accepted, and is known", d)
 			}
-			if d.Baseline && !slices.ContainsFunc(slices.Concat(b.known[identify("h", d)[0]], b.accepted[identify("h", d)[0]]), func(s stateward.Severity) bool { return s >= d.Severity }) {
+			if d.Baseline && !slices.ContainsFunc(slices.Concat(b.known[aggregate.Identify("h", d)[0]], b.accepted[aggregate.Identify("h", d)[0]]), func(s stateward.Severity) bool { return s >= d.Severity }) {
 				t.Fatalf("%+v is graver than in the baseline (%d)", d, i)
 			}
 		}

@@ -281,10 +281,10 @@ func (r *checkRun) sawAll(a stateward.Acknowledgement, hosts []HostOutput) bool 
 
 func (r *checkRun) compare(out CheckOutput) *BaselineOutput {
 	b := &BaselineOutput{File: r.baselineFile}
-	now := map[identity]int{}
+	now := map[aggregate.FaultID]int{}
 	count := func(host string, findings []stateward.Diagnostic) {
 		for _, d := range findings {
-			for _, id := range identify(host, d) {
+			for _, id := range aggregate.Identify(host, d) {
 				now[id]++
 			}
 			switch {
@@ -303,15 +303,15 @@ func (r *checkRun) compare(out CheckOutput) *BaselineOutput {
 		hosts[h.Name] = h
 		whole = whole && h.Status == stateward.StatusOK
 	}
-	b.Gone = r.baseline.gone(now, func(id identity) bool {
-		if !r.selection.has(id.code) {
+	b.Gone = r.baseline.gone(now, func(id aggregate.FaultID) bool {
+		if !r.selection.has(id.Code) {
 			return false
 		}
-		if id.host == "" {
+		if id.Host == "" {
 			return whole
 		}
-		h, ok := hosts[id.host]
-		return ok && h.sees(id.code)
+		h, ok := hosts[id.Host]
+		return ok && h.sees(id.Code)
 	})
 	return b
 }

@@ -148,7 +148,7 @@ func newSARIF(out CheckOutput, r *checkRun, at places) sarifLog {
 	seen := map[string]int{}
 	add := func(host string, findings []stateward.Diagnostic) {
 		for _, d := range findings {
-			id := fingerprintText(identify(host, d))
+			id := fingerprintText(aggregate.Identify(host, d))
 			result := sarifResult{
 				RuleID: d.Code, RuleIndex: index[d.Code], Level: sarifLevels[d.Severity], Message: sarifText{Text: sarifMessage(host, d)},
 				Locations:    []sarifLocation{at.sarif(host, d.Subject, d.File, d.Line)},
@@ -217,12 +217,12 @@ func fingerprint(text string, n int) string {
 }
 
 // fingerprintText names all members, so that a dismissed alert comes back when another one joins.
-func fingerprintText(ids []identity) string {
+func fingerprintText(ids []aggregate.FaultID) string {
 	var parts []string
 	for _, id := range ids {
-		part := fmt.Sprintf("%q %q %q %q %q", id.host, id.code, id.service, id.path, id.subject)
-		if id.text != "" {
-			part += fmt.Sprintf(" %q", id.text)
+		part := fmt.Sprintf("%q %q %q %q %q", id.Host, id.Code, id.Service, id.Path, id.Subject)
+		if id.Text != "" {
+			part += fmt.Sprintf(" %q", id.Text)
 		}
 		parts = append(parts, part)
 	}

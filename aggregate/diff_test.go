@@ -1,0 +1,316 @@
+package aggregate_test
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	gocmp "github.com/google/go-cmp/cmp"
+	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
+
+	"github.com/stateward/stateward"
+	"github.com/stateward/stateward/aggregate"
+)
+
+func evaluated(h *stateward.Host) aggregate.Evaluated {
+	return aggregate.Evaluated{Name: h.Name, Host: h, Report: lint(h)}
+}
+
+// keeper is someHost with what only a diff compares: preseeds, policies, retention.
+var keeper = rapid.Custom(func(t *rapid.T) *stateward.Host {
+	h := someHost.Draw(t, "host")
+	word := func(label string, words ...string) stateward.Value[string] {
+		return maybe(t, label, at(label), rapid.SampledFrom(words))
+	}
+	span := func(label string) stateward.Value[stateward.Duration] {
+		return maybe(t, label, at(label), rapid.Map(rapid.SampledFrom([]string{"1d", "24h", "7d"}), duration))
+	}
+	if rapid.Bool().Draw(t, "policies") {
+		var list []stateward.SnapshotPolicy
+		for _, name := range rapid.SliceOfDistinct(rapid.SampledFrom([]string{"tank", "tank/a"}), rapid.ID).Draw(t, "policies") {
+			p := stateward.SnapshotPolicy{Name: name, Origin: at(name), Recursive: word("recursive", "yes", "no", "zfs"), Settings: map[string]stateward.Value[string]{}}
+			for _, key := range []string{"hourly", "daily", "autoprune", "skip_children"} {
+				if v := word(name+key, "0", "1", "30"); rapid.Bool().Draw(t, "set "+key) {
+					p.Settings[key] = v
+				}
+			}
+			list = append(list, p)
+		}
+		h.Snapshots = maybe(t, "snapshots", at("snapshots"), rapid.Just(list))
+	}
+	jobs := slices.Clone(h.Jobs.Or(nil))
+	for i := range rapid.IntRange(0, 2).Draw(t, "more jobs") {
+		o := index(at("jobs"), i)
+		jobs = append(jobs, stateward.Job{Name: rapid.SampledFrom([]string{"x", "y"}).Draw(t, "name"), Engine: rapid.SampledFrom([]string{"restic", "borg"}).Draw(t, "engine"), Origin: o,
+			Paths: maybe(t, "paths", o, rapid.Just(drawEntries(t, "path", stateward.Directory, o, 2))), Repository: word("repository", "/backup", "sftp:host:/b"),
+			Schedule: maybe(t, "schedule", o, rapid.SampledFrom([][]string{{"daily"}, {"hourly"}, {"nonsense"}})),
+			Prune:    maybe(t, "prune", o, rapid.SampledFrom([][]string{{"--keep-daily 7"}, {"--keep-weekly 4", "--keep-daily 3"}, {"--keep-last 1"}, {"keep-daily 3"}, {}})),
+			Exclude:  maybe(t, "exclude", o, rapid.SampledFrom([][]string{{"a"}, {"b", "a"}}))})
+	}
+	h.Jobs = maybe(t, "all jobs", at("jobs"), rapid.Just(jobs))
+	if services, ok := h.Services.Get(); ok {
+		services = slices.Clone(services)
+		seen := map[string]bool{}
+		for i := range services {
+			first := !seen[services[i].Name]
+			seen[services[i].Name] = true
+			if first && rapid.Bool().Draw(t, "preseed") {
+				services[i].Preseed = &stateward.Preseed{Enable: maybe(t, "on", at("on"), rapid.Bool()), OnNoBackup: word("onNoBackup", "refuse", "start-empty", "?"), MaxAge: span("maxAge"),
+					MinBytes: maybe(t, "min", at("min"), rapid.Int64Range(0, 2)), SQLite: maybe(t, "sqlite", at("sqlite"), rapid.Bool()),
+					Command: maybe(t, "command", at("command"), rapid.SampledFrom([][]string{{"a"}, {"b"}, {}})), Sources: maybe(t, "sources", at("sources"), rapid.SampledFrom([][]string{{"local"}, {"restic", "local"}}))}
+			}
+		}
+		h.Services = stateward.Known(services, h.Services.Origin())
+	}
+	for i := range rapid.IntRange(0, 2).Draw(t, "clusters") {
+		push(&h.PITRPolicies, stateward.PITRPolicy{Name: fmt.Sprint(i), Enable: maybe(t, "archived", at("pitr"), rapid.Bool()), Window: span("window"), ArchiveTimeout: span("timeout"),
+			Redundancy: maybe(t, "redundancy", at("redundancy"), rapid.IntRange(1, 2)), Destination: word("destination", "s3://a", "s3://b"), Schedule: maybe(t, "base", at("base"), rapid.SampledFrom([][]string{{"daily"}, {"weekly"}}))})
+	}
+	h.Acknowledgements = maybe(t, "acks", at("acks"), rapid.SampledFrom([][]stateward.Acknowledgement{nil, {{Code: "SW101", Service: "a", Reason: "known"}}, {{Code: "SW101", Service: "a", Reason: "still known"}}}))
+	h.HostName = word("hostName", "h", "i")
+	return h
+})
+
+// seenFrom is what of a change must be the same, seen from the other side.
+type seenFrom struct {
+	effect                           aggregate.Effect
+	kind                             aggregate.ChangeKind
+	service, path, subject, from, to string
+	tier                             stateward.Tier
+}
+
+func sides(list []aggregate.Change, mirror bool) []seenFrom {
+	out := make([]seenFrom, 0, len(list))
+	for _, c := range list {
+		s := seenFrom{c.Effect, c.Kind, c.Service, c.Path, c.Subject, c.Old, c.New, c.Tier}
+		if mirror {
+			s.effect, s.from, s.to = c.Effect.Mirror(), c.New, c.Old
+		}
+		out = append(out, s)
+	}
+	slices.SortFunc(out, func(a, b seenFrom) int { return cmp.Compare(fmt.Sprint(a), fmt.Sprint(b)) })
+	return slices.Compact(out)
+}
+
+func TestNothingDiffersFromItself(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		e := evaluated(keeper.Draw(t, "host"))
+		require.Empty(t, aggregate.DiffHost(e, e))
+		require.Equal(t, []aggregate.HostDiff{{Name: "h", State: aggregate.HostSame, Changes: []aggregate.Change{}}}, aggregate.Diff([]aggregate.Evaluated{e}, []aggregate.Evaluated{e}))
+	})
+}
+
+func TestDiffsAreMirrorImages(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		a, b := evaluated(keeper.Draw(t, "old")), evaluated(keeper.Draw(t, "new"))
+		require.Empty(t, gocmp.Diff(sides(aggregate.DiffHost(a, b), false), sides(aggregate.DiffHost(b, a), true), gocmp.AllowUnexported(seenFrom{})))
+	})
+}
+
+func TestOrderDecidesNoDiff(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		a, b := keeper.Draw(t, "old"), keeper.Draw(t, "new")
+		// What checks say of two file systems at one place hangs on which comes first, and a configuration cannot have two.
+		diff := func(a, b *stateward.Host) []aggregate.Change {
+			return slices.DeleteFunc(aggregate.DiffHost(evaluated(a), evaluated(b)), func(c aggregate.Change) bool { return c.Kind == aggregate.AboutFinding })
+		}
+		require.Empty(t, gocmp.Diff(diff(a, b), diff(shuffled(t, a), shuffled(t, b))))
+	})
+}
+
+// What survives today and is not known to tomorrow is always told, and never as good or as nothing.
+func TestNoLossGoesUntold(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		a, b := evaluated(keeper.Draw(t, "old")), evaluated(keeper.Draw(t, "new"))
+		changes := aggregate.DiffHost(a, b)
+		after := map[[2]string]stateward.SurvivalRow{}
+		for _, r := range b.Report.Survival {
+			after[[2]string{r.Service, r.Path}] = r
+		}
+		for _, r := range a.Report.Survival {
+			n, still := after[[2]string{r.Service, r.Path}]
+			for _, tier := range stateward.Tiers() {
+				if r.Path == "" || r.Tiers[tier].State != yes || still && (n.Tiers[tier].State == yes || n.Tiers[tier].State == stateward.SurvivalNotNeeded) {
+					continue
+				}
+				told := slices.ContainsFunc(changes, func(c aggregate.Change) bool {
+					bad := c.Effect == aggregate.Worse || c.Effect == aggregate.NotKnown || c.Effect == aggregate.Changed
+					return bad && (c.Path == r.Path || c.Old == r.Path || c.Kind == aggregate.AboutService && c.Service == r.Service || c.Kind == aggregate.AboutRoot)
+				})
+				if !still && b.Report.Root.Wiped == no {
+					continue // the host's own, on a root that is kept
+				}
+				require.True(t, told, "%s %s %s\n%v", r.Service, r.Path, tier, changes)
+			}
+		}
+	})
+}
+
+func TestHostsThatComeGoAndFail(t *testing.T) {
+	ok := func(name string) aggregate.Evaluated {
+		e := evaluated(host())
+		e.Name = name
+		return e
+	}
+	failed := aggregate.Evaluated{Name: "failed", Problem: "it throws"}
+	got := aggregate.Diff([]aggregate.Evaluated{ok("gone"), ok("same"), ok("failed")}, []aggregate.Evaluated{failed, ok("same"), ok("new")})
+	var states []string
+	for _, h := range got {
+		states = append(states, h.Name+" "+string(h.State)+" "+h.NewProblem)
+	}
+	require.Equal(t, []string{"failed unknown it throws", "gone gone ", "new new ", "same same "}, states)
+}
+
+// changes are what DiffHost says, a line each.
+func changes(a, b *stateward.Host) []string {
+	var out []string
+	for _, c := range aggregate.DiffHost(evaluated(a), evaluated(b)) {
+		mark := string(c.Effect)
+		if c.Loses {
+			mark += "!"
+		}
+		out = append(out, strings.TrimSpace(fmt.Sprintf("%s %s %s: %s", mark, c.Kind, c.Service, c.Message)))
+	}
+	return out
+}
+
+func TestDiffTells(t *testing.T) {
+	wiped := []part{fileSystem("/", "none", "tmpfs"), fileSystem("/persist", "/dev/a", "ext4"), service("sonarr", "/var/lib/sonarr")}
+	preseeded := func(p stateward.Preseed) part {
+		return func(h *stateward.Host) {
+			p.Enable = known(true)
+			list := slices.Clone(h.Services.Or(nil))
+			list[0].Preseed = &p
+			h.Services = known(list)
+		}
+	}
+	sanoid := func(settings ...string) part {
+		return func(h *stateward.Host) {
+			p := stateward.SnapshotPolicy{Name: "tank/a", Origin: at("services", "sanoid"), Settings: map[string]stateward.Value[string]{}}
+			for i := 0; i < len(settings); i += 2 {
+				p.Settings[settings[i]] = known(settings[i+1])
+			}
+			push(&h.Snapshots, p)
+		}
+	}
+	restic := func(name, path, repository string, prune ...string) part {
+		return func(h *stateward.Host) {
+			o := at("services", "restic", "backups", name)
+			push(&h.Jobs, stateward.Job{Name: name, Engine: "restic", Origin: o, Paths: known([]stateward.Entry{stateward.NewEntry(path, stateward.Directory, o)}),
+				Repository: known(repository), Schedule: known([]string{"daily"}), Prune: known(prune)})
+		}
+	}
+	for name, tc := range map[string]struct {
+		old, new []part
+		want     []string
+	}{
+		"a path that is not persisted any more": {
+			append(wiped, persist("/persist", "/var/lib/sonarr")), wiped,
+			[]string{`worse! tier sonarr: /var/lib/sonarr does not survive a reboot any more`},
+		},
+		"a path that nobody knows of any more": {
+			append(wiped, persist("/persist", "/var/lib/sonarr")), append(wiped, func(h *stateward.Host) { h.Persistence = unknown[[]stateward.PersistenceRoot]("environment.persistence") }),
+			[]string{
+				`unknown! tier sonarr: whether /var/lib/sonarr survives a reboot is not known any more`,
+				`unknown tier nixos: whether /etc/machine-id survives a reboot is not known any more, and it did not until now`,
+			},
+		},
+		"photos that no service owns": {
+			append(wiped, persist("/persist", "/srv/photos")), wiped,
+			[]string{`worse! tier : /srv/photos does not survive a reboot any more`},
+		},
+		"a persistence root elsewhere": {
+			append(wiped, persist("/persist", "/var/lib/sonarr")), append(wiped, fileSystem("/keep", "/dev/b", "ext4"), persist("/keep", "/var/lib/sonarr")),
+			[]string{`changed! place sonarr: /var/lib/sonarr lies in /dev/b, var/lib/sonarr from now on, and lay in /dev/a, var/lib/sonarr`},
+		},
+		"the same place under another service": {
+			append(wiped, persist("/persist", "/var/lib/sonarr")),
+			[]part{fileSystem("/", "none", "tmpfs"), fileSystem("/persist", "/dev/a", "ext4"), service("tv", "/var/lib/sonarr"), persist("/persist", "/var/lib/sonarr")},
+			[]string{`changed state : /var/lib/sonarr is the state of tv from now on, and was that of sonarr`, `changed service sonarr: goes`, `changed service tv: comes`},
+		},
+		"state that moves": {
+			[]part{service("sonarr", "/var/lib/sonarr")}, []part{service("sonarr", "/srv/sonarr")},
+			[]string{`changed state sonarr: the state is in /srv/sonarr from now on, and was in /var/lib/sonarr: nothing moves what is there`},
+		},
+		"fewer daily snapshots, and more hourly ones": {
+			[]part{sanoid("hourly", "24", "daily", "30", "monthly", "0")}, []part{sanoid("hourly", "36", "daily", "7", "monthly", "0")},
+			[]string{
+				`worse! retention : sanoid removes 23 of 54 snapshots of tank/a that it keeps now (23 daily): it keeps 36 hourly, 7 daily from now on, and kept 24 hourly, 30 daily`,
+				`better retention : sanoid keeps more of tank/a (12 hourly): 36 hourly, 7 daily from now on, and kept 24 hourly, 30 daily`,
+			},
+		},
+		"sanoid that begins to remove": {
+			[]part{sanoid("hourly", "0", "daily", "7", "monthly", "0", "autoprune", "no")}, []part{sanoid("hourly", "0", "daily", "7", "monthly", "0")},
+			[]string{`worse! retention : sanoid removes 8 of 15 snapshots of tank/a`},
+		},
+		"fewer snapshots of restic": {
+			[]part{restic("all", "/srv", "/backup", "--keep-daily 30", "--keep-monthly 12")}, []part{restic("all", "/srv", "/backup", "--keep-daily 7")},
+			[]string{`worse! retention : restic job all removes 33 of 40 snapshots that it keeps now: the oldest that stays is 6 days old, and not 307 days`},
+		},
+		"restic that begins to forget": {
+			[]part{restic("all", "/srv", "/backup")}, []part{restic("all", "/srv", "/backup", "--keep-last 3")},
+			[]string{`worse! retention : restic job all removes 4377 of 4380 snapshots that it keeps now: the oldest that stays is 2 days old, and not any age`},
+		},
+		"a job under another name": {
+			[]part{restic("all", "/srv", "/backup")}, []part{restic("nightly", "/srv", "/backup")},
+			[]string{`changed job : restic job all is called restic job nightly from now on: its snapshots get that name`},
+		},
+		"a job of other paths, to another place": {
+			[]part{restic("all", "/srv", "/backup")}, []part{restic("all", "/home", "/mnt")},
+			[]string{
+				`unknown tier : whether /home survives the death of its disk is not known any more, and it did not until now`,
+				`changed job : restic job all reads /home from now on, and read /srv`,
+				`changed job : restic job all stores in /mnt from now on, and stored in /backup`,
+				`known tier : it is known now that /srv does not survive the death of its disk`,
+			},
+		},
+		"a preseed that fails open": {
+			append(wiped, preseeded(stateward.Preseed{OnNoBackup: known("refuse"), MaxAge: known(duration("7d")), SQLite: known(true), Command: known([]string{"look"})})),
+			append(wiped, preseeded(stateward.Preseed{OnNoBackup: known("start-empty"), Reason: known("new here")})),
+			[]string{
+				`worse! preseed sonarr: a command that looks at what is restored is not asked for any more (look until now)`,
+				`worse! preseed sonarr: how old what is restored may be is not asked for any more (1w until now)`,
+				`worse! preseed sonarr: it fails open: where no source has a backup, onNoBackup is start-empty from now on, and was refuse; the reason given is: new here`,
+				`worse! preseed sonarr: a check of its databases is not asked for any more (sqlite until now)`,
+			},
+		},
+		"a preseed that is not known any more": {
+			append(wiped, preseeded(stateward.Preseed{})), append(wiped, preseeded(stateward.Preseed{OnNoBackup: unknown[string]("onNoBackup")})),
+			[]string{`unknown! preseed sonarr: what happens where there is no backup is not known any more`},
+		},
+		"no preseed any more": {
+			append(wiped, preseeded(stateward.Preseed{})), wiped,
+			[]string{`worse! preseed sonarr: nothing fills an empty dataset any more`, `known tier sonarr: it is known now that /var/lib/sonarr does not survive a machine that is built anew`},
+		},
+		"a shorter window": {
+			[]part{func(h *stateward.Host) {
+				push(&h.PITRPolicies, stateward.PITRPolicy{Name: "db", Window: known(duration("30d"))})
+			}},
+			[]part{func(h *stateward.Host) {
+				push(&h.PITRPolicies, stateward.PITRPolicy{Name: "db", Window: known(duration("7d"))})
+			}},
+			[]string{`worse! pitr db: any moment of 1w can be come back to from now on, and of 4w 2d until now: older base backups, with their log, are removed`},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got := slices.DeleteFunc(changes(host(tc.old...), host(tc.new...)), func(s string) bool {
+				return strings.Contains(s, " finding ")
+			})
+			require.Len(t, got, len(tc.want), strings.Join(got, "\n"))
+			for i, want := range tc.want {
+				require.Contains(t, got[i], want, strings.Join(got, "\n"))
+			}
+		})
+	}
+}
+
+func duration(s string) stateward.Duration {
+	d, err := stateward.ParseDuration(s)
+	if err != nil {
+		panic(err)
+	}
+	return d
+}
