@@ -212,7 +212,9 @@ func TestDiffTells(t *testing.T) {
 			[]string{`worse! tier sonarr: /var/lib/sonarr does not survive a reboot any more`},
 		},
 		"a path that nobody knows of any more": {
-			append(wiped, persist("/persist", "/var/lib/sonarr")), append(wiped, func(h *stateward.Host) { h.Persistence = unknown[[]stateward.PersistenceRoot]("environment.persistence") }),
+			append(wiped, persist("/persist", "/var/lib/sonarr")), append(wiped, func(h *stateward.Host) {
+				h.Persistence = unknown[[]stateward.PersistenceRoot]("environment.persistence")
+			}),
 			[]string{
 				`unknown! tier sonarr: whether /var/lib/sonarr survives a reboot is not known any more`,
 				`unknown tier nixos: whether /etc/machine-id survives a reboot is not known any more, and it did not until now`,

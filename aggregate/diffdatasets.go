@@ -56,11 +56,11 @@ func (d *differ) datasets() {
 func datasetWords(w dataset.Wanted) string {
 	var parts []string
 	if m, ok := w.Setting("mountpoint"); ok {
-		parts = append(parts, "mounted at "+m.Value())
+		parts = append(parts, "mounted at "+m.Text())
 	}
 	for _, s := range w.Settings {
 		if s.Name() != "mountpoint" && s.Name() != "canmount" {
-			parts = append(parts, s.Name()+"="+s.Value())
+			parts = append(parts, s.Name()+"="+s.Text())
 		}
 	}
 	if len(parts) == 0 {
@@ -82,7 +82,7 @@ func (d *differ) dataset(a, b dataset.Wanted) {
 		if had == has && x.Value() == y.Value() {
 			continue
 		}
-		c := Change{Kind: AboutDataset, Effect: Changed, Subject: name + " " + key, Old: x.Value(), New: y.Value()}
+		c := Change{Kind: AboutDataset, Effect: Changed, Subject: name + " " + key, Old: x.Text(), New: y.Text()}
 		property, _ := dataset.LookupProperty(key)
 		switch {
 		case key == "mountpoint" && had && has:

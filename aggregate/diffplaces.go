@@ -13,7 +13,7 @@ import (
 // survived says of each tier what data survives in it.
 var survived = map[stateward.Tier]string{
 	stateward.TierReboot:      "a reboot",
-	stateward.TierRollback:    "a bad change, by a snapshot",
+	stateward.TierRollback:    "a bad change",
 	stateward.TierDisk:        "the death of its disk",
 	stateward.TierSite:        "the loss of the house",
 	stateward.TierRebuild:     "a machine that is built anew, by itself",
@@ -187,15 +187,13 @@ func (s *diffSide) hides(service string) string {
 	if why, unknown := s.Host.Services.Why(); unknown {
 		return why.String()
 	}
+	found := ""
 	for _, x := range s.Host.Services.Or(nil) {
-		if x.Name != service {
-			continue
-		}
-		if why, unknown := x.State.Why(); unknown {
-			return why.String()
+		if why, unknown := x.State.Why(); unknown && x.Name == service && (found == "" || why.String() < found) {
+			found = why.String()
 		}
 	}
-	return ""
+	return found
 }
 
 // has tells whether a service is enabled, or may be.
@@ -403,6 +401,17 @@ func (d *differ) otherPlaces(taken map[string]bool) {
 	gather(d.old)
 	gather(d.new)
 	delete(places, stateward.Root)
+	// What a job reads below a persistence root is told of by the name that it has for its services.
+	for p := range maps.Clone(places) {
+		d.old.behind(p, places)
+		d.new.behind(p, places)
+	}
+	for text := range taken {
+		if p, err := stateward.ParsePath(text); err == nil {
+			d.old.behind(p, places)
+			d.new.behind(p, places)
+		}
+	}
 	for _, r := range slices.Concat(d.old.s.roots, d.new.s.roots) {
 		delete(places, r.path) // what is kept there has a place of its own
 	}
@@ -414,6 +423,15 @@ func (d *differ) otherPlaces(taken map[string]bool) {
 		d.tiers("", p.String(), a.Tiers, b.Tiers, d.new.names(p) || len(d.old.s.persisted[p]) > 0)
 		if d.old.names(p) && d.new.names(p) {
 			d.place("", p.String(), a, b)
+		}
+	}
+}
+
+// behind takes the places out at which another one really lies.
+func (s *diffSide) behind(p stateward.AbsPath, places map[stateward.AbsPath]bool) {
+	for _, q := range s.s.lies(p).paths[1:] {
+		if !s.names(q) {
+			delete(places, q)
 		}
 	}
 }

@@ -427,7 +427,13 @@ func (f *sourceFlags) configuration(env Env, src nixbridge.Source) (*configurati
 	if file == "" {
 		file = filepath.Join(dir, configName)
 	}
-	data, err := readRegular(file, maxConfig)
+	var data []byte
+	var err error
+	if f.readConfig != nil && f.config == "" {
+		data, err = f.readConfig(file)
+	} else {
+		data, err = readRegular(file, maxConfig)
+	}
 	switch {
 	case f.config == "" && errors.Is(err, fs.ErrNotExist):
 		return f.withDialects(&configuration{}, "")

@@ -38,6 +38,9 @@ type sourceFlags struct {
 	// dialectsRead tells that SOURCE has been read with the dialects that the configuration file names.
 	dialectsRead bool
 
+	// readConfig reads the configuration file that goes with a source, where that is not the one that lies there; nil otherwise.
+	readConfig func(file string) ([]byte, error)
+
 	// source and conf are there once prepare was called.
 	source nixbridge.Source
 	conf   *configuration
