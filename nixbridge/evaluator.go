@@ -248,6 +248,8 @@ func (e *Evaluator) Read(ctx context.Context, src Source, stdin io.Reader) (*Eva
 	}
 	for _, h := range ev.Hosts {
 		h.dialects = fromTree(h, e.dialects())
+		// What a flake wrote of itself (lib.evaluation) has more of them than what Evaluate gives.
+		withoutSecretValues(h.tree)
 	}
 	return ev, nil
 }

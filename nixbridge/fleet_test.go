@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -147,6 +149,73 @@ func TestN4N5FleetOfTwenty(t *testing.T) {
 		t.Logf("%s, %d MiB", took, highest>>20)
 		require.Less(t, took, budget)
 		require.Less(t, highest, int64(bound))
+		require.Empty(t, leftOver(t, e))
+	})
+}
+
+// What a host takes does not depend on how many there are, and no more are in memory than are evaluated at once.
+func TestFleetOfTwoHundredTakesForEachHostTheSame(t *testing.T) {
+	const hosts = 200
+	var flake strings.Builder
+	flake.WriteString("{ outputs = { self }: { nixosConfigurations = builtins.listToAttrs (builtins.genList (i: { name = \"host${toString i}\"; value = {\n")
+	flake.WriteString("config.test = { sound.text = \"host${toString i}\"; n.value = builtins.length (builtins.sort builtins.lessThan (builtins.genList (k: i - k) 20000)); };\n")
+	fmt.Fprintf(&flake, "}; }) %d); }; }\n", hosts)
+	dir := folder(t, map[string]string{"flake.nix": flake.String()})
+
+	programs := strings.Split(os.Getenv("STATEWARD_TEST_NIX"), ":")
+	t.Setenv("STATEWARD_TEST_NIX", programs[len(programs)-1])
+	eachNix(t, func(t *testing.T, e *nixbridge.Evaluator) {
+		// One at a time: then no host waits for another's processor.
+		e.Workers, e.MaxMemory = 1, 1<<30
+		var took []time.Duration
+		var used []int64
+		told := 0
+		e.Progress = func(ev nixbridge.Event) {
+			if ev.Kind != nixbridge.EventDone {
+				return
+			}
+			told++
+			require.Equal(t, told, ev.Done)
+			require.Equal(t, hosts, ev.Total)
+			took = append(took, ev.Duration)
+			var m runtime.MemStats
+			runtime.GC()
+			runtime.ReadMemStats(&m)
+			used = append(used, int64(m.HeapAlloc))
+		}
+		var highest int64
+		stop := make(chan struct{})
+		var wg sync.WaitGroup
+		wg.Go(func() {
+			for {
+				select {
+				case <-stop:
+					return
+				case <-time.After(20 * time.Millisecond):
+					highest = max(highest, usage(e))
+				}
+			}
+		})
+		ev, err := e.Evaluate(t.Context(), source(t, dir))
+		close(stop)
+		wg.Wait()
+		require.NoError(t, err)
+		require.Len(t, ev.Hosts, hosts)
+		require.Equal(t, hosts, told)
+		for _, h := range ev.Hosts {
+			require.Equal(t, stateward.StatusOK, h.Status)
+		}
+
+		// Medians: a machine that tests share has moments.
+		median := func(of []time.Duration) time.Duration {
+			of = slices.Sorted(slices.Values(of))
+			return of[len(of)/2]
+		}
+		first, last := median(took[:hosts/4]), median(took[hosts*3/4:])
+		t.Logf("%s for each of the first quarter, %s for each of the last; %d MiB of nix, %d KiB of ours for each host", first, last, highest>>20, (used[hosts-1]-used[0])/hosts>>10)
+		require.Less(t, last.Seconds()/first.Seconds(), 1.7)
+		require.Less(t, highest, int64(512<<20))
+		require.Less(t, (used[hosts-1]-used[0])/hosts, int64(256<<10), "what was read of a host is all that is kept of it")
 		require.Empty(t, leftOver(t, e))
 	})
 }

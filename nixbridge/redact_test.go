@@ -1,6 +1,9 @@
 package nixbridge
 
 import (
+	"bytes"
+	"os"
+	"path/filepath"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -47,4 +50,19 @@ func TestValuesWithoutSecrets(t *testing.T) {
 		withoutSecretValues(v)
 		require.Empty(t, cmp.Diff(string(parse(want).AppendJSON(nil)), string(v.AppendJSON(nil))))
 	}
+}
+
+// What a flake wrote of itself was never read by this package.
+func TestSavedEvaluationsAreReadWithoutSecrets(t *testing.T) {
+	text := `{"format":"stateward-evaluation","version":1,"nix":"2.26.0","source":".","hosts":[{"name":"forge","source":".#forge","status":"ok",
+		"tree":{"test":{"detected":true,"sections":{"warnings":["password=SEKRIT"],"path":"/var/lib/token=a"}}}}]}`
+	file := filepath.Join(t.TempDir(), "hosts.json")
+	require.NoError(t, os.WriteFile(file, []byte(text), 0o600))
+	e := &Evaluator{Dialects: []dialect.Dialect{{Name: "test"}}}
+	ev, err := e.Read(t.Context(), Source{Kind: SavedSource, Ref: file}, nil)
+	require.NoError(t, err)
+	var b bytes.Buffer
+	require.NoError(t, ev.Write(&b))
+	require.Contains(t, b.String(), `"warnings":["password=‹hidden›"]`)
+	require.Contains(t, b.String(), `"path":"/var/lib/token=a"`)
 }

@@ -33,8 +33,10 @@ type CheckOutput struct {
 	// Excluded counts by code those of Findings that are left out.
 	Excluded map[string]int `json:"excluded,omitempty"`
 	// ExcludedBy says which flags or file leave findings out.
-	ExcludedBy string          `json:"excludedBy,omitempty"`
-	Baseline   *BaselineOutput `json:"baseline,omitempty"`
+	ExcludedBy string `json:"excludedBy,omitempty"`
+	// NixFlakeCheck is how `nix flake check` ended, which only `stateward flake-check` runs.
+	NixFlakeCheck *NixFlakeCheckOutput `json:"nixFlakeCheck,omitempty"`
+	Baseline      *BaselineOutput      `json:"baseline,omitempty"`
 }
 
 // BaselineOutput says how the findings compare with those of an earlier check.
@@ -135,24 +137,39 @@ nothing is reported as fine that was not seen.
 			}
 			out := r.check(hosts, observed)
 			out.EvaluatedWith = f.with
-			if err := f.print(env, out, r); err != nil {
-				return withStatus(StatusStep, err)
-			}
-			if err := f.writeReports(out); err != nil {
-				return withStatus(StatusStep, fmt.Errorf("cannot write the report: %w", err))
-			}
-			if status := out.status(r.threshold); status != StatusOK {
-				return &statusError{status: status}
-			}
-			return nil
+			return f.tell(env, out, r)
 		},
 	}
 	f.register(cmd)
+	f.registerReport(cmd)
+	fs := cmd.Flags()
+	fs.StringArrayVar(&f.captures, "capture", nil, "what \"stateward capture persist\" or \"capture zfs\" saw on a host (`FILE`); may be repeated")
+	fs.StringVar(&f.drills, "drills", "", "the records of restore drills, of this host or of several, below `DIR`")
+	fs.BoolVar(&f.dialectsRead, "dialects-read", false, "the dialects that the configuration file names are read already: SOURCE is a saved evaluation, and their files are not here")
+	// For the builder of lib.mkCheck: what its source was read with is not there.
+	_ = fs.MarkHidden("dialects-read")
+	return cmd
+}
+
+// tell prints the report and writes it where that was asked for. The error carries the exit status.
+func (f *checkFlags) tell(env Env, out CheckOutput, r *checkRun) error {
+	if err := f.print(env, out, r); err != nil {
+		return withStatus(StatusStep, err)
+	}
+	if err := f.writeReports(out); err != nil {
+		return withStatus(StatusStep, fmt.Errorf("cannot write the report: %w", err))
+	}
+	if status := out.status(r.threshold); status != StatusOK {
+		return &statusError{status: status}
+	}
+	return nil
+}
+
+// registerReport registers the flags of what is told.
+func (f *checkFlags) registerReport(cmd *cobra.Command) {
 	fs := cmd.Flags()
 	choiceFlag(cmd, &f.output, "output", "o", "`FORMAT` of the output: text, json, sarif or github (workflow commands)", "text", "text", "json", "sarif", "github")
 	fs.StringVar(&f.threshold, "threshold", "warning", "least `SEVERITY` that makes the exit status 1: info, warning or error")
-	fs.StringArrayVar(&f.captures, "capture", nil, "what \"stateward capture persist\" or \"capture zfs\" saw on a host (`FILE`); may be repeated")
-	fs.StringVar(&f.drills, "drills", "", "the records of restore drills, of this host or of several, below `DIR`")
 	choiceFlag(cmd, &f.color, "color", "", "colour `WHEN`: auto (on a terminal), always or never", "auto", "auto", "always", "never")
 	fs.StringSliceVar(&f.include, "include", nil, "only the findings of `CODE`, or of a family such as SW1xx; may be repeated")
 	fs.StringSliceVar(&f.exclude, "exclude", nil, "without the findings of `CODE`, or of a family; they are counted")
@@ -162,10 +179,6 @@ nothing is reported as fine that was not seen.
 	fs.BoolVar(&f.summary, "summary", false, "print the table of hosts only")
 	fs.Var(wordFlag{&f.write}, "write", "write the report to `DIR` as well, as report.txt and report.json")
 	fs.Var(dayFlag{&f.at}, "at", "judge what is accepted up to a day as on this `DAY`, such as 2027-01-31 (default: today)")
-	fs.BoolVar(&f.dialectsRead, "dialects-read", false, "the dialects that the configuration file names are read already: SOURCE is a saved evaluation, and their files are not here")
-	// For the builder of lib.mkCheck: what its source was read with is not there.
-	_ = fs.MarkHidden("dialects-read")
-	return cmd
 }
 
 // checkRun is what a check goes by, once flags and configuration are put together.
@@ -354,6 +367,9 @@ func (o CheckOutput) status(threshold stateward.Severity) int {
 			return StatusEvaluation
 		}
 		counts(h.Findings)
+	}
+	if o.NixFlakeCheck != nil && o.NixFlakeCheck.Status != 0 {
+		return StatusStep
 	}
 	return status
 }

@@ -104,6 +104,9 @@ func writeGitHub(w io.Writer, out CheckOutput, at places) error {
 		}
 		b.WriteString(githubCommand(githubCommands[d.Severity], [][2]string{{"file", file}, {"line", line}, {"title", title}}, text))
 	}
+	if n := out.NixFlakeCheck; n != nil && n.Status != 0 {
+		b.WriteString(githubCommand("error", [][2]string{{"title", "nix flake check failed"}}, n.Log))
+	}
 	// A line of a log that begins with two colons would be a command.
 	for _, h := range out.Hosts {
 		words := findingSummary(h)

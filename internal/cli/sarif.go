@@ -180,6 +180,10 @@ func newSARIF(out CheckOutput, r *checkRun, at places) sarifLog {
 	if s := evaluatedWith(out.EvaluatedWith); s != "" {
 		invocation.ExecutionNotifications = append(invocation.ExecutionNotifications, sarifNotification{Level: "warning", Message: sarifText{Text: s}})
 	}
+	if n := out.NixFlakeCheck; n != nil && n.Status != 0 {
+		invocation.ExecutionSuccessful = false
+		invocation.ExecutionNotifications = append(invocation.ExecutionNotifications, sarifNotification{Level: "error", Message: sarifText{Text: "nix flake check failed: " + n.Log}})
+	}
 	add("", out.Findings)
 	for _, h := range out.Hosts {
 		if h.Error != nil {

@@ -57,8 +57,23 @@ func (r *textReport) write(out CheckOutput) error {
 	}
 	r.table(&b, out)
 	r.totals(&b, out)
+	if n := out.NixFlakeCheck; n != nil {
+		r.nixFlakeCheck(&b, n)
+	}
 	_, err := io.WriteString(r.w, b.String())
 	return err
+}
+
+// nixFlakeCheck prints how nix' own check ended, and what it said where it failed.
+func (r *textReport) nixFlakeCheck(b *strings.Builder, n *NixFlakeCheckOutput) {
+	if n.Status == 0 {
+		fmt.Fprintf(b, "\n%s %s\n", r.bold("nix flake check"), r.good("passed"))
+		return
+	}
+	fmt.Fprintf(b, "\n%s %s with status %d\n", r.bold("nix flake check"), r.bad("failed"), n.Status)
+	for line := range strings.Lines(n.Log) {
+		fmt.Fprintf(b, "  %s\n", inLine(strings.TrimRight(line, "\r\n")))
+	}
 }
 
 func (r *textReport) host(b *strings.Builder, h HostOutput) {
