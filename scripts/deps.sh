@@ -3,7 +3,7 @@
 #
 # On Debian it installs what is missing and says so, one line each; elsewhere it says what to install. It is quick
 # when nothing is missing. With --versions also what `make test` needs: a C compiler for the race
-# detector, systemd-analyze, the shells that complete, shellcheck, mandoc, groff, and the nix of other Debian suites beside the
+# detector, systemd-analyze, the shells that complete, shellcheck, mandoc, groff, pre-commit, and the nix of other Debian suites beside the
 # system's own, restic, sanoid and systemd-analyze of several suites too, servers that keep repositories of restic, and
 # PostgreSQL and barman-cloud of two suites.
 #
@@ -85,6 +85,7 @@ if [ -n "$versions" ]; then
   [ -e /usr/share/bash-completion/bash_completion ] || want "what bash completes with" bash-completion
   have mandoc || want "mandoc, to test manual pages," mandoc
   have shellcheck || want "shellcheck, to test scripts that are written," shellcheck
+  have pre-commit || want "pre-commit, to test the hook for it," pre-commit
   have groff || want "groff, to test manual pages," groff-base
   if [ "$distribution" = debian ]; then
     [ -e /usr/include/stdlib.h ] || want "the C library's headers" libc6-dev
@@ -93,7 +94,7 @@ fi
 
 if [ ${#packages[@]} -gt 0 ]; then
   [ "$distribution" = debian ] ||
-    fail "this is not Debian, so nothing was installed; needed are Go $want_go, nix $oldest_nix, git and make, or later versions, and for the tests gcc, systemd-analyze, perl, restic, sanoid, sqlite3, zsh, fish, bash-completion, shellcheck, mandoc and groff"
+    fail "this is not Debian, so nothing was installed; needed are Go $want_go, nix $oldest_nix, git and make, or later versions, and for the tests gcc, systemd-analyze, perl, restic, sanoid, sqlite3, zsh, fish, bash-completion, shellcheck, mandoc, groff and pre-commit"
   [ -n "$able" ] || fail "neither root nor sudo; as root run: apt-get install ${packages[*]}"
   {
     "${as_root[@]}" apt-get -qq update
