@@ -161,7 +161,7 @@ func ParseOwner(s string) (Owner, error) {
 	for i, c := range []byte(s) {
 		switch {
 		case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c >= '0' && c <= '9', c == '_', c == '-', c == '.':
-		case c == '$' && i == len(s)-1:
+		case c == '$' && i == len(s)-1 && i > 0:
 		default:
 			return Owner{}, &OwnerError{Text: s, Reason: fmt.Sprintf("contains %q", s[i:i+1])}
 		}
