@@ -140,7 +140,7 @@
     type = table.types.${declared.like or field.type};
   in
     if isString value
-    then ofText field type path value
+    then ofText (removeAttrs field (lib.optional (field.type == "spans") "values")) type path value
     else if field.type == "set"
     then ofSet (fieldsOf field) path value
     else if field.type == "list"
