@@ -624,7 +624,7 @@ func Module(desired Desired, host string, waiters []Waiter, tmpfiles []string) (
 		return "", err
 	}
 	return "# Written by `stateward dataset plan -o nix`. A change is carried out by a reload, since a restart would stop the services.\n" +
-		"{ config, pkgs, ... }:\nlet\n  script = pkgs.writeShellScript " + nix.String(service) + " " + script + ";\nin\n" + text + "\n", nil
+		nix.Head("config", "pkgs") + "let\n  script = pkgs.writeShellScript " + nix.String(service) + " " + script + ";\nin " + text + "\n", nil
 }
 
 func list(texts []string) nix.List {

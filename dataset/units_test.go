@@ -147,7 +147,7 @@ func TestModule(t *testing.T) {
 	require.NoError(t, err)
 	// The script is in the golden file by its first lines.
 	_, library, _ := strings.Cut(script, "\n}\n")
-	begin, end := strings.Index(text, "\n    }\n"), strings.Index(text, "  '';\nin\n")
+	begin, end := strings.Index(text, "\n    }\n"), strings.Index(text, "  '';\nin {\n")
 	require.Less(t, begin, end)
 	require.NotEmpty(t, library)
 	golden.Compare(t, "testdata/module.nix", []byte(text[:begin]+"\n    }\n    …\n"+text[end:]))

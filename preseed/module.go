@@ -114,7 +114,7 @@ func Module(list []Planned, program string, onFailure []string) (string, error) 
 	if units := NotifyUnits(list); len(units) > 0 {
 		head += "# `stateward notify units` has to write " + strings.Join(units, ", ") + ".\n"
 	}
-	return head + "{ ... }:\n" + text + "\n", nil
+	return head + nix.Head() + text + "\n", nil
 }
 
 // nixUnit writes the options of a unit as NixOS has them; a value with blanks between units is a list there.

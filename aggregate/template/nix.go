@@ -26,9 +26,9 @@ func (r *Resolved) Nix() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	args := "{...}: "
+	head := nix.Head()
 	if len(r.Packages) > 0 {
-		args = "{pkgs, ...}: "
+		head = nix.Head("pkgs")
 	}
 	var b strings.Builder
 	first, size := utf8.DecodeRuneInString(r.Description)
@@ -36,7 +36,7 @@ func (r *Resolved) Nix() (string, error) {
 	if carried := r.Carried(); len(carried) > 0 {
 		fmt.Fprintf(&b, "# Read by stateward, and acted on by nothing in this file: %s.\n", strings.Join(carried, ", "))
 	}
-	b.WriteString(args + text + "\n")
+	b.WriteString(head + text + "\n")
 	return b.String(), nil
 }
 

@@ -81,7 +81,7 @@ func Module(list []Planned, program string, tools Tools, onFailure []string) (st
 	if units := NotifyUnits(list); len(units) > 0 {
 		head += "# `stateward notify units` has to write " + strings.Join(units, ", ") + ".\n"
 	}
-	return head + "{ ... }:\n" + text + "\n", nil
+	return head + nix.Head() + text + "\n", nil
 }
 
 // nixUnit writes the options of a unit as NixOS has them. Values are written as they are there too, so that they stay escaped; what stands twice, or names units, is a list.

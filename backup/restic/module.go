@@ -94,7 +94,7 @@ func Module(jobs []Rendered, program string, onFailure []string) (string, error)
 	if units := NotifyUnits(jobs); len(units) > 0 {
 		head += "# `stateward notify units` has to write " + strings.Join(units, ", ") + ".\n"
 	}
-	return head + "{ ... }:\n" + text + "\n", nil
+	return head + nix.Head() + text + "\n", nil
 }
 
 // nixUnit writes the options of a unit as NixOS has them. Values are written as they are there too, so that they stay escaped.
@@ -171,5 +171,5 @@ func StockModule(jobs []Rendered) (string, []error, error) {
 	if err != nil {
 		return "", refused, err
 	}
-	return "# Written by `stateward backup plan -o stock`.\n{ ... }:\n" + text + "\n", refused, nil
+	return "# Written by `stateward backup plan -o stock`.\n" + nix.Head() + text + "\n", refused, nil
 }

@@ -1,6 +1,9 @@
 # Written by `stateward dataset plan -o nix`. A change is carried out by a reload, since a restart would stop the services.
-{ config, pkgs, ... }:
-let
+{
+  config,
+  pkgs,
+  ...
+}: let
   script = pkgs.writeShellScript "stateward-datasets" ''
     #!/usr/bin/env bash
     # Written by stateward for the datasets of forge. A second run changes nothing.
@@ -30,8 +33,7 @@ let
     }
     …
   '';
-in
-{
+in {
   systemd.services = {
     stateward-datasets = {
       description = "ZFS datasets as declared for forge";
@@ -49,7 +51,7 @@ in
         "userborn.service"
       ];
       path = [
-        (config.boot.zfs.package)
+        config.boot.zfs.package
       ];
       reloadIfChanged = true;
       serviceConfig = {
@@ -69,7 +71,7 @@ in
         "stateward-datasets.service"
       ];
       path = [
-        (config.boot.zfs.package)
+        config.boot.zfs.package
       ];
       serviceConfig = {
         Type = "oneshot";

@@ -104,7 +104,7 @@ func (l forcedList) nix() nix.Raw {
 	for i, t := range l {
 		words[i] = nix.String(t)
 	}
-	return nix.Raw("lib.mkForce [ " + strings.Join(words, " ") + " ]")
+	return nix.Raw("lib.mkForce [" + strings.Join(words, " ") + "]")
 }
 
 // entryJSON is an entry as text, or as an object where it asks for more.
@@ -159,7 +159,7 @@ func persistenceModule(h HostPersistence) (string, error) {
 			}
 		}
 	}
-	b.WriteString("{ lib, ... }:\n{\n")
+	b.WriteString(nix.Head("lib") + "{\n")
 	define := func(option, set string, value any) error {
 		text, err := nix.Write(value, 1)
 		if err != nil {

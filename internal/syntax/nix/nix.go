@@ -1,4 +1,4 @@
-// Package nix writes Nix expressions. It knows how Nix quotes, and nothing of
+// Package nix writes Nix expressions, laid out as the formatter alejandra leaves them. It knows how Nix quotes, and nothing of
 // what is written.
 package nix
 
@@ -43,7 +43,7 @@ type Attr struct {
 	Value any
 }
 
-// Set is an attribute set, written in the order given.
+// Set is an attribute set, written in the order given. One attribute stands on the line of its braces, where its value takes no more.
 type Set []Attr
 
 // Block is an attribute set with a line for each attribute. A name is written as it is, and may be a path such as systemd.services.
@@ -55,8 +55,16 @@ type Text string
 // List is a list.
 type List []any
 
-// Raw is an expression that is written as it is; in parentheses as an element of a list.
+// Raw is an expression that is written as it is; as an element of a list in parentheses, unless it is one word.
 type Raw string
+
+// Head is the pattern of a function that takes the named arguments of a module and lets others be: its body follows.
+func Head(args ...string) string {
+	if len(args) < 2 {
+		return "{" + strings.Join(append(args, "..."), ", ") + "}: "
+	}
+	return "{\n  " + strings.Join(args, ",\n  ") + ",\n  ...\n}: "
+}
 
 // Write returns v as an expression, indented by depth levels of two spaces. It
 // takes string, bool, int, [Set], [Block], [Text], [List] and [Raw]; anything else is an error.
@@ -95,10 +103,14 @@ func write(b *strings.Builder, v any, depth int) error {
 		}
 		writeText(b, string(v), in, out)
 	case Block:
+		if len(v) == 0 {
+			b.WriteString("{}")
+			return nil
+		}
 		b.WriteString("{\n")
 		for _, a := range v {
 			b.WriteString(in + a.Name + " = ")
-			if err := write(b, a.Value, depth+1); err != nil {
+			if err := writeValue(b, a.Value, depth+1); err != nil {
 				return err
 			}
 			b.WriteString(";\n")
@@ -106,7 +118,7 @@ func write(b *strings.Builder, v any, depth int) error {
 		b.WriteString(out + "}")
 	case List:
 		if len(v) == 0 {
-			b.WriteString("[ ]")
+			b.WriteString("[]")
 			return nil
 		}
 		b.WriteString("[\n")
@@ -119,25 +131,24 @@ func write(b *strings.Builder, v any, depth int) error {
 		}
 		b.WriteString(out + "]")
 	case Set:
-		if len(v) == 0 {
-			b.WriteString("{ }")
-			return nil
-		}
-		b.WriteString("{ ")
+		block := make(Block, len(v))
 		for i, a := range v {
-			if i > 0 {
-				b.WriteByte(' ')
-			}
 			if err := checkText(a.Name); err != nil {
 				return err
 			}
-			b.WriteString(attrName(a.Name) + " = ")
-			if err := write(b, a.Value, depth); err != nil {
+			block[i] = Attr{Name: attrName(a.Name), Value: a.Value}
+		}
+		if len(v) == 1 {
+			var one strings.Builder
+			if err := writeValue(&one, v[0].Value, depth); err != nil {
 				return err
 			}
-			b.WriteByte(';')
+			if !strings.Contains(one.String(), "\n") {
+				b.WriteString("{" + block[0].Name + " = " + one.String() + ";}")
+				return nil
+			}
 		}
-		b.WriteString(" }")
+		return write(b, block, depth)
 	default:
 		return fmt.Errorf("cannot write a %T as a nix expression", v)
 	}
@@ -185,11 +196,28 @@ func writeText(b *strings.Builder, s, in, out string) {
 	b.WriteString(out + "''")
 }
 
+// writeValue writes the value of an attribute, where nothing needs parentheses.
+func writeValue(b *strings.Builder, v any, depth int) error {
+	if n, ok := v.(int); ok && int64(n) == math.MinInt64 {
+		b.WriteString("-9223372036854775807 - 1")
+		return nil
+	}
+	return write(b, v, depth)
+}
+
 // writeElement puts what is more than one word in parentheses: a list would take
 // "f x" for two elements, and does not know a sign.
 func writeElement(b *strings.Builder, v any, depth int) error {
-	n, number := v.(int)
-	if _, raw := v.(Raw); !raw && (!number || n >= 0 || int64(n) == math.MinInt64) {
+	switch v := v.(type) {
+	case int:
+		if v >= 0 || int64(v) == math.MinInt64 {
+			return write(b, v, depth)
+		}
+	case Raw:
+		if isWord(string(v)) {
+			return write(b, v, depth)
+		}
+	default:
 		return write(b, v, depth)
 	}
 	b.WriteByte('(')
@@ -198,6 +226,19 @@ func writeElement(b *strings.Builder, v any, depth int) error {
 	}
 	b.WriteByte(')')
 	return nil
+}
+
+// isWord tells whether an expression is an empty list or set, or a name with what is selected of it by plain names.
+func isWord(s string) bool {
+	if s == "[]" || s == "{}" {
+		return true
+	}
+	for name := range strings.SplitSeq(s, ".") {
+		if attrName(name) != name {
+			return false
+		}
+	}
+	return true
 }
 
 func checkText(s string) error {

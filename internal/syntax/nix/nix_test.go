@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"math"
+	"regexp"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -33,18 +34,23 @@ func TestWrite(t *testing.T) {
 		{"negative number", -42, 0, "-42"},
 		{"smallest number", math.MinInt, 0, "(-9223372036854775807 - 1)"},
 		{"expression", nix.Raw("lib.mkAfter x"), 0, "lib.mkAfter x"},
-		{"empty list", nix.List{}, 0, "[ ]"},
-		{"list", nix.List{"a", 1, nix.List{}}, 0, "[\n  \"a\"\n  1\n  [ ]\n]"},
+		{"empty list", nix.List{}, 0, "[]"},
+		{"list", nix.List{"a", 1, nix.List{}}, 0, "[\n  \"a\"\n  1\n  []\n]"},
 		{"negative number in a list", nix.List{-1}, 0, "[\n  (-1)\n]"},
-		{"expression in a list", nix.List{nix.Raw("f x"), nix.Raw("x")}, 0, "[\n  (f x)\n  (x)\n]"},
+		{"expression in a list", nix.List{nix.Raw("f x"), nix.Raw("x.y-z"), nix.Raw("x.or"), nix.Raw("[]"), nix.Raw("{}")}, 0, "[\n  (f x)\n  x.y-z\n  (x.or)\n  []\n  {}\n]"},
 		{"list further in", nix.List{"a"}, 2, "[\n      \"a\"\n    ]"},
 		{"text", nix.Text("a 'b'\n  ${c}\n\nd\n"), 1, "''\n    a 'b''\\'\n      ''${c}\n\n    d\n  ''"},
 		{"block", nix.Block{{Name: "a.b", Value: nix.Block{{Name: "c", Value: true}}}}, 1, "{\n    a.b = {\n      c = true;\n    };\n  }"},
-		{"empty set", nix.Set{}, 0, "{ }"},
-		{"set", nix.Set{{Name: "b", Value: 1}, {Name: "a", Value: "x"}}, 0, `{ b = 1; a = "x"; }`},
-		{"set in a list", nix.List{nix.Set{{Name: "a", Value: nix.List{1}}}}, 0, "[\n  { a = [\n    1\n  ]; }\n]"},
+		{"empty block", nix.Block{}, 0, "{}"},
+		{"empty set", nix.Set{}, 0, "{}"},
+		{"set of one", nix.Set{{Name: "a b", Value: "x"}}, 0, `{"a b" = "x";}`},
+		{"set of one within one", nix.Set{{Name: "a", Value: nix.Set{{Name: "b", Value: nix.List{}}}}}, 0, "{a = {b = [];};}"},
+		{"set of one text", nix.Set{{Name: "a", Value: nix.Text("b\n")}}, 0, "{\n  a = ''\n    b\n  '';\n}"},
+		{"smallest number of a set", nix.Set{{Name: "a", Value: math.MinInt}}, 0, "{a = -9223372036854775807 - 1;}"},
+		{"set", nix.Set{{Name: "b", Value: 1}, {Name: "a", Value: "x"}}, 0, "{\n  b = 1;\n  a = \"x\";\n}"},
+		{"set in a list", nix.List{nix.Set{{Name: "a", Value: nix.List{1}}}}, 0, "[\n  {\n    a = [\n      1\n    ];\n  }\n]"},
 		{"names", nix.Set{{Name: "a-b'c_1", Value: 1}, {Name: "1a", Value: 1}, {Name: "a.b", Value: 1}, {Name: "", Value: 1}, {Name: "or", Value: 1}, {Name: "ü", Value: 1}}, 0,
-			`{ a-b'c_1 = 1; "1a" = 1; "a.b" = 1; "" = 1; "or" = 1; "ü" = 1; }`},
+			"{\n  a-b'c_1 = 1;\n  \"1a\" = 1;\n  \"a.b\" = 1;\n  \"\" = 1;\n  \"or\" = 1;\n  \"ü\" = 1;\n}"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			got, err := nix.Write(tc.value, tc.depth)
@@ -70,6 +76,41 @@ func TestWrite(t *testing.T) {
 		})
 	}
 }
+
+func TestHead(t *testing.T) {
+	require.Equal(t, "{...}: ", nix.Head())
+	require.Equal(t, "{lib, ...}: ", nix.Head("lib"))
+	require.Equal(t, "{\n  config,\n  pkgs,\n  ...\n}: ", nix.Head("config", "pkgs"))
+}
+
+// What is written keeps to the rules of alejandra's layout that can be seen without it: what is empty is closed at once, a line of its own for
+// each of several attributes and for each element, two blanks for each level, none at the end of a line.
+func TestLayout(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		value, _ := expression(t, 4)
+		text, err := nix.Write(value, 0)
+		require.NoError(t, err)
+		depth := 0
+		for line := range strings.Lines(text) {
+			// Texts stand on one line, and may hold whatever looks like layout.
+			line = literal.ReplaceAllString(strings.TrimSuffix(line, "\n"), "s")
+			within := depth
+			if strings.HasPrefix(strings.TrimLeft(line, " "), "}") || strings.HasPrefix(strings.TrimLeft(line, " "), "]") {
+				within--
+			}
+			require.Equal(t, strings.Repeat("  ", within), line[:len(line)-len(strings.TrimLeft(line, " "))], "indentation of %q in\n%s", line, text)
+			require.Equal(t, strings.TrimRight(line, " "), line)
+			require.LessOrEqual(t, strings.Count(line, "; "), 0, "%q holds two attributes", line)
+			for _, wide := range []string{"{ ", " }", "[ ", " ]"} {
+				require.NotContains(t, strings.TrimLeft(line, " "), wide)
+			}
+			depth += strings.Count(line, "{") + strings.Count(line, "[") - strings.Count(line, "}") - strings.Count(line, "]")
+		}
+		require.Zero(t, depth)
+	})
+}
+
+var literal = regexp.MustCompile(`"(\\.|[^"\\])*"`)
 
 // bytesOf draws what a Nix string can hold: any bytes but NUL, with much of what is special.
 var bytesOf = rapid.Custom(func(t *rapid.T) string {
