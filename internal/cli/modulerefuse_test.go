@@ -100,7 +100,7 @@ var contractRefusals = []struct{ path, value, said string }{
 	{"services.paperless.healthCheck", `{ enable = false; }`, ""},
 	{"services.paperless.healthCheck.retries", `0`, "type"},
 	{"services.paperless.healthCheck.interval", `"soon"`, "interval"},
-	{"services.off", `{ enable = false; dataDir = "rel"; dataset = { }; protection.tiers = [ "moon" ]; }`, ""},
+	{"services.off", `{ enable = false; dataDir = "rel"; dataset = { }; databases = [ { } ]; }`, ""},
 	{"backup.repositories.\"a b\"", `{ url = "/r"; passwordFile = "/p"; }`, "name"},
 	{"backup.repositories.b", `"/r"`, "type"},
 	{"backup.defaults.paths", `[ "/a" ]`, "type"},

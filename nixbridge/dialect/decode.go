@@ -108,18 +108,6 @@ func (n *Node) File() stateward.Value[stateward.FileRef] {
 	})
 }
 
-// Off is [Node.Ignore] of what is off and needs no value: what is found wrong there from now on is kept out too.
-func (n *Node) Off() {
-	n.Ignore()
-	if n.value == absentValue {
-		return
-	}
-	if n.tree.off == nil {
-		n.tree.off = map[*Value]bool{}
-	}
-	n.tree.off[n.value] = true
-}
-
 // Ignore keeps what is unknown at the place, or below it, out of [Tree.Unknowns]:
 // nothing needs it.
 func (n *Node) Ignore() {

@@ -289,11 +289,6 @@ func (n *Node) unknown() stateward.Unknown {
 func (n *Node) Wrong(kind stateward.UnknownKind, format string, args ...any) stateward.Unknown {
 	o := n.Origin()
 	u := stateward.Unknown{Subject: n.Path(), Kind: kind, Message: fmt.Sprintf(format, args...), File: o.File, Line: o.Line}
-	for above := n; above != nil; above = above.parent {
-		if n.tree.off[above.value] {
-			return u
-		}
-	}
 	n.tree.wrong = append(n.tree.wrong, u)
 	return u
 }

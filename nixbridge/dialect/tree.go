@@ -15,8 +15,6 @@ type Tree struct {
 	root    *place
 	wrong   []stateward.Unknown
 	ignored map[*Value]bool
-	// off are the places that [Node.Off] was told of.
-	off map[*Value]bool
 	// called are the options that [Node.Called] was told.
 	called map[*Value]string
 	// Whole is the subject of what failed as a whole; empty means "config".

@@ -19,7 +19,7 @@ func pitr(name string, n *dialect.Node) (stateward.PITRPolicy, bool) {
 		return p, true
 	}
 	if on, known := p.Enable.Get(); known && !on {
-		n.Off() // what is off needs no value
+		n.Ignore() // what is off needs no value
 		return p, true
 	}
 	if p.Enable.IsAbsent() {

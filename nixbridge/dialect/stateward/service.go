@@ -30,7 +30,7 @@ func service(name string, n *dialect.Node) (stateward.Service, *stateward.Job) {
 	off := false
 	if on, known := s.Enable.Get(); known && !on {
 		// Its required options need no value then.
-		n.Off()
+		n.Ignore()
 		off = true
 	}
 	if s.Enable.IsAbsent() {
