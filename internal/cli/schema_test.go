@@ -57,6 +57,7 @@ var outputs = []struct {
 	{"pitr-recover", "What `stateward pitr recover -o json` prints.", reflect.TypeFor[PITRRecoverOutput](), map[string]any{"protocolVersion": protocolVersion}},
 	{"pitr-status", "What `stateward pitr status -o json` prints.", reflect.TypeFor[PITRStatusOutput](), map[string]any{"protocolVersion": protocolVersion}},
 	{"pitr-window", "What `stateward pitr window -o json` prints.", reflect.TypeFor[PITRWindowOutput](), map[string]any{"protocolVersion": protocolVersion}},
+	{"guard", "What `stateward guard status -o json` prints.", reflect.TypeFor[GuardStatusOutput](), map[string]any{"protocolVersion": protocolVersion}},
 	{"drift", "What `stateward dataset drift -o json` prints.", reflect.TypeFor[DriftOutput](), map[string]any{"protocolVersion": protocolVersion}},
 	{"migration", "What `stateward plan migrate -o json` prints.", reflect.TypeFor[MigrationOutput](), map[string]any{"protocolVersion": protocolVersion}},
 	{"notify", "What `stateward notify -o json` prints.", reflect.TypeFor[NotifyOutput](), map[string]any{"protocolVersion": protocolVersion}},

@@ -1,2 +1,97 @@
-# Refuses a switch that would lose data.
-{}
+# Refuses a switch that would lose data: docs/guard.md. What the configuration evaluates to goes with the system, and before a switch that of the
+# running system is compared with that of the incoming one.
+{
+  config,
+  options,
+  lib,
+  ...
+}: let
+  inherit (lib) mkIf mkOption types;
+  cfg = config.stateward.guard;
+
+  name = config.networking.hostName or "";
+  evaluation = import ../evaluation.nix {
+    self = {
+      outPath = "/stateward-guard";
+      nixosConfigurations.${
+        if name == ""
+        then "host"
+        else name
+      } = {
+        inherit config options;
+      };
+    };
+    config = false;
+    locations = false;
+  };
+  file = builtins.toFile "stateward-evaluation.json" cfg.evaluation;
+
+  quoted = text: "'" + builtins.replaceStrings ["'"] ["'\\''"] text + "'";
+  program =
+    if cfg.package == null
+    then "\"\${1-}/sw/bin/stateward\""
+    else quoted "${cfg.package}/bin/stateward";
+  override = cfg.override;
+  given = flag: value:
+    if value == null
+    then ""
+    else " ${flag} ${quoted value}";
+in {
+  options.stateward.guard = {
+    enable = mkOption {
+      type = types.bool;
+      default = false;
+      description = "Whether to refuse a switch to a system that would lose data.";
+    };
+    package = mkOption {
+      type = types.nullOr types.raw;
+      default = null;
+      description = "The stateward that compares. Null means the one in the path of the incoming system.";
+    };
+    stateDir = mkOption {
+      type = types.str;
+      default = "/var/lib/stateward";
+      description = "Where it is written down what was refused and what was overridden. It must survive a reboot.";
+    };
+    running = mkOption {
+      type = types.str;
+      default = "/run/current-system";
+      description = "The system that runs.";
+    };
+    evaluation = mkOption {
+      type = types.str;
+      internal = true;
+      default = builtins.toJSON evaluation;
+      description = "What the configuration evaluates to, as stateward eval writes it.";
+    };
+    override = {
+      digest = mkOption {
+        type = types.nullOr types.str;
+        default = null;
+        description = "The digest of the one change that may be switched to although it loses data, as the guard printed it.";
+      };
+      reason = mkOption {
+        type = types.nullOr types.str;
+        default = null;
+        description = "Why.";
+      };
+    };
+  };
+
+  config = mkIf cfg.enable {
+    assertions = [
+      {
+        assertion = (override.digest == null) == (override.reason == null);
+        message = "stateward.guard.override needs digest and reason: which change is meant, and why it may lose data";
+      }
+    ];
+    system.systemBuilderCommands = ''
+      mkdir -p $out/stateward
+      ln -s ${file} $out/stateward/evaluation.json
+    '';
+    # The status of the last command is that of the check: where the program is not there, or ends in any other way than well, the switch is refused.
+    system.preSwitchChecks.stateward = ''
+      ${program} guard --old ${quoted "${cfg.running}/stateward/evaluation.json"} --new ${quoted "${file}"} --action "''${2:-switch}" --state-dir ${quoted cfg.stateDir}${given "--override-digest" override.digest}${given "--override-reason" override.reason}
+    '';
+  };
+}
