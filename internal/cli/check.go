@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/stateward/stateward"
 	"github.com/stateward/stateward/aggregate"
@@ -143,8 +144,7 @@ nothing is reported as fine that was not seen.
 	f.register(cmd)
 	f.registerReport(cmd)
 	fs := cmd.Flags()
-	fs.StringArrayVar(&f.captures, "capture", nil, "what \"stateward capture persist\" or \"capture zfs\" saw on a host (`FILE`); may be repeated")
-	fs.StringVar(&f.drills, "drills", "", "the records of restore drills, of this host or of several, below `DIR`")
+	f.registerSeen(fs)
 	fs.BoolVar(&f.dialectsRead, "dialects-read", false, "the dialects that the configuration file names are read already: SOURCE is a saved evaluation, and their files are not here")
 	// For the builder of lib.mkCheck: what its source was read with is not there.
 	_ = fs.MarkHidden("dialects-read")
@@ -169,16 +169,28 @@ func (f *checkFlags) tell(env Env, out CheckOutput, r *checkRun) error {
 func (f *checkFlags) registerReport(cmd *cobra.Command) {
 	fs := cmd.Flags()
 	choiceFlag(cmd, &f.output, "output", "o", "`FORMAT` of the output: text, json, sarif or github (workflow commands)", "text", "text", "json", "sarif", "github")
-	fs.StringVar(&f.threshold, "threshold", "warning", "least `SEVERITY` that makes the exit status 1: info, warning or error")
 	choiceFlag(cmd, &f.color, "color", "", "colour `WHEN`: auto (on a terminal), always or never", "auto", "auto", "always", "never")
-	fs.StringSliceVar(&f.include, "include", nil, "only the findings of `CODE`, or of a family such as SW1xx; may be repeated")
-	fs.StringSliceVar(&f.exclude, "exclude", nil, "without the findings of `CODE`, or of a family; they are counted")
-	fs.StringVar(&f.baseline, "baseline", "", "let only findings count that are not in `FILE`, an earlier check -o json")
+	f.registerJudging(cmd)
 	fs.BoolVar(&f.all, "all", false, "list the findings that are in the baseline as well")
 	fs.BoolVar(&f.survival, "survival", false, "list every state path and what it survives")
 	fs.BoolVar(&f.summary, "summary", false, "print the table of hosts only")
 	fs.Var(wordFlag{&f.write}, "write", "write the report to `DIR` as well, as report.txt and report.json")
 	fs.Var(dayFlag{&f.at}, "at", "judge what is accepted up to a day as on this `DAY`, such as 2027-01-31 (default: today)")
+}
+
+// registerSeen registers the flags of what was seen on hosts.
+func (f *checkFlags) registerSeen(fs *pflag.FlagSet) {
+	fs.StringArrayVar(&f.captures, "capture", nil, "what \"stateward capture persist\" or \"capture zfs\" saw on a host (`FILE`); may be repeated")
+	fs.StringVar(&f.drills, "drills", "", "the records of restore drills, of this host or of several, below `DIR`")
+}
+
+// registerJudging registers the flags of every command that judges hosts.
+func (f *checkFlags) registerJudging(cmd *cobra.Command) {
+	fs := cmd.Flags()
+	fs.StringVar(&f.threshold, "threshold", "warning", "least `SEVERITY` that makes the exit status 1: info, warning or error")
+	fs.StringSliceVar(&f.include, "include", nil, "only the findings of `CODE`, or of a family such as SW1xx; may be repeated")
+	fs.StringSliceVar(&f.exclude, "exclude", nil, "without the findings of `CODE`, or of a family; they are counted")
+	fs.StringVar(&f.baseline, "baseline", "", "let only findings count that are not in `FILE`, an earlier check -o json")
 }
 
 // checkRun is what a check goes by, once flags and configuration are put together.

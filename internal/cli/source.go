@@ -185,13 +185,18 @@ func (f *sourceFlags) load(ctx context.Context, env Env, args []string) ([]loade
 	if err != nil {
 		return nil, err
 	}
+	return f.decode(env, ev), nil
+}
+
+// decode makes hosts of what was evaluated.
+func (f *sourceFlags) decode(env Env, ev *nixbridge.Evaluation) []loaded {
 	var out []loaded
 	for _, h := range ev.Hosts {
 		host, err := h.Decode()
 		out = append(out, loaded{name: h.Name, source: h.Source, host: host, err: err})
 	}
 	f.noteDialects(env.Stderr, out)
-	return out, nil
+	return out
 }
 
 // noteDialects says which of the user's own dialects applies to no host: one wrong name in its `detected`, and nothing that it

@@ -65,6 +65,8 @@ var layers = []layer{
 	{dir: "internal/nar"},
 	{dir: "internal/text", pure: true},
 	{dir: "internal/redact", pure: true},
+	// A page of what was found.
+	{dir: "internal/report", ours: join(plans, "aggregate", "internal/text"), pure: true},
 	{dir: "internal/storepath", third: []string{goNix}, pure: true},
 	{dir: "docs/schema", pure: true},
 	{dir: "internal/run", third: []string{sys}, starts: true},
@@ -76,7 +78,7 @@ var layers = []layer{
 	{dir: "internal/exec/preseed", ours: join(plans, "internal/exec/apply", "internal/exec/backup", "internal/exec/pitr", "internal/run", syntax), third: []string{sys}},
 	// An archive is asked with the environment of a backup.
 	{dir: "internal/exec/pitr", ours: join(plans, "internal/exec/backup", "internal/exec/drill", "internal/run")},
-	{dir: "internal/cli", ours: join(public, syntax, "internal/run", "internal/text", "internal/storepath", "docs/schema", "internal/capture", "internal/exec/*"), third: command},
+	{dir: "internal/cli", ours: join(public, syntax, "internal/run", "internal/text", "internal/storepath", "internal/report", "docs/schema", "internal/capture", "internal/exec/*"), third: command},
 	{dir: "internal/golden", third: []string{toolDiff}, tests: true},
 	{dir: "internal/zfssim", ours: join(".", "dataset"), pure: true, tests: true},
 	{dir: "internal/pgtest", ours: join("internal/run"), third: []string{testify}, starts: true, tests: true},

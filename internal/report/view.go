@@ -1,0 +1,582 @@
+package report
+
+import (
+	"cmp"
+	"fmt"
+	"html/template"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/stateward/stateward"
+	"github.com/stateward/stateward/aggregate"
+	"github.com/stateward/stateward/backup"
+	"github.com/stateward/stateward/backup/drill"
+	"github.com/stateward/stateward/backup/pitr"
+)
+
+// view is what the template reads.
+type view struct {
+	Page
+	Style  template.CSS
+	Script template.JS
+	Policy string
+	// Verdict is the first sentence, Tone how it is coloured.
+	Verdict, Tone string
+	Tiles         []tile
+	All           []*hostView
+	Run           []finding
+	Heads         []head
+	Bands         []string
+	// Explained are the checks that found something.
+	Explained []explained
+	// Looked tells that records of drills were given.
+	Looked bool
+}
+
+type tile struct {
+	Count      int
+	Word, Tone string
+}
+
+type explained struct {
+	Code, Title string
+	Blocks      []block
+}
+
+// mark is a state in a word and a sign, so that no colour is needed to tell it.
+type mark struct{ Sign, Word, Tone string }
+
+// hostView is one host.
+type hostView struct {
+	Host
+	// ID is that of its part of the page.
+	ID   string
+	Mark mark
+	// Open tells that its part is open at first.
+	Open                             bool
+	Status, Root, RootBy, After      string
+	Errors, Warnings, Infos          int
+	Accepted, Known, Lost, Survive   int
+	Total, Doubts, Values, ExcludedN int
+	Gravest                          string
+	Counting, Baseline, Reasoned     []finding
+	Unknowns                         []unknown
+	Rows                             []row
+	// By are the texts that the cells of Rows refer to, counted from one.
+	By         []string
+	Pools      []*pool
+	Lanes      []lane
+	Drilled    []drilled
+	Clusters   []cluster
+	PITRFaults []string
+	Dialects   string
+	Left       string
+}
+
+type finding struct {
+	stateward.Diagnostic
+	Mark   mark
+	Place  string
+	Covers []covered
+}
+
+type covered struct{ Place, Acknowledged string }
+
+type unknown struct{ Subject, Why, Place string }
+
+type row struct {
+	Path, Service, Origin string
+	Cells                 []answer
+}
+
+// answer is one cell of the matrix.
+type answer struct {
+	mark
+	RPO string
+	// Notes is the number of what makes it so, 0 where nothing does.
+	Note int
+	By   string
+}
+
+type head struct{ Head, Says string }
+
+// heads name the tiers for those who do not know them.
+var heads = map[stateward.Tier]head{
+	stateward.TierReboot:      {"Reboot", "the next boot, with its wiped root"},
+	stateward.TierRollback:    {"Snapshot", "a deleted file, a bad upgrade: rolled back from a local snapshot"},
+	stateward.TierDisk:        {"Other disk", "a dead disk or pool"},
+	stateward.TierSite:        {"Other house", "fire, theft, flood"},
+	stateward.TierRebuild:     {"Rebuild", "comes back by itself on an empty machine"},
+	stateward.TierPointInTime: {"Point in time", "a database, back to any moment"},
+}
+
+var answers = map[stateward.TierState]mark{
+	stateward.SurvivalYes:       {"✓", "yes", "good"},
+	stateward.SurvivalNo:        {"✕", "no", "no"},
+	stateward.SurvivalUnknown:   {"?", "unknown", "doubt"},
+	stateward.SurvivalNotNeeded: {"–", "not needed", "mute"},
+	"":                          {"–", "not asked", "mute"},
+}
+
+func newAnswer(tier stateward.Tier, t stateward.TierResult) answer {
+	m, ok := answers[t.State]
+	if !ok {
+		m = mark{"?", string(t.State), "doubt"}
+	}
+	if tier == stateward.TierReboot {
+		switch t.State {
+		case stateward.SurvivalYes:
+			m.Word = "survives"
+		case stateward.SurvivalNo:
+			m.Word, m.Tone = "lost", "bad"
+		}
+	}
+	return answer{mark: m, RPO: t.RPO, By: t.By}
+}
+
+var severities = map[stateward.Severity]mark{
+	stateward.SeverityError:   {"✕", "error", "bad"},
+	stateward.SeverityWarning: {"!", "warning", "warn"},
+	stateward.SeverityInfo:    {"i", "info", "mute"},
+}
+
+func newView(p Page) *view {
+	v := &view{Page: p, Looked: p.Drills != nil}
+	for _, tier := range stateward.Tiers() {
+		v.Heads = append(v.Heads, heads[tier])
+	}
+	for _, b := range bands {
+		v.Bands = append(v.Bands, b.name)
+	}
+	codes := map[string]bool{}
+	for _, d := range p.Findings {
+		codes[d.Code] = true
+		v.Run = append(v.Run, newFinding(d))
+	}
+	d := &drawer{drawn: map[string]lane{}, titles: map[string]string{}}
+	for _, c := range aggregate.Catalog() {
+		d.titles[c.Code] = c.Title
+	}
+	for _, h := range p.Hosts {
+		for _, f := range h.Findings {
+			codes[f.Code] = true
+		}
+		v.All = append(v.All, newHost(h, p, d))
+	}
+	slices.SortStableFunc(v.All, compareHosts)
+	for i, h := range v.All {
+		// Numbers, as names may hold anything.
+		h.ID = fmt.Sprintf("h%d", i+1)
+		h.Open = len(v.All) <= 5
+	}
+	for _, c := range aggregate.Catalog() {
+		if codes[c.Code] {
+			v.Explained = append(v.Explained, explained{c.Code, c.Title, blocks(c.Doc)})
+		}
+	}
+	v.sum()
+	return v
+}
+
+// compareHosts puts the worst first.
+func compareHosts(a, b *hostView) int {
+	failed := func(h *hostView) int { return map[bool]int{true: 1}[h.Failure != nil] }
+	return cmp.Or(cmp.Compare(failed(b), failed(a)), cmp.Compare(b.Errors, a.Errors), cmp.Compare(b.Lost, a.Lost), cmp.Compare(b.Values, a.Values),
+		cmp.Compare(b.Warnings, a.Warnings), cmp.Compare(b.Doubts, a.Doubts), cmp.Compare(a.Name, b.Name))
+}
+
+// sum is what is said of all hosts together.
+func (v *view) sum() {
+	var failed, partial, errors, warnings, infos, lost, survive, doubts, values, accepted, known, excluded int
+	for _, h := range v.All {
+		switch {
+		case h.Failure != nil:
+			failed++
+		case h.Values > 0:
+			partial++
+		}
+		errors, warnings, infos, lost, survive = errors+h.Errors, warnings+h.Warnings, infos+h.Infos, lost+h.Lost, survive+h.Survive
+		doubts, values, accepted, known, excluded = doubts+h.Doubts, values+h.Values, accepted+h.Accepted, known+h.Known, excluded+h.ExcludedN
+	}
+	for _, f := range v.Run {
+		switch {
+		case f.Acknowledged != "":
+			accepted++
+		case f.Baseline:
+			known++
+		case f.Severity == stateward.SeverityError:
+			errors++
+		case f.Severity == stateward.SeverityWarning:
+			warnings++
+		default:
+			infos++
+		}
+	}
+	add := func(n int, word, tone string) {
+		if n > 0 {
+			v.Tiles = append(v.Tiles, tile{n, word, tone})
+		}
+	}
+	add(failed, plural(failed, "host")+" not evaluated", "bad")
+	add(errors, plural(errors, "error"), "bad")
+	add(lost, plural(lost, "path")+" lost at a reboot", "bad")
+	add(values, plural(values, "value")+" not known", "doubt")
+	add(doubts, plural(doubts, "answer")+" not known", "doubt")
+	add(warnings, plural(warnings, "warning"), "warn")
+	add(infos, plural(infos, "note"), "mute")
+	add(accepted, plural(accepted, "finding")+" accepted", "mute")
+	add(known, plural(known, "finding")+" known from the baseline", "mute")
+	add(excluded, plural(excluded, "finding")+" excluded", "mute")
+	add(survive, plural(survive, "path")+" "+map[bool]string{true: "survives", false: "survive"}[survive == 1]+" a reboot", "plain")
+	var parts []string
+	say := func(n int, one, many string) {
+		switch {
+		case n == 1:
+			parts = append(parts, "1 "+one)
+		case n > 1:
+			parts = append(parts, fmt.Sprintf("%d %s", n, many))
+		}
+	}
+	say(failed, "host could not be evaluated", "hosts could not be evaluated")
+	say(lost, "state path is lost at the next boot", "state paths are lost at the next boot")
+	say(errors, "error", "errors")
+	say(values, "value is not known", "values are not known")
+	say(warnings, "warning", "warnings")
+	switch {
+	case len(v.All) == 0:
+		v.Verdict, v.Tone = "There is no host.", "doubt"
+		return
+	case failed > 0 || errors > 0 || lost > 0:
+		v.Tone = "bad"
+	case values > 0 || doubts > 0:
+		v.Tone = "doubt"
+	case warnings > 0:
+		v.Tone = "warn"
+	case accepted+known+excluded > 0:
+		v.Tone = "mute"
+	default:
+		v.Tone = "good"
+	}
+	if len(parts) == 0 {
+		say(doubts, "answer is not known", "answers are not known")
+		if len(parts) > 0 {
+			parts[0] = "Nothing was found, and " + parts[0]
+		}
+	}
+	if len(parts) == 0 {
+		parts = []string{"Nothing was found"}
+		if n := accepted + known + excluded; n > 0 {
+			parts[0] += fmt.Sprintf(" beside what is accepted, known or excluded (%d)", n)
+		}
+	}
+	v.Verdict = strings.Join(parts, ", ") + "."
+}
+
+func plural(n int, word string) string {
+	if n == 1 {
+		return word
+	}
+	return word + "s"
+}
+
+func newFinding(d stateward.Diagnostic) finding {
+	f := finding{Diagnostic: d, Mark: severities[d.Severity], Place: placeText(d.File, d.Line)}
+	if f.Mark.Word == "" {
+		f.Mark = mark{"?", d.Severity.String(), "doubt"}
+	}
+	for _, c := range d.Covers {
+		f.Covers = append(f.Covers, covered{c.String(), c.Acknowledged})
+	}
+	return f
+}
+
+func placeText(file string, line int) string {
+	if file != "" && line > 0 {
+		return fmt.Sprintf("%s:%d", file, line)
+	}
+	return file
+}
+
+func newHost(h Host, p Page, d *drawer) *hostView {
+	v := &hostView{Host: h, Status: "ok"}
+	if h.Failure != nil || h.Declared == nil {
+		if h.Failure == nil {
+			v.Failure = &Failure{Message: "nothing is known of it"}
+		}
+		v.Status, v.Mark, v.After, v.Root, v.Gravest = "failed", mark{"✕", "not evaluated", "bad"}, "not known", "not known", v.Failure.Message
+		return v
+	}
+	v.Status = string(h.Declared.Status)
+	v.Dialects = strings.Join(h.Declared.Dialects, ", ")
+	v.Root = map[stateward.TierState]string{stateward.SurvivalYes: "wiped", stateward.SurvivalNo: "kept"}[h.Root.Wiped]
+	if v.Root == "" {
+		v.Root = "not known"
+		v.Doubts++
+	}
+	v.RootBy = h.Root.By
+	for _, f := range h.Findings {
+		x := newFinding(f)
+		switch {
+		case f.Acknowledged != "":
+			v.Accepted++
+			v.Reasoned = append(v.Reasoned, x)
+			continue
+		case f.Baseline:
+			v.Known++
+			v.Baseline = append(v.Baseline, x)
+			continue
+		case f.Severity == stateward.SeverityError:
+			v.Errors++
+		case f.Severity == stateward.SeverityWarning:
+			v.Warnings++
+		default:
+			v.Infos++
+		}
+		v.Counting = append(v.Counting, x)
+	}
+	slices.SortStableFunc(v.Counting, func(a, b finding) int { return cmp.Compare(b.Severity, a.Severity) })
+	if len(v.Counting) > 0 {
+		v.Gravest = v.Counting[0].Code + " " + cmp.Or(d.titles[v.Counting[0].Code], v.Counting[0].Message)
+	}
+	for _, u := range h.Declared.Unknown {
+		v.Unknowns = append(v.Unknowns, unknown{u.Subject, cmp.Or(u.Summary(), string(u.Kind)), placeText(u.File, u.Line)})
+	}
+	v.Values = len(v.Unknowns)
+	if v.Values == 0 && v.Status != string(stateward.StatusOK) {
+		v.Values = 1
+	}
+	v.excluded()
+	v.rows()
+	v.After = v.after()
+	v.Pools = mapHost(h.Declared, h.Survival)
+	v.Lanes = d.retentions(h.Declared)
+	v.drilled(p)
+	v.clusters()
+	v.mark()
+	return v
+}
+
+// Drawn tells that there is a drawing.
+func (v *hostView) Drawn() bool {
+	return slices.ContainsFunc(v.Lanes, func(l lane) bool { return l.Undrawn == "" })
+}
+
+// UnknownAll is how much is not known: values, and answers of the matrix.
+func (v *hostView) UnknownAll() int { return v.Values + v.Doubts }
+
+func (v *hostView) excluded() {
+	var parts []string
+	for _, code := range slices.Sorted(maps.Keys(v.Excluded)) {
+		v.ExcludedN += v.Excluded[code]
+		parts = append(parts, fmt.Sprintf("%s %d", code, v.Excluded[code]))
+	}
+	v.Left = strings.Join(parts, ", ")
+}
+
+// mark is the host's state in a word: good only where all that was asked is known to be.
+func (v *hostView) mark() {
+	count := func(n int, word string) string { return fmt.Sprintf("%d %s", n, plural(n, word)) }
+	switch {
+	case v.Errors > 0:
+		v.Mark = mark{"✕", count(v.Errors, "error"), "bad"}
+	case v.Lost > 0:
+		v.Mark = mark{"✕", fmt.Sprintf("%d lost", v.Lost), "bad"}
+	case v.Values > 0:
+		v.Mark = mark{"?", "not all known", "doubt"}
+	case v.Warnings > 0:
+		v.Mark = mark{"!", count(v.Warnings, "warning"), "warn"}
+	case v.Doubts > 0:
+		v.Mark = mark{"?", count(v.Doubts, "answer") + " unknown", "doubt"}
+	case v.Accepted+v.Known+v.ExcludedN > 0:
+		v.Mark = mark{"–", "nothing new", "mute"}
+	default:
+		v.Mark = mark{"✓", "nothing found", "good"}
+	}
+}
+
+// rows is the matrix: what is lost first, then what is not known.
+func (v *hostView) rows() {
+	notes := map[string]int{}
+	rank := map[stateward.TierState]int{stateward.SurvivalNo: 0, stateward.SurvivalUnknown: 1, "": 1, stateward.SurvivalYes: 2, stateward.SurvivalNotNeeded: 3}
+	sorted := slices.Clone(v.Survival)
+	slices.SortStableFunc(sorted, func(a, b stateward.SurvivalRow) int {
+		return cmp.Compare(rank[a.Tiers[stateward.TierReboot].State], rank[b.Tiers[stateward.TierReboot].State])
+	})
+	for _, r := range sorted {
+		out := row{Path: r.Path, Service: r.Service, Origin: r.Origin}
+		switch r.Tiers[stateward.TierReboot].State {
+		case stateward.SurvivalYes:
+			v.Survive++
+		case stateward.SurvivalNo:
+			v.Lost++
+		}
+		if r.Tiers[stateward.TierReboot].State != stateward.SurvivalNotNeeded {
+			v.Total++
+		}
+		for _, tier := range stateward.Tiers() {
+			a := newAnswer(tier, r.Tiers[tier])
+			if a.Tone == "doubt" {
+				v.Doubts++
+			}
+			if a.By != "" {
+				if notes[a.By] == 0 {
+					v.By = append(v.By, a.By)
+					notes[a.By] = len(v.By)
+				}
+				a.Note = notes[a.By]
+			}
+			out.Cells = append(out.Cells, a)
+		}
+		v.Rows = append(v.Rows, out)
+	}
+}
+
+func (v *hostView) after() string {
+	if v.Total == 0 {
+		return "no state named"
+	}
+	s := fmt.Sprintf("%d of %d survive", v.Survive, v.Total)
+	if v.Lost > 0 {
+		s += fmt.Sprintf(", %d lost", v.Lost)
+	}
+	if n := v.Total - v.Survive - v.Lost; n > 0 {
+		s += fmt.Sprintf(", %d unknown", n)
+	}
+	return s
+}
+
+// drilled is where one job stands with its drills.
+type drilled struct {
+	Job  string
+	Mark mark
+	When, Age, Message, Every,
+	Passed, Restored, Took string
+	Checks []string
+}
+
+var verdicts = map[drill.Verdict]mark{
+	drill.Passed: {"✓", "passed", "good"}, drill.Failed: {"✕", "failed", "bad"}, drill.Unknown: {"?", "could not tell", "doubt"},
+	drill.Refused: {"!", "refused", "warn"}, drill.Interrupted: {"!", "interrupted", "warn"},
+}
+
+func (v *hostView) drilled(p Page) {
+	records := map[string][]drill.Record{}
+	own, _ := v.Declared.HostName.Get()
+	for _, r := range p.Drills {
+		if r.Host == v.Name || own != "" && r.Host == own {
+			r.Host = v.Name
+			records[r.Job] = append(records[r.Job], r)
+		}
+	}
+	every := map[string]string{}
+	for _, j := range sortedJobs(v.Declared) {
+		if j.Engine.Or("") == "borg" {
+			continue
+		}
+		if _, there := records[j.Name]; !there {
+			records[j.Name] = nil
+		}
+		if d := j.Drill(); d != nil && d.Every != "" && (&backup.Drill{Every: d.Every}).Validate(nil) == nil {
+			every[j.Name] = d.Every
+		}
+	}
+	for _, job := range slices.Sorted(maps.Keys(records)) {
+		if p.Drills == nil && every[job] == "" {
+			continue
+		}
+		s := drill.Overdue(v.Name, job, every[job], records[job], p.Made)
+		out := drilled{Job: job, Every: every[job]}
+		switch {
+		case p.Drills == nil:
+			out.Mark = mark{"?", "no records given", "doubt"}
+		case s.Newest == nil:
+			out.Mark = mark{"✕", "never drilled", "bad"}
+			if out.Every == "" {
+				out.Mark.Tone = "warn"
+			}
+		default:
+			r := s.Newest
+			m, ok := verdicts[r.Verdict]
+			if !ok {
+				m = mark{"?", string(r.Verdict), "doubt"}
+			}
+			out.Mark, out.When, out.Message = m, r.Ended.UTC().Format("2006-01-02 15:04"), r.Message
+			if !p.Made.IsZero() {
+				out.Age = spell(p.Made.Sub(r.Ended)) + " ago"
+				if s.Overdue {
+					out.Age += ", overdue"
+					if m.Tone == "good" {
+						out.Mark = mark{"!", "passed, overdue", "warn"}
+					}
+				}
+			}
+			out.Every = cmp.Or(out.Every, r.Every)
+			if s.Passed != nil {
+				out.Passed = s.Passed.Ended.UTC().Format("2006-01-02")
+			} else {
+				out.Passed = "never"
+			}
+			if x := r.Restored; x.Files > 0 {
+				out.Restored = fmt.Sprintf("%d %s, %s", x.Files, plural(int(x.Files), "file"), size(x.Bytes))
+				out.Took = fmt.Sprintf("%.1f s", x.Seconds)
+			}
+			for _, c := range r.Checks {
+				out.Checks = append(out.Checks, c.Name+": "+string(c.Verdict))
+			}
+		}
+		v.Drilled = append(v.Drilled, out)
+	}
+}
+
+func size(n int64) string {
+	units := []string{"B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"}
+	f, i := float64(n), 0
+	for f >= 1024 && i < len(units)-1 {
+		f, i = f/1024, i+1
+	}
+	if i == 0 {
+		return fmt.Sprintf("%d B", n)
+	}
+	return fmt.Sprintf("%.1f %s", f, units[i])
+}
+
+// cluster is one cluster of PostgreSQL that is to be archived.
+type cluster struct {
+	Name, To, When, Window, Fewest, Timeout, Drills string
+	Faults, Notes                                   []string
+	Mark                                            mark
+}
+
+func (v *hostView) clusters() {
+	list, faults := pitr.FromHost(v.Declared, nil)
+	for _, f := range faults {
+		v.PITRFaults = append(v.PITRFaults, f.Message)
+	}
+	for _, c := range list {
+		out := cluster{Name: c.Name, Mark: mark{"✕", "cannot be planned", "bad"}}
+		for _, f := range c.Faults {
+			out.Faults = append(out.Faults, f.Message)
+		}
+		for _, f := range c.Notes {
+			out.Notes = append(out.Notes, f.Message)
+		}
+		if p := c.Policy; p != nil {
+			out.Mark = mark{"•", "planned", "mute"}
+			out.To, out.When = p.Destination+", "+p.Server, strings.Join(p.Schedule, ", ")
+			if p.Window > 0 {
+				out.Window = spell(p.Window.Std())
+			}
+			if p.Redundancy > 0 {
+				out.Fewest = fmt.Sprint(p.Redundancy)
+			}
+			if p.ArchiveTimeout > 0 {
+				out.Timeout = spell(p.ArchiveTimeout.Std())
+			}
+			if p.Drill != nil {
+				out.Drills = "every " + spell(p.Drill.Every.Std())
+			}
+		}
+		v.Clusters = append(v.Clusters, out)
+	}
+}
