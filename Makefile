@@ -53,6 +53,8 @@ test: lint ## lint, then every test with the race detector, against several vers
 	$(show)
 	# Those that take longest come first, so that none is left alone at the end.
 	go test -race -timeout $(TIMEOUT) ./nixbridge ./internal/cli ./internal/exec/pitr ./...
+	# A module of its own: the page of a report in a real browser.
+	(cd tools/browser && go test -count=1 -timeout 5m ./...)
 
 lint: ## gofmt, go vet, staticcheck
 	@$(deps)
@@ -61,6 +63,7 @@ lint: ## gofmt, go vet, staticcheck
 	$(show)
 	go vet ./...
 	go tool -modfile=tools/go.mod staticcheck ./...
+	(cd tools/browser && go vet ./... && go tool -modfile=../go.mod staticcheck ./...)
 	go vet -tags e2e ./e2e/...
 	go tool -modfile=tools/go.mod staticcheck -tags e2e ./e2e/...
 

@@ -5,7 +5,7 @@
 # when nothing is missing. With --versions also what `make test` needs: a C compiler for the race
 # detector, systemd-analyze, the shells that complete, shellcheck, mandoc, groff, pre-commit, and the nix of other Debian suites beside the
 # system's own, restic, sanoid and systemd-analyze of several suites too, servers that keep repositories of restic, and
-# PostgreSQL and barman-cloud of two suites.
+# PostgreSQL and barman-cloud of two suites, and a browser with what judges a page in it.
 #
 # On standard output: shell exports, for eval. All else goes to standard error.
 #   STATEWARD_TEST_NIX      nix executables to test with, separated by colons (kept when set already, as the others are)
@@ -15,6 +15,7 @@
 #   STATEWARD_TEST_SYSTEMD  systemd-analyze executables
 #   STATEWARD_TEST_POSTGRESQL   folders of PostgreSQL's programs: 17 and 15
 #   STATEWARD_TEST_BARMAN   folders of the programs of barman-cloud: 3.13 and 3.4
+#   STATEWARD_TEST_AXE      axe.min.js of axe-core, which looks for what makes a page hard to use
 #   STATEWARD_TEST_SANOID   sanoid, unpacked: a folder with usr/sbin/sanoid, what it needs of Perl, and its defaults
 # What it unpacks goes to ${STATEWARD_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/stateward-dev}.
 set -euo pipefail
@@ -87,6 +88,9 @@ if [ -n "$versions" ]; then
   have shellcheck || want "shellcheck, to test scripts that are written," shellcheck
   have pre-commit || want "pre-commit, to test the hook for it," pre-commit
   have groff || want "groff, to test manual pages," groff-base
+  have chromium || want "chromium, to look at reports," chromium
+  have pdftotext || want "pdftotext, to read what was printed," poppler-utils
+  have npm || want "npm, to fetch axe-core," npm
   if [ "$distribution" = debian ]; then
     [ -e /usr/include/stdlib.h ] || want "the C library's headers" libc6-dev
   fi
@@ -94,7 +98,7 @@ fi
 
 if [ ${#packages[@]} -gt 0 ]; then
   [ "$distribution" = debian ] ||
-    fail "this is not Debian, so nothing was installed; needed are Go $want_go, nix $oldest_nix, git and make, or later versions, and for the tests gcc, systemd-analyze, perl, restic, sanoid, sqlite3, zsh, fish, bash-completion, shellcheck, mandoc, groff and pre-commit"
+    fail "this is not Debian, so nothing was installed; needed are Go $want_go, nix $oldest_nix, git and make, or later versions, and for the tests gcc, systemd-analyze, perl, restic, sanoid, sqlite3, zsh, fish, bash-completion, shellcheck, mandoc, groff, pre-commit, chromium, poppler-utils and npm"
   [ -n "$able" ] || fail "neither root nor sudo; as root run: apt-get install ${packages[*]}"
   {
     "${as_root[@]}" apt-get -qq update
@@ -285,6 +289,22 @@ if [ -n "$versions" ] && [ "$distribution" = debian ]; then
     barman bookworm
     give STATEWARD_TEST_BARMAN "$(IFS=:; echo "${list[*]}")"
   fi
+fi
+
+if [ -n "$versions" ] && [ -z "${STATEWARD_TEST_AXE:-}" ]; then
+  version=4.14.1
+  axe="$cache/axe-core-$version"
+  if [ ! -e "$axe/node_modules/axe-core/axe.min.js" ]; then
+    say "axe-core $version is missing: having npm fetch it into $cache"
+    rm -rf "$axe.$$"
+    mkdir -p "$axe.$$"
+    # Its package only, by version; nothing of it is run here, and npm compares it with the hash that the registry tells.
+    npm install --prefix "$axe.$$" --ignore-scripts --no-audit --no-fund --no-update-notifier --loglevel error "axe-core@$version" >&2 ||
+      fail "npm could not fetch axe-core $version"
+    rm -rf "$axe"
+    mv "$axe.$$" "$axe"
+  fi
+  give STATEWARD_TEST_AXE "$axe/node_modules/axe-core/axe.min.js"
 fi
 
 if [ -n "$versions" ] && [ -z "${STATEWARD_TEST_S3_SERVER:-}" ]; then

@@ -87,8 +87,9 @@ var layers = []layer{
 	{dir: "internal/rules"},
 	{dir: "e2e/*", ours: join(public, syntax, "internal/run", "internal/capture", "internal/exec/*", "internal/zfssim"), starts: true},
 	{dir: "cmd/stateward", ours: join("internal/cli")},
-	// A module of its own.
+	// Modules of their own.
 	{dir: "tools/s3server", third: []string{"github.com/rclone/gofakes3"}},
+	{dir: "tools/browser", third: []string{"github.com/chromedp"}, tests: true},
 	// Tests of the flake and of the Nix in this folder.
 	{dir: "nix"},
 	{dir: "examples"},

@@ -1,0 +1,2 @@
+// Package browser is tests only: they open the page of `stateward report` in a headless Chromium.
+package browser
