@@ -25,7 +25,7 @@ where the service may keep state there, depending on how it is used by hand: a c
 Mend it by persisting the directory, or by giving it a file system of its own:
 
 ` + "```nix" + `
-environment.persistence."/persist".directories = [ "/var/lib/sonarr" ];
+environment.persistence."/persist".directories = ["/var/lib/sonarr"];
 ` + "```" + `
 `),
 	},

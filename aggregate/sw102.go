@@ -19,7 +19,7 @@ finding is a warning.
 Mend it by leaving out the inner entry, unless it sets an owner or a mode of its own.
 
 ` + "```nix" + `
-environment.persistence."/persist".directories = [ "/var/lib" "/var/lib/sonarr" ]; # the second says nothing new
+environment.persistence."/persist".directories = ["/var/lib" "/var/lib/sonarr"]; # the second says nothing new
 ` + "```" + `
 `),
 	},

@@ -23,7 +23,12 @@ Mend it by keeping one of them.
 ` + "```nix" + `
 environment.persistence."/persist".directories = [
   "/var/lib/sonarr"
-  { directory = "/var/lib/sonarr"; user = "sonarr"; group = "sonarr"; mode = "0750"; } # keep this one
+  {
+    directory = "/var/lib/sonarr";
+    user = "sonarr";
+    group = "sonarr";
+    mode = "0750";
+  } # keep this one
 ];
 ` + "```" + `
 `),

@@ -19,7 +19,10 @@ Mend it by persisting the real place:
 
 ` + "```nix" + `
 environment.persistence."/persist".directories = [
-  { directory = "/var/lib/private"; mode = "0700"; }
+  {
+    directory = "/var/lib/private";
+    mode = "0700";
+  }
 ];
 ` + "```" + `
 `),

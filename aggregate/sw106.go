@@ -17,8 +17,11 @@ data written to the one is missing from the other.
 Mend it by dropping the entry: what has a file system of its own needs no persistence.
 
 ` + "```nix" + `
-fileSystems."/var/lib/postgresql" = { device = "rpool/safe/postgresql"; fsType = "zfs"; };
-environment.persistence."/persist".directories = [ "/var/lib/postgresql" ]; # drop this
+fileSystems."/var/lib/postgresql" = {
+  device = "rpool/safe/postgresql";
+  fsType = "zfs";
+};
+environment.persistence."/persist".directories = ["/var/lib/postgresql"]; # drop this
 ` + "```" + `
 `),
 	},

@@ -18,8 +18,14 @@ the one mounted last hides the other, and a service writes today to the one and 
 Mend it by giving each a mount point of its own. A dataset that ` + "`fileSystems`" + ` mounts has ` + "`mountpoint=legacy`" + `.
 
 ` + "```nix" + `
-fileSystems."/srv/media" = { device = "tank/media"; fsType = "zfs"; };
-fileSystems."/srv/media/" = { device = "tank/films"; fsType = "zfs"; }; # the same place, spelt differently
+fileSystems."/srv/media" = {
+  device = "tank/media";
+  fsType = "zfs";
+};
+fileSystems."/srv/media/" = {
+  device = "tank/films";
+  fsType = "zfs";
+}; # the same place, spelt differently
 ` + "```" + `
 `),
 	},

@@ -21,7 +21,7 @@ It is quiet where every user and group has its id in the configuration.
 Mend it:
 
 ` + "```nix" + `
-environment.persistence."/persist".directories = [ "/var/lib/nixos" ];
+environment.persistence."/persist".directories = ["/var/lib/nixos"];
 ` + "```" + `
 `),
 	},

@@ -20,10 +20,20 @@ Mend it by saying it once.
 
 ` + "```nix" + `
 environment.persistence."/persist".directories = [
-  { directory = "/var/lib/sonarr"; user = "root"; group = "root"; mode = "0700"; }
+  {
+    directory = "/var/lib/sonarr";
+    user = "root";
+    group = "root";
+    mode = "0700";
+  }
 ];
 qgroget.services.sonarr.persistedData = [
-  { directory = "/var/lib/sonarr"; user = "sonarr"; group = "media"; mode = "0750"; } # not the same
+  {
+    directory = "/var/lib/sonarr";
+    user = "sonarr";
+    group = "media";
+    mode = "0750";
+  } # not the same
 ];
 ` + "```" + `
 `),

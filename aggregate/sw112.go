@@ -20,7 +20,7 @@ A path with ` + "`..`" + ` they join too, and systemd refuses the mount unit tha
 Mend it by writing an absolute path.
 
 ` + "```nix" + `
-environment.persistence."/persist".directories = [ "/var/lib/../srv" ]; # write "/var/srv"
+environment.persistence."/persist".directories = ["/var/lib/../srv"]; # write "/var/srv"
 ` + "```" + `
 `),
 	},

@@ -20,7 +20,7 @@ the path itself.
 Mend it by writing the path as the service sees it, without the root in front.
 
 ` + "```nix" + `
-environment.persistence."/persist".directories = [ "/persist/var/lib/sonarr" ]; # write "/var/lib/sonarr"
+environment.persistence."/persist".directories = ["/persist/var/lib/sonarr"]; # write "/var/lib/sonarr"
 ` + "```" + `
 `),
 	},

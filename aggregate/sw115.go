@@ -17,7 +17,11 @@ names with a ` + "`persistentStoragePath`" + ` of its own.
 Mend it by giving the persistence root a file system of its own:
 
 ` + "```nix" + `
-fileSystems."/persist" = { device = "rpool/safe/persist"; fsType = "zfs"; neededForBoot = true; };
+fileSystems."/persist" = {
+  device = "rpool/safe/persist";
+  fsType = "zfs";
+  neededForBoot = true;
+};
 ` + "```" + `
 `),
 	},

@@ -19,9 +19,9 @@ Mend it by declaring the wipe where it is run:
 
 ` + "```nix" + `
 boot.initrd.systemd.services.rollback = {
-  wantedBy = [ "initrd.target" ];
-  after = [ "zfs-import-rpool.service" ];
-  before = [ "sysroot.mount" ];
+  wantedBy = ["initrd.target"];
+  after = ["zfs-import-rpool.service"];
+  before = ["sysroot.mount"];
   unitConfig.DefaultDependencies = "no";
   serviceConfig.Type = "oneshot";
   script = "zfs rollback -r rpool/local/root@blank";

@@ -18,7 +18,10 @@ effect the configuration does not show. Everything that lies on the root is in d
 Mend it by making what hides the answer readable. A wipe is recognised when it names what it wipes:
 
 ` + "```nix" + `
-fileSystems."/" = { device = "rpool/local/root"; fsType = "zfs"; };
+fileSystems."/" = {
+  device = "rpool/local/root";
+  fsType = "zfs";
+};
 boot.initrd.postResumeCommands = "zfs rollback -r rpool/local/root@blank";
 ` + "```" + `
 `),

@@ -37,9 +37,9 @@ persistence root, not even one that is switched off, no key for secrets, and no 
 Mend it by persisting them:
 
 ` + "```nix" + `
-environment.persistence."/persist".files = [ "/etc/machine-id" "/etc/ssh/ssh_host_ed25519_key" "/etc/ssh/ssh_host_ed25519_key.pub" ];
-environment.persistence."/persist".directories = [ "/var/lib/systemd" ];
-sops.age.sshKeyPaths = [ "/persist/etc/ssh/ssh_host_ed25519_key" ];
+environment.persistence."/persist".files = ["/etc/machine-id" "/etc/ssh/ssh_host_ed25519_key" "/etc/ssh/ssh_host_ed25519_key.pub"];
+environment.persistence."/persist".directories = ["/var/lib/systemd"];
+sops.age.sshKeyPaths = ["/persist/etc/ssh/ssh_host_ed25519_key"];
 ` + "```" + `
 `),
 	},

@@ -21,7 +21,7 @@ what is left out then is meant to go. The same goes for a home on a file system 
 Mend it by persisting what counts, or all of it:
 
 ` + "```nix" + `
-environment.persistence."/persist".users.alice.directories = [ "Documents" ".ssh" ];
+environment.persistence."/persist".users.alice.directories = ["Documents" ".ssh"];
 ` + "```" + `
 `),
 	},

@@ -22,8 +22,8 @@ Only directories in ` + "`/var/lib` and `/var/db`" + ` are looked at. It is quie
 Mend it by persisting the directory that the service uses:
 
 ` + "```nix" + `
-environment.persistence."/persist".directories = [ "/var/lib/vaultwarden" ]; # nothing lies there
-environment.persistence."/persist".directories = [ "/var/lib/bitwarden_rs" ]; # here it is
+environment.persistence."/persist".directories = ["/var/lib/vaultwarden"]; # nothing lies there
+environment.persistence."/persist".directories = ["/var/lib/bitwarden_rs"]; # here it is
 ` + "```" + `
 `),
 	},

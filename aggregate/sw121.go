@@ -24,7 +24,7 @@ where that is because the path lies deeper than was listed (capture with a great
 Also said, as an info: a service keeps its state directly below the persistence root in a directory that is not there yet.
 
 ` + "```nix" + `
-environment.persistence."/persist".directories = [ "/var/lib/grafana" ]; # /persist/var/lib/grafana: copy it first
+environment.persistence."/persist".directories = ["/var/lib/grafana"]; # /persist/var/lib/grafana: copy it first
 ` + "```" + `
 `),
 	},

@@ -25,7 +25,7 @@ Mend it by looking at it before anything else. Persist it again where it belongs
 moved away for a while before it is removed.
 
 ` + "```nix" + `
-environment.persistence."/persist".directories = [ "/var/lib/sonarr" ]; # and in /persist/var/lib lies "radarr" too
+environment.persistence."/persist".directories = ["/var/lib/sonarr"]; # and in /persist/var/lib lies "radarr" too
 ` + "```" + `
 `),
 	},

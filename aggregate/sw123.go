@@ -23,7 +23,10 @@ Mend it on the host, once, or ask for what is there:
 
 ` + "```nix" + `
 environment.persistence."/persist".directories = [
-  { directory = "/var/lib/private"; mode = "0700"; } # and /persist/var/lib/private has 0755: no such unit starts
+  {
+    directory = "/var/lib/private";
+    mode = "0700";
+  } # and /persist/var/lib/private has 0755: no such unit starts
 ];
 ` + "```" + `
 `),

@@ -25,7 +25,11 @@ gives the place to the service anyway. Numbers need no entry.
 Mend it by naming the user and group of the service:
 
 ` + "```nix" + `
-modules.storage.datasets.services.sonarr = { owner = "sonarr"; group = "media"; mode = "0750"; }; # and not root
+modules.storage.datasets.services.sonarr = {
+  owner = "sonarr";
+  group = "media";
+  mode = "0750";
+}; # and not root
 ` + "```" + `
 `),
 	},

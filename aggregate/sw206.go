@@ -25,8 +25,8 @@ Mend it:
 
 ` + "```nix" + `
 systemd.services.sonarr = {
-  requires = [ "zfs-service-datasets.service" ];
-  after = [ "zfs-service-datasets.service" ];
+  requires = ["zfs-service-datasets.service"];
+  after = ["zfs-service-datasets.service"];
 };
 ` + "```" + `
 `),

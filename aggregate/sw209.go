@@ -19,8 +19,13 @@ otherwise. Where only the rights of group and others differ it is an info. A rec
 Mend it by saying the same, or by leaving one of them out:
 
 ` + "```nix" + `
-modules.storage.datasets.services.sonarr = { mountpoint = "/var/lib/sonarr"; owner = "sonarr"; group = "media"; mode = "0750"; };
-systemd.tmpfiles.rules = [ "d /var/lib/sonarr 0755 root root -" ]; # drop this
+modules.storage.datasets.services.sonarr = {
+  mountpoint = "/var/lib/sonarr";
+  owner = "sonarr";
+  group = "media";
+  mode = "0750";
+};
+systemd.tmpfiles.rules = ["d /var/lib/sonarr 0755 root root -"]; # drop this
 systemd.services.sonarr.serviceConfig.StateDirectoryMode = "0750";
 ` + "```" + `
 `),

@@ -23,8 +23,15 @@ What is mounted in the initial ramdisk without ` + "`zfsutil`" + ` is not spoken
 Mend it by saying the same on both sides:
 
 ` + "```nix" + `
-disko.devices.zpool.tank.datasets.media = { type = "zfs_fs"; options.mountpoint = "legacy"; };
-fileSystems."/srv/media" = { device = "tank/media"; fsType = "zfs"; options = [ "zfsutil" ]; }; # drop the option
+disko.devices.zpool.tank.datasets.media = {
+  type = "zfs_fs";
+  options.mountpoint = "legacy";
+};
+fileSystems."/srv/media" = {
+  device = "tank/media";
+  fsType = "zfs";
+  options = ["zfsutil"];
+}; # drop the option
 ` + "```" + `
 `),
 	},

@@ -25,8 +25,11 @@ Where only the rights of group and others differ it is an info. All rules for on
 Mend it by saying it in one place:
 
 ` + "```nix" + `
-systemd.services.sonarr.serviceConfig = { User = "sonarr"; StateDirectory = "sonarr"; };
-systemd.tmpfiles.rules = [ "d /var/lib/sonarr 0755 root root -" ]; # drop this
+systemd.services.sonarr.serviceConfig = {
+  User = "sonarr";
+  StateDirectory = "sonarr";
+};
+systemd.tmpfiles.rules = ["d /var/lib/sonarr 0755 root root -"]; # drop this
 ` + "```" + `
 `),
 	},

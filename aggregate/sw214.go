@@ -20,7 +20,7 @@ mounts all of them.
 Mend it by hiding the directory, where it can still be reached by name, or by a rule for the top only:
 
 ` + "```nix" + `
-systemd.tmpfiles.rules = [ "z /srv/media 0750 media media -" ]; # and not Z
+systemd.tmpfiles.rules = ["z /srv/media 0750 media media -"]; # and not Z
 ` + "```" + `
 `),
 	},

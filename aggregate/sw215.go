@@ -22,7 +22,7 @@ Numbers need no entry. Places that no boot outlives are left out. SW205 says the
 Mend it by naming one that is defined, or defining it:
 
 ` + "```nix" + `
-systemd.tmpfiles.rules = [ "d /srv/media 0750 sonar media -" ]; # sonarr
+systemd.tmpfiles.rules = ["d /srv/media 0750 sonar media -"]; # sonarr
 ` + "```" + `
 `),
 	},

@@ -27,7 +27,10 @@ Mend it:
 ` + "```nix" + `
 systemd.services.postgresql.unitConfig.AssertPathIsMountPoint = "/var/lib/postgresql";
 # or mountpoint=legacy, and
-fileSystems."/var/lib/postgresql" = { device = "tank/postgresql"; fsType = "zfs"; };
+fileSystems."/var/lib/postgresql" = {
+  device = "tank/postgresql";
+  fsType = "zfs";
+};
 ` + "```" + `
 `),
 	},

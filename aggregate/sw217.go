@@ -25,7 +25,10 @@ Only scripts of units are read whose name or order speaks of ZFS, and in them on
 Mend it by declaring the datasets, and having them made and verified:
 
 ` + "```nix" + `
-stateward.services.sonarr.dataset = { name = "tank/services/sonarr"; properties.recordsize = "16K"; }; # stateward dataset plan -o nix
+stateward.services.sonarr.dataset = {
+  name = "tank/services/sonarr";
+  properties.recordsize = "16K";
+}; # stateward dataset plan -o nix
 ` + "```" + `
 `),
 	},

@@ -23,7 +23,13 @@ names a template that is not there, or a key that sanoid does not have: ` + "`fr
 Mend it by writing every kind:
 
 ` + "```nix" + `
-services.sanoid.templates.services = { hourly = 24; daily = 7; monthly = 0; autosnap = true; autoprune = true; };
+services.sanoid.templates.services = {
+  hourly = 24;
+  daily = 7;
+  monthly = 0;
+  autosnap = true;
+  autoprune = true;
+};
 ` + "```" + `
 `),
 	},

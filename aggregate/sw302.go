@@ -21,8 +21,8 @@ Mend it by giving each job a repository of its own, or by scoping what it forget
 
 ` + "```nix" + `
 services.restic.backups.database = {
-  extraBackupArgs = [ "--tag database" ];
-  pruneOpts = [ "--tag database" "--keep-daily 7" ];
+  extraBackupArgs = ["--tag database"];
+  pruneOpts = ["--tag database" "--keep-daily 7"];
 };
 ` + "```" + `
 `),

@@ -22,8 +22,15 @@ the machine is off. A place without any copy is SW304's.
 Mend the schedule, or write the objective that is meant.
 
 ` + "```nix" + `
-stateward.services.paperless.protection = { tiers = [ "site" ]; rpo.site = "1d 1h"; };
-services.restic.backups.paperless.timerConfig = { OnCalendar = "daily"; RandomizedDelaySec = "30min"; Persistent = true; };
+stateward.services.paperless.protection = {
+  tiers = ["site"];
+  rpo.site = "1d 1h";
+};
+services.restic.backups.paperless.timerConfig = {
+  OnCalendar = "daily";
+  RandomizedDelaySec = "30min";
+  Persistent = true;
+};
 ` + "```" + `
 `),
 	},

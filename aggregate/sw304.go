@@ -21,9 +21,12 @@ Of ` + "`reboot`" + ` SW101 speaks, and what ` + "`persist`" + ` lists needs no 
 Mend it by a job, a snapshot policy or a replication that covers the place; ` + "`stateward check --survival`" + ` shows what is there.
 
 ` + "```nix" + `
-stateward.services.paperless.protection.tiers = [ "rollback" "site" ];
+stateward.services.paperless.protection.tiers = ["rollback" "site"];
 services.sanoid.datasets."tank/services".recursive = true;
-services.restic.backups.paperless = { paths = [ "/var/lib/paperless" ]; repository = "b2:bucket:forge"; };
+services.restic.backups.paperless = {
+  paths = ["/var/lib/paperless"];
+  repository = "b2:bucket:forge";
+};
 ` + "```" + `
 `),
 	},

@@ -19,7 +19,7 @@ It is information where something may carry the repository away that is not read
 Mend it by storing on another pool or another host, or by replicating the repository.
 
 ` + "```nix" + `
-services.restic.backups.daily.repository = "/srv/restic";          # on the pool of /srv
+services.restic.backups.daily.repository = "/srv/restic"; # on the pool of /srv
 services.restic.backups.daily.repository = "sftp:backup@nas:/forge"; # on another host
 ` + "```" + `
 `),

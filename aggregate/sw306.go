@@ -17,7 +17,10 @@ it gets its credentials in a way that is not read: from the unit itself, from a 
 Mend it by naming the file.
 
 ` + "```nix" + `
-services.restic.backups.daily = { repository = "b2:bucket:forge"; environmentFile = "/run/secrets/b2"; };
+services.restic.backups.daily = {
+  repository = "b2:bucket:forge";
+  environmentFile = "/run/secrets/b2";
+};
 ` + "```" + `
 `),
 	},

@@ -20,7 +20,10 @@ Mend it by what runs it, which ` + "`stateward backup plan -o nix`" + ` writes; 
 is asked for changed has to be written again.
 
 ` + "```nix" + `
-services.restic.backups.paperless = { paths = [ "/var/lib/paperless" ]; timerConfig.OnCalendar = "daily"; };
+services.restic.backups.paperless = {
+  paths = ["/var/lib/paperless"];
+  timerConfig.OnCalendar = "daily";
+};
 ` + "```" + `
 `),
 	},

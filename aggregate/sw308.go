@@ -18,8 +18,11 @@ so that nothing can be sent on top. The copy stays behind, or all of it is sent 
 Mend it by running more often, by keeping snapshots for longer than the time between two runs, or by a bookmark or a hold.
 
 ` + "```nix" + `
-services.syncoid.commands."tank/srv".extraArgs = [ "--no-sync-snap" "--create-bookmark" ];
-services.sanoid.datasets."tank/srv" = { hourly = 24; daily = 7; };
+services.syncoid.commands."tank/srv".extraArgs = ["--no-sync-snap" "--create-bookmark"];
+services.sanoid.datasets."tank/srv" = {
+  hourly = 24;
+  daily = 7;
+};
 ` + "```" + `
 `),
 	},

@@ -22,8 +22,17 @@ information where another tool is there, such as zrepl, of which is not read wha
 Mend it by one policy for each dataset, and by letting the upper one take every kind.
 
 ` + "```nix" + `
-services.sanoid.datasets."tank/db" = { recursive = "zfs"; hourly = 24; daily = 7; weekly = 4; };
-services.sanoid.datasets."tank/db/wal" = { hourly = 12; daily = 0; weekly = 0; }; # keeps less of what is taken above
+services.sanoid.datasets."tank/db" = {
+  recursive = "zfs";
+  hourly = 24;
+  daily = 7;
+  weekly = 4;
+};
+services.sanoid.datasets."tank/db/wal" = {
+  hourly = 12;
+  daily = 0;
+  weekly = 0;
+}; # keeps less of what is taken above
 ` + "```" + `
 `),
 	},

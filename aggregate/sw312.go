@@ -21,7 +21,10 @@ another moment, and it does not start, or starts with what was never so. ` + "`r
 Mend it by one policy with ` + "`recursive = \"zfs\"`" + ` on a dataset above both.
 
 ` + "```nix" + `
-services.sanoid.datasets."tank/postgresql" = { recursive = "zfs"; use_template = [ "production" ]; };
+services.sanoid.datasets."tank/postgresql" = {
+  recursive = "zfs";
+  use_template = ["production"];
+};
 ` + "```" + `
 `),
 	},

@@ -20,7 +20,10 @@ A replication sends the properties of a dataset too, its mount point among them 
 Mend it by receiving without a mount, with another property in its place, and without ` + "`--force-delete`" + `.
 
 ` + "```nix" + `
-services.syncoid.commands."tank/srv" = { sendOptions = "pw"; recvOptions = "u x mountpoint o canmount=noauto"; };
+services.syncoid.commands."tank/srv" = {
+  sendOptions = "pw";
+  recvOptions = "u x mountpoint o canmount=noauto";
+};
 ` + "```" + `
 `),
 	},

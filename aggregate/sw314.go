@@ -18,8 +18,14 @@ that is not, and the other way round: the chain of snapshots breaks, and all of 
 Mend it by sending both in the same way; raw where the source is encrypted.
 
 ` + "```nix" + `
-services.syncoid.commands."tank/srv" = { target = "usb/srv"; sendOptions = "w"; };
-services.syncoid.commands."tank/srv/db" = { target = "usb/srv/db"; sendOptions = "w"; };
+services.syncoid.commands."tank/srv" = {
+  target = "usb/srv";
+  sendOptions = "w";
+};
+services.syncoid.commands."tank/srv/db" = {
+  target = "usb/srv/db";
+  sendOptions = "w";
+};
 ` + "```" + `
 `),
 	},

@@ -22,7 +22,10 @@ Mend it by backing up a dump, or a snapshot, and by leaving the live files out.
 
 ` + "```nix" + `
 services.postgresqlBackup.enable = true;
-services.restic.backups.daily = { paths = [ "/var/lib" "/var/backup/postgresql" ]; exclude = [ "/var/lib/postgresql" ]; };
+services.restic.backups.daily = {
+  paths = ["/var/lib" "/var/backup/postgresql"];
+  exclude = ["/var/lib/postgresql"];
+};
 ` + "```" + `
 `),
 	},

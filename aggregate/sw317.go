@@ -19,8 +19,8 @@ Mend it by a pattern that begins as the paths of the job do, or by one without a
 
 ` + "```nix" + `
 services.restic.backups.daily = {
-  paths = [ "/var/lib/app/.zfs/snapshot/backup" ];
-  exclude = [ "/var/lib/app/.zfs/snapshot/backup/cache" ];
+  paths = ["/var/lib/app/.zfs/snapshot/backup"];
+  exclude = ["/var/lib/app/.zfs/snapshot/backup/cache"];
 };
 ` + "```" + `
 `),

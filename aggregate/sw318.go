@@ -18,7 +18,13 @@ first one is the day of the loss.
 Mend it by a timer.
 
 ` + "```nix" + `
-systemd.timers.restic-check-nas = { wantedBy = [ "timers.target" ]; timerConfig = { OnCalendar = "weekly"; Persistent = true; }; };
+systemd.timers.restic-check-nas = {
+  wantedBy = ["timers.target"];
+  timerConfig = {
+    OnCalendar = "weekly";
+    Persistent = true;
+  };
+};
 ` + "```" + `
 `),
 	},

@@ -22,8 +22,8 @@ Mend it by both; ` + "`stateward preseed units`" + ` writes them for its own.
 
 ` + "```nix" + `
 systemd.services.paperless = {
-  requires = [ "preseed-paperless.service" ];
-  after = [ "preseed-paperless.service" ];
+  requires = ["preseed-paperless.service"];
+  after = ["preseed-paperless.service"];
 };
 ` + "```" + `
 `),

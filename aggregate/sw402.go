@@ -22,8 +22,15 @@ elsewhere, and it is not: systemd refuses it.
 Mend the name, or the condition under which the unit is made. A unit that a package brings (` + "`systemd.packages`" + `) is not seen: acknowledge it.
 
 ` + "```nix" + `
-systemd.services.paperless = { requires = [ "preseed-paperless.service" ]; after = [ "preseed-paperless.service" ]; };
-systemd.services.preseed-paperless = { serviceConfig.Type = "oneshot"; serviceConfig.RemainAfterExit = true; script = "…"; };
+systemd.services.paperless = {
+  requires = ["preseed-paperless.service"];
+  after = ["preseed-paperless.service"];
+};
+systemd.services.preseed-paperless = {
+  serviceConfig.Type = "oneshot";
+  serviceConfig.RemainAfterExit = true;
+  script = "…";
+};
 ` + "```" + `
 `),
 	},

@@ -29,7 +29,7 @@ Mend it by keeping a few older ones as well, which take little room.
 
 ` + "```nix" + `
 stateward.services.paperless = {
-  backup.prune = [ "--keep-daily 7" "--keep-weekly 5" "--keep-monthly 6" ]; # not: "--keep-daily 3"
+  backup.prune = ["--keep-daily 7" "--keep-weekly 5" "--keep-monthly 6"]; # not: "--keep-daily 3"
   preseed.maxAge = "30d";
 };
 ` + "```" + `

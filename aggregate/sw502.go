@@ -17,7 +17,11 @@ both, or with ` + "`wal_level = minimal`" + `, with which the server does not st
 Mend it by setting all of them, or none.
 
 ` + "```nix" + `
-services.postgresql.settings = { archive_mode = "on"; archive_command = "barman-cloud-wal-archive --gzip s3://bucket/pg main %p"; archive_timeout = 300; };
+services.postgresql.settings = {
+  archive_mode = "on";
+  archive_command = "barman-cloud-wal-archive --gzip s3://bucket/pg main %p";
+  archive_timeout = 300;
+};
 ` + "```" + `
 `),
 	},

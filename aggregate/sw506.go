@@ -24,9 +24,18 @@ Mend it by full backups on a schedule, and by a number for these alone.
 
 ` + "```nix" + `
 services.pgbackrest = {
-  repos.localhost = { path = "/backup/pgbackrest"; retention-full = 4; };
-  stanzas.default.jobs.weekly = { schedule = "Sun 03:00"; type = "full"; };
-  stanzas.default.jobs.daily = { schedule = "Mon..Sat 03:00"; type = "diff"; };
+  repos.localhost = {
+    path = "/backup/pgbackrest";
+    retention-full = 4;
+  };
+  stanzas.default.jobs.weekly = {
+    schedule = "Sun 03:00";
+    type = "full";
+  };
+  stanzas.default.jobs.daily = {
+    schedule = "Mon..Sat 03:00";
+    type = "diff";
+  };
 };
 ` + "```" + `
 `),

@@ -22,7 +22,10 @@ has the same command as its primary, and archives nothing while it is one; ackno
 Mend it by a name for each.
 
 ` + "```nix" + `
-stateward.pitr.postgresql = { destination = "s3://bucket/postgresql"; server = config.networking.hostName; };
+stateward.pitr.postgresql = {
+  destination = "s3://bucket/postgresql";
+  server = config.networking.hostName;
+};
 ` + "```" + `
 `),
 	},

@@ -18,7 +18,7 @@ from there on the same timeline: the segments that it writes now have the names 
 Mend it by the archive as the only source, which begins a new timeline with a place of its own, or by leaving the preseed out and recovering by hand: ` + "`stateward pitr recover`" + ` begins a new timeline, with a place in the archive of its own.
 
 ` + "```nix" + `
-stateward.services.postgresql.preseed.sources = [ "pitr" ]; # of stateward.pitr.postgresql
+stateward.services.postgresql.preseed.sources = ["pitr"]; # of stateward.pitr.postgresql
 ` + "```" + `
 `),
 	},

@@ -20,7 +20,11 @@ Nothing is said where ` + "`redundancy`" + ` is 2 or more, or no window is set: 
 Mend it by base backups that are made at least twice in the window, or by a redundancy.
 
 ` + "```nix" + `
-stateward.pitr.postgresql = { schedule = "weekly"; window = "14d"; redundancy = 2; };
+stateward.pitr.postgresql = {
+  schedule = "weekly";
+  window = "14d";
+  redundancy = 2;
+};
 ` + "```" + `
 `),
 	},

@@ -18,7 +18,7 @@ nix copy it already when the option is only looked at.
 Mend it by writing a text with the path that the file has at run time, such as the one that sops-nix or agenix gives.
 
 ` + "```nix" + `
-services.restic.backups.daily.passwordFile = ./restic-password;             # copied into the store
+services.restic.backups.daily.passwordFile = ./restic-password; # copied into the store
 services.restic.backups.daily.passwordFile = "/run/secrets/restic-password"; # read where it is
 ` + "```" + `
 `),

@@ -27,8 +27,8 @@ root is wiped, and for what a container only mounts.
 Mend it by writing the path on the host as a text.
 
 ` + "```nix" + `
-services.restic.backups.daily.paths = [ "${./data}" ];  # the copy in the store
-services.restic.backups.daily.paths = [ "/srv/data" ];  # the data
+services.restic.backups.daily.paths = ["${./data}"]; # the copy in the store
+services.restic.backups.daily.paths = ["/srv/data"]; # the data
 ` + "```" + `
 `),
 	},

@@ -19,7 +19,10 @@ Mend it by a file: of the address, or of the passphrase.
 
 ` + "```nix" + `
 services.restic.backups.daily.repositoryFile = "/run/secrets/restic-repository"; # rest:https://user:password@nas/
-services.borgbackup.jobs.daily.encryption = { mode = "repokey"; passCommand = "cat /run/secrets/borg"; };
+services.borgbackup.jobs.daily.encryption = {
+  mode = "repokey";
+  passCommand = "cat /run/secrets/borg";
+};
 ` + "```" + `
 `),
 	},

@@ -21,7 +21,7 @@ Mend the line that the finding names:
 ` + "```nix" + `
 modules.storage.datasets.services.sonarr = {
   recordsize = "20K"; # no power of two: 16K or 32K
-  mode = "999";       # not octal: "0750"
+  mode = "999"; # not octal: "0750"
 };
 ` + "```" + `
 `),

@@ -18,7 +18,10 @@ Two declarations that do not contradict one another are one, and no finding.
 Mend it by saying it once:
 
 ` + "```nix" + `
-stateward.services.sonarr.dataset = { name = "tank/services/sonarr"; properties.recordsize = "16K"; };
+stateward.services.sonarr.dataset = {
+  name = "tank/services/sonarr";
+  properties.recordsize = "16K";
+};
 modules.storage.datasets.utility."tank/services/sonarr".recordsize = "128K"; # not the same
 ` + "```" + `
 `),

@@ -18,8 +18,8 @@ Mend it by renaming one of them, and tell ZFS too (` + "`zfs rename`" + `):
 
 ` + "```nix" + `
 modules.storage.datasets.utility = {
-  "tank/media-tv" = { mountpoint = "/srv/tv"; };
-  "tank/media/tv" = { mountpoint = "/srv/films"; }; # both are tank-media-tv
+  "tank/media-tv" = {mountpoint = "/srv/tv";};
+  "tank/media/tv" = {mountpoint = "/srv/films";}; # both are tank-media-tv
 };
 ` + "```" + `
 `),

@@ -24,7 +24,10 @@ dataset of disko's may be declared.
 Mend it by leaving the dataset to one of them:
 
 ` + "```nix" + `
-fileSystems."/srv/media" = { device = "tank/media"; fsType = "zfs"; };
+fileSystems."/srv/media" = {
+  device = "tank/media";
+  fsType = "zfs";
+};
 modules.storage.datasets.utility."tank/media".mountpoint = "legacy"; # "/srv/media" would be a second mount
 ` + "```" + `
 `),
