@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -238,4 +239,79 @@ func randomServices(r *rand.Rand) string {
 		b.WriteString("}; ")
 	}
 	return b.String()
+}
+
+// What services declare is read as it is without the module, and from where it is written.
+func TestModuleChangesNothingOfWhatIsRead(t *testing.T) {
+	root, err := filepath.Abs(repository)
+	require.NoError(t, err)
+	doc, err := os.ReadFile(filepath.Join(repository, "docs/contract.md"))
+	require.NoError(t, err)
+	_, rest, _ := strings.Cut(string(doc), "## An example\n\n```nix\n")
+	example, _, ok := strings.Cut(rest, "```")
+	require.True(t, ok)
+	nothing := `{ config, ... }: { stateward = { }; }`
+	dir := t.TempDir()
+	var b strings.Builder
+	fmt.Fprintf(&b, `let
+  lib = import %s/examples/homelab/lib;
+  host = ours: module: lib.evalModules { modules = [ %[1]s/examples/homelab/modules ours { system.stateVersion = "25.05"; } module ]; };
+  module = %[1]s/nix/module;
+  freeform.options.stateward = lib.mkOption { type = lib.types.anything; default = { }; };
+in {
+`, root)
+	contracts := map[string]string{"example": example, "sound": "{ stateward = " + soundContract + "; }", "nothing": nothing,
+		"off": `{ stateward.services.x = { enable = false; dataDir = throw "no"; dataset = throw "no"; persist.directories = [ (throw "no") ]; }; }`}
+	for name, text := range contracts {
+		require.NoError(t, os.WriteFile(filepath.Join(dir, name+".nix"), []byte(text), 0o600))
+		fmt.Fprintf(&b, "%s = host module ./%[1]s.nix; %[1]s-freeform = host freeform ./%[1]s.nix;\n", name)
+	}
+	b.WriteString("}\n")
+	file := filepath.Join(dir, "hosts.nix")
+	require.NoError(t, os.WriteFile(file, []byte(b.String()), 0o600))
+	for _, nix := range nixtest.All(t) {
+		t.Run(nix.Name, func(t *testing.T) {
+			f := sourceFlags{quiet: true, noConfig: true, nix: nix.Path(), cacheDir: t.TempDir()}
+			loaded, err := f.load(t.Context(), Env{Getenv: func(string) string { return "" }}, []string{file})
+			require.NoError(t, err)
+			hosts := map[string]*stateward.Host{}
+			for _, l := range loaded {
+				require.NoError(t, l.err, l.name)
+				hosts[l.name] = l.host
+			}
+			require.Len(t, hosts, 2*len(contracts))
+			for name := range contracts {
+				if name == "off" {
+					continue
+				}
+				with, without := *hosts[name], *hosts[name+"-freeform"]
+				with.Name, without.Name = "", ""
+				with.Source, without.Source = "", ""
+				// Of what there is none, it may be said or not.
+				none := func(h *stateward.Host) {
+					h.BackupRepositories, h.PITRPolicies, h.Acknowledgements = noneSaid(h.BackupRepositories), noneSaid(h.PITRPolicies), noneSaid(h.Acknowledgements)
+				}
+				none(&with)
+				none(&without)
+				if d := cmp.Diff(without, with, cmp.Exporter(func(reflect.Type) bool { return true }), cmp.Comparer(func(a, b stateward.Origin) bool { return true }), cmp.Comparer(func(a, b *stateward.Origin) bool { return true })); d != "" {
+					t.Errorf("%s: freeform -, module +\n%s", name, d)
+				}
+			}
+			// A freeform option has all of it or nothing.
+			off := hosts["off"]
+			require.Empty(t, off.Unknown)
+			require.True(t, off.Datasets.IsAbsent())
+			at := hosts["sound"].Services.Or(nil)[slices.IndexFunc(hosts["sound"].Services.Or(nil), func(s stateward.Service) bool { return s.Name == "paperless" })].DataDir.Origin()
+			require.Equal(t, "stateward.services.paperless.dataDir", at.Option)
+			require.True(t, strings.HasSuffix(at.File, "sound.nix"), at.File)
+			require.Equal(t, 6, at.Line)
+		})
+	}
+}
+
+func noneSaid[T any](v stateward.Value[[]T]) stateward.Value[[]T] {
+	if !v.IsUnknown() && len(v.Or(nil)) == 0 {
+		return stateward.Value[[]T]{}
+	}
+	return v
 }
