@@ -315,3 +315,37 @@ func noneSaid[T any](v stateward.Value[[]T]) stateward.Value[[]T] {
 	}
 	return v
 }
+
+// The templates of services set what the module takes, and nothing that it refuses.
+func TestTemplatesFitTheModule(t *testing.T) {
+	root, err := filepath.Abs(repository)
+	require.NoError(t, err)
+	var b strings.Builder
+	fmt.Fprintf(&b, `let
+  lib = import %s/examples/homelab/lib;
+  pkgs.postgresql_16 = { type = "derivation"; name = "postgresql"; };
+  # What they set of NixOS is not looked at here.
+  host = template: (lib.evalModules {
+    modules = [ %[1]s/examples/homelab/modules %[1]s/nix/module { inherit (if builtins.isFunction template then template { inherit lib pkgs; } else template) stateward; } ];
+  }).config;
+  refused = config: builtins.deepSeq config.stateward.services (map (a: a.message) (builtins.filter (a: !a.assertion) config.assertions));
+in {
+`, root)
+	names := []string{"home-assistant", "immich", "jellyfin", "plex", "postgresql", "radarr", "sonarr", "vaultwarden"}
+	for _, name := range names {
+		r := run(t, nil, "template", "show", name, "--no-config", "--set", "repository=sftp:backup@nas:/srv/restic", "-o", "nix")
+		require.Equal(t, StatusOK, r.status, r.stderr)
+		fmt.Fprintf(&b, "%s = refused (host (\n%s));\n", name, r.stdout)
+	}
+	b.WriteString("}\n")
+	for _, nix := range nixtest.All(t) {
+		t.Run(nix.Name, func(t *testing.T) {
+			var got map[string][]string
+			nix.JSON(t, b.String(), &got)
+			require.Len(t, got, len(names))
+			for name, messages := range got {
+				require.Empty(t, messages, name)
+			}
+		})
+	}
+}

@@ -64,7 +64,8 @@ let
     Example = o.example.text or "";
   } ] ++ below (removeAttrs (o.type.getSubOptions o.loc) [ "_module" ]);
   below = os: concatMap (n: if os.${n}._type or "" == "option" then one os.${n} else below os.${n}) (attrNames os);
-in below host.options.stateward
+  # What other parts of the module declare, they describe themselves.
+in below (removeAttrs host.options.stateward [ "guard" "plan" ])
 `, root)
 	for _, nix := range nixtest.All(t) {
 		t.Run(nix.Name, func(t *testing.T) {

@@ -40,9 +40,12 @@ func entryFields(r *aggregate.Resolution, e stateward.Entry) nix.Set {
 			s = append(s, nix.Attr{Name: name, Value: on})
 		}
 	}
-	text("user", e.User.Or(stateward.Owner{}).String())
-	text("group", e.Group.Or(stateward.Owner{}).String())
-	text("mode", e.Mode.Or(stateward.Mode{}).String())
+	// Impermanence knows no owner of a file.
+	if r.Module == stateward.Preservation || e.Kind == stateward.Directory {
+		text("user", e.User.Or(stateward.Owner{}).String())
+		text("group", e.Group.Or(stateward.Owner{}).String())
+		text("mode", e.Mode.Or(stateward.Mode{}).String())
+	}
 	if r.Module == stateward.Preservation {
 		text("how", rare.How.Or(""))
 		flag("inInitrd", rare.InInitrd)
