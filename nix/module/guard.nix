@@ -78,20 +78,27 @@ in {
     };
   };
 
-  config = mkIf cfg.enable {
-    assertions = [
-      {
-        assertion = (override.digest == null) == (override.reason == null);
-        message = "stateward.guard.override needs digest and reason: which change is meant, and why it may lose data";
-      }
-    ];
-    system.systemBuilderCommands = ''
-      mkdir -p $out/stateward
-      ln -s ${file} $out/stateward/evaluation.json
-    '';
-    # The status of the last command is that of the check: where the program is not there, or ends in any other way than well, the switch is refused.
-    system.preSwitchChecks.stateward = ''
-      ${program} guard --old ${quoted "${cfg.running}/stateward/evaluation.json"} --new ${quoted "${file}"} --action "''${2:-switch}" --state-dir ${quoted cfg.stateDir}${given "--override-digest" override.digest}${given "--override-reason" override.reason}
-    '';
-  };
+  config = mkIf cfg.enable ({
+      assertions = [
+        {
+          assertion = (override.digest == null) == (override.reason == null);
+          message = "stateward.guard.override needs digest and reason: which change is meant, and why it may lose data";
+        }
+        {
+          assertion = options ? system.preSwitchChecks && options ? system.systemBuilderCommands;
+          message = "stateward.guard.enable is true, and this NixOS has no system.preSwitchChecks: nothing would look before a switch";
+        }
+      ];
+    }
+    # An option that an older NixOS does not have must not be named, be the guard on or off.
+    // lib.optionalAttrs (options ? system.preSwitchChecks && options ? system.systemBuilderCommands) {
+      system.systemBuilderCommands = ''
+        mkdir -p $out/stateward
+        ln -s ${file} $out/stateward/evaluation.json
+      '';
+      # The status of the last command is that of the check: where the program is not there, or ends in any other way than well, the switch is refused.
+      system.preSwitchChecks.stateward = ''
+        ${program} guard --old ${quoted "${cfg.running}/stateward/evaluation.json"} --new ${quoted "${file}"} --action "''${2:-switch}" --state-dir ${quoted cfg.stateDir}${given "--override-digest" override.digest}${given "--override-reason" override.reason}
+      '';
+    });
 }
