@@ -72,10 +72,9 @@ func prepare() (stop func(), err error) {
 		return nil, errors.Join(err, os.RemoveAll(dir))
 	}
 	opts := append(slices.Clone(chromedp.DefaultExecAllocatorOptions[:]), chromedp.ExecPath(chromium), chromedp.UserDataDir(filepath.Join(dir, "profile")),
-		chromedp.Flag("disable-dev-shm-usage", true), chromedp.Flag("disable-gpu", true), chromedp.WSURLReadTimeout(time.Minute))
-	if os.Geteuid() == 0 {
-		opts = append(opts, chromedp.NoSandbox) // it refuses to run as root otherwise
-	}
+		chromedp.Flag("disable-dev-shm-usage", true), chromedp.Flag("disable-gpu", true), chromedp.WSURLReadTimeout(time.Minute),
+		// As root it refuses to run with its sandbox, and in a container it often cannot have one. It sees our own pages only.
+		chromedp.NoSandbox)
 	all, end := chromedp.NewExecAllocator(context.Background(), opts...)
 	var leave func()
 	browser, leave = chromedp.NewContext(all)
@@ -291,6 +290,12 @@ func TestPolicyForbidsRequestsAndScripts(t *testing.T) {
 	})()`)
 	if want := "connect-src img-src script-src-elem style-src-attr"; got != want {
 		t.Errorf("refused: %s, want %s", got, want)
+	}
+	// By this the other test would have heard of it.
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if !slices.ContainsFunc(x.complaints, func(s string) bool { return strings.Contains(s, "Content Security Policy") }) || len(x.requests) < 2 {
+		t.Errorf("nothing was heard of it: %q, %q", x.complaints, x.requests)
 	}
 }
 
