@@ -40,7 +40,7 @@ record belongs to the host and the job that it names.
 
 Mend it: see what the drill said, and have a timer start it.
 
-` + "```console" + `
+` + "```sh" + `
 stateward drill --plan /etc/stateward/backup/paperless.json
 stateward drill units --plan /etc/stateward/backup/paperless.json --write /etc/systemd/system
 ` + "```" + `

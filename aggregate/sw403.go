@@ -19,12 +19,12 @@ Of a preseed that a unit of the configuration's own runs only an empty list is s
 
 Mend it by configuring the source, by naming it, or by leaving it out of the list; without a list, what there is is asked.
 
-` + "`" + `` + "`" + `` + "`" + `nix
+` + "```nix" + `
 stateward.services.paperless = {
   backup.repository = "nas";
-  preseed.sources = [ "local" "restic" ];
+  preseed.sources = ["local" "restic"];
 };
-` + "`" + `` + "`" + `` + "`" + `
+` + "```" + `
 `),
 	},
 	run: func(f *facts) []stateward.Diagnostic {

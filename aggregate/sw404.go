@@ -21,13 +21,13 @@ where the folder of the snapshot was, and is not meant.
 
 Mend it by backing up the whole dataset, or by naming in ` + "`" + `paths` + "`" + ` what the job holds.
 
-` + "`" + `` + "`" + `` + "`" + `nix
+` + "```nix" + `
 stateward.services.paperless = {
   dataDir = "/var/lib/paperless";
-  backup.paths = [ "/var/lib/paperless" ];
-  preseed.sources = [ "local" "restic" ];
+  backup.paths = ["/var/lib/paperless"];
+  preseed.sources = ["local" "restic"];
 };
-` + "`" + `` + "`" + `` + "`" + `
+` + "```" + `
 `),
 	},
 	run: func(f *facts) []stateward.Diagnostic {

@@ -18,9 +18,9 @@ and so ask each time; what others wrote, with a property such as ` + "`" + `loca
 
 Mend it by leaving the property out.
 
-` + "`" + `` + "`" + `` + "`" + `nix
-stateward.services.paperless.dataset.properties = { recordsize = "16K"; }; # and no "stateward:preseed"
-` + "`" + `` + "`" + `` + "`" + `
+` + "```nix" + `
+stateward.services.paperless.dataset.properties = {recordsize = "16K";}; # and no "stateward:preseed"
+` + "```" + `
 `),
 	},
 	run: func(f *facts) []stateward.Diagnostic {

@@ -16,9 +16,12 @@ it is the line by which the empty state is backed up, and the good backups age o
 
 Mend it by the reason, or by ` + "`" + `refuse` + "`" + `, which is what holds where nothing is said.
 
-` + "`" + `` + "`" + `` + "`" + `nix
-stateward.services.thumbnails.preseed = { onNoBackup = "start-empty"; reason = "they are made anew from the photos"; };
-` + "`" + `` + "`" + `` + "`" + `
+` + "```nix" + `
+stateward.services.thumbnails.preseed = {
+  onNoBackup = "start-empty";
+  reason = "they are made anew from the photos";
+};
+` + "```" + `
 `),
 	},
 	run: func(f *facts) []stateward.Diagnostic {

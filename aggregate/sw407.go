@@ -17,9 +17,9 @@ restore fails the run, and the service stays down until somebody starts it. The 
 
 Mend it by the time-out, with room for a slow network.
 
-` + "`" + `` + "`" + `` + "`" + `nix
+` + "```nix" + `
 stateward.services.photos.preseed.timeout = "2d";
-` + "`" + `` + "`" + `` + "`" + `
+` + "```" + `
 `),
 	},
 	drills: true,

@@ -18,9 +18,12 @@ and the service stays down beside a good backup. The time during which the machi
 
 Mend it by an age with room for some days on which nobody looks, or by a schedule that runs more often.
 
-` + "`" + `` + "`" + `` + "`" + `nix
-stateward.services.paperless = { backup.schedule = "daily"; preseed.maxAge = "30d"; };
-` + "`" + `` + "`" + `` + "`" + `
+` + "```nix" + `
+stateward.services.paperless = {
+  backup.schedule = "daily";
+  preseed.maxAge = "30d";
+};
+` + "```" + `
 `),
 	},
 	run: func(f *facts) []stateward.Diagnostic {

@@ -18,9 +18,9 @@ Nothing is said where a unit by hand (` + "`preseed-NAME.service`" + `) has the 
 
 Mend it by what ` + "`" + `stateward preseed plan -o nix` + "`" + ` writes, which has to be written again when what is asked for changes.
 
-` + "`" + `` + "`" + `` + "`" + `console
+` + "```sh" + `
 stateward preseed plan .#forge -o nix > preseed.nix
-` + "`" + `` + "`" + `` + "`" + `
+` + "```" + `
 `),
 	},
 	run: func(f *facts) []stateward.Diagnostic {

@@ -17,9 +17,13 @@ place, and what ` + "`" + `zfs destroy` + "`" + ` should free stays. What is wri
 
 Mend it by a policy of its own that does nothing.
 
-` + "`" + `` + "`" + `` + "`" + `nix
-services.sanoid.datasets."tank/stateward-staging" = { autosnap = false; autoprune = false; recursive = true; };
-` + "`" + `` + "`" + `` + "`" + `
+` + "```nix" + `
+services.sanoid.datasets."tank/stateward-staging" = {
+  autosnap = false;
+  autoprune = false;
+  recursive = true;
+};
+` + "```" + `
 `),
 	},
 	run: func(f *facts) []stateward.Diagnostic {

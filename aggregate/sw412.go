@@ -24,7 +24,7 @@ datasets below one that was restored inherit it is no fault.
 
 Mend it by taking the property away there, and by a preseed that asks where it is from.
 
-` + "```console" + `
+` + "```sh" + `
 zfs inherit local:preseed_complete tank/services/paperless # received: zfs set local:preseed_complete=no …
 zfs get -H -o value,source stateward:preseed tank/services/paperless
 ` + "```" + `

@@ -19,7 +19,7 @@ Of two clusters at one place SW507 speaks, of values that could not be had SW603
 
 Mend it by what ` + "`stateward pitr plan -o nix`" + ` writes, which has to be written again when what is asked for changes.
 
-` + "```console" + `
+` + "```sh" + `
 stateward pitr plan .#forge -o nix > pitr.nix
 ` + "```" + `
 `),
