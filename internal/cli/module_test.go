@@ -216,6 +216,71 @@ func TestCollectorInNixAddsWhatGoPlans(t *testing.T) {
 	}
 }
 
+// Impermanence of before 2026 made file systems of what is persisted: what is added depends on file systems, and must not depend on itself.
+func TestCollectorWhereFileSystemsFollowFromWhatIsPersisted(t *testing.T) {
+	root, err := filepath.Abs(repository)
+	require.NoError(t, err)
+	expression := fmt.Sprintf(`let
+  lib = import %s/examples/homelab/lib;
+  host = lib.evalModules { modules = [ %[1]s/examples/homelab/modules %[1]s/nix/module
+    ({ config, lib, ... }: {
+      fileSystems = lib.mkIf (config.environment.persistence."/persist".directories != [ ]) (builtins.listToAttrs (map (d: {
+        name = d.dirPath;
+        value = { device = "/persist${d.dirPath}"; fsType = "none"; options = [ "bind" ]; };
+      }) config.environment.persistence."/persist".directories));
+    })
+    {
+      fileSystems."/persist" = { device = "/dev/sda"; fsType = "ext4"; };
+      fileSystems."/srv" = { device = "/dev/sdb"; fsType = "ext4"; };
+      environment.persistence."/persist".directories = [ "/var/log" ];
+      stateward.persistence.enable = true;
+      stateward.services.x = { enable = true; dataDir = "/var/lib/x"; backupPaths = [ "/srv/x" "/var/log/x" ]; };
+    } ]; };
+in map (d: d.dirPath) host.config.environment.persistence."/persist".directories`, root)
+	for _, nix := range nixtest.All(t) {
+		t.Run(nix.Name, func(t *testing.T) {
+			var got []string
+			nix.JSON(t, expression, &got)
+			require.Equal(t, []string{"/var/log", "/var/lib/x"}, got)
+		})
+	}
+}
+
+// The collector fails where nothing would persist what it adds, and says where it cannot know.
+func TestCollectorSaysWhereItCannotPersist(t *testing.T) {
+	root, err := filepath.Abs(repository)
+	require.NoError(t, err)
+	expression := fmt.Sprintf(`let
+  lib = import %s/examples/homelab/lib;
+  list = lib.mkOption { type = lib.types.listOf lib.types.raw; default = [ ]; };
+  services = { stateward.persistence.enable = true; stateward.services.x = { enable = true; dataDir = "/var/lib/x"; }; };
+  host = modules: (lib.evalModules { modules = [ %[1]s/nix/module services ] ++ modules; }).config;
+  said = config: { failing = map (a: a.message) (builtins.filter (a: !a.assertion) config.assertions); inherit (config) warnings; };
+  homelab = more: host [ %[1]s/examples/homelab/modules { system.stateVersion = "25.05"; } more ];
+in {
+  without = said (host [ { options = { assertions = list; warnings = list; }; } ]);
+  pools = let config = homelab { boot.zfs.extraPools = [ "tank" ]; }; in said config // { directories = config.environment.persistence."/persist".directories; };
+  relative = said (homelab { stateward.persistence.root = "persist"; });
+}`, root)
+	for _, nix := range nixtest.All(t) {
+		t.Run(nix.Name, func(t *testing.T) {
+			var got map[string]struct {
+				Failing, Warnings []string
+				Directories       []any
+			}
+			nix.JSON(t, expression, &got)
+			require.Len(t, got["without"].Failing, 1)
+			require.Contains(t, got["without"].Failing[0], "there is no option environment.persistence")
+			require.Empty(t, got["pools"].Failing)
+			require.Empty(t, got["pools"].Directories)
+			require.Len(t, got["pools"].Warnings, 1)
+			require.Contains(t, got["pools"].Warnings[0], "whether something holds /var/lib/x is not known")
+			require.Len(t, got["relative"].Failing, 1)
+			require.Contains(t, got["relative"].Failing[0], `stateward.persistence.root is "persist"`)
+		})
+	}
+}
+
 // randomServices are services that share few places.
 func randomServices(r *rand.Rand) string {
 	pick := func(of ...string) string { return of[r.IntN(len(of))] }

@@ -72,6 +72,7 @@
     ++ contract.ofSet (fieldsOf byName.backup) "stateward.backup" (cfg.backup // {repositories = null;})
     ++ contract.ofAttrs (field ["backup" "repositories"]) "stateward.backup.repositories" cfg.backup.repositories
     ++ contract.ofAttrs byName.pitr "stateward.pitr" cfg.pitr
+    ++ contract.ofSet (fieldsOf byName.persistence) "stateward.persistence" {inherit (cfg.persistence) enable root;}
     ++ concatMap cluster (attrNames cfg.pitr)
     ++ contract.ofField byName.acknowledge "stateward.acknowledge" cfg.acknowledge
     ++ concatMap acknowledgement (builtins.genList (i: i) (builtins.length cfg.acknowledge));
