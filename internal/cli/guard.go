@@ -155,11 +155,12 @@ func (f *guardFlags) judge(ctx context.Context, env Env) guardVerdict {
 		}
 		return guardVerdict{status: StatusEvaluation, head: "whether this switch loses data is not known", loses: []string{text}, digest: f.digestOfFiles()}
 	}
-	to, toErr := readGuarded(ctx, f.new)
+	to, toErr := readGuarded(ctx, f.new, nil)
 	if toErr != nil {
 		return unreadable("incoming", toErr)
 	}
-	from, err := readGuarded(ctx, f.old)
+	lacking := ""
+	from, err := readGuarded(ctx, f.old, &lacking)
 	now := func(l loaded) aggregate.Evaluated {
 		e := evaluatedHost(l, nil, nil, env)
 		e.Name = "host"
@@ -188,6 +189,9 @@ func (f *guardFlags) judge(ctx context.Context, env Env) guardVerdict {
 	}
 	loses := h.Loses()
 	v := guardVerdict{digest: digestOf(loses)}
+	if lacking != "" {
+		v.notes = append(v.notes, "the running system was read by another stateward, which read less of it: of that nothing is compared ("+lacking+")")
+	}
 	for _, e := range aggregate.Effects() {
 		for _, l := range changeLines(loses, e) {
 			text := l.text
@@ -215,8 +219,9 @@ func (f *guardFlags) judge(ctx context.Context, env Env) guardVerdict {
 // maxGuarded is far more than one host evaluates to.
 const maxGuarded = 256 << 20
 
-// readGuarded reads the one host of a saved evaluation. A host that could not be evaluated is no error here.
-func readGuarded(ctx context.Context, file string) (loaded, error) {
+// readGuarded reads the one host of a saved evaluation. A host that could not be evaluated is no error here. Where lacking is given, nor is one of
+// which another version has read less: lacking says so then.
+func readGuarded(ctx context.Context, file string, lacking *string) (loaded, error) {
 	info, err := os.Stat(file)
 	if err != nil {
 		return loaded{}, err
@@ -225,6 +230,16 @@ func readGuarded(ctx context.Context, file string) (loaded, error) {
 		return loaded{}, fmt.Errorf("%s is no evaluation of one host", file)
 	}
 	ev, err := (&nixbridge.Evaluator{}).Read(ctx, nixbridge.Source{Kind: nixbridge.SavedSource, Arg: file, Ref: file}, nil)
+	if err != nil && lacking != nil {
+		// Another stateward may have read less of the running system. What it did not read cannot be said to be lost.
+		if f, opened := os.Open(file); opened == nil {
+			defer f.Close()
+			if less, read := nixbridge.ReadEvaluation(f); read == nil {
+				*lacking = err.Error()
+				ev, err = less, nil
+			}
+		}
+	}
 	if err != nil {
 		return loaded{}, err
 	}

@@ -261,6 +261,29 @@ func TestABrokenGuardRefuses(t *testing.T) {
 	})
 }
 
+// A system that an older stateward read is compared as far as that went: nobody has to override what is new in stateward.
+func TestTheGuardReadsWhatAnOlderOneWrote(t *testing.T) {
+	nix := nixtest.All(t)[0]
+	m := newDeployed(t)
+	kept, lost := evalGuarded(t, nix, m.settings(`"/var/lib/sonarr"`, "")), evalGuarded(t, nix, m.settings("", ""))
+	var ev map[string]any
+	require.NoError(t, json.Unmarshal([]byte(kept.Evaluation), &ev))
+	delete(ev["hosts"].([]any)[0].(map[string]any)["tree"].(map[string]any)["nixos"].(map[string]any)["sections"].(map[string]any), "systemd.timers")
+	text, err := json.Marshal(ev)
+	require.NoError(t, err)
+	older := kept
+	older.Evaluation = string(text)
+	m.running(older)
+	ok, said := m.check(kept, "in a condition", "switch")
+	require.True(t, ok, said)
+	require.Contains(t, said, "was read by another stateward")
+	ok, said = m.check(lost, "in a condition", "switch")
+	require.False(t, ok, said)
+	require.Contains(t, said, "/var/lib/sonarr does not survive a reboot")
+	ok, said = m.check(older, "in a condition", "switch")
+	require.False(t, ok, "the incoming one has to be whole\n%s", said)
+}
+
 func TestGuardRefusesUsage(t *testing.T) {
 	dir := t.TempDir()
 	for want, args := range map[string][]string{
