@@ -224,7 +224,7 @@ func TestDiffTells(t *testing.T) {
 			append(wiped, persist("/persist", "/srv/photos")), wiped,
 			[]string{`worse! tier : /srv/photos does not survive a reboot any more`},
 		},
-		"a persistence root elsewhere": {
+		"P8 a persistence root elsewhere": {
 			append(wiped, persist("/persist", "/var/lib/sonarr")), append(wiped, fileSystem("/keep", "/dev/b", "ext4"), persist("/keep", "/var/lib/sonarr")),
 			[]string{`changed! place sonarr: /var/lib/sonarr lies in /dev/b, var/lib/sonarr from now on, and lay in /dev/a, var/lib/sonarr`},
 		},
@@ -237,7 +237,7 @@ func TestDiffTells(t *testing.T) {
 			[]part{service("sonarr", "/var/lib/sonarr")}, []part{service("sonarr", "/srv/sonarr")},
 			[]string{`changed state sonarr: the state is in /srv/sonarr from now on, and was in /var/lib/sonarr: nothing moves what is there`},
 		},
-		"fewer daily snapshots, and more hourly ones": {
+		"S1 fewer daily snapshots, and more hourly ones": {
 			[]part{sanoid("hourly", "24", "daily", "30", "monthly", "0")}, []part{sanoid("hourly", "36", "daily", "7", "monthly", "0")},
 			[]string{
 				`worse! retention : sanoid removes 23 of 54 snapshots of tank/a that it keeps now (23 daily): it keeps 36 hourly, 7 daily from now on, and kept 24 hourly, 30 daily`,
@@ -269,7 +269,7 @@ func TestDiffTells(t *testing.T) {
 				`known tier : it is known now that /srv does not survive the death of its disk`,
 			},
 		},
-		"a preseed that fails open": {
+		"E7 a preseed that fails open": {
 			append(wiped, preseeded(stateward.Preseed{OnNoBackup: known("refuse"), MaxAge: known(duration("7d")), SQLite: known(true), Command: known([]string{"look"})})),
 			append(wiped, preseeded(stateward.Preseed{OnNoBackup: known("start-empty"), Reason: known("new here")})),
 			[]string{
