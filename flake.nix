@@ -43,8 +43,7 @@
       };
     });
 
-    # Newer nix name no folder to it.
-    formatter = forEach systems (_: pkgs: pkgs.writeShellScriptBin "stateward-format" ''exec ${pkgs.alejandra}/bin/alejandra "''${@:-.}"'');
+    formatter = forEach systems (_: pkgs: pkgs.alejandra);
 
     overlays.default = final: prev: {stateward = final.callPackage ./nix/package.nix {};};
 

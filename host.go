@@ -87,6 +87,9 @@ type Host struct {
 	// hashed passwords, keys of the initial ramdisk. What is mentioned is not left over.
 	Mentions Value[[]Entry]
 
+	// Plan is the text of the file of `stateward.plan`, whose settings the configuration has.
+	Plan Value[string]
+
 	// Acknowledgements are the findings that the configuration itself accepts.
 	Acknowledgements Value[[]Acknowledgement]
 

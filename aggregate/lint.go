@@ -91,7 +91,7 @@ func Catalog() []Check {
 			sw301, sw302, sw303, sw304, sw305, sw306, sw307, sw308, sw309, sw310, sw312, sw313, sw314, sw315, sw317, sw318, sw320,
 			sw401, sw402, sw403, sw404, sw405, sw406, sw407, sw408, sw409, sw410, sw411, sw412,
 			sw501, sw502, sw503, sw504, sw505, sw506, sw507, sw508, sw509, sw510,
-			sw601, sw602, sw603, sw604, sw605, sw606, sw607,
+			sw601, sw602, sw603, sw604, sw605, sw606, sw607, sw608,
 			sw701, sw702, sw703,
 		},
 	)

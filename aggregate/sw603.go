@@ -213,6 +213,7 @@ var needs = []struct {
 	{"stateward", []string{"SW101", "SW112", "SW114", "SW120"}},
 	{"stateward.acknowledge", []string{"SW606", "SW607"}},
 	{"stateward.backup", []string{"SW604"}},
+	{"stateward.plan", []string{"SW608"}},
 	{"stateward.pitr", []string{"SW122", "SW303", "SW304", "SW507", "SW509", "SW510", "SW604"}},
 	{"stateward.services", []string{"SW101", "SW104", "SW106", "SW107", "SW108", "SW110", "SW111", "SW112", "SW114", "SW115", "SW118", "SW119", "SW120", "SW201", "SW202", "SW203", "SW204", "SW205", "SW207", "SW208", "SW209", "SW211", "SW305", "SW306", "SW307", "SW604", "SW701", "SW702", "SW703"}},
 	{"stateward.services.*.backup.repository", []string{"SW305", "SW306", "SW703"}},

@@ -554,44 +554,41 @@ func (w Waiter) options() [][2]string {
 	return list
 }
 
-// Module is a NixOS module that runs the script at boot and whenever it changes, and holds the waiters back, as [Units] do.
-func Module(desired Desired, host string, waiters []Waiter, tmpfiles []string) (string, error) {
+// Settings are what has NixOS run the script at boot and whenever it changes, and hold the waiters back, as [Units] do.
+func Settings(desired Desired, host string, waiters []Waiter, tmpfiles []string) (m nix.Module, err error) {
 	// What systemd would not read as it is, is refused here too.
 	if _, err := Units(desired, host, waiters, DefaultScript); err != nil {
-		return "", err
+		return m, err
 	}
-	script, err := Script(desired, host)
+	text, err := Script(desired, host)
 	if err != nil {
-		return "", err
+		return m, err
 	}
-	script, err = nix.Write(nix.Text(script), 1)
-	if err != nil {
-		return "", err
-	}
-	service := strings.TrimSuffix(UnitName, ".service")
-	services := nix.Block{{Name: service, Value: nix.Block{
+	m.Scripts = []nix.Script{{Name: scriptName, Text: text}}
+	path := nix.Attr{Name: "path", Value: nix.List{nix.Config{"boot", "zfs", "package"}}}
+	services := nix.Settings{{Name: strings.TrimSuffix(UnitName, ".service"), Value: nix.Settings{
 		{Name: "description", Value: description(host)},
 		{Name: "wantedBy", Value: nix.List{"multi-user.target"}},
 		{Name: "wants", Value: nix.List{"zfs-import.target"}},
 		{Name: "after", Value: list(after)},
-		{Name: "path", Value: nix.List{nix.Raw("config.boot.zfs.package")}},
+		path,
 		{Name: "reloadIfChanged", Value: true},
-		{Name: "serviceConfig", Value: nix.Block{
+		{Name: "serviceConfig", Value: nix.Settings{
 			{Name: "Type", Value: "oneshot"},
 			{Name: "TimeoutStartSec", Value: timeout},
 			{Name: "RemainAfterExit", Value: true},
-			{Name: "ExecStart", Value: nix.Raw(`"${script}"`)},
-			{Name: "ExecReload", Value: nix.Raw(`"${script}"`)},
+			{Name: "ExecStart", Value: nix.Run{Script: scriptName}},
+			{Name: "ExecReload", Value: nix.Run{Script: scriptName}},
 		}},
-	}}, {Name: nix.String(strings.TrimSuffix(CheckTemplate, ".service")), Value: nix.Block{
+	}}, {Name: strings.TrimSuffix(CheckTemplate, ".service"), Value: nix.Settings{
 		{Name: "description", Value: checkDescription},
 		{Name: "wants", Value: nix.List{UnitName}},
 		{Name: "after", Value: nix.List{UnitName}},
-		{Name: "path", Value: nix.List{nix.Raw("config.boot.zfs.package")}},
-		{Name: "serviceConfig", Value: nix.Block{
+		path,
+		{Name: "serviceConfig", Value: nix.Settings{
 			{Name: "Type", Value: "oneshot"},
 			{Name: "TimeoutStartSec", Value: timeout},
-			{Name: "ExecStart", Value: nix.Raw(`"${script} %I"`)},
+			{Name: "ExecStart", Value: nix.Run{Script: scriptName, Arguments: " %I"}},
 		}},
 	}}}
 	for _, w := range waiters {
@@ -599,32 +596,37 @@ func Module(desired Desired, host string, waiters []Waiter, tmpfiles []string) (
 		for _, o := range w.options() {
 			options[o[0]] = append(options[o[0]], o[1])
 		}
-		var config nix.Block
+		var config nix.Settings
 		for _, name := range []string{"AssertPathIsMountPoint", "RequiresMountsFor"} {
 			if len(options[name]) > 0 {
 				config = append(config, nix.Attr{Name: name, Value: list(options[name])})
 			}
 		}
-		service := nix.Block{
+		service := nix.Settings{
 			{Name: "requires", Value: list(w.checks())},
 			{Name: "after", Value: list(append([]string{UnitName}, w.checks()...))},
 			{Name: "unitConfig", Value: config},
 		}
 		if !w.StateDirectoryMode.IsZero() {
-			service = append(service, nix.Attr{Name: "serviceConfig", Value: nix.Block{{Name: "StateDirectoryMode", Value: w.StateDirectoryMode.String()}}})
+			service = append(service, nix.Attr{Name: "serviceConfig", Value: nix.Settings{{Name: "StateDirectoryMode", Value: w.StateDirectoryMode.String()}}})
 		}
-		services = append(services, nix.Attr{Name: nix.String(strings.TrimSuffix(w.Unit, ".service")), Value: service})
+		services = append(services, nix.Attr{Name: strings.TrimSuffix(w.Unit, ".service"), Value: service})
 	}
-	module := nix.Block{{Name: "systemd.services", Value: services}}
-	if len(tmpfiles) > 0 {
-		module = append(module, nix.Attr{Name: "systemd.tmpfiles.rules", Value: list(tmpfiles)})
-	}
-	text, err := nix.Write(module, 0)
+	m.Add(services, "systemd", "services")
+	m.Add(list(tmpfiles), "systemd", "tmpfiles", "rules")
+	return m, nil
+}
+
+// scriptName is that of the script in the store.
+const scriptName = "stateward-datasets"
+
+// Module is a NixOS module with the [Settings] of datasets.
+func Module(desired Desired, host string, waiters []Waiter, tmpfiles []string) (string, error) {
+	m, err := Settings(desired, host, waiters, tmpfiles)
 	if err != nil {
 		return "", err
 	}
-	return "# Written by `stateward dataset plan -o nix`. A change is carried out by a reload, since a restart would stop the services.\n" +
-		nix.Head("config", "pkgs") + "let\n  script = pkgs.writeShellScript " + nix.String(service) + " " + script + ";\nin " + text + "\n", nil
+	return m.Nix("Written by `stateward dataset plan -o nix`. A change is carried out by a reload, since a restart would stop the services.")
 }
 
 func list(texts []string) nix.List {

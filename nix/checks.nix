@@ -41,7 +41,7 @@ in
 
     format =
       pkgs.runCommand "stateward-format" {
-        nativeBuildInputs = [pkgs.alejandra];
+        nativeBuildInputs = [self.formatter.${system}];
         files = builtins.path {
           path = ../.;
           name = "nix-files";

@@ -2,6 +2,7 @@ package preseed
 
 import (
 	"fmt"
+	"maps"
 	"path"
 	"slices"
 	"strings"
@@ -22,20 +23,12 @@ func (o *Planned) Options(program string, dirs, onFailure []string) (UnitOptions
 // kinds are the options of NixOS for units by their suffix.
 var kinds = map[string]string{".service": "services", ".socket": "sockets", ".timer": "timers", ".path": "paths", ".target": "targets", ".mount": "mounts"}
 
-// Module is a NixOS module that has systemd run the plans before the services, which need them and wait for them (E9): files by environment.etc, units, and what is
+// Settings are what has systemd of NixOS run the plans before the services, which need them and wait for them (E9): files by environment.etc, units, and what is
 // added to the units of the services. Of preseeds without a plan nothing is written. The program, and restic, ssh and syncoid, are those of the system; onFailure are units
 // that are started when a run fails. No secret is in it: plans and jobs only name the files of secrets.
-func Module(list []Planned, program string, onFailure []string) (string, error) {
-	var etc nix.Block
-	units := map[string]*nix.Block{}
-	var kindsUsed []string
-	put := func(kind, name string, value nix.Block) {
-		if units[kind] == nil {
-			units[kind] = &nix.Block{}
-			kindsUsed = append(kindsUsed, kind)
-		}
-		*units[kind] = append(*units[kind], nix.Attr{Name: nix.String(name), Value: value})
-	}
+func Settings(list []Planned, program string, onFailure []string) (m nix.Module, err error) {
+	var etc nix.Settings
+	units := map[string]nix.Settings{}
 	waits := map[string][]string{}
 	var waiting []string
 	for i := range list {
@@ -45,21 +38,20 @@ func Module(list []Planned, program string, onFailure []string) (string, error) 
 		}
 		text, err := o.Plan.Write()
 		if err != nil {
-			return "", err
+			return m, err
 		}
-		etc = append(etc, nix.Attr{Name: nix.String(strings.TrimPrefix(o.Plan.PlanFile(), "/etc/")), Value: nix.Block{{Name: "text", Value: nix.Text(text)}}})
+		etc = append(etc, nix.TextFile(o.Plan.PlanFile(), string(text)))
 		options, err := o.Options(program, nil, onFailure)
 		if err != nil {
-			return "", err
+			return m, err
 		}
 		written, err := o.Plan.unit(options)
 		if err != nil {
-			return "", err
+			return m, err
 		}
-		block := nixUnit(written)
 		// A switch to another configuration starts no restore, and breaks none off: the service has its data by then.
-		block = append(block, nix.Attr{Name: "restartIfChanged", Value: false}, nix.Attr{Name: "path", Value: nix.List{systemPath}})
-		put("services", strings.TrimSuffix(o.Plan.UnitName(), ".service"), block)
+		block := append(nixUnit(written), nix.Attr{Name: "restartIfChanged", Value: false}, nix.Attr{Name: "path", Value: nix.List{systemPath}})
+		units["services"] = append(units["services"], nix.Attr{Name: strings.TrimSuffix(o.Plan.UnitName(), ".service"), Value: block})
 		for _, u := range o.Plan.Units {
 			if len(waits[u]) == 0 {
 				waiting = append(waiting, u)
@@ -71,56 +63,74 @@ func Module(list []Planned, program string, onFailure []string) (string, error) 
 		suffix := path.Ext(u)
 		kind := kinds[suffix]
 		if kind == "" || kind == "mounts" {
-			return "", &PlanError{"", "units", fmt.Sprintf("has %q, to which a module of NixOS adds nothing", u), "name the service"}
+			return m, &PlanError{"", "units", fmt.Sprintf("has %q, to which a module of NixOS adds nothing", u), "name the service"}
 		}
 		var names nix.List
 		for _, name := range waits[u] {
 			names = append(names, name)
 		}
-		block := nix.Block{{Name: "requires", Value: names}, {Name: "after", Value: names}}
+		block := nix.Settings{{Name: "requires", Value: names}, {Name: "after", Value: names}}
 		if name := strings.TrimSuffix(u, suffix); strings.Contains(name, "@") && !strings.HasSuffix(name, "@") {
 			// Else NixOS would write a whole unit, with nothing to execute, in place of what the template makes.
 			block = append(block, nix.Attr{Name: "overrideStrategy", Value: "asDropin"})
 		}
-		put(kind, strings.TrimSuffix(u, suffix), block)
+		units[kind] = append(units[kind], nix.Attr{Name: strings.TrimSuffix(u, suffix), Value: block})
 	}
-	var module nix.Block
-	if len(etc) > 0 {
-		module = append(module, nix.Attr{Name: "environment.etc", Value: etc})
+	m.Add(etc, "environment", "etc")
+	for _, kind := range slices.Sorted(maps.Keys(units)) {
+		m.Add(units[kind], "systemd", kind)
 	}
-	slices.Sort(kindsUsed)
-	for _, kind := range kindsUsed {
-		module = append(module, nix.Attr{Name: "systemd." + kind, Value: *units[kind]})
+	return m, nil
+}
+
+// Packages are those that the plans need beside stateward and ssh, as nixpkgs calls them, sorted.
+func Packages(list []Planned) (names []string) {
+	if hasPlan(list, func(o *Planned) bool { return o.Job != nil }) {
+		names = append(names, "restic")
 	}
-	text, err := nix.Write(module, 0)
+	if hasPlan(list, func(o *Planned) bool {
+		return slices.ContainsFunc(o.Plan.Sources, func(s Source) bool { return s.Kind == Replica })
+	}) {
+		names = append(names, "sanoid")
+	}
+	if hasPlan(list, func(o *Planned) bool { return o.Plan.SQLite }) {
+		names = append(names, "sqlite")
+	}
+	return names
+}
+
+func hasPlan(list []Planned, f func(*Planned) bool) bool {
+	return slices.ContainsFunc(list, func(o Planned) bool { return o.Plan != nil && f(&o) })
+}
+
+// Module is a NixOS module with the [Settings] of preseeds.
+func Module(list []Planned, program string, onFailure []string) (string, error) {
+	m, err := Settings(list, program, onFailure)
 	if err != nil {
 		return "", err
 	}
-	head := "# Written by `stateward preseed plan -o nix`: stateward has to be in environment.systemPackages.\n"
-	has := func(f func(*Planned) bool) bool {
-		return slices.ContainsFunc(list, func(o Planned) bool { return o.Plan != nil && f(&o) })
+	head := []string{"Written by `stateward preseed plan -o nix`: stateward has to be in environment.systemPackages."}
+	if hasPlan(list, func(o *Planned) bool { return o.Job != nil }) {
+		head = append(head, "So has restic, and `stateward backup plan -o nix` has to write the jobs that are named.")
 	}
-	if has(func(o *Planned) bool { return o.Job != nil }) {
-		head += "# So has restic, and `stateward backup plan -o nix` has to write the jobs that are named.\n"
+	if hasPlan(list, func(o *Planned) bool { return o.Plan.SQLite }) {
+		head = append(head, "So has sqlite, by which databases are checked.")
 	}
-	if has(func(o *Planned) bool { return o.Plan.SQLite }) {
-		head += "# So has sqlite, by which databases are checked.\n"
-	}
-	if has(func(o *Planned) bool {
+	if hasPlan(list, func(o *Planned) bool {
 		return slices.ContainsFunc(o.Plan.Sources, func(s Source) bool { return strings.HasPrefix(s.KnownHosts, "/etc/stateward/") })
 	}) {
-		head += "# `stateward snapshot plan -o nix` has to write the keys of the hosts.\n"
+		head = append(head, "`stateward snapshot plan -o nix` has to write the keys of the hosts.")
 	}
 	if units := NotifyUnits(list); len(units) > 0 {
-		head += "# `stateward notify units` has to write " + strings.Join(units, ", ") + ".\n"
+		head = append(head, "`stateward notify units` has to write "+strings.Join(units, ", ")+".")
 	}
-	return head + nix.Head() + text + "\n", nil
+	return m.Nix(head...)
 }
 
 // nixUnit writes the options of a unit as NixOS has them; a value with blanks between units is a list there.
-func nixUnit(options []unit.Option) nix.Block {
+func nixUnit(options []unit.Option) nix.Settings {
 	lists := map[string]string{"Wants": "wants", "After": "after", "Before": "before", "OnFailure": "onFailure"}
-	var out, config, section nix.Block
+	var out, config, section nix.Settings
 	for _, o := range options {
 		switch {
 		case o.Name == "Description":

@@ -82,15 +82,16 @@ func use(p Ping) string {
 	return "OnSuccess"
 }
 
-// NixUnits are the units as a module of NixOS.
-func NixUnits(units []Unit) (string, error) {
-	set := nix.Block{}
+// Settings are the units as NixOS has them.
+func Settings(units []Unit) (m nix.Module) {
 	for _, u := range units {
-		set = append(set, nix.Attr{Name: "systemd.units." + nix.String(u.Name), Value: nix.Block{{Name: "text", Value: nix.Text(u.Text)}}})
+		m.Add(nix.Settings{{Name: "text", Value: nix.Text(u.Text)}}, "systemd", "units", u.Name)
 	}
-	text, err := nix.Write(set, 0)
-	return text + "\n", err
+	return m
 }
+
+// NixUnits are the units as a module of NixOS.
+func NixUnits(units []Unit) (string, error) { return Settings(units).Nix() }
 
 // IsNotification says whether a unit is one that sends notifications: of these nothing is told, or a drop-in for all services would have it
 // tell of itself without end.

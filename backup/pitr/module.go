@@ -17,10 +17,10 @@ func (o *Planned) ServerSettings(t Tools) ([]Setting, error) {
 	return slices.DeleteFunc(list, func(s Setting) bool { return o.said[s.Name] }), err
 }
 
-// Module is a NixOS module that has the server archive and systemd run the jobs of the policies: their files by environment.etc, settings of services.postgresql, what its
+// HostSettings are what has the server of NixOS archive, and systemd run the jobs of the policies: their files by environment.etc, settings of services.postgresql, what its
 // unit gets, services and timers. Of clusters without a policy nothing is written. onFailure are units that are started when a run fails. No secret is in it.
-func Module(list []Planned, program string, tools Tools, onFailure []string) (string, error) {
-	var etc, settings, services, timers nix.Block
+func HostSettings(list []Planned, program string, tools Tools, onFailure []string) (m nix.Module, err error) {
+	var etc, settings, services, timers nix.Settings
 	for i := range list {
 		o := &list[i]
 		if o.Policy == nil {
@@ -29,66 +29,77 @@ func Module(list []Planned, program string, tools Tools, onFailure []string) (st
 		p := o.Policy
 		text, err := p.Write()
 		if err != nil {
-			return "", err
+			return m, err
 		}
-		etc = append(etc, nix.Attr{Name: nix.String(strings.TrimPrefix(p.PlanFile(), "/etc/")), Value: nix.Block{{Name: "text", Value: nix.Text(text)}}})
+		etc = append(etc, nix.TextFile(p.PlanFile(), string(text)))
 		if o.Stock {
 			own, err := o.ServerSettings(tools)
 			if err != nil {
-				return "", err
+				return m, err
 			}
 			for _, s := range own {
 				settings = append(settings, nix.Attr{Name: s.Name, Value: s.Value})
 			}
 		}
 		if name, ok := strings.CutSuffix(p.Cluster.Unit, ".service"); ok && o.Stock {
-			var block nix.Block
+			var block nix.Settings
 			if p.EnvironmentFile != "" {
-				block = append(block, nix.Attr{Name: "serviceConfig.EnvironmentFile", Value: nix.List{unit.Specifiers(p.EnvironmentFile)}})
+				block = append(block, nix.Attr{Name: "serviceConfig", Value: nix.Settings{{Name: "EnvironmentFile", Value: nix.List{unit.Specifiers(p.EnvironmentFile)}}}})
 			}
 			if p.CredentialsFile != "" {
-				block = append(block, nix.Attr{Name: "environment.AWS_SHARED_CREDENTIALS_FILE", Value: p.CredentialsFile})
+				block = append(block, nix.Attr{Name: "environment", Value: nix.Settings{{Name: "AWS_SHARED_CREDENTIALS_FILE", Value: p.CredentialsFile}}})
 			}
 			if len(block) > 0 {
-				services = append(services, nix.Attr{Name: nix.String(name), Value: block})
+				services = append(services, nix.Attr{Name: name, Value: block})
 			}
 		}
 		digest, err := p.Digest()
 		if err != nil {
-			return "", err
+			return m, err
 		}
 		units, err := p.Units(UnitOptions{Stateward: program, OnFailure: onFailure, Digest: digest})
 		if err != nil {
-			return "", err
+			return m, err
 		}
 		for _, u := range units {
 			block := append(nixUnit(u.service, "serviceConfig"), nix.Attr{Name: "restartIfChanged", Value: false}, nix.Attr{Name: "path", Value: nix.List{systemPath}})
-			services = append(services, nix.Attr{Name: nix.String(u.Name), Value: block})
-			timers = append(timers, nix.Attr{Name: nix.String(u.Name), Value: nixUnit(u.timer, "timerConfig")})
+			services = append(services, nix.Attr{Name: u.Name, Value: block})
+			timers = append(timers, nix.Attr{Name: u.Name, Value: nixUnit(u.timer, "timerConfig")})
 		}
 	}
-	var module nix.Block
-	for _, part := range []nix.Attr{{Name: "environment.etc", Value: etc}, {Name: "services.postgresql.settings", Value: settings}, {Name: "systemd.services", Value: services}, {Name: "systemd.timers", Value: timers}} {
-		if len(part.Value.(nix.Block)) > 0 {
-			module = append(module, part)
-		}
+	m.Add(etc, "environment", "etc")
+	m.Add(settings, "services", "postgresql", "settings")
+	m.Add(services, "systemd", "services")
+	m.Add(timers, "systemd", "timers")
+	return m, nil
+}
+
+// Packages are those that the policies need beside stateward and PostgreSQL, as nixpkgs calls them.
+func Packages(list []Planned) []string {
+	if slices.ContainsFunc(list, func(o Planned) bool { return o.Policy != nil }) {
+		return []string{"barman"}
 	}
-	text, err := nix.Write(module, 0)
+	return nil
+}
+
+// Module is a NixOS module with the [HostSettings] of clusters.
+func Module(list []Planned, program string, tools Tools, onFailure []string) (string, error) {
+	m, err := HostSettings(list, program, tools, onFailure)
 	if err != nil {
 		return "", err
 	}
-	head := "# Written by `stateward pitr plan -o nix`: stateward and barman have to be in environment.systemPackages.\n"
+	head := []string{"Written by `stateward pitr plan -o nix`: stateward and barman have to be in environment.systemPackages."}
 	if units := NotifyUnits(list); len(units) > 0 {
-		head += "# `stateward notify units` has to write " + strings.Join(units, ", ") + ".\n"
+		head = append(head, "`stateward notify units` has to write "+strings.Join(units, ", ")+".")
 	}
-	return head + nix.Head() + text + "\n", nil
+	return m.Nix(head...)
 }
 
 // nixUnit writes the options of a unit as NixOS has them. Values are written as they are there too, so that they stay escaped; what stands twice, or names units, is a list.
-func nixUnit(options []unit.Option, own string) nix.Block {
+func nixUnit(options []unit.Option, own string) nix.Settings {
 	named := map[string]string{"Description": "description", "Wants": "wants", "After": "after", "Requisite": "requisite", "OnFailure": "onFailure", "OnSuccess": "onSuccess", "WantedBy": "wantedBy"}
-	var out, config, section nix.Block
-	list := func(b *nix.Block, name string, values ...string) {
+	var out, config, section nix.Settings
+	list := func(b *nix.Settings, name string, values ...string) {
 		i := slices.IndexFunc(*b, func(a nix.Attr) bool { return a.Name == name })
 		if i < 0 {
 			*b, i = append(*b, nix.Attr{Name: name, Value: nix.List{}}), len(*b)

@@ -38,70 +38,81 @@ func NotifyUnits(jobs []Rendered) []string {
 // systemPath is where NixOS has the programs of the system.
 const systemPath = "/run/current-system/sw"
 
-// Module is a NixOS module that has systemd run the jobs: their files by environment.etc, services and timers. The program, and restic, are those of the
+// Settings are what has systemd of NixOS run the jobs: their files by environment.etc, services and timers. The program, and restic, are those of the
 // system; onFailure are units that are started when a run fails. No secret is in it: a job only names the files of its secrets.
-func Module(jobs []Rendered, program string, onFailure []string) (string, error) {
-	var etc, services, timers nix.Block
+func Settings(jobs []Rendered, program string, onFailure []string) (m nix.Module, err error) {
+	var etc, services, timers nix.Settings
 	for _, r := range jobs {
 		text, err := r.Job.Write()
 		if err != nil {
-			return "", err
+			return m, err
 		}
-		name := nix.String(r.Job.UnitName())
-		etc = append(etc, nix.Attr{Name: nix.String(strings.TrimPrefix(r.Job.PlanFile(), "/etc/")), Value: nix.Block{{Name: "text", Value: nix.Text(text)}}})
+		etc = append(etc, nix.TextFile(r.Job.PlanFile(), string(text)))
 		digest, err := r.Digest()
 		if err != nil {
-			return "", err
+			return m, err
 		}
-		service, err := r.Job.service(UnitOptions{Stateward: program, Plan: r.Job.PlanFile(), OnFailure: onFailure, Digest: digest})
-		if err != nil {
-			return "", err
-		}
-		block := nixUnit(service, "serviceConfig")
-		// A switch to another configuration does not break off a run; what it starts next time is the new one.
-		block = append(block, nix.Attr{Name: "restartIfChanged", Value: false}, nix.Attr{Name: "path", Value: nix.List{systemPath}})
-		services = append(services, nix.Attr{Name: name, Value: block})
-		timer, err := r.Job.timer(r.Timer)
-		if err != nil {
-			return "", err
-		}
-		timers = append(timers, nix.Attr{Name: name, Value: nixUnit(timer, "timerConfig")})
-		if r.Job.DrillsByTimer() {
-			drill, timer, err := r.Job.drillUnits(UnitOptions{Stateward: program, Plan: r.Job.PlanFile(), OnFailure: onFailure}, "")
-			if err != nil {
-				return "", err
-			}
-			name := nix.String(r.Job.DrillUnitName())
-			block := append(nixUnit(drill, "serviceConfig"), nix.Attr{Name: "restartIfChanged", Value: false}, nix.Attr{Name: "path", Value: nix.List{systemPath}})
+		put := func(name string, service, timer []unit.Option) {
+			// A switch to another configuration does not break off a run; what it starts next time is the new one.
+			block := append(nixUnit(service, "serviceConfig"), nix.Attr{Name: "restartIfChanged", Value: false}, nix.Attr{Name: "path", Value: nix.List{systemPath}})
 			services = append(services, nix.Attr{Name: name, Value: block})
 			timers = append(timers, nix.Attr{Name: name, Value: nixUnit(timer, "timerConfig")})
 		}
-	}
-	var module nix.Block
-	for _, part := range []nix.Attr{{Name: "environment.etc", Value: etc}, {Name: "systemd.services", Value: services}, {Name: "systemd.timers", Value: timers}} {
-		if len(jobs) > 0 {
-			module = append(module, part)
+		service, err := r.Job.service(UnitOptions{Stateward: program, Plan: r.Job.PlanFile(), OnFailure: onFailure, Digest: digest})
+		if err != nil {
+			return m, err
 		}
+		timer, err := r.Job.timer(r.Timer)
+		if err != nil {
+			return m, err
+		}
+		put(r.Job.UnitName(), service, timer)
+		if !r.Job.DrillsByTimer() {
+			continue
+		}
+		if service, timer, err = r.Job.drillUnits(UnitOptions{Stateward: program, Plan: r.Job.PlanFile(), OnFailure: onFailure}, ""); err != nil {
+			return m, err
+		}
+		put(r.Job.DrillUnitName(), service, timer)
 	}
-	text, err := nix.Write(module, 0)
+	m.Add(etc, "environment", "etc")
+	m.Add(services, "systemd", "services")
+	m.Add(timers, "systemd", "timers")
+	return m, nil
+}
+
+// Packages are those that the jobs need beside stateward, as nixpkgs calls them, sorted.
+func Packages(jobs []Rendered) (list []string) {
+	if len(jobs) > 0 {
+		list = append(list, "restic")
+	}
+	if slices.ContainsFunc(jobs, func(r Rendered) bool { return r.Job.DrillsByTimer() && r.Job.Drill.ChecksSQLite() }) {
+		list = append(list, "sqlite")
+	}
+	return list
+}
+
+// Module is a NixOS module with the [Settings] of jobs.
+func Module(jobs []Rendered, program string, onFailure []string) (string, error) {
+	m, err := Settings(jobs, program, onFailure)
 	if err != nil {
 		return "", err
 	}
-	head := "# Written by `stateward backup plan -o nix`: stateward and restic have to be in environment.systemPackages.\n"
-	if slices.ContainsFunc(jobs, func(r Rendered) bool { return r.Job.DrillsByTimer() && r.Job.Drill.ChecksSQLite() }) {
-		head += "# So has sqlite, by which restore drills check databases.\n"
+	head := []string{"Written by `stateward backup plan -o nix`: stateward and restic have to be in environment.systemPackages."}
+	if slices.Contains(Packages(jobs), "sqlite") {
+		head = append(head, "So has sqlite, by which restore drills check databases.")
 	}
 	if units := NotifyUnits(jobs); len(units) > 0 {
-		head += "# `stateward notify units` has to write " + strings.Join(units, ", ") + ".\n"
+		head = append(head, "`stateward notify units` has to write "+strings.Join(units, ", ")+".")
 	}
-	return head + nix.Head() + text + "\n", nil
+	return m.Nix(head...)
 }
 
 // nixUnit writes the options of a unit as NixOS has them. Values are written as they are there too, so that they stay escaped.
-func nixUnit(options []unit.Option, own string) nix.Block {
+func nixUnit(options []unit.Option, own string) nix.Settings {
 	named := map[string]string{"Description": "description", "Wants": "wants", "After": "after", "OnFailure": "onFailure", "OnSuccess": "onSuccess", "WantedBy": "wantedBy"}
-	var out, config, section nix.Block
-	put := func(b *nix.Block, name, value string) {
+	var out, config, section nix.Settings
+	put := func(b *nix.Settings, name, value string) {
 		for i := range *b {
 			if a := &(*b)[i]; a.Name == name {
 				if l, ok := a.Value.(nix.List); ok {

@@ -1,6 +1,7 @@
 package sanoid
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"maps"
@@ -116,6 +117,23 @@ func Interval(h *stateward.Host) string {
 	return found
 }
 
+// WhenSent is when a replication runs, or is asked to.
+func WhenSent(h *stateward.Host, r Replication) stateward.Value[[]string] {
+	for _, raw := range h.Replications.Or(nil) {
+		if raw.Name == r.Name && raw.Target.Or("") == r.Target.String() {
+			return raw.Schedule
+		}
+	}
+	for _, d := range h.Datasets.Or(nil) {
+		for _, a := range d.Replicate {
+			if d.Name == r.Source.Dataset && a.Target.Or("") == r.Target.String() {
+				return a.Schedule
+			}
+		}
+	}
+	return stateward.Value[[]string]{}
+}
+
 // ReplicationsFromHost are what a host declares for syncoid, as we would have it run: never with a rollback, and bookmarked. The faults
 // say which of them cannot be written.
 func ReplicationsFromHost(h *stateward.Host) ([]Replication, []backup.Fault) {
@@ -218,8 +236,19 @@ func ReplicationsFromHost(h *stateward.Host) ([]Replication, []backup.Fault) {
 				fault(err)
 				continue
 			}
-			if slices.ContainsFunc(out, func(o Replication) bool { return o.Source == r.Source && o.Target == r.Target }) {
-				continue // it is declared
+			if i := slices.IndexFunc(out, func(o Replication) bool { return o.Source == r.Source && o.Target == r.Target }); i >= 0 {
+				// It is declared: what was planned before does not say by which keys, and how fast.
+				o := out[i]
+				o.SSHKey, o.Limit = cmp.Or(o.SSHKey, r.SSHKey), cmp.Or(o.Limit, r.Limit)
+				if len(r.HostKeys) > 0 && o.KnownHosts == "" {
+					o.HostKeys, o.KnownHosts = r.HostKeys, o.knownHostsFile()
+				}
+				if err := o.Validate(); err != nil {
+					fault(err)
+				} else {
+					out[i] = o
+				}
+				continue
 			}
 			if asked.Raw.IsAbsent() {
 				on, why := encrypted(h, r.Source.Dataset, r.Recursive)
@@ -233,7 +262,7 @@ func ReplicationsFromHost(h *stateward.Host) ([]Replication, []backup.Fault) {
 				r.Name = fmt.Sprintf("%s-%d", d.Name, i)
 			}
 			if len(r.HostKeys) > 0 {
-				r.KnownHosts = "/etc/stateward/" + strings.TrimPrefix(r.UnitName(), "stateward-") + ".known_hosts"
+				r.KnownHosts = r.knownHostsFile()
 			}
 			if err := r.Validate(); err != nil {
 				fault(err)
@@ -246,6 +275,11 @@ func ReplicationsFromHost(h *stateward.Host) ([]Replication, []backup.Fault) {
 	slices.SortStableFunc(out, func(a, b Replication) int { return strings.Compare(a.Name, b.Name) })
 	slices.SortFunc(faults, backup.CompareFaults)
 	return out, faults
+}
+
+// knownHostsFile is where the keys of the host are that are given with the replication.
+func (r Replication) knownHostsFile() string {
+	return "/etc/stateward/" + strings.TrimPrefix(r.UnitName(), "stateward-") + ".known_hosts"
 }
 
 // encrypted tells whether what is sent is declared to be encrypted on the disk, or why that is not known (S7). Of what nothing declares it is not.
@@ -302,28 +336,37 @@ func Unencrypted(h *stateward.Host, r *backup.Replication) (is bool, doubt strin
 	return is, doubt
 }
 
-// Module is a module of NixOS with services.sanoid and services.syncoid; either is left out where it is empty.
-func Module(c *Config, interval string, list []Replication, every string) (string, error) {
-	module := nix.Block{}
+// HostSettings are services.sanoid and services.syncoid of NixOS, and the keys of the hosts; either is left out where it is empty.
+func HostSettings(c *Config, interval string, list []Replication, every string) (m nix.Module, err error) {
 	if len(c.Datasets) > 0 {
-		text, err := c.Nix(interval, 1)
+		s, err := c.NixSettings(interval)
 		if err != nil {
-			return "", err
+			return m, err
 		}
-		module = append(module, nix.Attr{Name: "services.sanoid", Value: nix.Raw(text)})
+		m.Add(s, "services", "sanoid")
 	}
 	if len(list) > 0 {
-		text, err := Nix(list, every, 1)
+		s, err := NixSettings(list, every)
 		if err != nil {
-			return "", err
+			return m, err
 		}
-		module = append(module, nix.Attr{Name: "services.syncoid", Value: nix.Raw(text)})
+		m.Add(s, "services", "syncoid")
 	}
+	var etc nix.Settings
 	for _, r := range list {
 		if text := r.KnownHostsText(); text != "" {
-			module = append(module, nix.Attr{Name: "environment.etc." + nix.String(strings.TrimPrefix(r.KnownHosts, "/etc/")) + ".text", Value: text})
+			etc = append(etc, nix.TextFile(r.KnownHosts, text))
 		}
 	}
-	text, err := nix.Write(module, 0)
-	return text + "\n", err
+	m.Add(etc, "environment", "etc")
+	return m, nil
+}
+
+// Module is a module of NixOS with the [HostSettings].
+func Module(c *Config, interval string, list []Replication, every string) (string, error) {
+	m, err := HostSettings(c, interval, list, every)
+	if err != nil {
+		return "", err
+	}
+	return m.Nix()
 }

@@ -7,32 +7,37 @@ import (
 	"github.com/stateward/stateward/internal/syntax/nix"
 )
 
-// Nix is the value of `services.sanoid` of NixOS, indented by depth levels: that of [Config.Explicit]. interval is the calendar event
-// at which sanoid runs; the most frequent type that is taken should be no more frequent.
+// Nix is the value of `services.sanoid` of NixOS, indented by depth levels, as [Config.NixSettings] has it.
 func (c *Config) Nix(interval string, depth int) (string, error) {
-	if err := c.Validate(); err != nil {
+	s, err := c.NixSettings(interval)
+	if err != nil {
 		return "", err
+	}
+	return nix.Write(s, depth)
+}
+
+// NixSettings is the value of `services.sanoid` of NixOS: that of [Config.Explicit]. interval is the calendar event at which sanoid runs; the most frequent type that is taken should
+// be no more frequent.
+func (c *Config) NixSettings(interval string) (nix.Settings, error) {
+	if err := c.Validate(); err != nil {
+		return nil, err
 	}
 	if _, err := backup.ParseCalendar(interval, nil); err != nil {
-		return "", err
+		return nil, err
 	}
 	full := c.Explicit()
-	templates, datasets := nix.Block{}, nix.Block{}
+	templates, datasets := nix.Settings{}, nix.Settings{}
 	for _, t := range full.Templates {
 		set, err := attrs(nil, t.Settings)
 		if err != nil {
-			return "", err
+			return nil, err
 		}
-		templates = append(templates, nix.Attr{Name: nix.String(t.Name), Value: set})
+		templates = append(templates, nix.Attr{Name: t.Name, Value: set})
 	}
 	for _, d := range full.Datasets {
 		set := nix.Set{}
 		if len(d.UseTemplate) > 0 {
-			var list nix.List
-			for _, name := range d.UseTemplate {
-				list = append(list, name)
-			}
-			set = append(set, nix.Attr{Name: "use_template", Value: list})
+			set = append(set, nix.Attr{Name: "use_template", Value: words(d.UseTemplate)})
 		}
 		switch d.Recursive {
 		case RecursiveZFS:
@@ -42,15 +47,23 @@ func (c *Config) Nix(interval string, depth int) (string, error) {
 		}
 		set, err := attrs(set, d.Settings)
 		if err != nil {
-			return "", err
+			return nil, err
 		}
-		datasets = append(datasets, nix.Attr{Name: nix.String(d.Name), Value: set})
+		datasets = append(datasets, nix.Attr{Name: d.Name, Value: set})
 	}
-	out := nix.Block{{Name: "enable", Value: true}, {Name: "interval", Value: interval}}
+	out := nix.Settings{{Name: "enable", Value: true}, {Name: "interval", Value: interval}}
 	if len(templates) > 0 {
 		out = append(out, nix.Attr{Name: "templates", Value: templates})
 	}
-	return nix.Write(append(out, nix.Attr{Name: "datasets", Value: datasets}), depth)
+	return append(out, nix.Attr{Name: "datasets", Value: datasets}), nil
+}
+
+func words(list []string) nix.List {
+	var out nix.List
+	for _, w := range list {
+		out = append(out, w)
+	}
+	return out
 }
 
 func attrs(set nix.Set, s Settings) (nix.Set, error) {

@@ -382,29 +382,31 @@ func (r *Replication) Units(o UnitOptions) (service, timer string, err error) {
 	return service, timer, err
 }
 
-// Nix is the value of `services.syncoid` of NixOS for these replications, which that runs at the same interval as the user syncoid. What
-// others put into commonArgs does not reach them. The files of keys have to be where that service sees them: in /etc, /run or the store.
+// Nix is the value of `services.syncoid` of NixOS, indented by depth levels, as [NixSettings] has it.
 func Nix(list []Replication, interval string, depth int) (string, error) {
-	if _, err := backup.ParseCalendar(interval, nil); err != nil {
+	s, err := NixSettings(list, interval)
+	if err != nil {
 		return "", err
 	}
-	commands := nix.Block{}
+	return nix.Write(s, depth)
+}
+
+// NixSettings is the value of `services.syncoid` of NixOS for these replications, which that runs at the same interval as the user syncoid. What
+// others put into commonArgs does not reach them. The files of keys have to be where that service sees them: in /etc, /run or the store.
+func NixSettings(list []Replication, interval string) (nix.Settings, error) {
+	if _, err := backup.ParseCalendar(interval, nil); err != nil {
+		return nil, err
+	}
+	commands := nix.Settings{}
 	seen := map[string]bool{}
 	for _, r := range slices.SortedStableFunc(slices.Values(list), func(a, b Replication) int { return cmp.Compare(a.Name, b.Name) }) {
 		if err := r.Validate(); err != nil {
-			return "", err
+			return nil, err
 		}
 		if seen[r.Name] {
-			return "", &ReplicationError{r.Name, "the name", "is there twice", ""}
+			return nil, &ReplicationError{r.Name, "the name", "is there twice", ""}
 		}
 		seen[r.Name] = true
-		words := func(list []string) nix.List {
-			var out nix.List
-			for _, w := range list {
-				out = append(out, w)
-			}
-			return out
-		}
 		send, receive := r.options()
 		set := nix.Set{{Name: "source", Value: r.Source.String()}, {Name: "target", Value: r.Target.String()}, {Name: "recursive", Value: r.Recursive},
 			{Name: "sendOptions", Value: send}, {Name: "recvOptions", Value: receive}}
@@ -419,9 +421,9 @@ func Nix(list []Replication, interval string, depth int) (string, error) {
 		if r.Target.Host == "" {
 			set = append(set, nix.Attr{Name: "localTargetAllow", Value: words(names(target))})
 		}
-		commands = append(commands, nix.Attr{Name: nix.String(r.Name), Value: set})
+		commands = append(commands, nix.Attr{Name: r.Name, Value: set})
 	}
-	return nix.Write(nix.Block{{Name: "enable", Value: true}, {Name: "interval", Value: interval}, {Name: "commands", Value: commands}}, depth)
+	return nix.Settings{{Name: "enable", Value: true}, {Name: "interval", Value: interval}, {Name: "commands", Value: commands}}, nil
 }
 
 // Permission is one that zfs-allow(8) lists, and what it is needed for.

@@ -181,7 +181,7 @@ func TestModuleOfAHost(t *testing.T) {
 		var got struct {
 			Services map[string]struct{ Interval string }
 		}
-		n.JSON(t, text, &got)
+		n.JSON(t, "("+text+") { }", &got)
 		require.Equal(t, "hourly", got.Services["sanoid"].Interval)
 		require.Equal(t, "daily", got.Services["syncoid"].Interval)
 	}

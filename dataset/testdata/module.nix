@@ -4,7 +4,7 @@
   pkgs,
   ...
 }: let
-  script = pkgs.writeShellScript "stateward-datasets" ''
+  stateward-datasets = pkgs.writeShellScript "stateward-datasets" ''
     #!/usr/bin/env bash
     # Written by stateward for the datasets of forge. A second run changes nothing.
     pools=(tank)
@@ -58,8 +58,8 @@ in {
         Type = "oneshot";
         TimeoutStartSec = "15min";
         RemainAfterExit = true;
-        ExecStart = "${script}";
-        ExecReload = "${script}";
+        ExecStart = "${stateward-datasets}";
+        ExecReload = "${stateward-datasets}";
       };
     };
     "stateward-dataset@" = {
@@ -76,7 +76,7 @@ in {
       serviceConfig = {
         Type = "oneshot";
         TimeoutStartSec = "15min";
-        ExecStart = "${script} %I";
+        ExecStart = "${stateward-datasets} %I";
       };
     };
     "db@main" = {
@@ -96,7 +96,7 @@ in {
         ];
       };
     };
-    "exporter" = {
+    exporter = {
       requires = [
         "stateward-dataset@tank-services-sonarr.service"
       ];
@@ -110,7 +110,7 @@ in {
         ];
       };
     };
-    "podman-plex" = {
+    podman-plex = {
       requires = [
         "stateward-dataset@tank-services-plex.service"
       ];
@@ -124,7 +124,7 @@ in {
         ];
       };
     };
-    "podman-sonarr" = {
+    podman-sonarr = {
       requires = [
         "stateward-dataset@tank-services-sonarr.service"
       ];

@@ -133,68 +133,25 @@ func (e *unknownJobError) Hint() string {
 }
 
 func (f *backupPlanFlags) run(ctx context.Context, env Env, args []string) error {
-	if f.write != "" && f.output == "text" {
-		return withStatus(StatusUsage, &writeTextError{"json, units, nix, stock and paths"})
-	}
-	hosts, err := f.load(ctx, env, args)
-	if err != nil {
-		return err
-	}
-	rendered := map[string]string{"units": "units", "nix": "a module", "stock": "a module", "paths": "an aggregation"}[f.output]
-	if len(hosts) != 1 && (rendered != "" || f.write != "") {
-		return &oneHostError{len(hosts), cmp.Or(rendered, "--write")}
-	}
-	plan := BackupPlan{ProtocolVersion: protocolVersion, Hosts: []HostBackups{}}
-	failed, sound := false, true
-	for _, l := range hosts {
-		h, err := f.plan(l)
-		if err != nil {
-			return err
-		}
-		failed = failed || l.err != nil
-		sound = sound && h.sound()
-		plan.Hosts = append(plan.Hosts, h)
-	}
-	if err := f.known(plan); err != nil {
-		return withStatus(StatusUsage, err)
-	}
-	switch {
-	case f.output == "text":
-		for i := range plan.Hosts {
-			if i > 0 {
-				fmt.Fprintln(env.Stdout)
-			}
-			printBackups(env, &plan.Hosts[i])
-		}
-	case f.output == "json" && f.write == "":
-		err = writeJSON(env, plan)
-	default:
-		var more bool
-		more, err = f.render(env, &plan.Hosts[0])
-		sound = sound && more
-	}
-	return planStatus(err, failed, sound)
+	return planRun[HostBackups]{
+		source: &f.sourceFlags, output: f.output, write: f.write,
+		formats: "json, units, nix, stock and paths", forOne: map[string]string{"units": "units", "nix": "a module", "stock": "a module", "paths": "an aggregation"},
+		plan: f.plan, sound: (*HostBackups).sound, known: f.known,
+		document: func(hosts []HostBackups) any { return BackupPlan{protocolVersion, hosts} },
+		print:    printBackups, render: f.render,
+	}.run(ctx, env, args)
 }
 
 // known says which of --job no host has.
-func (f *backupPlanFlags) known(plan BackupPlan) error {
-	for _, name := range f.jobs {
-		found := false
-		var known []string
-		for _, h := range plan.Hosts {
-			list, _ := backup.Jobs(orEmpty(h.host))
-			for _, j := range list {
-				found = found || j.Name == name
-				known = append(known, j.Name)
-			}
-			found = found || h.Error != nil
-		}
-		slices.Sort(known)
-		if !found {
-			return &unknownJobError{name, slices.Compact(known)}
+func (f *backupPlanFlags) known(hosts []HostBackups, failed bool) error {
+	names := knownNames{}
+	for _, h := range hosts {
+		list, _ := backup.Jobs(orEmpty(h.host))
+		for _, j := range list {
+			names[j.Name] = true
 		}
 	}
-	return nil
+	return names.check(f.jobs, failed, func(name string, known []string) error { return &unknownJobError{name, known} })
 }
 
 func orEmpty(h *stateward.Host) *stateward.Host {

@@ -46,7 +46,7 @@ func TestR13BackupPlanWritesDrillsToo(t *testing.T) {
 
 	r = run(t, nil, "backup", "plan", host, "--quiet", "-o", "nix")
 	require.Equal(t, StatusOK, r.status, r.stderr)
-	require.Contains(t, r.stdout, `"stateward-drill-app" = {`)
+	require.Contains(t, r.stdout, `stateward-drill-app = {`)
 	require.Contains(t, r.stderr, needs)
 	r = run(t, nil, "backup", "plan", host, "--quiet", "-o", "stock")
 	require.Equal(t, StatusFindings, r.status)

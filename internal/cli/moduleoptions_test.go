@@ -65,7 +65,7 @@ let
   } ] ++ below (removeAttrs (o.type.getSubOptions o.loc) [ "_module" ]);
   below = os: concatMap (n: if os.${n}._type or "" == "option" then one os.${n} else below os.${n}) (attrNames os);
   # What other parts of the module declare, they describe themselves.
-in below (removeAttrs host.options.stateward [ "guard" "plan" ])
+in below (removeAttrs host.options.stateward [ "guard" ])
 `, root)
 	for _, nix := range nixtest.All(t) {
 		t.Run(nix.Name, func(t *testing.T) {

@@ -171,7 +171,7 @@ func TestNotifyUnitsAsNix(t *testing.T) {
 	_, text, _ := strings.Cut(one.stdout, "\n")
 	for _, nix := range nixtest.All(t) {
 		var got string
-		nix.JSON(t, "("+r.stdout+`).systemd.units."stateward-notify@.service".text`, &got)
+		nix.JSON(t, "(("+r.stdout+`) { }).systemd.units."stateward-notify@.service".text`, &got)
 		require.Equal(t, text, got, nix.Name)
 	}
 }

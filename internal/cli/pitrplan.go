@@ -138,57 +138,25 @@ func (f *pitrPlanFlags) run(ctx context.Context, env Env, args []string) error {
 			return withStatus(StatusStep, err)
 		}
 	}
-	hosts, err := f.load(ctx, env, args)
-	if err != nil {
-		return err
-	}
-	rendered := map[string]string{"units": "units", "nix": "a module"}[f.output]
-	if len(hosts) != 1 && (rendered != "" || f.write != "") {
-		return &oneHostError{len(hosts), cmp.Or(rendered, "--write")}
-	}
-	out := PITRPlan{ProtocolVersion: protocolVersion, Hosts: []HostClusters{}}
-	failed, sound := false, true
-	names := map[string]bool{}
-	for _, l := range hosts {
-		h, err := f.plan(l, names, tools)
-		if err != nil {
-			return withStatus(StatusStep, err)
-		}
-		failed = failed || l.err != nil
-		sound = sound && h.sound()
-		out.Hosts = append(out.Hosts, h)
-	}
-	for _, name := range f.names {
-		if !names[name] && !failed {
-			var known []string
-			for one := range names {
-				known = append(known, one)
-			}
-			slices.Sort(known)
-			return withStatus(StatusUsage, &unknownClusterError{name, known})
-		}
-	}
-	switch {
-	case f.output == "text":
-		for i := range out.Hosts {
-			if i > 0 {
-				fmt.Fprintln(env.Stdout)
-			}
-			printClusters(env, &out.Hosts[i])
-		}
-	case f.output == "json" && f.write == "":
-		err = writeJSON(env, out)
-	default:
-		err = f.render(env, &out.Hosts[0], tools)
-	}
-	return planStatus(err, failed, sound)
+	names := knownNames{}
+	return planRun[HostClusters]{
+		source: &f.sourceFlags, output: f.output, write: f.write,
+		formats: "json, units and nix", forOne: map[string]string{"units": "units", "nix": "a module"},
+		plan: func(l loaded) (HostClusters, error) { return f.plan(l, names, tools) }, sound: (*HostClusters).sound,
+		known: func(_ []HostClusters, failed bool) error {
+			return names.check(f.names, failed, func(name string, known []string) error { return &unknownClusterError{name, known} })
+		},
+		document: func(hosts []HostClusters) any { return PITRPlan{protocolVersion, hosts} },
+		print:    printClusters,
+		render:   func(env Env, h *HostClusters) (bool, error) { return true, f.render(env, h, tools) },
+	}.run(ctx, env, args)
 }
 
 func (h *HostClusters) sound() bool {
 	return h.Error == nil && h.Status == stateward.StatusOK && len(h.Faults) == 0 && !slices.ContainsFunc(h.Clusters, func(p PlannedCluster) bool { return len(p.Faults) > 0 })
 }
 
-func (f *pitrPlanFlags) plan(l loaded, names map[string]bool, tools pitr.Tools) (HostClusters, error) {
+func (f *pitrPlanFlags) plan(l loaded, names knownNames, tools pitr.Tools) (HostClusters, error) {
 	h := HostClusters{Name: l.name, Source: l.source, Status: stateward.StatusFailed, Clusters: []PlannedCluster{}}
 	if l.err != nil {
 		h.Error = errorOutput(l.err)

@@ -28,6 +28,7 @@ func newPlan(env Env) *cobra.Command {
 	}
 	cmd.AddCommand(newPlanPersistence(env))
 	cmd.AddCommand(newPlanMigrate(env))
+	cmd.AddCommand(newPlanHost(env))
 	return cmd
 }
 

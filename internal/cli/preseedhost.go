@@ -121,60 +121,25 @@ func (e *unknownPreseedError) Hint() string {
 }
 
 func (f *preseedPlanFlags) run(ctx context.Context, env Env, args []string) error {
-	if f.write != "" && f.output == "text" {
-		return withStatus(StatusUsage, &writeTextError{"json, units and nix"})
-	}
-	hosts, err := f.load(ctx, env, args)
-	if err != nil {
-		return err
-	}
-	rendered := map[string]string{"units": "units", "nix": "a module"}[f.output]
-	if len(hosts) != 1 && (rendered != "" || f.write != "") {
-		return &oneHostError{len(hosts), cmp.Or(rendered, "--write")}
-	}
-	out := PreseedPlan{ProtocolVersion: protocolVersion, Hosts: []HostPreseeds{}}
-	failed, sound := false, true
-	names := map[string]bool{}
-	for _, l := range hosts {
-		h, err := f.plan(l, names)
-		if err != nil {
-			return withStatus(StatusStep, err)
-		}
-		failed = failed || l.err != nil
-		sound = sound && h.sound()
-		out.Hosts = append(out.Hosts, h)
-	}
-	for _, name := range f.services {
-		if !names[name] && !failed {
-			var known []string
-			for one := range names {
-				known = append(known, one)
-			}
-			slices.Sort(known)
-			return withStatus(StatusUsage, &unknownPreseedError{name, known})
-		}
-	}
-	switch {
-	case f.output == "text":
-		for i := range out.Hosts {
-			if i > 0 {
-				fmt.Fprintln(env.Stdout)
-			}
-			printPreseeds(env, &out.Hosts[i])
-		}
-	case f.output == "json" && f.write == "":
-		err = writeJSON(env, out)
-	default:
-		err = f.render(env, &out.Hosts[0])
-	}
-	return planStatus(err, failed, sound)
+	names := knownNames{}
+	return planRun[HostPreseeds]{
+		source: &f.sourceFlags, output: f.output, write: f.write,
+		formats: "json, units and nix", forOne: map[string]string{"units": "units", "nix": "a module"},
+		plan: func(l loaded) (HostPreseeds, error) { return f.plan(l, names) }, sound: (*HostPreseeds).sound,
+		known: func(_ []HostPreseeds, failed bool) error {
+			return names.check(f.services, failed, func(name string, known []string) error { return &unknownPreseedError{name, known} })
+		},
+		document: func(hosts []HostPreseeds) any { return PreseedPlan{protocolVersion, hosts} },
+		print:    printPreseeds,
+		render:   func(env Env, h *HostPreseeds) (bool, error) { return true, f.render(env, h) },
+	}.run(ctx, env, args)
 }
 
 func (h *HostPreseeds) sound() bool {
 	return h.Error == nil && h.Status == stateward.StatusOK && len(h.Faults) == 0 && !slices.ContainsFunc(h.Preseeds, func(p PlannedPreseed) bool { return len(p.Faults) > 0 })
 }
 
-func (f *preseedPlanFlags) plan(l loaded, names map[string]bool) (HostPreseeds, error) {
+func (f *preseedPlanFlags) plan(l loaded, names knownNames) (HostPreseeds, error) {
 	h := HostPreseeds{Name: l.name, Source: l.source, Status: stateward.StatusFailed, Preseeds: []PlannedPreseed{}}
 	if l.err != nil {
 		h.Error = errorOutput(l.err)

@@ -20,6 +20,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/stateward/stateward"
+	"github.com/stateward/stateward/aggregate"
 	"github.com/stateward/stateward/aggregate/template"
 	"github.com/stateward/stateward/backup/notify"
 	"github.com/stateward/stateward/backup/pitr"
@@ -47,6 +48,8 @@ var outputs = []struct {
 	{"check", "What `stateward check -o json` prints.", reflect.TypeFor[CheckOutput](), map[string]any{"protocolVersion": protocolVersion}},
 	{"dataset-plan", "What `stateward dataset plan -o json` prints.", reflect.TypeFor[DatasetPlan](), map[string]any{"protocolVersion": protocolVersion}},
 	{"diff", "What `stateward diff -o json` prints.", reflect.TypeFor[DiffOutput](), map[string]any{"protocolVersion": protocolVersion}},
+	{"host-plan", "The plan of a host: what `stateward plan host --write DIR` writes and `stateward.plan` wires.", reflect.TypeFor[aggregate.HostPlan](), map[string]any{"protocolVersion": aggregate.HostPlanVersion}},
+	{"host-plans", "What `stateward plan host -o json` prints.", reflect.TypeFor[HostPlans](), map[string]any{"protocolVersion": protocolVersion}},
 	{"drill", "What `stateward drill -o json` prints.", reflect.TypeFor[DrillOutput](), map[string]any{"protocolVersion": protocolVersion}},
 	{"preseed", "What `stateward preseed run -o json` and `stateward preseed explain -o json` print.", reflect.TypeFor[PreseedOutput](), map[string]any{"protocolVersion": protocolVersion}},
 	{"preseed-plan", "What `stateward preseed plan -o json` prints.", reflect.TypeFor[PreseedPlan](), map[string]any{"protocolVersion": protocolVersion}},

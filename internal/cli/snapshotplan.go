@@ -266,7 +266,7 @@ func (f *snapshotPlanFlags) files(h *stateward.Host) ([]planFile, []backup.Fault
 			return nil, fault("sanoid", errors.New("when it runs is not known"))
 		}
 		for _, r := range list {
-			if events, ok := whenSent(h, r).Get(); ok && len(events) == 1 && (every == "" || every == events[0]) {
+			if events, ok := sanoid.WhenSent(h, r).Get(); ok && len(events) == 1 && (every == "" || every == events[0]) {
 				every = events[0]
 			} else if ok {
 				return nil, fault("syncoid", &hintedError{errors.New("services.syncoid has one interval, and the replications have several"), "write them as units"})
@@ -314,7 +314,7 @@ func (f *snapshotPlanFlags) files(h *stateward.Host) ([]planFile, []backup.Fault
 				fmt.Fprintln(&lines, line)
 			}
 		case "units":
-			when, ok := whenSent(h, r).Get()
+			when, ok := sanoid.WhenSent(h, r).Get()
 			if !ok {
 				return nil, fault("replication "+r.Name, errors.New("when it runs is not known"))
 			}
@@ -332,23 +332,6 @@ func (f *snapshotPlanFlags) files(h *stateward.Host) ([]planFile, []backup.Fault
 		files = append(files, planFile{map[string]string{"syncoid": "syncoid.sh", "zfs-allow": "zfs-allow.sh"}[f.output], lines.String()})
 	}
 	return files, nil
-}
-
-// whenSent is when a replication runs, or is asked to.
-func whenSent(h *stateward.Host, r sanoid.Replication) stateward.Value[[]string] {
-	for _, raw := range h.Replications.Or(nil) {
-		if raw.Name == r.Name && raw.Target.Or("") == r.Target.String() {
-			return raw.Schedule
-		}
-	}
-	for _, d := range h.Datasets.Or(nil) {
-		for _, a := range d.Replicate {
-			if d.Name == r.Source.Dataset && a.Target.Or("") == r.Target.String() {
-				return a.Schedule
-			}
-		}
-	}
-	return stateward.Value[[]string]{}
 }
 
 // faultError gives a fault the advice of what it is about.

@@ -30,6 +30,8 @@
       inherit scalar texts;
       amount = types.either types.str types.int;
       command = types.either types.str (types.listOf types.str);
+      file = types.path;
+      inherit (types) package;
       path = types.str;
       place = types.str;
       places = texts;

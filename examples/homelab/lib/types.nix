@@ -143,6 +143,11 @@ in rec {
     description = "an absolute path";
     check = value: isPath value || isString value && hasPrefix "/" value;
   };
+  package = mkType {
+    name = "package";
+    description = "a package";
+    check = value: isAttrs value && value.type or "" == "derivation";
+  };
   enum = allowed:
     mkType {
       name = "enum";

@@ -4,6 +4,7 @@
 {
   imports = [
     ./boot.nix
+    ./environment.nix
     ./filesystems.nix
     ./users.nix
     ./systemd.nix

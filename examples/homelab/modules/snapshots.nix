@@ -80,6 +80,13 @@
         description = "Options of zfs receive.";
       };
       extraArgs = strings "More arguments of syncoid.";
+      useCommonArgs = mkOption {
+        type = types.bool;
+        default = true;
+        description = "Whether commonArgs are for this one too.";
+      };
+      localSourceAllow = strings "What the user of syncoid may do with the source.";
+      localTargetAllow = strings "What the user of syncoid may do with the target.";
     };
   };
 in {

@@ -32,6 +32,14 @@
     wants = units "Units that should run as well.";
     after = units "Units that start before this one.";
     before = units "Units that start after this one.";
+    requisite = units "Units that must run already, or this one does not.";
+    onFailure = units "Units that start when this one fails.";
+    onSuccess = units "Units that start when this one ends well.";
+    overrideStrategy = mkOption {
+      type = types.enum ["asDropinIfExists" "asDropin"];
+      default = "asDropinIfExists";
+      description = "Whether this only adds to a unit.";
+    };
     unitConfig = section "Settings of the [Unit] section.";
     # As in NixOS, this has neither a default nor, as a rule, a value: whoever reads all of
     # systemd.services at once must reckon with that.
@@ -58,6 +66,21 @@
         type = types.lines;
         default = "";
         description = "Commands run as the main process.";
+      };
+      path = mkOption {
+        type = types.listOf types.anything;
+        default = [];
+        description = "Packages whose programs the unit finds.";
+      };
+      restartIfChanged = mkOption {
+        type = types.bool;
+        default = true;
+        description = "Whether a switch restarts the unit where it changed.";
+      };
+      reloadIfChanged = mkOption {
+        type = types.bool;
+        default = false;
+        description = "Whether a switch reloads it in place of that.";
       };
       serviceConfig = section "Settings of the [Service] section.";
     };
@@ -98,6 +121,9 @@ in {
   options = {
     systemd.services = named service "Services.";
     systemd.timers = named timer "Timers.";
+    systemd.sockets = named {options = unit;} "Sockets.";
+    systemd.paths = named {options = unit;} "Paths that are watched.";
+    systemd.targets = named {options = unit;} "Targets.";
     systemd.mounts = mkOption {
       type = types.listOf (types.submodule mount);
       default = [];

@@ -67,7 +67,7 @@ func Head(args ...string) string {
 }
 
 // Write returns v as an expression, indented by depth levels of two spaces. It
-// takes string, bool, int, [Set], [Block], [Text], [List] and [Raw]; anything else is an error.
+// takes string, bool, int, [Set], [Block], [Text], [List] and [Raw], and what a [Module] sets; anything else is an error.
 // NUL bytes, which no Nix string can hold, are an error too.
 func Write(v any, depth int) (string, error) {
 	var b strings.Builder
@@ -150,7 +150,11 @@ func write(b *strings.Builder, v any, depth int) error {
 		}
 		return write(b, block, depth)
 	default:
-		return fmt.Errorf("cannot write a %T as a nix expression", v)
+		e, err := expression(v, depth)
+		if err != nil {
+			return err
+		}
+		return write(b, e, depth)
 	}
 	return nil
 }
@@ -208,6 +212,14 @@ func writeValue(b *strings.Builder, v any, depth int) error {
 // writeElement puts what is more than one word in parentheses: a list would take
 // "f x" for two elements, and does not know a sign.
 func writeElement(b *strings.Builder, v any, depth int) error {
+	switch v.(type) {
+	case Config, Package, Default, After:
+		e, err := expression(v, depth)
+		if err != nil {
+			return err
+		}
+		v = e
+	}
 	switch v := v.(type) {
 	case int:
 		if v >= 0 || int64(v) == math.MinInt64 {

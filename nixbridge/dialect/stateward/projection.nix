@@ -8,9 +8,9 @@
   options,
 }: let
   inherit (builtins) isAttrs;
-  inherit (probe) attrsOf via;
+  inherit (probe) attrsOf text via;
   # What our NixOS module does of itself, and says of no service.
-  own = ["persistence" "plan" "guard"];
+  own = ["persistence" "plan" "package" "guard"];
 in {
   detected = config ? stateward;
 
@@ -21,6 +21,12 @@ in {
       else v) (contract.closed {});
     "stateward.backup" = contract.backup;
     "stateward.pitr" = contract.pitr;
+    # The file of the plan that is wired.
+    "stateward.plan" = via (v:
+      if v == null
+      then null
+      else builtins.readFile v)
+    text;
     "stateward.services" = attrsOf contract.service;
     "stateward.acknowledge" = contract.acknowledgements;
   };

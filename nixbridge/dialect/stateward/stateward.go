@@ -41,6 +41,7 @@ func decode(n *dialect.Node, h *stateward.Host) {
 	}
 	Decode(Name, top, h)
 	backups(top.At("backup"), h)
+	h.Plan = top.At("plan").Filled()
 	dialect.Merge(&h.PITRPolicies, dialect.AttrsOf(top.At("pitr"), pitr))
 }
 

@@ -1,0 +1,303 @@
+package cli
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/stretchr/testify/require"
+
+	"github.com/stateward/stateward/aggregate"
+	"github.com/stateward/stateward/internal/nixtest"
+)
+
+// wiring is a folder with hosts that import our module, in a small lib of ours: each with the plan that lies in plans, and the modules that lie in modules.
+type wiring struct {
+	dir string
+	nix nixtest.Nix
+}
+
+// wiredHosts are the hosts of the examples. Of some the units of the services are made here, as the modules of NixOS make them.
+const wiredHosts = `let
+  root = ROOT;
+  lib = import (root + "/examples/homelab/lib");
+  package = name: { type = "derivation"; inherit name; outPath = "/nix/store/00000000000000000000000000000000-${name}"; };
+  pkgs = { writeShellScript = name: text: builtins.toFile name text; restic = package "restic"; sanoid = package "sanoid"; sqlite = package "sqlite"; barman = package "barman"; postgresql_16 = package "postgresql"; };
+  units = names: { systemd.services = builtins.listToAttrs (map (name: { inherit name; value.serviceConfig.ExecStart = "/bin/true"; }) names); };
+  files = dir: if builtins.pathExists dir then map (name: dir + "/${name}") (builtins.attrNames (builtins.readDir dir)) else [ ];
+  host = name: modules: lib.evalModules {
+    specialArgs = { inherit pkgs; };
+    modules = [
+      (root + "/examples/homelab/modules") (root + "/nix/module")
+      ({ lib, ... }: {
+        options.services.postgresql.package = lib.mkOption { type = lib.types.anything; };
+        options.boot.zfs.package = lib.mkOption { type = lib.types.anything; default = package "zfs"; };
+        config.stateward.package = package "stateward";
+        config.stateward.plan = let file = ./plans + "/${name}.json"; in if builtins.pathExists file then file else null;
+        config.networking.hostName = lib.mkDefault name;
+      })
+    ] ++ modules ++ files (./modules + "/${name}");
+  };
+in builtins.mapAttrs host {
+  backup = [ (import ./backup.nix).forge.config ];
+  preseed = [ (import ./preseed.nix).forge.config (units [ "paperless-web" "paperless-scheduler" "photos" "thumbnails" ]) ];
+  pitr = [ (removeAttrs (import ./pitr.nix).forge.config [ "systemd" ]) ];
+  snapshots = [ (import ./snapshots.nix).config ];
+  asked = [ ./asked.nix (units [ "app" "web" "worker@" ]) ];
+  OTHERS
+}
+`
+
+// asked is a host whose services ask for all that there is.
+const asked = `{
+  fileSystems."/" = { device = "tmpfs"; fsType = "tmpfs"; };
+  fileSystems."/persist" = { device = "rpool/persist"; fsType = "zfs"; neededForBoot = true; };
+  fileSystems."/srv/web" = { device = "tank/web"; fsType = "zfs"; };
+  environment.persistence."/persist".directories = [ "/var/lib/nixos" ];
+  environment.persistence."/persist".files = [ "/etc/machine-id" ];
+  systemd.services.other.serviceConfig.StateDirectory = "other";
+  stateward.backup = {
+    repositories.nas = { url = "sftp:backup@nas:/srv/restic"; passwordFile = "/run/secrets/restic"; };
+    defaults = { schedule = "daily"; prune = [ "--keep-daily 7" ]; };
+  };
+  stateward.services.app = {
+    enable = true;
+    units = [ "app" "worker@1" ];
+    dataDir = "/var/lib/app";
+    dataset = {
+      name = "tank/app"; owner = "app"; mode = "0750";
+      snapshots.policy = "production";
+      replication = [ { target = "syncoid@nas:backup/app"; schedule = "daily"; sshKey = "/run/secrets/key"; hostKeys = [ "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ4lqyM9T2ZrTn2UNtHOB3rOJm7MvdGsVGYF5PTsJ2SG" ]; raw = false; } ];
+    };
+    backup.drill = { every = "30d"; sqlite = true; };
+    preseed = { onNoBackup = "start-empty"; reason = "it's \${new}"; validate.command = "test -e \"$1/a b\""; };
+  };
+  stateward.services.web = {
+    enable = true;
+    unit = "web";
+    dataDir = "/srv/web";
+    dataset = { name = "tank/web"; mountpoint = "legacy"; owner = "web"; mode = "0755"; };
+  };
+}
+`
+
+func newWiring(t *testing.T, n nixtest.Nix) *wiring {
+	t.Helper()
+	w := &wiring{t.TempDir(), n}
+	for name, file := range map[string]string{"backup.nix": "backup/forge.nix", "preseed.nix": "preseed/hosts.nix", "pitr.nix": "pitr/forge.nix", "snapshots.nix": "snapshots/forge.nix", "forge.nix": "services/forge.nix"} {
+		text, err := os.ReadFile(filepath.Join(repository, "examples", file))
+		require.NoError(t, err)
+		w.write(t, name, string(text))
+	}
+	w.write(t, "asked.nix", asked)
+	root, err := filepath.Abs(repository)
+	require.NoError(t, err)
+	w.write(t, "hosts.nix", strings.NewReplacer("ROOT", root, "OTHERS", "").Replace(wiredHosts))
+	return w
+}
+
+func (w *wiring) write(t *testing.T, name, text string) {
+	t.Helper()
+	at := filepath.Join(w.dir, name)
+	require.NoError(t, os.MkdirAll(filepath.Dir(at), 0o700))
+	require.NoError(t, os.WriteFile(at, []byte(text), 0o600))
+}
+
+func (w *wiring) run(t *testing.T, host string, args ...string) result {
+	t.Helper()
+	return run(t, nil, append(args, filepath.Join(w.dir, "hosts.nix"), "--host", host, "-q", "--no-config", "--nix", w.nix.Path(), "--no-cache", "--cache-dir", t.TempDir())...)
+}
+
+// plan writes the plan of a host into a folder, and returns it.
+func (w *wiring) plan(t *testing.T, host, dir string) string {
+	t.Helper()
+	r := w.run(t, host, "plan", "host", "--write", filepath.Join(w.dir, dir))
+	require.Contains(t, []int{StatusOK, StatusFindings}, r.status, r.stderr)
+	text, err := os.ReadFile(filepath.Join(w.dir, dir, host+".json"))
+	require.NoError(t, err, r.stderr)
+	return string(text)
+}
+
+// settings are those of a host as nix evaluates them.
+func (w *wiring) settings(t *testing.T, host string) any {
+	t.Helper()
+	var out any
+	w.nix.JSON(t, fmt.Sprintf(`let
+  c = (import %s).%s.config;
+  wanted = names: u: builtins.listToAttrs (map (name: { inherit name; value = u.${name}; }) (builtins.filter (name: u ? ${name}) names));
+  unit = wanted [ "description" "wantedBy" "requires" "requisite" "wants" "after" "before" "onFailure" "onSuccess" "overrideStrategy" "unitConfig" "serviceConfig" "timerConfig" "environment" "restartIfChanged" "reloadIfChanged" "path" ];
+in {
+  etc = builtins.mapAttrs (_: f: f.text) c.environment.etc;
+  services = builtins.mapAttrs (_: unit) c.systemd.services;
+  timers = builtins.mapAttrs (_: unit) c.systemd.timers;
+  inherit (c.systemd.tmpfiles) rules;
+  inherit (c.services) sanoid syncoid;
+  postgresql = c.services.postgresql.settings;
+}`, filepath.Join(w.dir, "hosts.nix"), host), &out)
+	return sortedLists(out)
+}
+
+// sortedLists sorts the lists of texts: which of two modules comes first says nothing.
+func sortedLists(v any) any {
+	switch v := v.(type) {
+	case map[string]any:
+		for name := range v {
+			v[name] = sortedLists(v[name])
+		}
+	case []any:
+		for i := range v {
+			v[i] = sortedLists(v[i])
+		}
+		slices.SortStableFunc(v, func(a, b any) int { return strings.Compare(fmt.Sprint(a), fmt.Sprint(b)) })
+	}
+	return v
+}
+
+// rows are the survival matrix and the findings of a host, without where they come from.
+func (w *wiring) rows(t *testing.T, host string) (rows, findings []string) {
+	t.Helper()
+	r := w.run(t, host, "check", "-o", "json")
+	var out CheckOutput
+	require.NoError(t, json.Unmarshal([]byte(r.stdout), &out), r.stderr)
+	require.Len(t, out.Hosts, 1)
+	for _, row := range out.Hosts[0].Survival {
+		text, err := json.Marshal(row.Tiers)
+		require.NoError(t, err)
+		rows = append(rows, row.Service+" "+row.Path+" "+string(text))
+	}
+	for _, d := range out.Hosts[0].Findings {
+		findings = append(findings, d.Code+" "+d.Subject+" "+d.Message)
+	}
+	slices.Sort(rows)
+	slices.Sort(findings)
+	return rows, findings
+}
+
+// A plan that is wired sets what the modules set that the other commands write; and planned again it is the same bytes.
+func TestAWiredPlanIsWhatTheModulesAre(t *testing.T) {
+	for _, n := range nixtest.All(t) {
+		t.Run(n.Name, func(t *testing.T) {
+			w := newWiring(t, n)
+			for _, host := range []string{"backup", "preseed", "pitr", "snapshots", "asked"} {
+				t.Run(host, func(t *testing.T) {
+					text := w.plan(t, host, "new")
+					p, err := aggregate.ReadHostPlan([]byte(text))
+					require.NoError(t, err)
+					if host == "asked" {
+						require.Empty(t, p.Unplanned)
+						require.Equal(t, []string{"backup", "datasets", "persistence", "preseed", "snapshots"}, keys(p.Settings))
+						require.Equal(t, []string{"restic", "sanoid", "sqlite", "stateward"}, p.Packages)
+					}
+					// First what the modules set.
+					for _, of := range []string{"dataset", "snapshot", "backup", "preseed", "pitr"} {
+						if part := map[string]string{"dataset": "datasets", "snapshot": "snapshots"}[of]; p.Settings[of] == nil && p.Settings[part] == nil {
+							continue
+						}
+						r := w.run(t, host, of, "plan", "-o", "nix")
+						require.Contains(t, []int{StatusOK, StatusFindings}, r.status, r.stderr)
+						w.write(t, filepath.Join("modules", host, of+".nix"), r.stdout)
+					}
+					want := w.settings(t, host)
+					rowsWanted, findingsWanted := w.rows(t, host)
+					require.NoError(t, os.RemoveAll(filepath.Join(w.dir, "modules")))
+					// Then what the plan does.
+					w.write(t, filepath.Join("plans", host+".json"), text)
+					require.Empty(t, cmp.Diff(want, w.settings(t, host)))
+					rows, findings := w.rows(t, host)
+					if p.Settings["persistence"] == nil {
+						require.Empty(t, cmp.Diff(rowsWanted, rows))
+						require.Empty(t, cmp.Diff(findingsWanted, findings))
+					}
+					require.NotContains(t, strings.Join(findings, "\n"), "SW608")
+					require.NotContains(t, strings.Join(findings, "\n"), "stateward.plan")
+					require.Empty(t, cmp.Diff(text, w.plan(t, host, "new")))
+					require.Empty(t, cmp.Diff(text, w.plan(t, host, "plans")))
+					// And so does the module that is the plan as a whole.
+					require.NoError(t, os.RemoveAll(filepath.Join(w.dir, "plans")))
+					r := w.run(t, host, "plan", "host", "-o", "nix")
+					require.Contains(t, []int{StatusOK, StatusFindings}, r.status, r.stderr)
+					w.write(t, filepath.Join("modules", host, "plan.nix"), r.stdout)
+					require.Empty(t, cmp.Diff(want, w.settings(t, host)))
+					require.NoError(t, os.RemoveAll(filepath.Join(w.dir, "modules")))
+				})
+			}
+		})
+	}
+}
+
+func keys[V any](m map[string]V) []string {
+	var out []string
+	for name := range m {
+		out = append(out, name)
+	}
+	slices.Sort(out)
+	return out
+}
+
+// What is changed beneath a plan is told, and planned again where it is asked for: a plan never keeps itself alive.
+func TestAPlanFollowsTheConfiguration(t *testing.T) {
+	for _, n := range nixtest.All(t) {
+		t.Run(n.Name, func(t *testing.T) {
+			w := newWiring(t, n)
+			before := w.plan(t, "asked", "plans")
+			_, findings := w.rows(t, "asked")
+			require.NotContains(t, strings.Join(findings, "\n"), "SW608")
+			for _, c := range []struct{ name, was, is, told string }{
+				{"a mode", `mode = "0755"`, `mode = "0700"`, "changed systemd.tmpfiles.rules"},
+				{"a policy", `"production"`, `"services"`, "services.sanoid.datasets"},
+				{"a replication that goes", "schedule = \"daily\"; sshKey", "schedule = \"weekly\"; sshKey", "services.syncoid.interval"},
+				{"a preseed that goes", "preseed = {", "preseed = { enable = false;", "no longer planned"},
+				{"state that needs no entry any more", "other.serviceConfig.StateDirectory", "other.serviceConfig.CacheDirectory", `changed environment.persistence."/persist"`},
+				{"a service that goes", "stateward.services.web = {\n    enable = true", "stateward.services.web = {\n    enable = false", "the script stateward-datasets"},
+			} {
+				t.Run(c.name, func(t *testing.T) {
+					require.Contains(t, asked, c.was)
+					w.write(t, "asked.nix", strings.Replace(asked, c.was, c.is, 1))
+					_, findings := w.rows(t, "asked")
+					at := slices.IndexFunc(findings, func(f string) bool { return strings.HasPrefix(f, "SW608 ") })
+					require.GreaterOrEqual(t, at, 0)
+					require.Contains(t, findings[at], c.told)
+					// What is planned with the old plan wired is what is planned without any, and a fixed point.
+					with := w.plan(t, "asked", "new")
+					require.NoError(t, os.Rename(filepath.Join(w.dir, "plans"), filepath.Join(w.dir, "away")))
+					without := w.plan(t, "asked", "other")
+					require.Empty(t, cmp.Diff(without, with))
+					w.write(t, "plans/asked.json", with)
+					require.Empty(t, cmp.Diff(with, w.plan(t, "asked", "new")))
+					for _, dir := range []string{"plans", "new", "other"} {
+						require.NoError(t, os.RemoveAll(filepath.Join(w.dir, dir)))
+					}
+					require.NoError(t, os.Rename(filepath.Join(w.dir, "away"), filepath.Join(w.dir, "plans")))
+				})
+			}
+			w.write(t, "asked.nix", asked)
+			require.Equal(t, before, w.plan(t, "asked", "plans"))
+			// A plan that is for something else is refused, and nothing of it is wired.
+			units := func() (names []string) {
+				n.JSON(t, fmt.Sprintf("builtins.attrNames (import %s).asked.config.systemd.services", filepath.Join(w.dir, "hosts.nix")), &names)
+				return names
+			}
+			require.Contains(t, units(), "stateward-backup-app")
+			for _, c := range []struct{ was, is, told string }{
+				{`"hostName": "asked"`, `"hostName": "attic"`, "stateward.plan is that of attic, and this host is asked"},
+				{`"protocolVersion": "1"`, `"protocolVersion": "2"`, `stateward.plan has protocolVersion "2", and this module reads "1"`},
+			} {
+				require.Contains(t, before, c.was)
+				w.write(t, "plans/asked.json", strings.Replace(before, c.was, c.is, 1))
+				require.NotContains(t, units(), "stateward-backup-app")
+				_, findings := w.rows(t, "asked")
+				require.Contains(t, strings.Join(findings, "\n"), c.told)
+				require.Contains(t, strings.Join(findings, "\n"), "SW608 stateward.plan nothing is wired")
+			}
+			// What the configuration does not have is named.
+			w.write(t, "plans/asked.json", strings.Replace(before, `"services": {`, `"nowhere": { "x": 1 }, "services": {`, 1))
+			_, findings = w.rows(t, "asked")
+			require.Contains(t, strings.Join(findings, "\n"), "nowhere, which this configuration does not have")
+		})
+	}
+}
