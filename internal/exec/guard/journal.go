@@ -121,7 +121,8 @@ func parse(r io.Reader) (entries []Entry, unread int, err error) {
 
 // Update calls decide with the lines that there are, and adds what that returns, on the disk when it returns. Nobody else adds meanwhile.
 func (j Journal) Update(decide func(entries []Entry, unread int) []Entry) (err error) {
-	if err := os.MkdirAll(j.Dir, 0o700); err != nil {
+	// Units of other users have their state below the same folder, and must be able to enter it. The file itself is private.
+	if err := os.MkdirAll(j.Dir, 0o755); err != nil {
 		return err
 	}
 	f, err := os.OpenFile(j.File(), os.O_RDWR|os.O_APPEND|os.O_CREATE|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0o600)

@@ -40,6 +40,11 @@ func TestAnOverrideIsUsedOnce(t *testing.T) {
 func TestOneOfManyUsesAnOverride(t *testing.T) {
 	j := guard.Journal{Dir: filepath.Join(t.TempDir(), "state")}
 	add(t, j, entry(guard.Overridden, "a"))
+	for name, want := range map[string]os.FileMode{j.Dir: 0o755, j.File(): 0o600} {
+		info, err := os.Stat(name)
+		require.NoError(t, err)
+		require.Equal(t, want, info.Mode().Perm(), name)
+	}
 	var wg sync.WaitGroup
 	var got atomic.Int32
 	for range 20 {
