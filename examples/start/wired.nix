@@ -1,0 +1,2 @@
+# What "stateward plan host" wrote.
+{stateward.plan = ./plans/forge.json;}
