@@ -36,6 +36,7 @@ const wiredHosts = `let
       (root + "/examples/homelab/modules") (root + "/nix/module")
       ({ lib, ... }: {
         options.services.postgresql.package = lib.mkOption { type = lib.types.anything; };
+        options.services.postgresql.settings = lib.mkOption { type = lib.types.attrsOf lib.types.anything; default = { }; };
         options.boot.zfs.package = lib.mkOption { type = lib.types.anything; default = package "zfs"; };
         config.stateward.package = package "stateward";
         config.stateward.plan = let file = ./plans + "/${name}.json"; in if builtins.pathExists file then file else null;

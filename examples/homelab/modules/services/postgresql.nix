@@ -19,11 +19,6 @@ in {
       type = types.path;
       description = "Where the cluster is.";
     };
-    settings = mkOption {
-      type = types.attrsOf types.anything;
-      default = {};
-      description = "The settings of the server.";
-    };
     ensureDatabases = mkOption {
       type = types.listOf types.str;
       default = [];
