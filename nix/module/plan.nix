@@ -34,21 +34,21 @@
   parts = lib.optionals accepted (attrValues plan.settings);
 
   # --- paths ---------------------------------------------------------------
-  has = path: set: (foldl' (at:
-    name:
-      if at.found && isAttrs at.value && at.value ? ${name}
-      then {
+  has = path: set:
+    (foldl' (at: name:
+        if at.found && isAttrs at.value && at.value ? ${name}
+        then {
+          found = true;
+          value = at.value.${name};
+        }
+        else {
+          found = false;
+          value = null;
+        }) {
         found = true;
-        value = at.value.${name};
+        value = set;
       }
-      else {
-        found = false;
-        value = null;
-      }) {
-    found = true;
-    value = set;
-  }
-  path)
+      path)
   .found;
   get = path: set: foldl' (at: name: at.${name}) set path;
   nest = path: value: foldl' (inner: i: {${elemAt path (length path - 1 - i)} = inner;}) value (genList (i: i) (length path));
@@ -94,10 +94,10 @@ in {
       (lib.optionalAttrs (has ["environment" "systemPackages"] options) {
         environment.systemPackages = lib.mkMerge (lib.optionals accepted [
           (map (name:
-              if name == "stateward"
-              then cfg.package
-              else pkgs.${name})
-            (filter (name: name != "stateward" || cfg.package != null) plan.packages))
+            if name == "stateward"
+            then cfg.package
+            else pkgs.${name})
+          (filter (name: name != "stateward" || cfg.package != null) plan.packages))
         ]);
       })
       {
