@@ -224,12 +224,19 @@ func TestOptionsReachNix(t *testing.T) {
 		us := unknowns(t, h)
 		require.Len(t, us, 1)
 		require.Contains(t, us[0], "nothing is built here")
-		e.NixOptions = []nixbridge.NixOption{{Name: "allow-import-from-derivation", Value: "true"}}
+		e.NixOptions = []nixbridge.NixOption{{Name: "allow-import-from-derivation", Value: "true"}, {Name: "build-users-group", Value: ""}}
 		h = evaluate(t, e, dir)
 		us = unknowns(t, h)
 		require.Len(t, us, 1)
 		require.Contains(t, us[0], "it was allowed to be built, and the private store lacks what that needs")
 		require.Equal(t, 1, root(t, h).Root().At("tree").Int().Or(0))
+		if os.Geteuid() == 0 {
+			// Where the group is missing that root builds with, some nix end before they begin to build.
+			e.NixOptions[1].Value = "no-such-group"
+			us = unknowns(t, evaluate(t, e, dir))
+			require.Len(t, us, 1)
+			require.Regexp(t, "have root itself build with --option build-users-group ''|the private store lacks what that needs", us[0])
+		}
 	})
 }
 

@@ -163,6 +163,7 @@ var (
 	tooNew       = regexp.MustCompile(`unsupported (?:[\w-]+ )*(?:input|attribute|parameter)s? '|contains mutable lock|has an unsupported version|experimental Nix feature .* is disabled|undefined variable 'builtins\.`)
 	newBuiltin   = regexp.MustCompile(`attribute '(?:convertHash|parseFlakeRef|flakeRefToString|warn|fetchTree)' missing`)
 	failedBuild  = regexp.MustCompile(`^builder for '|^unexpected EOF reading a line|^(?i:cannot build ')|^build of '|is required to build '|dependencies of derivation '`)
+	noBuilders   = regexp.MustCompile(`^the group '[^']*' specified in 'build-users-group' does not exist`)
 	lockMismatch = regexp.MustCompile(`^mismatch in field 'narHash'|^NAR hash mismatch`)
 	noRoom       = regexp.MustCompile(`No space left on device|failed to extract archive \(Write failed\)|disk I/O error|database or disk is full|Disk quota exceeded|Read-only file system|attempt to write a readonly database`)
 	noGit        = regexp.MustCompile(`executing 'git'|program 'git' .* not found`)
@@ -227,7 +228,7 @@ func (s *session) classify(ctx context.Context, host string, log *nixLog, err er
 	}
 	e.Host, e.ExitCode = host, exit.Code
 	e.Kind = caughtKind(thrownOrNot(e.Trace), e.Message)
-	if s.builds() && failedBuild.MatchString(e.Message) {
+	if s.builds() && (failedBuild.MatchString(e.Message) || noBuilders.MatchString(e.Message)) {
 		e.Kind = ImportFromDerivation
 	}
 	e.File = s.relative(e.File)
@@ -242,6 +243,8 @@ func (s *session) classify(ctx context.Context, host string, log *nixLog, err er
 		e.hint = s.untrackedHint(m[1])
 	}
 	switch {
+	case e.Kind == ImportFromDerivation && noBuilders.MatchString(e.Message):
+		e.hint = "root builds as the users of that group: make it, or have root itself build with --option build-users-group ''"
 	case e.Kind == ImportFromDerivation && s.builds() && !s.Online:
 		e.hint = "it was allowed to be built, and the private store lacks what that needs: let nix fetch it with --online, or commit what the build makes"
 	case e.Kind == ImportFromDerivation && s.builds():
