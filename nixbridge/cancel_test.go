@@ -93,7 +93,8 @@ func TestCancellingEndsEverythingAtOnce(t *testing.T) {
 					cancel()
 					require.ErrorIs(t, <-done, context.Canceled)
 					took := time.Since(began)
-					require.Empty(t, leftOver(t, e))
+					// What is killed is gone when the kernel has taken its memory back; a child of a script is waited for by init alone.
+					require.Eventually(t, func() bool { return len(leftOver(t, e)) == 0 }, time.Second, 5*time.Millisecond)
 					return took
 				}
 				// On a machine that is busy with something else, any one may take longer.
