@@ -13,6 +13,7 @@ import (
 
 	"github.com/stateward/stateward"
 	"github.com/stateward/stateward/aggregate"
+	resticbackup "github.com/stateward/stateward/backup/restic"
 )
 
 func evaluated(h *stateward.Host) aggregate.Evaluated {
@@ -203,6 +204,20 @@ func TestDiffTells(t *testing.T) {
 				Repository: known(repository), Schedule: known([]string{"daily"}), Prune: known(prune)})
 		}
 	}
+	asked := func(h *stateward.Host) {
+		o := at("stateward", "services", "sonarr", "backup")
+		push(&h.Jobs, stateward.Job{Name: "sonarr", Service: "sonarr", Asked: true, Origin: o, Paths: known([]stateward.Entry{stateward.NewEntry("/var/lib/sonarr", stateward.Directory, o)}),
+			Repository: known("sftp:nas:/r"), PasswordFile: known(stateward.FileRef{Text: "/run/secrets/restic"}), Schedule: known([]string{"daily"})})
+	}
+	// The unit and the timer that are written of a job that is asked for.
+	running := func(h *stateward.Host) {
+		planned, _ := resticbackup.Plan(h, false)
+		digest, err := resticbackup.Rendered{Job: *planned[0].Job, Timer: planned[0].Timer}.Digest()
+		require.NoError(t, err)
+		name := planned[0].Job.UnitName()
+		push(&h.Units, stateward.Unit{Name: name + ".service", Enable: known(true), Job: known(digest)})
+		push(&h.Timers, stateward.Timer{Name: name + ".timer", Enable: known(true)})
+	}
 	for name, tc := range map[string]struct {
 		old, new []part
 		want     []string
@@ -259,6 +274,17 @@ func TestDiffTells(t *testing.T) {
 		"a job under another name": {
 			[]part{restic("all", "/srv", "/backup")}, []part{restic("nightly", "/srv", "/backup")},
 			[]string{`changed job : restic job all is called restic job nightly from now on: its snapshots get that name`},
+		},
+		"R10 a backup that was asked for, and is run from now on": {
+			[]part{asked}, []part{func(h *stateward.Host) { asked(h); running(h) }},
+			[]string{`known tier : /var/lib/sonarr is known now to survive the death of its disk`, `better job sonarr: restic job sonarr is run by a unit now`},
+		},
+		"R10 a backup that nothing runs any more": {
+			[]part{func(h *stateward.Host) { asked(h); running(h) }}, []part{asked},
+			[]string{
+				`worse job sonarr: backup job sonarr is only asked for from now on: nothing that is read runs it`,
+				`unknown! tier : whether /var/lib/sonarr survives the death of its disk is not known any more`,
+			},
 		},
 		"a job of other paths, to another place": {
 			[]part{restic("all", "/srv", "/backup")}, []part{restic("all", "/home", "/mnt")},

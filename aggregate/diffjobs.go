@@ -41,6 +41,17 @@ func (d *differ) jobs() {
 			delete(new, key)
 		}
 	}
+	// What a service asks for, and what a unit runs for it, is one job: only the tool's name comes to it by its being run.
+	for _, key := range slices.Sorted(maps.Keys(old)) {
+		for _, other := range slices.Sorted(maps.Keys(new)) {
+			if a, b := old[key], new[other]; a.Asked != b.Asked && a.Name == b.Name && a.Service == b.Service && a.Service != "" {
+				d.job(a, b)
+				delete(old, key)
+				delete(new, other)
+				break
+			}
+		}
+	}
 	// The same paths to the same place under another name.
 	identity := func(j *backup.Job) string {
 		if len(j.Paths.Or(nil)) == 0 || !j.Repository.IsKnown() && !j.RepositoryFile.IsKnown() {

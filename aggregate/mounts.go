@@ -84,11 +84,7 @@ func compareMounts(a, b mount) int {
 func (s *storage) addDatasets(v stateward.Value[[]stateward.Dataset]) {
 	s.noteUnknown(v.Why())
 	datasets := v.Or(nil)
-	if slices.ContainsFunc(s.host.Units.Or(nil), func(u stateward.Unit) bool {
-		on, known := u.Enable.Get()
-		return u.Name == dataset.UnitName && (on || !known)
-	}) {
-		// Our unit makes and mounts all that is asked for.
+	if dataset.Runs(s.host) {
 		datasets = slices.Clone(datasets)
 		for i := range datasets {
 			datasets[i].Asked = false

@@ -17,6 +17,15 @@ import (
 // UnitName is the name of the unit that makes the datasets, all of them.
 const UnitName = "stateward-datasets.service"
 
+// Runs tells whether the unit of [UnitName] is among those of a host: it makes and mounts all that is asked for. One of which it is not known whether it is
+// switched on counts.
+func Runs(h *stateward.Host) bool {
+	return slices.ContainsFunc(h.Units.Or(nil), func(u stateward.Unit) bool {
+		on, known := u.Enable.Get()
+		return u.Name == UnitName && (on || !known)
+	})
+}
+
 // CheckTemplate is the unit that sees to one dataset, after [UnitName] has run, even where that failed: a service requires those of its own
 // datasets, so that one in conflict holds back nobody else's.
 const CheckTemplate = "stateward-dataset@.service"

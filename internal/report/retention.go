@@ -12,6 +12,7 @@ import (
 	"github.com/stateward/stateward"
 	"github.com/stateward/stateward/backup"
 	"github.com/stateward/stateward/backup/pitr"
+	"github.com/stateward/stateward/backup/restic"
 )
 
 const (
@@ -320,10 +321,14 @@ func (d *drawer) retentions(h *stateward.Host) []lane {
 		}
 		add(l, p.Dataset)
 	}
-	for _, j := range sortedJobs(h) {
+	jobs, stale := restic.Running(h)
+	for _, j := range jobs {
 		engine := j.Engine.Or("backup")
 		l := lane{What: engine}
-		if j.Asked {
+		switch unit := stale[j.Name]; {
+		case j.Asked && unit != "":
+			l.Note = "asked for, and " + unit + " was written of something else"
+		case j.Asked:
 			l.Note = "asked for, and nothing that is read runs it"
 		}
 		prune, ok := j.Prune.Get()
@@ -375,9 +380,4 @@ func (d *drawer) retentions(h *stateward.Host) []lane {
 		}
 	}
 	return out
-}
-
-func sortedJobs(h *stateward.Host) []backup.Job {
-	jobs, _ := backup.Jobs(h)
-	return jobs
 }

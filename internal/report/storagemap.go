@@ -76,9 +76,10 @@ func mapHost(h *stateward.Host, rows []stateward.SurvivalRow) []*pool {
 		}
 	}
 	desired, _ := dataset.NewDesired(h)
+	made := dataset.Runs(h)
 	for _, d := range h.Datasets.Or(nil) {
 		m := zfs(d.Name)
-		m.Unmade = m.Unmade || d.Asked
+		m.Unmade = m.Unmade || d.Asked && !made
 		if n, err := dataset.ParseName(d.Name); err == nil {
 			if at, ok := desired.MountPoint(n); ok {
 				mount(m, at.String())

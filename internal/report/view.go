@@ -470,7 +470,8 @@ func (v *hostView) drilled(p Page) {
 		}
 	}
 	every := map[string]string{}
-	for _, j := range sortedJobs(v.Declared) {
+	jobs, _ := backup.Jobs(v.Declared)
+	for _, j := range jobs {
 		if j.Engine.Or("") == "borg" {
 			continue
 		}
