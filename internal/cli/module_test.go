@@ -261,6 +261,17 @@ in {
   without = said (host [ { options = { assertions = list; warnings = list; }; } ]);
   pools = let config = homelab { boot.zfs.extraPools = [ "tank" ]; }; in said config // { directories = config.environment.persistence."/persist".directories; };
   relative = said (homelab { stateward.persistence.root = "persist"; });
+  dataset = said (homelab { stateward.services.x.dataset.name = "tank/x"; });
+  planned = said (homelab { stateward.services.x.dataset.name = "tank/x"; systemd.services.stateward-datasets = { }; });
+  mounted = said (homelab { stateward.services.x.dataset.name = "tank/x"; fileSystems."/var/lib/x" = { device = "tank/x"; fsType = "zfs"; }; });
+  unusable = said (homelab { stateward.services.y = { enable = true; backupPaths = [ "media" "/run/y" "/srv/y" ]; }; stateward.services.z = { enable = false; backupPaths = [ "z" ]; }; });
+  memory = said (homelab { fileSystems."/" = { device = "none"; fsType = "tmpfs"; }; });
+  scratch = said (homelab { fileSystems."/persist" = { device = "none"; fsType = "tmpfs"; }; });
+  sound = said (homelab { fileSystems."/" = { device = "none"; fsType = "tmpfs"; }; fileSystems."/persist" = { device = "/dev/sda"; fsType = "ext4"; }; });
+  elsewhere = said (homelab { environment.persistence."/nix/persist".directories = [ "/var/log" ]; });
+  named = said (homelab { environment.persistence.main = { persistentStoragePath = "/persist"; directories = [ "/var/log" ]; }; });
+  off = said (homelab { environment.persistence."/persist" = { enable = false; directories = [ "/var/log" ]; }; });
+  forced = let config = homelab { stateward.persistence.enable = lib.mkForce true; }; in said config // { directories = map (d: d.dirPath) config.environment.persistence."/persist".directories; };
 }`, root)
 	for _, nix := range nixtest.All(t) {
 		t.Run(nix.Name, func(t *testing.T) {
@@ -277,6 +288,27 @@ in {
 			require.Contains(t, got["pools"].Warnings[0], "whether something holds /var/lib/x is not known")
 			require.Len(t, got["relative"].Failing, 1)
 			require.Contains(t, got["relative"].Failing[0], `stateward.persistence.root is "persist"`)
+			for name, want := range map[string]struct{ failing, warning string }{
+				"dataset":   {"", "stateward.persistence leaves out /var/lib/x of x: whether something holds it already is not known"},
+				"planned":   {},
+				"mounted":   {},
+				"unusable":  {"", "stateward.persistence leaves out media of y, /run/y of y: what is no absolute path"},
+				"memory":    {"stateward.persistence.root is /persist, which lies in memory", ""},
+				"scratch":   {"stateward.persistence.root is /persist, which lies in memory", ""},
+				"sound":     {},
+				"elsewhere": {"environment.persistence has none there, but at /nix/persist", ""},
+				"named":     {},
+				"off":       {`environment.persistence."/persist".enable is false: nothing of it would be persisted`, ""},
+				"forced":    {},
+			} {
+				require.LessOrEqual(t, len(got[name].Failing), 1, name)
+				require.LessOrEqual(t, len(got[name].Warnings), 1, name)
+				require.Contains(t, strings.Join(got[name].Failing, "\n"), want.failing, name)
+				require.Contains(t, strings.Join(got[name].Warnings, "\n"), want.warning, name)
+				require.Equal(t, want.failing == "", len(got[name].Failing) == 0, name)
+				require.Equal(t, want.warning == "", len(got[name].Warnings) == 0, name)
+			}
+			require.Equal(t, []any{"/var/lib/x"}, got["forced"].Directories)
 		})
 	}
 }

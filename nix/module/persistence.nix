@@ -1,7 +1,7 @@
 # The collector: what enabled services declare as state is persisted, as `stateward plan persistence` lists it.
 #
 # What something else holds already is left out: a file system of its own, the host's own entries. So is what nobody could tell
-# of, with a warning. It knows of no script that empties a file system at boot; `stateward check` does.
+# of, and what can be persisted nowhere, with a warning. It knows of no script that empties a file system at boot; `stateward check` does.
 {
   config,
   extendModules,
@@ -15,7 +15,7 @@
   inherit (cfg.persistence) root;
 
   # The host without what is added here: what is added depends on what is mounted, and what is mounted on what is persisted.
-  before = (extendModules {modules = [{stateward.persistence.enable = lib.mkForce false;}];}).config;
+  before = (extendModules {modules = [{stateward.persistence.enable = lib.mkOverride 0 false;}];}).config;
 
   # --- paths -----------------------------------------------------------------
   parts = text: filter (part: isString part && part != "" && part != ".") (split "/" text);
@@ -36,6 +36,7 @@
     else text;
   mount = at: type: device: options: {
     at = clean at;
+    inherit device;
     memory = elem type volatile || elem type ["" "auto"] && elem device volatile || lib.hasPrefix "/dev/zram" device || lib.hasPrefix "/dev/ram" device;
     from =
       if (elem "bind" options || elem "rbind" options) && isAbsolute device
@@ -51,12 +52,13 @@
   mounts = groupBy (one: one.at) (filter (one: one.at != "/") (fileSystems ++ units));
 
   # What the host persists itself.
+  persistence = before.environment.persistence or {};
   own = let
-    roots = filter (one: one.enable or true) (attrValues (before.environment.persistence or {}));
-    paths = kind: resolved: concatMap (one: map (entry: clean (entry.${resolved} or entry.${kind} or entry)) (one.${kind} or []));
+    roots = filter (one: one.enable or true) (attrValues persistence);
+    paths = kind: resolved: concatMap (one: map (entry: clean (entry.${resolved} or entry.${kind} or entry)) (one.${kind} or [])) roots;
   in {
-    directories = names (paths "directories" "dirPath" roots);
-    files = names (paths "files" "filePath" roots);
+    directories = names (paths "directories" "dirPath");
+    files = names (paths "files" "filePath");
   };
   names = list:
     listToAttrs (map (name: {
@@ -65,17 +67,18 @@
       })
       list);
 
-  # Datasets that services ask for: whether one is mounted is not known from here.
-  asked = names (concatMap (one: let
+  # Datasets that services ask for, by their places: whether one is mounted that fileSystems does not have is not known from here.
+  asked = listToAttrs (concatMap (one: let
     inherit (one) dataset;
     at =
       if said dataset.mountpoint
       then dataset.mountpoint
       else orEmpty one.dataDir;
   in
-    if dataset != null && said dataset.name && dataset.type != "volume" && (!(said dataset.canmount) || dataset.canmount == "on") && isAbsolute at
-    then [(clean at)]
-    else [])
+    lib.optional (dataset != null && said dataset.name && dataset.type != "volume" && (!(said dataset.canmount) || dataset.canmount == "on") && isAbsolute at) {
+      name = clean at;
+      value = dataset.name;
+    })
   services);
 
   said = text: text != null && text != "";
@@ -98,7 +101,7 @@
     answers =
       lib.optional (own.directories ? ${at}) "yes"
       ++ map ofMount (mounts.${at} or [])
-      ++ lib.optional (asked ? ${at}) "unknown";
+      ++ lib.optional (asked ? ${at} && !(lib.any (one: one.device == asked.${at}) (mounts.${at} or []))) "unknown";
   in
     if own.files ? ${path}
     then "yes"
@@ -179,7 +182,9 @@
       ++ lib.optional (one.dataDir != null) (place "directory" one.dataDir {})
       ++ map (entry: place "directory" entry.directory entry) (listed persist.directories)
       ++ map (entry: place "file" entry.file entry) (listed persist.files);
-    usable = filter (entry: said entry.text && isAbsolute entry.text && !unfit (clean entry.text)) declared;
+    isUsable = entry: isAbsolute entry.text && !unfit (clean entry.text);
+    given = filter (entry: said entry.text) declared;
+    usable = filter isUsable given;
     moved = entry: let
       path = clean entry.text;
     in
@@ -200,13 +205,17 @@
           at = path;
         };
     byPath = groupBy (entry: entry.at) (map moved usable);
-  in
-    map (path: {
+  in {
+    rows = map (path: {
       inherit one unit;
       entries = byPath.${path};
     }) (attrNames byPath);
+    unusable = map (entry: "${entry.text} of ${one.name}") (filter (entry: !(isUsable entry)) given);
+  };
 
-  rows = concatMap rowsOf services;
+  declarations = map rowsOf services;
+  rows = concatMap (one: one.rows) declarations;
+  unusable = concatMap (one: one.unusable) declarations;
 
   # Texts as services write them: what stands there itself is listed, be it below another entry.
   written = names (concatMap (one:
@@ -280,17 +289,25 @@
   in
     if known
     then all // {byPath = all.byPath // {${path} = owned row (merge all.byPath.${path} entry);};}
-    else if own.directories ? ${path} || own.files ? ${path} || root != "/" && within (clean root) path || answer != "no"
+    else if own.directories ? ${path} || own.files ? ${path} || root != "/" && within (clean root) path || answer == "yes"
     then all
-    else {
-      order = all.order ++ [path];
-      byPath = all.byPath // {${path} = owned row first;};
-    };
+    else if answer == "unknown"
+    then all // {unknown = all.unknown ++ lib.optional (!(planned path)) "${path} of ${row.one.name}";}
+    else
+      all
+      // {
+        order = all.order ++ [path];
+        byPath = all.byPath // {${path} = owned row first;};
+      };
+
+  # A plan that is wired makes the datasets that services ask for, and starts none of these before its own is mounted.
+  planned = path: before.systemd.services or {} ? stateward-datasets && lib.any (at: asked ? ${at} && !(mounts ? ${at})) (upwards path);
 
   all =
     foldl' add {
       order = [];
       byPath = {};
+      unknown = [];
     }
     rows;
 
@@ -317,16 +334,43 @@
 
   on = cfg.persistence.enable == true;
   there = options ? environment.persistence;
+
+  # --- the root ------------------------------------------------------------------
+  pathOf = name: clean (persistence.${name}.persistentStoragePath or name);
+  here = filter (name: pathOf name == clean root) (attrNames persistence);
+  isOff = name: !(persistence.${name}.enable or true);
+  elsewhere = filter (name: !(isOff name) && pathOf name != clean root) (attrNames persistence);
+  rootIsMemory = lib.any (one: one.at == "/" && one.memory) fileSystems;
+  lowest = filter (at: mounts ? ${at}) (upwards (clean root));
+  emptied =
+    if lowest == []
+    then rootIsMemory && pools == []
+    else !(lib.any (one: !one.memory) mounts.${head lowest});
 in {
   config = lib.mkMerge [
     {
-      assertions = lib.optional (on && !there) {
-        assertion = false;
-        message = "stateward.persistence.enable is true, and there is no option environment.persistence\n  Import the module of Impermanence, or persist what `stateward plan persistence` lists.\n  Example: imports = [inputs.impermanence.nixosModules.impermanence];";
-      };
+      assertions =
+        lib.optional (on && !there) {
+          assertion = false;
+          message = "stateward.persistence.enable is true, and there is no option environment.persistence\n  Import the module of Impermanence, or persist what `stateward plan persistence` lists.\n  Example: imports = [inputs.impermanence.nixosModules.impermanence];";
+        }
+        ++ map (message: {
+          assertion = false;
+          inherit message;
+        }) (lib.optionals (on && there) (
+          map (name: "stateward.persistence.root is ${root}, and environment.persistence.\"${name}\".enable is false: nothing of it would be persisted") (filter isOff here)
+          ++ lib.optional (here == [] && elsewhere != [])
+          "stateward.persistence.root is ${root}, and environment.persistence has none there, but at ${concatStringsSep ", " (map pathOf elsewhere)}\n  Set the root to that, or declare what is at ${root}.\n  Example: stateward.persistence.root = \"${pathOf (head elsewhere)}\";"
+          ++ lib.optional emptied
+          "stateward.persistence.root is ${root}, which lies in memory: what is persisted there is gone after a reboot\n  Declare in fileSystems what is mounted at ${root}, or set the root to a place that stays."
+        ));
       warnings =
         lib.optional (on && pools != [] && found != [])
-        "stateward.persistence adds nothing: pool ${head pools} of boot.zfs.extraPools mounts its datasets where their own mountpoint property says, so whether something holds ${concatStringsSep ", " (map (entry: entry.path) found)} is not known. Declare these datasets in fileSystems, or persist them in environment.persistence.";
+        "stateward.persistence adds nothing: pool ${head pools} of boot.zfs.extraPools mounts its datasets where their own mountpoint property says, so whether something holds ${concatStringsSep ", " (map (entry: entry.path) found)} is not known. Declare these datasets in fileSystems, or persist them in environment.persistence."
+        ++ lib.optional (on && all.unknown != [])
+        "stateward.persistence leaves out ${concatStringsSep ", " (lib.unique all.unknown)}: whether something holds it already is not known, as of a dataset that is asked for and that no fileSystems and no plan mounts. Declare what is mounted there in fileSystems, or persist it in environment.persistence; stateward plan persistence says more."
+        ++ lib.optional (on && unusable != [])
+        "stateward.persistence leaves out ${concatStringsSep ", " (lib.unique unusable)}: what is no absolute path, or lies below /tmp, /run, /nix and the like, can be persisted nowhere.";
     }
     (lib.optionalAttrs there {
       environment.persistence = lib.mkIf on {
