@@ -43,7 +43,8 @@
       };
     });
 
-    formatter = forEach systems (_: pkgs: pkgs.alejandra);
+    # Newer nix name no folder to it.
+    formatter = forEach systems (_: pkgs: pkgs.writeShellScriptBin "stateward-format" ''exec ${pkgs.alejandra}/bin/alejandra "''${@:-.}"'');
 
     overlays.default = final: prev: {stateward = final.callPackage ./nix/package.nix {};};
 

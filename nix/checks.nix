@@ -41,7 +41,7 @@ in
 
     format =
       pkgs.runCommand "stateward-format" {
-        nativeBuildInputs = [self.formatter.${system}];
+        nativeBuildInputs = [pkgs.alejandra];
         files = builtins.path {
           path = ../.;
           name = "nix-files";

@@ -43,6 +43,7 @@ const nixpkgs = `{
         buildGoModule = args: package "${args.pname}-${args.version}" system { inherit (args) src vendorHash meta; };
         mkShell = args: package "shell" system { };
         runCommand = name: env: text: package name system { };
+        writeShellScriptBin = name: text: package name system { };
         callPackage = file: args: let f = import file; in f (builtins.intersectAttrs (builtins.functionArgs f) pkgs // args);
       } // builtins.listToAttrs (map (name: { inherit name; value = package name system { }; }) [ "git" "gnumake" "go" "mandoc" "restic" "shellcheck" ]);
     in pkgs;
@@ -100,6 +101,15 @@ func TestWholeFlakeIsWhatNixTakesForOne(t *testing.T) {
 		_, said, err := n.run(t, "flake", "check", "--no-build", "--no-write-lock-file", "path:"+dir, "--override-input", "nixpkgs", "path:"+input)
 		require.NoError(t, err, said)
 		require.NotContains(t, strings.ReplaceAll(said, "unknown flake output 'lib'", ""), "unknown")
+
+		// The command looks at the system that it runs on.
+		const all = `f: let each = builtins.mapAttrs (_: builtins.mapAttrs (_: d: d.drvPath)); in {
+  all = each f.packages // each f.devShells // each f.checks; format = builtins.mapAttrs (_: d: d.drvPath) f.formatter;
+  apps = builtins.mapAttrs (_: a: a.default.program) f.apps; overlay = (f.overlays.default (f.inputs.nixpkgs.legacyPackages.x86_64-linux // { }) { }).stateward.drvPath;
+}`
+		_, said, err = n.run(t, "eval", "--json", "--no-write-lock-file", "--impure", "path:"+dir+"#lib", "--override-input", "nixpkgs", "path:"+input, "--apply",
+			`_: (`+all+`) ((import `+dir+`/flake.nix).outputs (let inputs = { nixpkgs = builtins.getFlake "path:`+input+`"; self = self; }; self = (import `+dir+`/flake.nix).outputs inputs // { inherit inputs; outPath = `+dir+`; }; in inputs) // { inputs.nixpkgs = builtins.getFlake "path:`+input+`"; })`)
+		require.NoError(t, err, said)
 		after, err := os.ReadFile(filepath.Join(dir, "flake.lock"))
 		require.NoError(t, err)
 		require.Equal(t, string(before), string(after))

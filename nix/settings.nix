@@ -14,7 +14,7 @@
     else if pathExists beside
     then beside
     else null;
-  text = readFile file;
+  text = builtins.unsafeDiscardStringContext (readFile file);
 
   # builtins.fromTOML knows no dates: one that stands outside of quotes gets some.
   lines = filter isString (split "\n" text);
