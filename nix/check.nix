@@ -45,9 +45,14 @@
 
   all = self.nixosConfigurations or (throw "stateward: the flake has no nixosConfigurations");
   missing = filter (n: !(all ? ${n})) hosts;
+  # No check at all would look like nothing to find.
   wanted =
-    if hosts == null
+    if attrNames all == []
+    then throw "stateward: the flake has no hosts: nixosConfigurations is empty"
+    else if hosts == null
     then attrNames all
+    else if hosts == []
+    then throw "stateward: hosts names no host; leave it out for all of ${concatStringsSep ", " (attrNames all)}"
     else if missing != []
     then throw "stateward: there is no host ${concatStringsSep ", " (map toJSON missing)}; there are ${concatStringsSep ", " (attrNames all)}"
     else hosts;

@@ -122,6 +122,36 @@ func TestHostsThatAreNotThereAreNamed(t *testing.T) {
 	})
 }
 
+func TestNoHostIsNoSoundHost(t *testing.T) {
+	eachNix(t, func(t *testing.T, n nix) {
+		for name, tc := range map[string]struct{ hosts, args, says string }{
+			"a flake without hosts": {"{ }", "{ }", "nixosConfigurations is empty"},
+			"an empty list":         {"{ forge = " + kept + "; }", "{ hosts = [ ]; }", "hosts names no host; leave it out for all of forge"},
+		} {
+			_, said, err := n.run(t, "eval", "--json", "path:"+fleet(t, tc.hosts, tc.args, nil)+"#checks."+system, "--apply", "builtins.attrNames")
+			require.Error(t, err, name)
+			require.Contains(t, said, tc.says, name)
+		}
+	})
+}
+
+// A date in TOML stands wherever a value does, beside quotes and signs of all kinds.
+func TestEveryDateOfAConfigurationIsSeen(t *testing.T) {
+	eachNix(t, func(t *testing.T, n nix) {
+		for name, config := range map[string]string{
+			"a line":       "[[acknowledge]]\ncode = \"SW101\" # was = 2020-01-01\npath = \"/x\"\nreason = \"it's #12\"\nuntil=2030-01-31\n",
+			"a table":      "acknowledge = [{code = \"SW101\", path = \"/x\", reason = \"it's #12\", until = 2030-01-31}]\n",
+			"a text":       "[[acknowledge]]\ncode = \"SW101\"\npath = \"/x\"\nreason = 'until = 2020-01-31, said \"x'\nuntil = \"2030-01-31\"\n",
+			"several rows": "acknowledge = [\n  {code = \"SW102\", path = \"/x\", reason = \"r\"},\n  {code = \"SW101\", path = \"/x\", reason = 'say \"x', until = 2030-01-31}, # until = 2020-01-01\n]\n",
+		} {
+			drv := func(now string) string {
+				return eval[string](t, n, check(fleet(t, "{ forge = "+kept+"; }", `{ now = "`+now+`"; }`, map[string]string{"stateward.toml": config}), "forge")+".drvPath")
+			}
+			require.NotEqual(t, drv("2030-01-01"), drv("2030-02-01"), name)
+		}
+	})
+}
+
 func TestACheckStaysTheSameUntilItsInputChanges(t *testing.T) {
 	eachNix(t, func(t *testing.T, n nix) {
 		drv := func(dir string) string {

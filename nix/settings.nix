@@ -3,7 +3,7 @@
   self,
   config ? null,
 }: let
-  inherit (builtins) any elemAt filter fromTOML genList isString length match pathExists readFile split;
+  inherit (builtins) any concatStringsSep fromTOML isString pathExists readFile split;
 
   beside = "${self}/stateward.toml";
   file =
@@ -16,17 +16,12 @@
     else null;
   text = builtins.unsafeDiscardStringContext (readFile file);
 
-  # builtins.fromTOML knows no dates: one that stands outside of quotes gets some.
-  lines = filter isString (split "\n" text);
-  quoted = line: let
-    parts = match "([^#]*=[[:space:]]*)([0-9]{4}-[0-9]{2}-[0-9]{2})(.*)" line;
-    quotes = length (filter isString (split "[\"']" (elemAt parts 0))) - 1;
-    even = n: n == 0 || n > 1 && even (n - 2);
-  in
-    if parts == null || !(even quotes)
-    then line
-    else "${elemAt parts 0}\"${elemAt parts 1}\"${quoted (elemAt parts 2)}";
-  values = fromTOML (builtins.concatStringsSep "\n" (map quoted lines));
+  # builtins.fromTOML knows no dates: one becomes a number, which may stand wherever a date may, within quotes and in comments too.
+  undated = map (part:
+    if isString part
+    then part
+    else concatStringsSep "" part) (split "(=[[:space:]]*[0-9]{4})-([0-9]{2})-([0-9]{2})" text);
+  values = fromTOML (concatStringsSep "" undated);
 
   folder =
     if builtins.isPath file
