@@ -525,6 +525,7 @@ func (c *copies) stored(j *scheduled[backup.Job], top, p stateward.AbsPath) (dou
 // excluded tells whether a pattern leaves out a path: yes, no, or unknown where it may.
 func excluded(engine string, patterns []string, p stateward.AbsPath) (stateward.TierState, string) {
 	state, by := stateward.SurvivalNo, ""
+	spares := slices.ContainsFunc(patterns, func(p string) bool { return strings.HasPrefix(strings.TrimSpace(p), "!") })
 	for _, pattern := range patterns {
 		text := strings.TrimSpace(pattern)
 		exact := true
@@ -542,6 +543,13 @@ func excluded(engine string, patterns []string, p stateward.AbsPath) (stateward.
 		}
 		if text = strings.TrimSuffix(text, "/"); text == "" {
 			continue
+		}
+		// All that lies in the folder is left out, and the folder alone is stored.
+		for _, all := range []string{"/*", "/**"} {
+			if folder, ok := strings.CutSuffix(text, all); ok && folder != "" && !spares {
+				text = folder
+				break
+			}
 		}
 		if strings.ContainsAny(text, `*?[\`) {
 			exact = false

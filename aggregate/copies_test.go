@@ -151,6 +151,8 @@ func TestTiers(t *testing.T) {
 		{"a job of another place", zfs, []part{restic("r", "b2:x:y", nil, "/srv/other", "/srv/ap")}, nearly("no: " + nothing)},
 		{"R7 it is left out", zfs, []part{restic("r", "b2:x:y", exclude("/srv/app"), "/srv")}, nearly("no: " + nothing)},
 		{"R7 what is above is left out", zfs, []part{restic("r", "b2:x:y", exclude("srv/"), "/srv")}, nearly("no: " + nothing)},
+		{"R7 all that lies in it is left out", zfs, []part{restic("r", "b2:x:y", exclude("app/*"), "/srv")}, nearly("no: " + nothing)},
+		{"R7 all that lies above it is left out, but for something", zfs, []part{restic("r", "b2:x:y", exclude("/srv/*", "!/srv/app"), "/srv")}, away(`unknown: restic job r may leave it out by the pattern "!/srv/app"`, `unknown: restic job r may leave it out by the pattern "!/srv/app"`)},
 		{"R7 a part of it is left out", zfs, []part{restic("r", "b2:x:y", exclude("/srv/app/cache", "*.tmp", "cache"), "/srv")}, away("yes 1d 1min: services.restic.r to b2:x:y", "yes 1d 1min: services.restic.r to b2:x:y")},
 		{"R7 a pattern that may match", zfs, []part{restic("r", "b2:x:y", exclude("/srv/[ab]*"), "/srv")}, away(`unknown: restic job r may leave it out by the pattern "/srv/[ab]*"`, `unknown: restic job r may leave it out by the pattern "/srv/[ab]*"`)},
 		{"R7 borg's patterns", zfs, []part{job("borg", "r", "b2:x", exclude("*/app"), "/srv")}, away(`unknown: borg job r may leave it out by the pattern "*/app"`, `unknown: borg job r may leave it out by the pattern "*/app"`)},

@@ -218,6 +218,26 @@ func TestDiffTells(t *testing.T) {
 		push(&h.Units, stateward.Unit{Name: name + ".service", Enable: known(true), Job: known(digest)})
 		push(&h.Timers, stateward.Timer{Name: name + ".timer", Enable: known(true)})
 	}
+	kept := []part{fileSystem("/", "/dev/a", "ext4")}
+	wants := func(name, mountPoint, canMount string, properties ...string) part {
+		return func(h *stateward.Host) {
+			ds := stateward.Dataset{Name: name, MountPoint: known(mountPoint), CanMount: known(canMount), Asked: true, Properties: map[string]stateward.Value[string]{},
+				Origin: at("stateward", "services", "sonarr", "dataset")}
+			for i := 0; i < len(properties); i += 2 {
+				ds.Properties[properties[i]] = known(properties[i+1])
+			}
+			push(&h.Datasets, ds)
+		}
+	}
+	lastJob := func(change func(*stateward.Job)) part {
+		return func(h *stateward.Host) {
+			list := slices.Clone(h.Jobs.Or(nil))
+			change(&list[len(list)-1])
+			h.Jobs = known(list)
+		}
+	}
+	withPassword := func(file string) part { return lastJob(secret(file)) }
+	withExclude := func(patterns ...string) part { return lastJob(excluding(patterns...)) }
 	for name, tc := range map[string]struct {
 		old, new []part
 		want     []string
@@ -250,7 +270,75 @@ func TestDiffTells(t *testing.T) {
 		},
 		"state that moves": {
 			[]part{service("sonarr", "/var/lib/sonarr")}, []part{service("sonarr", "/srv/sonarr")},
-			[]string{`changed state sonarr: the state is in /srv/sonarr from now on, and was in /var/lib/sonarr: nothing moves what is there`},
+			[]string{`changed! state sonarr: the state is in /srv/sonarr from now on, and was in /var/lib/sonarr: nothing moves what is there`},
+		},
+		"one of several places of state that moves": {
+			append(kept, service("sonarr", "/var/lib/sonarr", "/var/lib/media")),
+			append(kept, service("sonarr", "/srv/sonarr", "/var/lib/media")),
+			[]string{`changed! state sonarr: the state is in /srv/sonarr from now on, and was in /var/lib/sonarr: nothing moves what is there (survives reboot; until now survives reboot)`},
+		},
+		"state that moves with its dataset": {
+			append(kept, dataset("tank/sonarr", "/var/lib/sonarr"), service("sonarr", "/var/lib/sonarr")),
+			append(kept, dataset("tank/sonarr", "/srv/sonarr"), service("sonarr", "/srv/sonarr")),
+			[]string{
+				`changed dataset : dataset tank/sonarr moves from /var/lib/sonarr to /srv/sonarr`,
+				`changed state sonarr: the state is in /srv/sonarr from now on, and was in /var/lib/sonarr: tank/sonarr comes along`,
+			},
+		},
+		"P3 state that systemd moves as DynamicUser changes": {
+			append(kept, service("sonarr", "/var/lib/sonarr")), append(kept, service("sonarr", "/var/lib/private/sonarr")),
+			[]string{`changed state sonarr: the state is in /var/lib/private/sonarr from now on, and was in /var/lib/sonarr: systemd moves it as DynamicUser changes`},
+		},
+		"a dataset in the place of another one, which nothing that is read mounts": {
+			append(wiped, wants("tank/sonarr", "/var/lib/sonarr", "on")), append(wiped, wants("tank/apps/sonarr", "/var/lib/sonarr", "on")),
+			[]string{
+				`changed! place sonarr: /var/lib/sonarr lies in tank/apps/sonarr from now on, and lay in tank/sonarr: what is there is not moved`,
+				`changed dataset : dataset tank/apps/sonarr will be created`,
+				`changed dataset : dataset tank/sonarr is not declared any more`,
+			},
+		},
+		"D2 a dataset that is not asked for any more": {
+			append(wiped, wants("tank/sonarr", "/var/lib/sonarr", "on")), wiped,
+			[]string{
+				`changed! place sonarr: /var/lib/sonarr lies in memory, var/lib/sonarr from now on, and lay in tank/sonarr: what is there is not moved`,
+				`changed dataset : dataset tank/sonarr is not declared any more`,
+				`known tier sonarr: it is known now that /var/lib/sonarr does not survive a reboot`,
+				`known tier sonarr: it is known now that /var/lib/sonarr does not survive a bad change`,
+			},
+		},
+		"D3 a dataset that is not mounted any more": {
+			append(kept, wants("tank/sonarr", "/srv/other", "on")), append(kept, wants("tank/sonarr", "/srv/other", "noauto")),
+			[]string{
+				`changed! dataset : dataset tank/sonarr is not mounted any more (canmount=noauto): what is in it is not seen where it was`,
+				`known tier : it is known now that /srv/other does not survive a bad change`,
+			},
+		},
+		"D5 a dataset that cannot be planned": {
+			append(kept, wants("tank/sonarr", "none", "on")), append(kept, wants("tank/sonarr", "none", "on", "recordsize", "3K")),
+			[]string{`unknown dataset : what is declared of dataset tank/sonarr cannot be planned any more`},
+		},
+		"D3 what can only be given when a dataset is made": {
+			append(kept, wants("tank/sonarr", "none", "on")), append(kept, wants("tank/sonarr", "none", "on", "casesensitivity", "insensitive")),
+			[]string{`changed dataset : casesensitivity of dataset tank/sonarr is to be insensitive, and was not declared: it can only be given when a dataset is made`},
+		},
+		"another file with the password": {
+			[]part{restic("all", "/srv", "/backup"), withPassword("/run/a")}, []part{restic("all", "/srv", "/backup"), withPassword("/run/b")},
+			[]string{`changed job : restic job all has its password from /run/b from now on, and had it from /run/a`},
+		},
+		"a source of a preseed that is dropped": {
+			append(wiped, preseeded(stateward.Preseed{Sources: known([]string{"local", "restic"})})), append(wiped, preseeded(stateward.Preseed{Sources: known([]string{"local"})})),
+			[]string{`worse! preseed sonarr: the sources are local from now on, and were local restic: what only restic has is not restored any more`},
+		},
+		"R7 all in a folder left out": {
+			append(kept, restic("all", "/srv", "b2:x:y")), append(kept, restic("all", "/srv", "b2:x:y"), withExclude("/srv/*")),
+			[]string{`worse! tier : /srv does not survive the death of its disk any more`, `worse! tier : /srv does not survive the loss of the house any more`, `changed job : restic job all leaves out /srv/* from now on`},
+		},
+		"state that is not named any more, with its backup": {
+			append(kept, service("sonarr", "/var/lib/sonarr", "/srv/media"), restic("all", "/srv/media", "b2:x:y")), append(kept, service("sonarr", "/var/lib/sonarr")),
+			[]string{
+				`worse job : restic job all is gone`,
+				`changed! state sonarr: /srv/media is not named as state any more (survives reboot, disk, site until now); what lies there does not survive the death of its disk, nor the loss of the house from now on`,
+			},
 		},
 		"S1 fewer daily snapshots, and more hourly ones": {
 			[]part{sanoid("hourly", "24", "daily", "30", "monthly", "0")}, []part{sanoid("hourly", "36", "daily", "7", "monthly", "0")},

@@ -1,6 +1,7 @@
 package aggregate
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -10,16 +11,35 @@ import (
 	"github.com/stateward/stateward/dataset"
 )
 
-// declared are the datasets that a configuration wants, by name.
-func (s *diffSide) declared() map[string]dataset.Wanted {
-	out := map[string]dataset.Wanted{}
-	desired, _ := dataset.NewDesired(s.Host)
+// declared are the datasets that a configuration wants, by name, and what is wrong with those that cannot be planned: these are declared all the same.
+func (s *diffSide) declared() (wanted map[string]dataset.Wanted, faults map[string]string) {
+	wanted, faults = map[string]dataset.Wanted{}, map[string]string{}
+	desired, list := dataset.NewDesired(s.Host)
 	for _, w := range desired.Datasets {
 		if !w.Implicit {
-			out[w.Name.String()] = w
+			wanted[w.Name.String()] = w
 		}
 	}
-	return out
+	for _, f := range list {
+		if had, twice := faults[f.Dataset]; !twice || f.Message < had {
+			faults[f.Dataset] = f.Message
+		}
+	}
+	return wanted, faults
+}
+
+// faultOf says what is wrong with a dataset, or with one that it lies in; empty where nothing is.
+func faultOf(faults map[string]string, name string) string {
+	for {
+		if why, is := faults[name]; is {
+			return why
+		}
+		i := strings.LastIndexByte(name, '/')
+		if i < 0 {
+			return ""
+		}
+		name = name[:i]
+	}
 }
 
 // datasets compares those that are declared.
@@ -27,7 +47,8 @@ func (d *differ) datasets() {
 	oldKnown, newKnown := d.whole(AboutDataset, "the declared datasets", d.old.Host.Datasets.Why, d.new.Host.Datasets.Why)
 	// Services have datasets too.
 	oldKnown, newKnown = oldKnown && !d.old.Host.Services.IsUnknown(), newKnown && !d.new.Host.Services.IsUnknown()
-	old, new := d.old.declared(), d.new.declared()
+	old, oldFaults := d.old.declared()
+	new, newFaults := d.new.declared()
 	names := maps.Clone(old)
 	maps.Copy(names, new)
 	for _, name := range slices.Sorted(maps.Keys(names)) {
@@ -36,6 +57,14 @@ func (d *differ) datasets() {
 		c := Change{Kind: AboutDataset, Effect: Changed, Subject: name}
 		switch {
 		case !had && !oldKnown, !has && !newKnown:
+		case !had && faultOf(oldFaults, name) != "":
+			c.Effect, c.Old, c.New = NowKnown, "unknown", datasetWords(b)
+			c.Message = fmt.Sprintf("what is declared of dataset %s can be planned now (%s)", name, c.New)
+			d.add(c)
+		case !has && faultOf(newFaults, name) != "":
+			c.Effect, c.Severity, c.Old, c.New = NotKnown, stateward.SeverityWarning, datasetWords(a), "unknown"
+			c.Message = fmt.Sprintf("what is declared of dataset %s cannot be planned any more: %s", name, faultOf(newFaults, name))
+			d.add(c)
 		case !had:
 			c.New = datasetWords(b)
 			c.Message = fmt.Sprintf("dataset %s will be created (%s)", name, c.New)
@@ -90,9 +119,12 @@ func (d *differ) dataset(a, b dataset.Wanted) {
 			c.Message = fmt.Sprintf("dataset %s moves from %s to %s", name, c.Old, c.New)
 		case !has:
 			c.Message = fmt.Sprintf("%s of dataset %s is not declared any more: it stays %s where it was set", key, name, c.Old)
-		case property != nil && property.CreateOnly && had:
+		case key == "canmount" && c.New != "on" && (!had || c.Old == "on") && b.Role != dataset.Foreign && mounted(a):
+			c.Severity, c.Loses = stateward.SeverityError, true
+			c.Message = fmt.Sprintf("dataset %s is not mounted any more (canmount=%s): what is in it is not seen where it was", name, c.New)
+		case property != nil && property.CreateOnly:
 			c.Severity = stateward.SeverityWarning
-			c.Message = fmt.Sprintf("%s of dataset %s is to be %s, and was %s: it can only be given when a dataset is made", key, name, c.New, c.Old)
+			c.Message = fmt.Sprintf("%s of dataset %s is to be %s, and was %s: it can only be given when a dataset is made", key, name, c.New, cmp.Or(c.Old, "not declared"))
 			c.Hint = "make another dataset with it, and move the data: docs/migrate.md"
 		case !had:
 			c.Message = fmt.Sprintf("%s of dataset %s is set to %s", key, name, c.New)
@@ -109,6 +141,12 @@ func (d *differ) dataset(a, b dataset.Wanted) {
 				Message: fmt.Sprintf("%s of dataset %s is %s from now on, and was %s", f.what, name, orNone(f.new), orNone(f.old))})
 		}
 	}
+}
+
+// mounted tells whether a dataset says where it is mounted.
+func mounted(w dataset.Wanted) bool {
+	at, ok := w.Setting("mountpoint")
+	return ok && strings.HasPrefix(at.Text(), "/")
 }
 
 func orNone(s string) string {

@@ -156,6 +156,17 @@ func (d *differ) job(a, b *backup.Job) {
 		c.Hint = "keep the old repository until the new one has the history that is wanted"
 		d.add(c)
 	}
+	for _, of := range []struct {
+		subject, what string
+		old, new      stateward.Value[stateward.FileRef]
+	}{{"password", "its password", a.Secret.Value, b.Secret.Value}, {"credentials", "what the repository asks for", a.Environment.Value, b.Environment.Value}} {
+		s = state(of.old, of.new, func(f stateward.FileRef) string { return f.Text })
+		if c := about(of.subject, stateward.SeverityWarning); !d.unsure(s, c, "where "+b.String()+" has "+of.what+" from") && s.old != s.new {
+			c.Old, c.New = s.old, s.new
+			c.Message = fmt.Sprintf("%s has %s from %s from now on, and had it from %s: with another one it neither stores nor restores", b, of.what, orNone(s.new), orNone(s.old))
+			d.add(c)
+		}
+	}
 	paths := func(j *backup.Job) stateward.Value[string] {
 		return stateward.MapValue(j.Paths.Value, func([]stateward.AbsPath) (string, error) { return jobPaths(j), nil })
 	}

@@ -90,20 +90,67 @@ func (d *differ) places() {
 	names := maps.Clone(gone)
 	maps.Copy(names, come)
 	for _, name := range slices.Sorted(maps.Keys(names)) {
-		a, b := gone[name], come[name]
-		if len(a) == 1 && len(b) == 1 && a[0].path != "" && b[0].path != "" && old[a[0]].Origin == new[b[0]].Origin {
-			d.add(Change{Effect: Changed, Severity: stateward.SeverityWarning, Kind: AboutState, Service: name, Old: a[0].path, New: b[0].path,
-				Message: fmt.Sprintf("the state is in %s from now on, and was in %s: nothing moves what is there (%s)", b[0].path, a[0].path, rowWords(new[b[0]]))})
-			continue
+		// What one option named and names otherwise is one state that moves.
+		only := func(list []key, rows map[key]stateward.SurvivalRow, origin string) (key, bool) {
+			of := slices.DeleteFunc(slices.Clone(list), func(k key) bool { return k.path == "" || rows[k].Origin != origin })
+			if len(of) != 1 {
+				return key{}, false
+			}
+			return of[0], true
 		}
-		for _, k := range a {
-			d.row(old[k], d.old, d.new, false)
+		moved := map[key]bool{}
+		for _, k := range gone[name] {
+			a, one := only(gone[name], old, old[k].Origin)
+			b, other := only(come[name], new, old[k].Origin)
+			if one && other && a == k {
+				moved[a], moved[b] = true, true
+				d.move(old[a], new[b])
+			}
 		}
-		for _, k := range b {
-			d.row(new[k], d.new, d.old, true)
+		for _, k := range gone[name] {
+			if !moved[k] {
+				d.row(old[k], d.old, d.new, false)
+			}
+		}
+		for _, k := range come[name] {
+			if !moved[k] {
+				d.row(new[k], d.new, d.old, true)
+			}
 		}
 	}
 	d.otherPlaces(taken)
+}
+
+// move tells of state that is in another place from now on: nothing moves what is in the old one, unless what it lies on moves as a whole.
+func (d *differ) move(old, new stateward.SurvivalRow) {
+	c := Change{Effect: Changed, Severity: stateward.SeverityError, Kind: AboutState, Service: old.Service, Old: old.Path, New: new.Path,
+		Loses: old.Tiers[stateward.TierReboot].State != stateward.SurvivalNo}
+	c.Message = fmt.Sprintf("the state is in %s from now on, and was in %s: ", new.Path, old.Path)
+	a, b := "", ""
+	// What is written and is no path lies nowhere that is known.
+	from, err := stateward.ParsePath(old.Path)
+	to, err2 := stateward.ParsePath(new.Path)
+	if err == nil && err2 == nil {
+		a, b = d.old.where(from), d.new.where(to)
+	}
+	less := slices.ContainsFunc(stateward.Tiers(), func(t stateward.Tier) bool { return fine(old.Tiers[t].State) && !fine(new.Tiers[t].State) })
+	store := func(at string) string { on, _, _ := strings.Cut(at, ", "); return on }
+	switch {
+	case a != "" && a == b:
+		c.Loses, c.Message = less, c.Message+fmt.Sprintf("%s comes along", a)
+	case a != "" && store(a) == store(b) && (private(from) == to || private(to) == from):
+		c.Loses, c.Message = less, c.Message+"systemd moves it as DynamicUser changes"
+	default:
+		c.Message += "nothing moves what is there"
+	}
+	c.Message += fmt.Sprintf(" (%s; until now %s)", rowWords(new), rowWords(old))
+	switch {
+	case c.Loses:
+		c.Hint = "move it first: docs/migrate.md"
+	default:
+		c.Severity = stateward.SeverityWarning
+	}
+	d.add(c)
 }
 
 // isHostsOwn tells whether a row is of what the host itself keeps, which is only looked at where the root is not kept.
@@ -153,12 +200,41 @@ func (d *differ) row(r stateward.SurvivalRow, here, there *diffSide, comes bool)
 		}
 	default:
 		c.Message = fmt.Sprintf("%s is not named as state any more (%s until now)", r.Path, rowWords(r))
+		lost := here.lostWithout(r, there)
+		if len(lost) > 0 {
+			c.Severity = stateward.SeverityWarning
+			c.Message += "; what lies there does not survive " + strings.Join(lost, ", nor ") + " from now on"
+		}
 		if there.has(r.Service) {
 			c.Severity = stateward.SeverityWarning
 			c.Hint = "what lies there stays where it is, and whatever kept it for the sake of the service may be gone with the name"
+			if len(lost) > 0 {
+				c.Severity, c.Loses = stateward.SeverityError, true
+			}
 		}
 	}
 	d.add(c)
+}
+
+// lostWithout says what the content of a row that the other side does not name has no copies for there any more. Where it lies is still known there: of a
+// dataset that is not mounted any more nothing is said.
+func (s *diffSide) lostWithout(r stateward.SurvivalRow, there *diffSide) (lost []string) {
+	p, err := stateward.ParsePath(r.Path)
+	if err != nil {
+		return nil
+	}
+	paths := s.s.lies(p).paths
+	at := paths[len(paths)-1]
+	if a := s.where(at); a == "" || a != there.where(at) {
+		return nil
+	}
+	now := there.answer(at)
+	for _, t := range []stateward.Tier{stateward.TierRollback, stateward.TierDisk, stateward.TierSite} {
+		if fine(r.Tiers[t].State) && !fine(now.Tiers[t].State) {
+			lost = append(lost, survived[t])
+		}
+	}
+	return lost
 }
 
 // rowWords says in a few words what a row survives.
@@ -349,19 +425,57 @@ func (d *differ) rpo(c Change, a, b stateward.TierResult) {
 // place compares where the state of a path lies: another dataset at the same mount point, or a persistence root elsewhere, has none of what was there.
 func (d *differ) place(service, path string, old, new stateward.SurvivalRow) {
 	p, err := stateward.ParsePath(path)
-	kept := func(r stateward.SurvivalRow) bool {
-		return r.Tiers[stateward.TierReboot].State == stateward.SurvivalYes
-	}
-	if err != nil || !kept(old) || !kept(new) {
+	was, is := old.Tiers[stateward.TierReboot].State, new.Tiers[stateward.TierReboot].State
+	switch {
+	case err != nil, was == stateward.SurvivalNotNeeded, is == stateward.SurvivalNotNeeded, was == stateward.SurvivalNo && is == stateward.SurvivalNo:
 		return
+	case fine(was) != fine(is):
+		return // the tier tells
 	}
-	a, b := d.old.lies(p), d.new.lies(p)
+	a, b := d.old.where(p), d.new.where(p)
 	if a == b || a == "" || b == "" {
 		return
 	}
-	d.add(Change{Effect: Changed, Severity: stateward.SeverityError, Loses: true, Kind: AboutPlace, Service: service, Path: path, Old: a, New: b,
+	c := Change{Effect: Changed, Severity: stateward.SeverityError, Loses: true, Kind: AboutPlace, Service: service, Path: path, Old: a, New: b,
 		Message: fmt.Sprintf("%s lies in %s from now on, and lay in %s: what is there is not moved, and is not seen any more", path, b, a),
-		Hint:    "move it first: docs/migrate.md"})
+		Hint:    "move it first: docs/migrate.md"}
+	if was == stateward.SurvivalNo {
+		c.Severity, c.Loses, c.Hint = stateward.SeverityInfo, false, ""
+		c.Message = fmt.Sprintf("%s lies in %s from now on, and lay in %s, where it did not survive a reboot", path, b, a)
+	}
+	d.add(c)
+}
+
+// where names where a path lies, or is meant to: a dataset that is declared and that nothing is known to mount is where its data is all the same.
+func (s *diffSide) where(p stateward.AbsPath) string {
+	if at := s.lies(p); at != "" {
+		return at
+	}
+	paths := s.s.lies(p).paths
+	p = paths[len(paths)-1]
+	for q := range p.Ancestors() {
+		if _, linked := s.s.links[q]; linked || len(s.s.persisted[q]) > 0 {
+			return ""
+		}
+		ms := s.s.mounts[q]
+		if len(ms) == 0 {
+			continue
+		}
+		name := ms[0].zfsName()
+		if name == "" || slices.ContainsFunc(ms, func(m mount) bool { return m.zfsName() != name }) {
+			return ""
+		}
+		return below(name, q, p)
+	}
+	return ""
+}
+
+// below names a path in what is mounted above it.
+func below(on string, mounted, p stateward.AbsPath) string {
+	if rel, ok := mounted.Rel(p); ok && rel != "" && rel != "." {
+		return on + ", " + strings.TrimPrefix(rel, "/")
+	}
+	return on
 }
 
 // lies names where a path really lies; empty where that is not known.
@@ -375,13 +489,14 @@ func (s *diffSide) lies(p stateward.AbsPath) string {
 	if on == "" {
 		on = l.mount.fs.Device.Or("")
 	}
+	switch l.mount.fs.FSType.Or("") {
+	case "tmpfs", "ramfs":
+		on = "memory"
+	}
 	if on == "" {
 		return ""
 	}
-	if rel, ok := l.mount.at.Rel(at); ok && rel != "" && rel != "." {
-		return on + ", " + strings.TrimPrefix(rel, "/")
-	}
-	return on
+	return below(on, l.mount.at, at)
 }
 
 // otherPlaces compares what is kept without being the state of a service that is known: nobody asks for it but who wrote it down.

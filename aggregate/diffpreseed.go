@@ -157,6 +157,23 @@ func (d *differ) preseed(name string, a, b *stateward.Preseed) {
 	if c := about("preseed.sources", stateward.SeverityWarning); !d.unsure(s, c, "which sources are asked") && s.old != s.new {
 		c.Effect, c.Old, c.New = Changed, s.old, s.new
 		c.Message = fmt.Sprintf("the sources are %s from now on, and were %s", cmp.Or(s.new, "those that are found"), cmp.Or(s.old, "those that are found"))
+		without := func(list, other []string) []string {
+			return slices.DeleteFunc(slices.Clone(list), func(x string) bool { return slices.Contains(other, x) })
+		}
+		old, new := a.Sources.Or(nil), b.Sources.Or(nil)
+		if dropped, added := without(old, new), without(new, old); len(old) > 0 && len(new) > 0 {
+			switch {
+			case len(dropped) > 0:
+				// What it brought back is not brought back any more, whatever is asked beside.
+				c.Severity, c.Loses = stateward.SeverityError, true
+				c.Message += ": what only " + strings.Join(dropped, ", ") + " has is not restored any more"
+				if len(added) == 0 {
+					c.Effect = Worse
+				}
+			case len(added) > 0:
+				c.Effect = Better
+			}
+		}
 		d.add(c)
 	}
 }

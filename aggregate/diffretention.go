@@ -23,7 +23,8 @@ func (d *differ) retention() {
 		for _, p := range s.c.policies {
 			names[p.Dataset] = true
 		}
-		for name := range s.declared() {
+		wanted, _ := s.declared()
+		for name := range wanted {
 			names[name] = true
 		}
 	}
