@@ -295,6 +295,21 @@ func TestAPlanFollowsTheConfiguration(t *testing.T) {
 				require.Contains(t, strings.Join(findings, "\n"), c.told)
 				require.Contains(t, strings.Join(findings, "\n"), "SW608 stateward.plan nothing is wired")
 			}
+			// Of one that was cut off, is empty or is not there nothing is wired either, all else is known, and it can be written while it is named.
+			for cut, told := range map[int]string{len(before) / 2: "stateward.plan is cut off, or no plan: asked.json", 0: "stateward.plan is cut off, or no plan: asked.json",
+				len(before) - 2: "stateward.plan is cut off, or no plan: asked.json", -1: "stateward.plan is a file that is not there: none.json"} {
+				w.write(t, "plans/asked.json", before[:max(cut, 0)])
+				if cut < 0 {
+					w.write(t, "modules/asked/none.nix", "{lib, ...}: {stateward.plan = lib.mkForce ./none.json;}")
+				}
+				require.NotContains(t, units(), "stateward-backup-app", cut)
+				_, findings := w.rows(t, "asked")
+				require.Contains(t, strings.Join(findings, "\n"), told)
+				require.Equal(t, cut > 0, strings.Contains(strings.Join(findings, "\n"), "SW608 stateward.plan nothing is wired"))
+				require.NotContains(t, strings.Join(findings, "\n"), "SW603")
+				require.Equal(t, before, w.plan(t, "asked", fmt.Sprint("again", cut)))
+				require.NoError(t, os.RemoveAll(filepath.Join(w.dir, "modules/asked/none.nix")))
+			}
 			// What the configuration does not have is named.
 			w.write(t, "plans/asked.json", strings.Replace(before, `"services": {`, `"nowhere": { "x": 1 }, "services": {`, 1))
 			_, findings = w.rows(t, "asked")

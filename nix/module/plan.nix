@@ -6,29 +6,57 @@
   pkgs ? null,
   ...
 }: let
-  inherit (builtins) all any attrNames attrValues concatMap elem elemAt filter foldl' fromJSON genList isAttrs isList length listToAttrs mapAttrs readFile toJSON;
+  inherit (builtins) all any attrNames attrValues concatMap elem elemAt filter foldl' fromJSON genList isAttrs isList length listToAttrs mapAttrs match pathExists readFile stringLength substring toJSON;
 
   cfg = config.stateward;
 
   # The options that a plan may set. That these are known beforehand is what lets their values depend on an option.
   wired = fromJSON (readFile ./wired.json);
 
+  # What is not there, and what was cut off, would be an error of nix by which nothing of the host could be known, not even what is to be written into the file.
+  there = pathExists cfg.plan;
+  text =
+    if there
+    then readFile cfg.plan
+    else "";
+  whole = let
+    ends = n: substring (stringLength text - n) n text;
+  in
+    if stringLength text < 4
+    then false
+    else if substring 0 2 text == "{\n"
+    then ends 3 == "\n}\n" || ends 2 == "\n}"
+    else match "(.|\n)*}[[:space:]]*" (ends 4) != null;
+
   plan =
     if cfg.plan == null
     then null
-    else fromJSON (readFile cfg.plan);
+    else if whole
+    then fromJSON text
+    else {};
 
   # Each { assertion; message } of a plan that is for something else: nothing of it is wired then.
-  refusals = [
-    {
-      assertion = plan.protocolVersion or null == "1";
-      message = "stateward.plan has protocolVersion ${toJSON (plan.protocolVersion or null)}, and this module reads \"1\": write it again with the stateward that the module is of: stateward plan host --write DIR.";
-    }
-    {
-      assertion = !(plan ? hostName) || plan.hostName == config.networking.hostName or plan.hostName;
-      message = "stateward.plan is that of ${plan.hostName or ""}, and this host is ${config.networking.hostName or ""}: set it to the plan of this host.";
-    }
-  ];
+  refusals =
+    if !whole
+    then [
+      {
+        assertion = false;
+        message =
+          if there
+          then "stateward.plan is cut off, or no plan: ${baseNameOf (toString cfg.plan)}. Remove the file, and write it again: stateward plan host --write DIR."
+          else "stateward.plan is a file that is not there: ${baseNameOf (toString cfg.plan)}. Write it, and have git track it where the flake is in a git repository: stateward plan host --write DIR.";
+      }
+    ]
+    else [
+      {
+        assertion = plan.protocolVersion or null == "1";
+        message = "stateward.plan has protocolVersion ${toJSON (plan.protocolVersion or null)}, and this module reads \"1\": write it again with the stateward that the module is of: stateward plan host --write DIR.";
+      }
+      {
+        assertion = !(plan ? hostName) || plan.hostName == config.networking.hostName or plan.hostName;
+        message = "stateward.plan is that of ${plan.hostName or ""}, and this host is ${config.networking.hostName or ""}: set it to the plan of this host.";
+      }
+    ];
   accepted = plan != null && all (one: one.assertion) refusals;
 
   parts = lib.optionals accepted (attrValues plan.settings);

@@ -21,11 +21,13 @@ in {
       else v) (contract.closed {});
     "stateward.backup" = contract.backup;
     "stateward.pitr" = contract.pitr;
-    # The file of the plan that is wired.
+    # The file of the plan that is wired. Of one that is not there our module wires nothing, and the plan is yet to be written.
     "stateward.plan" = via (v:
       if v == null
       then null
-      else builtins.readFile v)
+      else if builtins.pathExists v
+      then builtins.readFile v
+      else "")
     text;
     "stateward.services" = attrsOf contract.service;
     "stateward.acknowledge" = contract.acknowledgements;
