@@ -4,10 +4,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -104,7 +106,7 @@ func (m *deployed) check(g guarded, form, action string) (ok bool, text string) 
 	if action != "" {
 		args = []string{dir, action}
 	}
-	r, err := runner.Run(m.t.Context(), runner.Cmd{Path: script, Args: args, Env: []string{"PATH=/usr/bin:/bin", "HOME=" + dir}})
+	r, err := runner.Run(m.t.Context(), runner.Cmd{Path: script, Args: args, Env: []string{"PATH=/usr/bin:/bin", "HOME=" + dir, "GORACE=" + quickExit}})
 	text = string(r.Stdout) + string(r.Stderr)
 	var exit *runner.ExitError
 	if err != nil {
@@ -123,77 +125,70 @@ func (m *deployed) status() (out GuardStatusOutput) {
 	return out
 }
 
+// Every nix makes the check, and every form of a script runs it. Nix has no part in what bash makes of the check, so each nix is given one of the forms, and not
+// all of them.
 func TestTheGuardOfASystem(t *testing.T) {
-	for _, nix := range nixtest.All(t) {
-		t.Run(nix.Name, func(t *testing.T) {
+	all, forms := nixtest.All(t), slices.Sorted(maps.Keys(preSwitchScripts))
+	for i := range max(len(all), len(forms)) {
+		nix, form := all[i%len(all)], forms[i%len(forms)]
+		t.Run(nix.Name+"/"+form, func(t *testing.T) {
 			m := newDeployed(t)
 			kept := evalGuarded(t, nix, m.settings(`"/var/lib/sonarr" "/srv/photos"`, ""))
 			lost := evalGuarded(t, nix, m.settings(`"/srv/photos"`, ""))
 			worse := evalGuarded(t, nix, m.settings(``, ""))
 			require.Contains(t, kept.Builder, "ln -s "+kept.File+" $out/stateward/evaluation.json")
-			for form := range preSwitchScripts {
-				t.Run(form, func(t *testing.T) {
-					m := &deployed{t, t.TempDir(), m.bin}
-					at := func(g guarded, dir string) guarded {
-						g.Check = strings.ReplaceAll(g.Check, dir, m.dir)
-						return g
-					}
-					dir := regexp.MustCompile(`--old '([^']+)/current/`).FindStringSubmatch(kept.Check)[1]
-					kept, lost, worse := at(kept, dir), at(lost, dir), at(worse, dir)
 
-					ok, text := m.check(lost, form, "switch")
-					require.True(t, ok, "the first switch\n%s", text)
-					require.Contains(t, text, "the running system has no evaluation")
-					require.Contains(t, text, "SW101 sonarr keeps state in /var/lib/sonarr")
+			ok, text := m.check(lost, form, "switch")
+			require.True(t, ok, "the first switch\n%s", text)
+			require.Contains(t, text, "the running system has no evaluation")
+			require.Contains(t, text, "SW101 sonarr keeps state in /var/lib/sonarr")
 
-					m.running(kept)
-					ok, text = m.check(kept, form, "switch")
-					require.True(t, ok, text)
-					require.Equal(t, "ran\n", text, "nothing to say")
-					for _, action := range []string{"switch", "boot", "test", "check", ""} {
-						ok, text = m.check(lost, form, action)
-						require.False(t, ok, text)
-						require.Contains(t, text, "sonarr: /var/lib/sonarr does not survive a reboot")
-					}
-					ok, text = m.check(lost, form, "dry-activate")
-					require.True(t, ok, text)
-					require.Contains(t, text, "a switch to it would be refused")
-					require.Len(t, m.status().Entries, 4, "what only asks writes nothing down")
-
-					digest := regexp.MustCompile(`--digest ([0-9a-f]+)`)
-					r := run(t, nil, "guard", "override", "--reason", "it is scanned again", "--state-dir", filepath.Join(m.dir, "state"))
-					require.Equal(t, StatusOK, r.status, r.stderr)
-					require.Contains(t, r.stdout, "/var/lib/sonarr does not survive a reboot")
-					ok, text = m.check(worse, form, "switch")
-					require.False(t, ok, "it is of another change\n%s", text)
-					ok, text = m.check(lost, form, "check")
-					require.True(t, ok, text)
-					require.Len(t, m.status().Pending, 1, "a check uses nothing up")
-					ok, text = m.check(lost, form, "switch")
-					require.True(t, ok, text)
-					require.Contains(t, text, "it is scanned again")
-					require.Empty(t, m.status().Pending)
-					ok, text = m.check(lost, form, "switch")
-					require.False(t, ok, "it is used up\n%s", text)
-
-					// The system that was switched to, and back to the generation before: nothing is lost by that.
-					m.running(lost)
-					ok, text = m.check(kept, form, "switch")
-					require.True(t, ok, text)
-					// Back to an older generation that lost it is refused as any other.
-					m.running(kept)
-					ok, text = m.check(lost, form, "boot")
-					require.False(t, ok, text)
-					said := digest.FindStringSubmatch(text)[1]
-					declared := evalGuarded(t, nix, m.settings(`"/srv/photos"`, `override = { digest = "`+said+`"; reason = "it's $(known) 'here'"; };`))
-					ok, text = m.check(declared, form, "switch")
-					require.True(t, ok, text)
-					require.Contains(t, text, "the configuration lets it pass: it's $(known) 'here'")
-					declared = evalGuarded(t, nix, m.settings(``, `override = { digest = "`+said+`"; reason = "known"; };`))
-					ok, text = m.check(declared, form, "switch")
-					require.False(t, ok, "it is of another change\n%s", text)
-				})
+			m.running(kept)
+			ok, text = m.check(kept, form, "switch")
+			require.True(t, ok, text)
+			require.Equal(t, "ran\n", text, "nothing to say")
+			for _, action := range []string{"switch", "boot", "test", "check", ""} {
+				ok, text = m.check(lost, form, action)
+				require.False(t, ok, text)
+				require.Contains(t, text, "sonarr: /var/lib/sonarr does not survive a reboot")
 			}
+			ok, text = m.check(lost, form, "dry-activate")
+			require.True(t, ok, text)
+			require.Contains(t, text, "a switch to it would be refused")
+			require.Len(t, m.status().Entries, 4, "what only asks writes nothing down")
+
+			digest := regexp.MustCompile(`--digest ([0-9a-f]+)`)
+			r := run(t, nil, "guard", "override", "--reason", "it is scanned again", "--state-dir", filepath.Join(m.dir, "state"))
+			require.Equal(t, StatusOK, r.status, r.stderr)
+			require.Contains(t, r.stdout, "/var/lib/sonarr does not survive a reboot")
+			ok, text = m.check(worse, form, "switch")
+			require.False(t, ok, "it is of another change\n%s", text)
+			ok, text = m.check(lost, form, "check")
+			require.True(t, ok, text)
+			require.Len(t, m.status().Pending, 1, "a check uses nothing up")
+			ok, text = m.check(lost, form, "switch")
+			require.True(t, ok, text)
+			require.Contains(t, text, "it is scanned again")
+			require.Empty(t, m.status().Pending)
+			ok, text = m.check(lost, form, "switch")
+			require.False(t, ok, "it is used up\n%s", text)
+
+			// The system that was switched to, and back to the generation before: nothing is lost by that.
+			m.running(lost)
+			ok, text = m.check(kept, form, "switch")
+			require.True(t, ok, text)
+			// Back to an older generation that lost it is refused as any other.
+			m.running(kept)
+			ok, text = m.check(lost, form, "boot")
+			require.False(t, ok, text)
+			said := digest.FindStringSubmatch(text)[1]
+			declared := evalGuarded(t, nix, m.settings(`"/srv/photos"`, `override = { digest = "`+said+`"; reason = "it's $(known) 'here'"; };`))
+			ok, text = m.check(declared, form, "switch")
+			require.True(t, ok, text)
+			require.Contains(t, text, "the configuration lets it pass: it's $(known) 'here'")
+			declared = evalGuarded(t, nix, m.settings(``, `override = { digest = "`+said+`"; reason = "known"; };`))
+			ok, text = m.check(declared, form, "switch")
+			require.False(t, ok, "it is of another change\n%s", text)
 		})
 	}
 }

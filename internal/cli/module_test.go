@@ -183,10 +183,14 @@ func TestCollectorInNixAddsWhatGoPlans(t *testing.T) {
 			want     []string
 		}{services: services}
 	}
-	for _, nix := range nixtest.All(t) {
+	for i, nix := range nixtest.All(t) {
 		t.Run(nix.Name, func(t *testing.T) {
 			modules := map[string]string{}
 			names := slices.Sorted(maps.Keys(cases))
+			// What is picked at random asks whether two of ours agree, Go and Nix; whether two versions of nix do, each kind of place above says.
+			if i > 0 {
+				names = slices.DeleteFunc(names, func(name string) bool { return strings.HasPrefix(name, "random") })
+			}
 			for i, name := range names {
 				dynamic := ""
 				if strings.Contains(cases[name].services, "dyn = ") {

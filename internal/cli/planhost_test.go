@@ -20,6 +20,10 @@ import (
 type wiring struct {
 	dir string
 	nix nixtest.Nix
+	// saved are evaluations in a folder of their own, each by its host and all that the folder of the hosts holds: most commands here read one that another
+	// has read.
+	saved map[string]string
+	at    string
 }
 
 // wiredHosts are the hosts of the examples. Of some the units of the services are made here, as the modules of NixOS make them.
@@ -89,7 +93,7 @@ const asked = `{
 
 func newWiring(t *testing.T, n nixtest.Nix) *wiring {
 	t.Helper()
-	w := &wiring{t.TempDir(), n}
+	w := &wiring{t.TempDir(), n, map[string]string{}, t.TempDir()}
 	for name, file := range map[string]string{"backup.nix": "backup/forge.nix", "preseed.nix": "preseed/hosts.nix", "pitr.nix": "pitr/forge.nix", "snapshots.nix": "snapshots/forge.nix", "forge.nix": "services/forge.nix"} {
 		text, err := os.ReadFile(filepath.Join(repository, "examples", file))
 		require.NoError(t, err)
@@ -111,15 +115,40 @@ func (w *wiring) write(t *testing.T, name, text string) {
 
 func (w *wiring) run(t *testing.T, host string, args ...string) result {
 	t.Helper()
-	return run(t, nil, append(args, filepath.Join(w.dir, "hosts.nix"), "--host", host, "-q", "--no-config", "--nix", w.nix.Path(), "--no-cache", "--cache-dir", t.TempDir())...)
+	return run(t, nil, append(args, w.evaluated(t, host), "-q", "--no-config")...)
 }
 
-// plan writes the plan of a host into a folder, and returns it.
+// evaluated is a file with what nix makes of a host. Nix is asked again whenever anything in the folder is another than before.
+func (w *wiring) evaluated(t *testing.T, host string) string {
+	t.Helper()
+	key := host
+	require.NoError(t, filepath.WalkDir(w.dir, func(name string, d os.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		text, err := os.ReadFile(name)
+		key += fmt.Sprintf("\n%s %q", name, text)
+		return err
+	}))
+	if w.saved[key] == "" {
+		r := run(t, nil, "eval", filepath.Join(w.dir, "hosts.nix"), "--host", host, "-q", "--no-config", "--nix", w.nix.Path(), "--no-cache", "--cache-dir", t.TempDir())
+		require.Contains(t, []int{StatusOK, StatusFindings}, r.status, r.stderr)
+		file := filepath.Join(w.at, fmt.Sprint(len(w.saved), ".json"))
+		require.NoError(t, os.WriteFile(file, []byte(r.stdout), 0o600))
+		w.saved[key] = file
+	}
+	return w.saved[key]
+}
+
+// plan writes the plan of a host into a folder, of the hosts or of its own, and returns it.
 func (w *wiring) plan(t *testing.T, host, dir string) string {
 	t.Helper()
-	r := w.run(t, host, "plan", "host", "--write", filepath.Join(w.dir, dir))
+	if !filepath.IsAbs(dir) {
+		dir = filepath.Join(w.dir, dir)
+	}
+	r := w.run(t, host, "plan", "host", "--write", dir)
 	require.Contains(t, []int{StatusOK, StatusFindings}, r.status, r.stderr)
-	text, err := os.ReadFile(filepath.Join(w.dir, dir, host+".json"))
+	text, err := os.ReadFile(filepath.Join(dir, host+".json"))
 	require.NoError(t, err, r.stderr)
 	return string(text)
 }
@@ -186,7 +215,7 @@ func TestAWiredPlanIsWhatTheModulesAre(t *testing.T) {
 			w := newWiring(t, n)
 			for _, host := range []string{"backup", "preseed", "pitr", "snapshots", "asked"} {
 				t.Run(host, func(t *testing.T) {
-					text := w.plan(t, host, "new")
+					text := w.plan(t, host, t.TempDir())
 					p, err := aggregate.ReadHostPlan([]byte(text))
 					require.NoError(t, err)
 					if host == "asked" {
@@ -216,7 +245,7 @@ func TestAWiredPlanIsWhatTheModulesAre(t *testing.T) {
 					}
 					require.NotContains(t, strings.Join(findings, "\n"), "SW608")
 					require.NotContains(t, strings.Join(findings, "\n"), "stateward.plan")
-					require.Empty(t, cmp.Diff(text, w.plan(t, host, "new")))
+					require.Empty(t, cmp.Diff(text, w.plan(t, host, t.TempDir())))
 					require.Empty(t, cmp.Diff(text, w.plan(t, host, "plans")))
 					// And so does the module that is the plan as a whole.
 					require.NoError(t, os.RemoveAll(filepath.Join(w.dir, "plans")))
@@ -241,8 +270,10 @@ func keys[V any](m map[string]V) []string {
 }
 
 // What is changed beneath a plan is told, and planned again where it is asked for: a plan never keeps itself alive.
+//
+// How one and the same host is read and wired by each nix, the test before says: this one asks the oldest.
 func TestAPlanFollowsTheConfiguration(t *testing.T) {
-	for _, n := range nixtest.All(t) {
+	for _, n := range nixtest.All(t)[:1] {
 		t.Run(n.Name, func(t *testing.T) {
 			w := newWiring(t, n)
 			before := w.plan(t, "asked", "plans")
@@ -264,16 +295,15 @@ func TestAPlanFollowsTheConfiguration(t *testing.T) {
 					require.GreaterOrEqual(t, at, 0)
 					require.Contains(t, findings[at], c.told)
 					// What is planned with the old plan wired is what is planned without any, and a fixed point.
-					with := w.plan(t, "asked", "new")
-					require.NoError(t, os.Rename(filepath.Join(w.dir, "plans"), filepath.Join(w.dir, "away")))
-					without := w.plan(t, "asked", "other")
+					with := w.plan(t, "asked", t.TempDir())
+					away := filepath.Join(t.TempDir(), "plans")
+					require.NoError(t, os.Rename(filepath.Join(w.dir, "plans"), away))
+					without := w.plan(t, "asked", t.TempDir())
 					require.Empty(t, cmp.Diff(without, with))
 					w.write(t, "plans/asked.json", with)
-					require.Empty(t, cmp.Diff(with, w.plan(t, "asked", "new")))
-					for _, dir := range []string{"plans", "new", "other"} {
-						require.NoError(t, os.RemoveAll(filepath.Join(w.dir, dir)))
-					}
-					require.NoError(t, os.Rename(filepath.Join(w.dir, "away"), filepath.Join(w.dir, "plans")))
+					require.Empty(t, cmp.Diff(with, w.plan(t, "asked", t.TempDir())))
+					require.NoError(t, os.RemoveAll(filepath.Join(w.dir, "plans")))
+					require.NoError(t, os.Rename(away, filepath.Join(w.dir, "plans")))
 				})
 			}
 			w.write(t, "asked.nix", asked)
