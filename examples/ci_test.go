@@ -39,7 +39,7 @@ type repository struct {
 func newRepository(t *testing.T) repository {
 	t.Helper()
 	bin, home := t.TempDir(), storeDir(t)
-	out, err := exec.Command("go", "build", "-o", filepath.Join(bin, "stateward"), "../cmd/stateward").CombinedOutput()
+	out, err := exec.Command("go", "build", "-ldflags=-s", "-o", filepath.Join(bin, "stateward"), "../cmd/stateward").CombinedOutput()
 	require.NoError(t, err, string(out))
 	r := repository{t.TempDir(), []string{
 		"PATH=" + bin + string(filepath.ListSeparator) + os.Getenv("PATH"), "HOME=" + home, "XDG_CACHE_HOME=" + filepath.Join(home, "cache"),

@@ -89,7 +89,7 @@ func prepare() (stop func(), err error) {
 // pages makes the two pages that are looked at.
 func pages(dir string) error {
 	program := filepath.Join(dir, "stateward")
-	build := exec.Command("go", "build", "-o", program, "./cmd/stateward")
+	build := exec.Command("go", "build", "-ldflags=-s", "-o", program, "./cmd/stateward")
 	build.Dir = repository
 	if out, err := build.CombinedOutput(); err != nil {
 		return fmt.Errorf("go build: %w\n%s", err, out)
