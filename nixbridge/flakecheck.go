@@ -15,7 +15,7 @@ import (
 type FlakeCheck struct {
 	// Command is what ran, without secrets.
 	Command []string
-	// Status is its exit status: 0 where the flake passed.
+	// Status is its exit status: 0 where the flake passed; 128 and the number of the signal that ended it, as in a shell.
 	Status int
 	// Log is the end of what nix said, without secrets, 64 KiB at most.
 	Log      string
@@ -87,6 +87,10 @@ func (e *Evaluator) FlakeCheck(ctx context.Context, src Source, opts FlakeCheckO
 		return nil, &InterruptedError{context.Cause(ctx)}
 	case errors.As(err, &exit) && exit.Code > 0:
 		check.Status = exit.Code
+	case exit != nil && exit.Signal != 0:
+		// Such as one whose stack was not deep enough: what hosts come to is told all the same.
+		check.Status = 128 + int(exit.Signal)
+		check.Log = strings.TrimSpace(check.Log + "\n" + exit.Error())
 	default:
 		return nil, err
 	}

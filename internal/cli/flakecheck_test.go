@@ -115,6 +115,16 @@ func TestFlakeCheckHasOneExitStatus(t *testing.T) {
 	}
 }
 
+// What hosts come to is told, however nix ends.
+func TestFlakeCheckTellsHostsWhereNixIsKilled(t *testing.T) {
+	nix := filepath.Join(t.TempDir(), "nix")
+	require.NoError(t, os.WriteFile(nix, []byte("#!/bin/sh\n[ \"$1 $2\" != \"flake check\" ] || kill -SEGV $$\nexec '"+nixtest.All(t)[0].Path()+"' \"$@\"\n"), 0o755))
+	r := run(t, nil, "flake-check", fleetFlake(t, `{ a = host "tmpfs"; }`), "--nix", nix, "--cache-dir", filepath.Join(t.TempDir(), "cache"), "--quiet")
+	require.Equal(t, StatusStep, r.status, r.stdout+r.stderr)
+	require.Contains(t, r.stdout, "SW101")
+	require.Contains(t, r.stdout, "nix flake check failed with status 139\n  nix was ended by signal 11")
+}
+
 func TestFlakeCheckTakesWholeFlakesOnly(t *testing.T) {
 	for _, source := range []string{".#forge", "hosts.nix", "hosts.json"} {
 		r := run(t, nil, "flake-check", source)

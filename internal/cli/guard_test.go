@@ -32,7 +32,7 @@ func evalGuarded(t *testing.T, nix nixtest.Nix, settings string) guarded {
 		  lib = import %[1]s/examples/homelab/lib;
 		  inherit (lib) mkOption types;
 		  host = lib.evalModules { modules = [
-		    %[1]s/nix/module/guard.nix
+		    %[1]s/nix/module
 		    %[1]s/examples/homelab/modules
 		    {
 		      options.system.preSwitchChecks = mkOption { type = types.attrsOf types.str; default = { }; };
@@ -82,7 +82,7 @@ func (m *deployed) settings(directories, more string) string {
 	  fileSystems."/persist" = { device = "/dev/a"; fsType = "ext4"; neededForBoot = true; };
 	  environment.persistence."/persist".directories = [ %s ];
 	  systemd.services.sonarr.serviceConfig.StateDirectory = "sonarr";
-	  stateward.guard = { package = %q; running = "%s/current"; stateDir = "%s/state"; %s };
+	  stateward.guard = { package = { type = "derivation"; name = "stateward"; outPath = %q; }; running = "%s/current"; stateDir = "%s/state"; %s };
 	}`, directories, m.bin, m.dir, m.dir, more)
 }
 

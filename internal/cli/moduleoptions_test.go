@@ -64,8 +64,8 @@ let
     Example = o.example.text or "";
   } ] ++ below (removeAttrs (o.type.getSubOptions o.loc) [ "_module" ]);
   below = os: concatMap (n: if os.${n}._type or "" == "option" then one os.${n} else below os.${n}) (attrNames os);
-  # What other parts of the module declare, they describe themselves.
-in below (removeAttrs host.options.stateward [ "guard" ])
+  # What the guard writes is nobody's to set.
+in below (host.options.stateward // { guard = removeAttrs host.options.stateward.guard [ "evaluation" ]; })
 `, root)
 	for _, nix := range nixtest.All(t) {
 		t.Run(nix.Name, func(t *testing.T) {
@@ -120,6 +120,10 @@ what it is for, and how the module is imported.
 		fmt.Fprintf(&b, "\n## stateward.%s\n\n%s\n", top.Name, linked(top.Description))
 		if top.Example != "" {
 			fmt.Fprintf(&b, "\n```nix\nstateward.%s = %s;\n```\n", top.Name, top.Example)
+		}
+		if len(top.Fields) == 0 {
+			fmt.Fprintf(&b, "\nIt is %s.\n", typeText(top))
+			continue
 		}
 		b.WriteString("\n| option | type | what | example |\n| --- | --- | --- | --- |\n")
 		var visit func(path string, fields []contract.Option)

@@ -37,45 +37,12 @@
     then ""
     else " ${flag} ${quoted value}";
 in {
-  options.stateward.guard = {
-    enable = mkOption {
-      type = types.bool;
-      default = false;
-      description = "Whether to refuse a switch to a system that would lose data.";
-    };
-    package = mkOption {
-      type = types.nullOr types.raw;
-      default = null;
-      description = "The stateward that compares. Null means the one in the path of the incoming system.";
-    };
-    stateDir = mkOption {
-      type = types.str;
-      default = "/var/lib/stateward";
-      description = "Where it is written down what was refused and what was overridden. It must survive a reboot.";
-    };
-    running = mkOption {
-      type = types.str;
-      default = "/run/current-system";
-      description = "The system that runs.";
-    };
-    evaluation = mkOption {
-      type = types.str;
-      internal = true;
-      default = builtins.toJSON evaluation;
-      description = "What the configuration evaluates to, as stateward eval writes it.";
-    };
-    override = {
-      digest = mkOption {
-        type = types.nullOr types.str;
-        default = null;
-        description = "The digest of the one change that may be switched to although it loses data, as the guard printed it.";
-      };
-      reason = mkOption {
-        type = types.nullOr types.str;
-        default = null;
-        description = "Why.";
-      };
-    };
+  # The others are of the table: services.nix.
+  options.stateward.guard.evaluation = mkOption {
+    type = types.str;
+    internal = true;
+    default = builtins.toJSON evaluation;
+    description = "What the configuration evaluates to, as stateward eval writes it.";
   };
 
   config = mkIf cfg.enable ({

@@ -73,6 +73,11 @@
     ++ contract.ofAttrs (field ["backup" "repositories"]) "stateward.backup.repositories" cfg.backup.repositories
     ++ contract.ofAttrs byName.pitr "stateward.pitr" cfg.pitr
     ++ contract.ofSet (fieldsOf byName.persistence) "stateward.persistence" {inherit (cfg.persistence) enable root;}
+    ++ contract.ofSet (fieldsOf byName.guard) "stateward.guard" {
+      inherit (cfg.guard) enable stateDir running;
+      package = null;
+      override = null;
+    }
     ++ concatMap cluster (attrNames cfg.pitr)
     ++ contract.ofField byName.acknowledge "stateward.acknowledge" cfg.acknowledge
     ++ concatMap acknowledgement (builtins.genList (i: i) (builtins.length cfg.acknowledge));
