@@ -48,7 +48,19 @@
 
     overlays.default = final: prev: {stateward = final.callPackage ./nix/package.nix {};};
 
-    nixosModules.default.imports = [./nix/module];
+    nixosModules.default = {
+      lib,
+      pkgs ? null,
+      ...
+    }: let
+      package = lib.mkDefault self.packages.${pkgs.stdenv.hostPlatform.system}.default;
+    in {
+      imports = [./nix/module];
+      stateward = {
+        inherit package;
+        guard = {inherit package;};
+      };
+    };
 
     lib = {
       evaluation = import ./nix/evaluation.nix;

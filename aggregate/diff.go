@@ -358,6 +358,11 @@ func (d *differ) evaluation() {
 // root compares whether the root is wiped.
 func (d *differ) root() {
 	old, new := d.old.Report.Root, d.new.Report.Root
+	// On a root that is wiped nothing lies that another one could hide.
+	if a, b := d.old.lies(stateward.Root), d.new.lies(stateward.Root); a != b && a != "" && b != "" && old.Wiped != stateward.SurvivalYes && new.Wiped != stateward.SurvivalYes {
+		d.add(Change{Effect: Changed, Severity: stateward.SeverityError, Loses: true, Kind: AboutPlace, Path: "/", Old: a, New: b,
+			Message: fmt.Sprintf("the root lies in %s from now on, and lay in %s: what is there is not moved, and is not seen any more", b, a), Hint: "move it first: docs/migrate.md"})
+	}
 	c := Change{Kind: AboutRoot, Severity: stateward.SeverityError, Old: string(old.Wiped), New: string(new.Wiped)}
 	if old.Wiped == new.Wiped || old.Wiped == "" || new.Wiped == "" {
 		return

@@ -272,6 +272,10 @@ func TestDiffTells(t *testing.T) {
 			[]part{service("sonarr", "/var/lib/sonarr")}, []part{service("sonarr", "/srv/sonarr")},
 			[]string{`changed! state sonarr: the state is in /srv/sonarr from now on, and was in /var/lib/sonarr: nothing moves what is there`},
 		},
+		"another root": {
+			kept, []part{fileSystem("/", "/dev/b", "ext4")},
+			[]string{`changed! place : the root lies in /dev/b from now on, and lay in /dev/a: what is there is not moved`},
+		},
 		"one of several places of state that moves": {
 			append(kept, service("sonarr", "/var/lib/sonarr", "/var/lib/media")),
 			append(kept, service("sonarr", "/srv/sonarr", "/var/lib/media")),

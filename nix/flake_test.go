@@ -73,7 +73,7 @@ func TestWhatNeedsNoNixpkgsEvaluatesWithoutIt(t *testing.T) {
 		"formats":  []any{"aarch64-darwin", "aarch64-linux", "x86_64-darwin", "x86_64-linux"},
 		"checks":   []any{"aarch64-linux", "x86_64-linux"},
 		"lib":      []any{"evaluation", "mkCheck"},
-		"module":   "set",
+		"module":   "lambda",
 		"overlay":  "lambda",
 		"arguments": map[string]any{
 			"self": false, "system": false, "hosts": true, "config": true, "threshold": true, "now": true, "locations": true, "utf8": true, "package": true,

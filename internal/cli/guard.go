@@ -188,6 +188,11 @@ func (f *guardFlags) judge(ctx context.Context, env Env) guardVerdict {
 		return guardVerdict{status: StatusEvaluation, head: "whether this switch loses data is not known", loses: []string{unknownWords(h)}, digest: f.digestOfFiles()}
 	}
 	loses := h.Loses()
+	// What one machine keeps is nothing of another's: a switch to the wrong host is told by its name.
+	if a, b := from.host.HostName.Or(""), to.host.HostName.Or(""); a != b && a != "" && b != "" {
+		loses = append(loses, aggregate.Change{Effect: aggregate.Changed, Kind: aggregate.AboutHost, Loses: true, Subject: "networking.hostName", Old: a, New: b,
+			Message: fmt.Sprintf("the running system is that of %s, and the incoming one that of %s: is it the right host?", a, b)})
+	}
 	v := guardVerdict{digest: digestOf(loses)}
 	if lacking != "" {
 		v.notes = append(v.notes, "the running system was read by another stateward, which read less of it: of that nothing is compared ("+lacking+")")

@@ -194,6 +194,20 @@ func TestTheGuardOfASystem(t *testing.T) {
 }
 
 // A guard that is broken lets nothing by.
+// The configuration of another machine keeps nothing of this one's.
+func TestTheGuardRefusesAnotherHost(t *testing.T) {
+	for _, nix := range nixtest.All(t) {
+		t.Run(nix.Name, func(t *testing.T) {
+			m := newDeployed(t)
+			here := m.settings(`"/srv/photos"`, "")
+			m.running(evalGuarded(t, nix, here))
+			ok, text := m.check(evalGuarded(t, nix, strings.Replace(here, `networking.hostName = "forge"`, `networking.hostName = "attic"`, 1)), "in a condition", "switch")
+			require.False(t, ok, text)
+			require.Contains(t, text, "the running system is that of forge, and the incoming one that of attic: is it the right host?")
+		})
+	}
+}
+
 func TestABrokenGuardRefuses(t *testing.T) {
 	nix := nixtest.All(t)[0]
 	m := newDeployed(t)

@@ -42,7 +42,8 @@
       name = types.str;
       scalars = types.attrsOf (types.nullOr scalar);
       set = sets field;
-      list = types.listOf (texted field);
+      # One set is a list of one, as the reader has it.
+      list = types.coercedTo (types.attrsOf types.raw) (one: [one]) (types.listOf (texted field));
       attrs = types.attrsOf (sets field);
     }
     .${
