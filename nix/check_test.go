@@ -113,6 +113,18 @@ func TestEachHostIsCheckedByItsOwnBuild(t *testing.T) {
 	})
 }
 
+// Of an error that cannot be caught nix flake check tells the host, and checks the others.
+func TestAHostThatEndsItsEvaluationLeavesTheOthers(t *testing.T) {
+	eachNix(t, func(t *testing.T, n nix) {
+		dir := fleet(t, `{ a-sound = `+kept+`; ending = host { systemd.services = { }.nothing; }; faulty = `+lost+`; }`, "{ }", nil)
+		_, said, err := n.run(t, "flake", "check", "--keep-going", "--print-build-logs", "--show-trace", "path:"+dir)
+		require.Error(t, err)
+		require.Contains(t, said, "while stateward reads host 'ending'")
+		require.Contains(t, said, "stateward-a-sound> ", "a sound host is built")
+		require.Contains(t, said, "SW101", "and a faulty one")
+	})
+}
+
 func TestHostsThatAreNotThereAreNamed(t *testing.T) {
 	eachNix(t, func(t *testing.T, n nix) {
 		dir := fleet(t, "{ forge = "+kept+"; attic = "+kept+"; }", `{ hosts = [ "forge" "atic" ]; }`, nil)

@@ -49,7 +49,7 @@ const nixpkgs = `{
     in pkgs;
   in {
     inherit lib;
-    legacyPackages = builtins.listToAttrs (map (name: { inherit name; value = each name; }) [ "x86_64-linux" "aarch64-linux" "x86_64-darwin" "aarch64-darwin" ]);
+    legacyPackages = builtins.listToAttrs (map (name: { inherit name; value = each name; }) [ "x86_64-linux" "aarch64-linux" "aarch64-darwin" ]);
   };
 }
 `
@@ -67,10 +67,10 @@ func whole(t *testing.T) string {
 func TestWhatNeedsNoNixpkgsEvaluatesWithoutIt(t *testing.T) {
 	want := map[string]any{
 		"all":      []any{"apps", "checks", "devShells", "formatter", "lib", "nixosModules", "overlays", "packages"},
-		"packages": []any{"aarch64-darwin", "aarch64-linux", "x86_64-darwin", "x86_64-linux"},
-		"apps":     []any{"aarch64-darwin", "aarch64-linux", "x86_64-darwin", "x86_64-linux"},
-		"shells":   []any{"aarch64-darwin", "aarch64-linux", "x86_64-darwin", "x86_64-linux"},
-		"formats":  []any{"aarch64-darwin", "aarch64-linux", "x86_64-darwin", "x86_64-linux"},
+		"packages": []any{"aarch64-darwin", "aarch64-linux", "x86_64-linux"},
+		"apps":     []any{"aarch64-darwin", "aarch64-linux", "x86_64-linux"},
+		"shells":   []any{"aarch64-darwin", "aarch64-linux", "x86_64-linux"},
+		"formats":  []any{"aarch64-darwin", "aarch64-linux", "x86_64-linux"},
 		"checks":   []any{"aarch64-linux", "x86_64-linux"},
 		"lib":      []any{"evaluation", "mkCheck"},
 		"module":   "lambda",
