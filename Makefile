@@ -14,6 +14,9 @@ FUZZTIME ?= 50000x
 EXECFUZZTIME ?= 300x
 TIMEOUT ?= 30m
 BENCH ?= .
+# Packages that start no goroutine, in their tests neither (internal/rules sees to that): the race detector has nothing to detect there, and takes most of
+# their time. In the tests of what uses them they have it.
+PURE := . ./aggregate/... ./backup/... ./dataset ./preseed
 
 # The environment that deps.sh prints: where it found Go, and the nix to test with.
 deps = env="$$(scripts/deps.sh)"; eval "$$env"
@@ -48,11 +51,15 @@ demo: build ## check the example homelab
 	try 0 examples/homelab#forge
 	echo "Exit status 0: nothing found. hosts/forge and hosts/attic in examples/homelab show the difference."
 
-test: lint ## lint, then every test with the race detector, against several versions of nix
+test: lint ## lint, then every test, with the race detector where there are goroutines, against several versions of nix
 	@$(deps_versions)
+	# Tests also wait, for time-outs and for programs that start: one package more than there are processors is at work. Those that take longest come first,
+	# so that none is left alone at the end.
+	pure=$$(go list $(PURE))
+	racing=$$(go list ./... | grep -vxF "$$pure")
 	$(show)
-	# Those that take longest come first, so that none is left alone at the end.
-	go test -race -timeout $(TIMEOUT) ./nixbridge ./internal/cli ./internal/exec/pitr ./...
+	go test -race -p $$(($$(nproc) + 1)) -timeout $(TIMEOUT) ./nixbridge ./internal/cli ./internal/exec/pitr $$racing
+	go test -timeout $(TIMEOUT) $(PURE)
 	# A module of its own: the page of a report in a real browser.
 	(cd tools/browser && go test -count=1 -timeout 5m ./...)
 

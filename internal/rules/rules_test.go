@@ -118,6 +118,10 @@ func check(name string, src []byte) []string {
 			if n.Recv == nil && n.Name.Name == "init" {
 				report(n.Pos(), "has an init function")
 			}
+		case *ast.GoStmt:
+			if l.pure {
+				report(n.Pos(), "starts a goroutine, and %s only computes: make test runs such packages without the race detector", l.dir)
+			}
 		case *ast.SelectorExpr:
 			x, ok := n.X.(*ast.Ident)
 			if !ok {
@@ -125,6 +129,8 @@ func check(name string, src []byte) []string {
 			}
 			from, what := names[x.Name], n.Sel.Name
 			switch {
+			case l.pure && isTest && what == "Parallel":
+				report(n.Pos(), "uses %s.Parallel: make test runs packages that only compute without the race detector", x.Name)
 			case l.pure && !isTest && from == "time" && slices.Contains(clock, what):
 				report(n.Pos(), "uses time.%s: time comes in as an argument", what)
 			case !isTest && !l.starts && slices.Contains(starters[from], what):
@@ -213,6 +219,9 @@ func TestRulesCatch(t *testing.T) {
 		{"a test that skips", "aggregate/x_test.go", "func TestX(t *testing.T) { t.Skip() }", []string{"aggregate/x_test.go:2: uses t.Skip: a test that is skipped shows nothing"}},
 		{"a test that is short", "aggregate/x_test.go", "import \"testing\"\nvar short = testing.Short", []string{"aggregate/x_test.go:3: uses testing.Short: a test that is skipped shows nothing"}},
 		{"a test helper that skips", "internal/nixtest/x.go", "func f(tb testing.TB) { tb.Skipf(\"no nix\") }", []string{"internal/nixtest/x.go:2: uses tb.Skipf: a test that is skipped shows nothing"}},
+		{"a goroutine in what only computes", "aggregate/x.go", "func f() { go f() }", []string{"aggregate/x.go:2: starts a goroutine, and aggregate only computes: make test runs such packages without the race detector"}},
+		{"a goroutine in a test of it", "backup/restic/x_test.go", "func TestX(t *testing.T) { t.Parallel() }", []string{"backup/restic/x_test.go:2: uses t.Parallel: make test runs packages that only compute without the race detector"}},
+		{"a goroutine elsewhere", "nixbridge/x_test.go", "func TestX(t *testing.T) { t.Parallel(); go f() }", nil},
 		{"tests import what they like", "x_test.go", `import ("os"; "github.com/google/go-cmp/cmp"; "` + module + `/aggregate")`, nil},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -237,5 +246,22 @@ func TestLayers(t *testing.T) {
 	for _, dir := range []string{".", "dataset", "aggregate", "nixbridge", "internal/run", "internal/cli", "cmd/stateward"} {
 		_, ok := layerOf(dir)
 		require.True(t, ok, dir)
+	}
+}
+
+// What make test runs without the race detector is pure, and so starts no goroutine: there is nothing to detect.
+func TestOnlyWhatComputesGoesWithoutTheRaceDetector(t *testing.T) {
+	text, err := os.ReadFile("../../Makefile")
+	require.NoError(t, err)
+	_, list, ok := strings.Cut(string(text), "\nPURE := ")
+	require.True(t, ok)
+	list, _, _ = strings.Cut(list, "\n")
+	for _, dir := range strings.Fields(list) {
+		tree, below := strings.CutSuffix(path.Clean(dir), "/...")
+		l, ok := layerOf(tree)
+		require.True(t, ok && l.pure, dir)
+		for _, l := range layers {
+			require.True(t, l.pure || !below || !strings.HasPrefix(l.dir, tree+"/"), "%s is below %s", l.dir, dir)
+		}
 	}
 }
