@@ -186,14 +186,16 @@ func TestOwnDialectLosesOnlyItsOwn(t *testing.T) {
 				t.Run(kind+" "+name, func(t *testing.T) {
 					t.Parallel()
 					ev := withText(t, e, "mine", tc.text)
-					hosts, err := nixbridge.Load(t.Context(), src, nixbridge.Options{Evaluator: ev})
+					read, err := ev.Evaluate(t.Context(), src)
 					require.NoError(t, err)
-					got := unknownLines(hosts[0])
+					host, err := read.Hosts[0].Decode()
+					require.NoError(t, err)
+					got := unknownLines(host)
 					require.Len(t, got, len(tc.want), "%q", got)
 					for i, w := range tc.want {
 						require.Regexp(t, w, got[i])
 					}
-					require.Empty(t, cmp.Diff(want, builtinTrees(t, ev, src)))
+					require.Empty(t, cmp.Diff(want, treesOf(t, read)))
 				})
 			}
 		}
@@ -205,6 +207,11 @@ func builtinTrees(t testing.TB, e *nixbridge.Evaluator, src nixbridge.Source) ma
 	t.Helper()
 	ev, err := e.Evaluate(t.Context(), src)
 	require.NoError(t, err)
+	return treesOf(t, ev)
+}
+
+func treesOf(t testing.TB, ev *nixbridge.Evaluation) map[string]string {
+	t.Helper()
 	require.NoError(t, ev.Hosts[0].Err)
 	out := map[string]string{}
 	for _, d := range nixbridge.BuiltinDialects() {
