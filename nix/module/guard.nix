@@ -41,7 +41,8 @@ in {
   options.stateward.guard.evaluation = mkOption {
     type = types.str;
     internal = true;
-    default = builtins.toJSON evaluation;
+    # By which nix is not told: a system must be the same, whoever evaluates it.
+    default = builtins.toJSON (evaluation // {nix = "";});
     description = "What the configuration evaluates to, as stateward eval writes it.";
   };
 
