@@ -49,6 +49,24 @@ func TestAPlanOnlyAdds(t *testing.T) {
 	require.NotContains(t, planText(t, wired), `"/var/lib/a"`)
 }
 
+// A list of which an entry is missing is still set.
+func TestAPlanThatLosesAnEntry(t *testing.T) {
+	plan := func(paths ...any) *aggregate.HostPlan {
+		p, err := aggregate.PlanHost(with(wiped, fileSystem("/persist", "/dev/p", "ext4"), service("a", paths...), persist("/persist", "/var/lib/own")), aggregate.DefaultHostPlanOptions())
+		require.NoError(t, err)
+		text, err := p.Write()
+		require.NoError(t, err)
+		p, err = aggregate.ReadHostPlan(text)
+		require.NoError(t, err)
+		return p
+	}
+	both, one, none := plan("/var/lib/a", "/var/lib/b"), plan("/var/lib/a"), plan("/var/lib/own")
+	require.Empty(t, both.Lost(both))
+	require.Empty(t, one.Lost(both))
+	require.Equal(t, []string{`environment.persistence."/persist".directories /var/lib/b`}, both.Lost(one))
+	require.Equal(t, []string{`environment.persistence."/persist"`}, both.Lost(none))
+}
+
 func TestStalePlansAreTold(t *testing.T) {
 	found := func(h *stateward.Host) (out []string) {
 		for _, d := range aggregate.Lint(aggregate.Input{Host: h}).Findings {

@@ -43,10 +43,10 @@ services.restic.backups.paperless = {
 					continue
 				}
 				d.Message = fmt.Sprintf("%s asks for a backup of %s, and no job that is read runs it", j.of.Name, some(left))
-				d.Hint = "stateward backup plan -o nix writes a module that runs it; or declare a job that stores it, such as in services.restic.backups"
+				d.Hint = f.again("stateward backup plan -o nix writes a module that runs it; or declare a job that stores it, such as in services.restic.backups")
 				if unit := f.copies().stale[j.of.Name]; unit != "" {
 					d.Message = fmt.Sprintf("%s asks for a backup of %s, and %s was written of something else", j.of.Name, some(left), unit)
-					d.Hint = "write it again: stateward backup plan -o nix"
+					d.Hint = f.again("write it again: stateward backup plan -o nix")
 				}
 				if by := f.copies().backups; by != "" {
 					d.Severity = stateward.SeverityInfo

@@ -35,7 +35,7 @@ stateward preseed plan .#forge -o nix > preseed.nix
 			}
 			d := finding(r.Origin)
 			d.Service = r.Service
-			d.Hint = "stateward preseed plan -o nix writes what runs it"
+			d.Hint = f.again("stateward preseed plan -o nix writes what runs it")
 			if r.Plan == nil && r.RunBy == "" {
 				said := false
 				for _, x := range r.Faults {
@@ -56,10 +56,10 @@ stateward preseed plan .#forge -o nix > preseed.nix
 				d.Message = fmt.Sprintf("%s asks for a preseed, and no unit that is read runs it", r.Service)
 			case preseed.Stale:
 				d.Message = fmt.Sprintf("%s asks for a preseed, and %s was written of something else", r.Service, r.Unit)
-				d.Hint = "write it again: stateward preseed plan -o nix"
+				d.Hint = f.again("write it again: stateward preseed plan -o nix")
 			case preseed.NoJob:
 				d.Message = fmt.Sprintf("%s restores %s from restic job %s, which nothing that is read runs", r.Unit, r.Service, r.Job.Name)
-				d.Hint = "stateward backup plan -o nix writes what runs the job"
+				d.Hint = f.again("stateward backup plan -o nix writes what runs the job")
 			default:
 				continue
 			}

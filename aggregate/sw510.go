@@ -35,7 +35,7 @@ stateward pitr plan .#forge -o nix > pitr.nix
 				d.Message, d.Hint = r.Name+" is to be archived, "+fmt.Sprintf(format, args...), hint
 				out = append(out, d)
 			}
-			const again = "stateward pitr plan -o nix writes what does it"
+			again := f.again("stateward pitr plan -o nix writes what does it")
 			for _, x := range r.Faults {
 				if !strings.Contains(x.Message, " is unknown: ") && !strings.HasSuffix(x.Message, "(G4)") {
 					say(x.Origin, x.Hint, "and cannot: %s", x.Message)
@@ -48,7 +48,7 @@ stateward pitr plan .#forge -o nix > pitr.nix
 			case r.State == pitr.NotArchived:
 				say(r.Origin, "write archive_mode, archive_command and archive_timeout as the plan has them", "and its server does not archive as the policy says")
 			case len(r.Stale) > 0:
-				say(r.Origin, "write them again: stateward pitr plan -o nix", "and %s %s written of something else", strings.Join(r.Stale, ", "), pick(len(r.Stale), "was", "were"))
+				say(r.Origin, f.again("write them again: stateward pitr plan -o nix"), "and %s %s written of something else", strings.Join(r.Stale, ", "), pick(len(r.Stale), "was", "were"))
 			case len(r.Missing) > 0:
 				say(r.Origin, again, "and %s %s not there, or no timer starts %s", strings.Join(r.Missing, ", "), pick(len(r.Missing), "is", "are"), pick(len(r.Missing), "it", "them"))
 			}

@@ -7,6 +7,14 @@ import (
 	"github.com/stateward/stateward"
 )
 
+// again is the hint where what a plan writes is missing or another; otherwise is for hosts whose plan is not wired as a whole.
+func (f *facts) again(otherwise string) string {
+	if f.host.Plan.IsAbsent() {
+		return otherwise
+	}
+	return "write the plan of the host again: stateward plan host --write DIR"
+}
+
 var sw608 = Check{
 	CheckInfo: stateward.CheckInfo{
 		Code: "SW608", Title: "the plan that is wired is not what would be written now", Severity: stateward.SeverityWarning, Since: "0.1", Traps: []string{"E9", "R10"},

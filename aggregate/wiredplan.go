@@ -323,28 +323,54 @@ func withoutEntries(list []stateward.Entry, kind stateward.EntryKind, ours []any
 	return list
 }
 
-// Persists tells whether the plan adds an entry for a path.
-func (p *HostPlan) Persists(at stateward.AbsPath) bool {
+// entries are what the plan adds to persistence roots, by the option of the list and the path.
+func (p *HostPlan) entries() map[string]string {
+	out := map[string]string{}
 	for _, option := range [][]string{{"environment", "persistence"}, {"preservation", "preserveAt"}} {
-		for _, roots := range p.sets(option...) {
+		for name, roots := range p.sets(option...) {
 			for _, v := range roots {
 				root, _ := v.(map[string]any)
-				for kind, name := range map[string]string{"directory": "directories", "file": "files"} {
-					list, _ := root[name].(map[string]any)
-					items, _ := list["value"].([]any)
+				for kind, list := range map[string]string{"directory": "directories", "file": "files"} {
+					after, _ := root[list].(map[string]any)
+					items, _ := after["value"].([]any)
 					for _, item := range items {
 						if fields, ok := item.(map[string]any); ok {
 							item = fields[kind]
 						}
-						if text, ok := item.(string); ok && text == at.String() {
-							return true
+						if text, ok := item.(string); ok {
+							out[stateward.OptionPath(append(slices.Clone(option), name, list)...)+" "+text] = text
 						}
 					}
 				}
 			}
 		}
 	}
+	return out
+}
+
+// Persists tells whether the plan adds an entry for a path.
+func (p *HostPlan) Persists(at stateward.AbsPath) bool {
+	for _, text := range p.entries() {
+		if text == at.String() {
+			return true
+		}
+	}
 	return false
+}
+
+// Lost lists what a later plan does not set any more, sorted: settings, and entries of persistence roots that still have others. Packages and scripts go
+// with what needs them.
+func (p *HostPlan) Lost(now *HostPlan) []string {
+	lost := slices.DeleteFunc(p.Compare(now).Removed, func(name string) bool { return strings.HasPrefix(name, "the ") })
+	is := now.entries()
+	for name := range p.entries() {
+		whole := slices.ContainsFunc(lost, func(option string) bool { return strings.HasPrefix(name, option+".") })
+		if _, still := is[name]; !still && !whole {
+			lost = append(lost, name)
+		}
+	}
+	slices.Sort(lost)
+	return lost
 }
 
 // SettingNames are the names of all settings, sorted.

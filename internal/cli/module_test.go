@@ -362,7 +362,8 @@ func TestModuleChangesNothingOfWhatIsRead(t *testing.T) {
 in {
 `, root)
 	contracts := map[string]string{"example": example, "sound": "{ stateward = " + soundContract + "; }", "nothing": nothing,
-		"off": `{ stateward.services.x = { enable = false; dataDir = throw "no"; dataset = throw "no"; persist.directories = [ (throw "no") ]; }; }`}
+		"replicated": `{ stateward.services.x = { enable = true; dataDir = "/var/lib/x"; dataset = { name = "tank/x"; replication = { target = "nas:tank/x"; schedule = "daily"; }; }; }; }`,
+		"off":        `{ stateward.services.x = { enable = false; dataDir = throw "no"; dataset = throw "no"; persist.directories = [ (throw "no") ]; }; }`}
 	for name, text := range contracts {
 		require.NoError(t, os.WriteFile(filepath.Join(dir, name+".nix"), []byte(text), 0o600))
 		fmt.Fprintf(&b, "%s = host module ./%[1]s.nix; %[1]s-freeform = host freeform ./%[1]s.nix;\n", name)

@@ -234,8 +234,7 @@ func lostSettings(file string, p *aggregate.HostPlan) ([]string, error) {
 	if err != nil || was.Host != p.Host {
 		return nil, &notAPlanError{file}
 	}
-	// Packages and scripts go with what needs them.
-	return slices.DeleteFunc(was.Compare(p).Removed, func(name string) bool { return strings.HasPrefix(name, "the ") }), nil
+	return was.Lost(p), nil
 }
 
 // maxPlan is how large a plan is at most that is read.
