@@ -196,12 +196,17 @@ func TestSW307(t *testing.T) {
 	untimedUnit := func(change func(*stateward.Unit)) []part {
 		return []part{restic("r", "b2:x:y", untimed, "/srv"), unitWith("restic-backups-r", change)}
 	}
+	whole := func(j *stateward.Job) {
+		asked(j)
+		j.PasswordFile = known(stateward.FileRef{Text: "/run/secrets/restic"})
+	}
 	none := []string{"info services.restic.r: restic job r has no timer, and nothing that is read starts it"}
 	checkCases(t, "SW307", []copyCase{
-		{"R10 asked for and never run", []part{job("stateward", "app", "b2:x:y", asked, "/srv/app")}, []string{"warning services.stateward.app: app asks for a backup of /srv/app, and no job that is read runs it"}},
+		{"R10 asked for and never run", []part{job("stateward", "app", "b2:x:y", asked, "/srv/app")}, []string{"warning services.stateward.app: app asks for a backup of /srv/app, and no job that is read runs it, nor can one be written: has no passwordFile"}},
+		{"R10 asked for and never run, though it could be", []part{job("stateward", "app", "b2:x:y", whole, "/srv/app")}, []string{"warning services.stateward.app: app asks for a backup of /srv/app, and no job that is read runs it"}},
 		{"R10 a job runs it", []part{job("stateward", "app", "b2:x:y", asked, "/srv/app"), restic("r", "b2:x:y", nil, "/srv")}, nil},
-		{"R10 a job runs a part of it", []part{job("stateward", "app", "b2:x:y", asked, "/srv/app", "/var/app"), restic("r", "b2:x:y", nil, "/srv")}, []string{"warning services.stateward.app: app asks for a backup of /var/app, and no job that is read runs it"}},
-		{"R10 a job leaves it out", []part{job("stateward", "app", "b2:x:y", asked, "/srv/app"), restic("r", "b2:x:y", excluding("/srv/app"), "/srv")}, []string{"warning services.stateward.app: app asks for a backup of /srv/app, and no job that is read runs it"}},
+		{"R10 a job runs a part of it", []part{job("stateward", "app", "b2:x:y", asked, "/srv/app", "/var/app"), restic("r", "b2:x:y", nil, "/srv")}, []string{"warning services.stateward.app: app asks for a backup of /var/app, and no job that is read runs it, nor can one be written: has no passwordFile"}},
+		{"R10 a job leaves it out", []part{job("stateward", "app", "b2:x:y", asked, "/srv/app"), restic("r", "b2:x:y", excluding("/srv/app"), "/srv")}, []string{"warning services.stateward.app: app asks for a backup of /srv/app, and no job that is read runs it, nor can one be written: has no passwordFile"}},
 		{"R10 a tool that is not read may run it", []part{job("qgroget", "app", "", asked, "/srv/app"), unitNamed("borgmatic")}, []string{"info services.qgroget.app: app asks for a backup of /srv/app, and no job that is read runs it: borgmatic.service may make copies, and of what is not read"}},
 		{"N10 no timer is no proof", untimedUnit(nil), none},
 		{"N10 a target starts it", untimedUnit(func(u *stateward.Unit) { u.WantedBy = known([]string{"multi-user.target"}) }), nil},

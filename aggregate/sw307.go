@@ -1,9 +1,11 @@
 package aggregate
 
 import (
+	"cmp"
 	"fmt"
 
 	"github.com/stateward/stateward"
+	"github.com/stateward/stateward/backup/restic"
 )
 
 var sw307 = Check{
@@ -51,6 +53,9 @@ services.restic.backups.paperless = {
 				if by := f.copies().backups; by != "" {
 					d.Severity = stateward.SeverityInfo
 					d.Message += ": " + by
+				} else if problem := unrendered(f.host, j.of.Name); problem != nil {
+					d.Message += ", nor can one be written: " + problem.Message
+					d.Hint = cmp.Or(problem.Hint, "stateward backup plan says more")
 				}
 			case j.of.Schedule.IsAbsent():
 				if u := f.unitOf(&j.of); u != nil && f.started(u.Name) || f.host.Units.IsUnknown() || f.host.Timers.IsUnknown() {
@@ -66,4 +71,15 @@ services.restic.backups.paperless = {
 		}
 		return out
 	},
+}
+
+// unrendered is what keeps a job that is asked for from being written, nil where it can be.
+func unrendered(h *stateward.Host, name string) *restic.Problem {
+	planned, _ := restic.Plan(h, false)
+	for i := range planned {
+		if p := &planned[i]; p.Of.Asked && p.Of.Name == name && p.Job == nil && len(p.Problems) > 0 {
+			return &p.Problems[0]
+		}
+	}
+	return nil
 }
