@@ -73,6 +73,12 @@
 
   toml = toFile "stateward.toml" settings.text;
 
+  # The build would say so, and nix flake check --no-build passes without one.
+  least =
+    if any (severity: threshold == severity) [null "info" "warning" "error"]
+    then threshold
+    else throw "stateward: threshold is ${toJSON threshold}, and none of info, warning, error";
+
   check = name: let
     evaluation = import ./evaluation.nix {
       inherit self config locations utf8;
@@ -104,9 +110,9 @@
           else ["--config" toml "--dialects-read"]
         )
         ++ (
-          if threshold == null
+          if least == null
           then []
-          else ["--threshold" threshold]
+          else ["--threshold" least]
         )
         ++ (
           if dated

@@ -147,6 +147,19 @@ func TestNoHostIsNoSoundHost(t *testing.T) {
 	})
 }
 
+func TestWrongArgumentsOfChecksEndTheEvaluation(t *testing.T) {
+	eachNix(t, func(t *testing.T, n nix) {
+		for args, says := range map[string]string{
+			`{ threshold = "fatal"; }`:     `threshold is "fatal", and none of info, warning, error`,
+			`{ config = "./other.toml"; }`: `config is "./other.toml", a text: write the path of the file, without quotes`,
+		} {
+			_, said, err := n.run(t, "eval", "--raw", check(fleet(t, "{ forge = "+kept+"; }", args, nil), "forge")+".drvPath")
+			require.Error(t, err, args)
+			require.Contains(t, said, says)
+		}
+	})
+}
+
 // A date in TOML stands wherever a value does, beside quotes and signs of all kinds.
 func TestEveryDateOfAConfigurationIsSeen(t *testing.T) {
 	eachNix(t, func(t *testing.T, n nix) {

@@ -10,7 +10,10 @@
     if config == false
     then null
     else if config != null
-    then config
+    then
+      if builtins.isString config && builtins.substring 0 1 config != "/"
+      then throw "stateward: config is ${builtins.toJSON config}, a text: write the path of the file, without quotes"
+      else config
     else if pathExists beside
     then beside
     else null;

@@ -210,7 +210,7 @@
     problem,
     field,
   }:
-    "${path} ${problem}\n  ${field.description}"
+    "${path} ${problem}.\n  ${field.description}"
     + (
       if field ? example
       then "\n  Example: ${field.name} = ${field.example};"
