@@ -2,6 +2,7 @@ package cli
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -89,6 +90,10 @@ func writeFile(name string, data []byte, mode os.FileMode) (err error) {
 	dir := filepath.Dir(name)
 	tmp, err := os.CreateTemp(dir, "."+filepath.Base(name)+".*")
 	if err != nil {
+		// The name beside says nothing to anybody.
+		if path := (*os.PathError)(nil); errors.As(err, &path) {
+			path.Path = name
+		}
 		return err
 	}
 	defer func() {

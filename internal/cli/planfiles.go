@@ -29,7 +29,7 @@ func printFiles(w io.Writer, files []planFile, headed bool) error {
 // writeFiles writes files below a folder, each whole or not at all, and says which.
 func writeFiles(env Env, dir string, files []planFile) (written map[string]bool, err error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return nil, err
+		return nil, fmt.Errorf("cannot write into a folder: %w", err)
 	}
 	written = map[string]bool{}
 	for _, file := range files {
@@ -38,7 +38,7 @@ func writeFiles(env Env, dir string, files []planFile) (written map[string]bool,
 			return written, err
 		}
 		if err := writeFile(name, []byte(file.text), 0o644); err != nil {
-			return written, err
+			return written, fmt.Errorf("cannot write a file: %w", err)
 		}
 		written[name] = true
 		fmt.Fprintln(env.Stdout, inLine(name))

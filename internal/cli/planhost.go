@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 
 	"github.com/spf13/cobra"
 
@@ -224,8 +225,8 @@ func (f *planHostFlags) oneOnly() bool {
 // lostSettings are those of the file that is there which a plan does not have any more.
 func lostSettings(file string, p *aggregate.HostPlan) ([]string, error) {
 	text, err := readRegular(file, maxPlan)
-	if errors.Is(err, os.ErrNotExist) {
-		return nil, nil
+	if errors.Is(err, os.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) {
+		return nil, nil // whether the folder can be had is seen where it is written
 	}
 	if err != nil {
 		return nil, err
