@@ -104,8 +104,11 @@ type Change struct {
 	// OldTier and NewTier are the cells of a tier.
 	OldTier *stateward.TierResult `json:"oldTier,omitempty"`
 	NewTier *stateward.TierResult `json:"newTier,omitempty"`
-	Message string                `json:"message"`
-	Hint    string                `json:"hint,omitempty"`
+	// File and Line are where a finding comes from.
+	File    string `json:"file,omitempty"`
+	Line    int    `json:"line,omitempty"`
+	Message string `json:"message"`
+	Hint    string `json:"hint,omitempty"`
 }
 
 // compareChanges orders the gravest first.

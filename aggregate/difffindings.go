@@ -37,7 +37,7 @@ func (d *differ) findings() {
 			if !lacking {
 				continue
 			}
-			c := Change{Kind: AboutFinding, Severity: f.Severity, Service: f.Service, Path: f.Path, Subject: f.Code, Hint: f.Hint}
+			c := Change{Kind: AboutFinding, Severity: f.Severity, Service: f.Service, Path: f.Path, Subject: f.Code, Hint: f.Hint, File: f.File, Line: f.Line}
 			side := &c.Old
 			if comes {
 				side = &c.New

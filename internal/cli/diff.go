@@ -38,6 +38,8 @@ type DiffSource struct {
 type diffFlags struct {
 	sourceFlags
 	output, threshold, rev string
+	// places are where the files of the new side are.
+	places places
 }
 
 func newDiff(env Env) *cobra.Command {
@@ -105,6 +107,14 @@ func (f *diffFlags) run(ctx context.Context, env Env, args []string) error {
 	}
 	if out.New, after, err = f.side(ctx, env, new); err != nil {
 		return err
+	}
+	// Of revisions the files are those of the checkout, where they are there.
+	where := new.arg
+	if f.rev != "" {
+		where = sourceArg(args)
+	}
+	if src, err := nixbridge.ParseSource(where); err == nil {
+		f.places = newPlaces(env, src)
 	}
 	if len(hosts) > 0 {
 		pick := func(list []aggregate.Evaluated) []aggregate.Evaluated {
@@ -285,7 +295,7 @@ func (f *diffFlags) print(w io.Writer, env Env, out DiffOutput) error {
 		_, err := io.WriteString(w, diffMarkdown(out))
 		return err
 	case "github":
-		_, err := io.WriteString(w, diffGitHub(out))
+		_, err := io.WriteString(w, diffGitHub(out, f.places))
 		return err
 	}
 	_, err := io.WriteString(w, diffText(out))

@@ -333,7 +333,7 @@ func hostMarkdown(h aggregate.HostDiff) string {
 }
 
 // diffGitHub is a workflow command for each change that counts, and a summary.
-func diffGitHub(out DiffOutput) string {
+func diffGitHub(out DiffOutput, at places) string {
 	var b strings.Builder
 	for _, h := range worstFirst(out.Hosts) {
 		if h.State == aggregate.HostUnknown {
@@ -352,7 +352,14 @@ func diffGitHub(out DiffOutput) string {
 				if l.Hint != "" {
 					text += "\nhint: " + l.Hint
 				}
-				b.WriteString(githubCommand(githubCommands[l.Severity], [][2]string{{"title", pickWord(l.Loses, "loses data, or what protects it", effectWords[e])}}, text))
+				file, line := "", ""
+				if found, ok := at.find(l.File); ok {
+					file = found
+					if l.Line > 0 {
+						line = fmt.Sprint(l.Line)
+					}
+				}
+				b.WriteString(githubCommand(githubCommands[l.Severity], [][2]string{{"file", file}, {"line", line}, {"title", pickWord(l.Loses, "loses data, or what protects it", effectWords[e])}}, text))
 			}
 		}
 	}
