@@ -223,6 +223,9 @@ func unknownFault(dataset, property string, why stateward.Unknown) Fault {
 	if dataset != "" && (why.Kind == stateward.UnknownForm || why.Kind == stateward.UnknownType) {
 		f.Kind = NotUnderstood
 	}
+	if property == "canmount" && why.Subject != "" && !strings.HasSuffix(why.Subject, ".canmount") {
+		f.Hint = "mend " + why.Subject + ", on which it hangs" // such as the enable of the service
+	}
 	return f
 }
 
