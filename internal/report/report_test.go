@@ -246,17 +246,18 @@ func FuzzPage(f *testing.F) {
 		"\x00", "\u202eevil", "\xff\xfe", "a\nb", "&lt;b&gt;", "</title>", "<svg/onload=alert(1)>", "\u2028", strings.Repeat("W", 300), " ", "..", "a/../b"} {
 		f.Add(s)
 	}
-	var allowed []string
+	allowed := map[string]bool{}
 	for _, s := range []string{"x", "a b", "/", "..", "W W"} {
-		allowed = append(allowed, skeleton(write(f, sample(s)))...)
 		p := sample(s)
 		p.Drills, p.Made = nil, time.Time{}
-		allowed = append(allowed, skeleton(write(f, p))...)
+		for _, tag := range append(skeleton(write(f, sample(s))), skeleton(write(f, p))...) {
+			allowed[tag] = true
+		}
 	}
 	f.Fuzz(func(t *testing.T, s string) {
 		got := write(t, sample(s))
 		for _, tag := range skeleton(got) {
-			if !slices.Contains(allowed, tag) {
+			if !allowed[tag] {
 				t.Fatalf("%q brings %s", s, tag)
 			}
 		}
