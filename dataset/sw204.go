@@ -58,8 +58,11 @@ func refusedMount(h *stateward.Host, name string) (by string, refused bool) {
 	}
 	for _, fs := range h.FileSystems.Or(nil) {
 		if device, ok := fs.Device.Get(); ok && device == name && !fs.IsBind() && !fs.Options.IsUnknown() && !fs.HasOption("zfsutil") {
-			return fs.Origin.Option, true
+			// Of several the first by name, in whatever order they come.
+			if !refused || fs.Origin.Option < by {
+				by, refused = fs.Origin.Option, true
+			}
 		}
 	}
-	return "", false
+	return by, refused
 }

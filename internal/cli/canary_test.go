@@ -84,7 +84,7 @@ func secretsAppearNowhere(t *testing.T, nix string) {
 	}
 	for _, args := range [][]string{
 		{"eval", file, "-o", savedFile}, {"check", file}, {"check", file, "-o", "json", "--survival"}, {"check", file, "-o", "sarif"}, {"check", file, "-o", "github"},
-		{"check", savedFile, "--survival"}, {"report", file}, {"report", savedFile}, {"report", file, "--option", "extra-substituters", "https://u:CANARY-option@c.example"}, {"plan", "persistence", file}, {"plan", "persistence", file, "-o", "json"}, {"plan", "persistence", file, "-o", "nix"}, {"eval", file},
+		{"check", savedFile, "--survival"}, {"report", file}, {"report", savedFile}, {"report", file, "--option", "extra-substituters", "https://u:CANARY-option@c.example"}, {"plan", "persistence", file}, {"plan", "persistence", file, "-o", "json"}, {"plan", "persistence", file, "-o", "nix"}, {"plan", "host", file}, {"plan", "host", file, "-o", "json"}, {"plan", "host", file, "-o", "nix"}, {"diff", file, savedFile}, {"diff", savedFile, file, "-o", "json"}, {"diff", savedFile, file, "-o", "markdown"}, {"eval", file},
 		{"backup", "plan", file}, {"backup", "plan", file, "-o", "json"}, {"backup", "plan", file, "-o", "units", "--all"}, {"backup", "plan", file, "-o", "nix", "--all"},
 		{"backup", "plan", file, "-o", "stock"}, {"backup", "plan", file, "-o", "paths"}, {"eval", "--units", file}, {"eval", "--units", file, "-o", "json"},
 		{"check", file, "--option", "extra-substituters", "https://u:CANARY-option@c.example"},

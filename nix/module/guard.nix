@@ -26,6 +26,7 @@
   };
   file = builtins.toFile "stateward-evaluation.json" cfg.evaluation;
 
+  said = text: text != null && builtins.match "[ \t\n]*" text == null;
   quoted = text: "'" + builtins.replaceStrings ["'"] ["'\\''"] text + "'";
   program =
     if cfg.package == null
@@ -49,7 +50,7 @@ in {
   config = mkIf cfg.enable ({
       assertions = [
         {
-          assertion = (override.digest == null) == (override.reason == null);
+          assertion = override.digest == null && override.reason == null || said override.digest && said override.reason;
           message = "stateward.guard.override needs digest and reason: which change is meant, and why it may lose data";
         }
         {

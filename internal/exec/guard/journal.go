@@ -3,6 +3,7 @@ package guard
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -43,7 +44,11 @@ type Entry struct {
 }
 
 // Journal is the file: lines of JSON, which are only ever added to.
-type Journal struct{ Dir string }
+type Journal struct {
+	Dir string
+	// LockWait is how long another run may hold it, which each does for a moment only: 30 seconds where it is zero.
+	LockWait time.Duration
+}
 
 // File is its name.
 func (j Journal) File() string { return filepath.Join(j.Dir, "guard.jsonl") }
@@ -119,6 +124,21 @@ func parse(r io.Reader) (entries []Entry, unread int, err error) {
 	return entries, unread, nil
 }
 
+// lock waits no longer than LockWait: a switch must not stand still for one who forgot it.
+func (j Journal) lock(f *os.File) error {
+	wait := cmp.Or(j.LockWait, 30*time.Second)
+	for end := time.Now().Add(wait); ; time.Sleep(20 * time.Millisecond) {
+		err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+		switch {
+		case errors.Is(err, syscall.EINTR):
+		case !errors.Is(err, syscall.EWOULDBLOCK):
+			return err
+		case time.Now().After(end):
+			return fmt.Errorf("another process holds it for more than %s", wait)
+		}
+	}
+}
+
 // Update calls decide with the lines that there are, and adds what that returns, on the disk when it returns. Nobody else adds meanwhile.
 func (j Journal) Update(decide func(entries []Entry, unread int) []Entry) (err error) {
 	// Units of other users have their state below the same folder, and must be able to enter it. The file itself is private.
@@ -137,12 +157,7 @@ func (j Journal) Update(decide func(entries []Entry, unread int) []Entry) (err e
 	if err := safe(f); err != nil {
 		return err
 	}
-	for {
-		if err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX); !errors.Is(err, syscall.EINTR) {
-			break
-		}
-	}
-	if err != nil {
+	if err := j.lock(f); err != nil {
 		return fmt.Errorf("cannot lock %s: %w", j.File(), err)
 	}
 	entries, unread, err := parse(f)

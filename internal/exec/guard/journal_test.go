@@ -6,6 +6,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -125,4 +126,17 @@ func TestAJournalThatIsNotThereIsEmpty(t *testing.T) {
 	require.NoError(t, err)
 	require.Empty(t, entries)
 	require.Zero(t, unread)
+}
+
+func TestAJournalThatSomebodyHoldsEndsTheWait(t *testing.T) {
+	j := guard.Journal{Dir: t.TempDir(), LockWait: 50 * time.Millisecond}
+	f, err := os.OpenFile(j.File(), os.O_CREATE|os.O_RDWR, 0o600)
+	require.NoError(t, err)
+	defer f.Close()
+	require.NoError(t, syscall.Flock(int(f.Fd()), syscall.LOCK_EX))
+	err = j.Update(func([]guard.Entry, int) []guard.Entry {
+		t.Error("asked while another holds it")
+		return nil
+	})
+	require.EqualError(t, err, "cannot lock "+j.File()+": another process holds it for more than 50ms")
 }
