@@ -54,7 +54,7 @@ func (e *Evaluator) FlakeCheck(ctx context.Context, src Source, opts FlakeCheckO
 			return nil, err
 		}
 	}
-	args := []string{"flake", "check", ref, "--extra-experimental-features", "nix-command flakes", "--keep-going", "--print-build-logs"}
+	args := []string{"flake", "check", ref, "--extra-experimental-features", "nix-command flakes", "--keep-going", "--print-build-logs", "--no-write-lock-file"}
 	if opts.NoBuild {
 		args = append(args, "--no-build")
 	}

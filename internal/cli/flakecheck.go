@@ -29,7 +29,7 @@ report, and one exit status.
 
 Hosts are evaluated side by side, each by a nix of its own, in stateward's private folder: one that throws hides no
 other. nix flake check runs after that, as you would run it: with your nix.conf, in your store, where it may build
-and fetch. It gets --keep-going, --override-input, --option and --impure where they are given, and what follows "--". Of what it says the
+and fetch, but leaves flake.lock alone. It gets --keep-going, --override-input, --option and --impure where they are given, and what follows "--". Of what it says the
 end is shown where it fails.
 
 ` + exitStatus + `
