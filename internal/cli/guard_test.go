@@ -15,6 +15,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/stateward/stateward/internal/golden"
 	"github.com/stateward/stateward/internal/nixtest"
 	runner "github.com/stateward/stateward/internal/run"
 )
@@ -193,7 +194,38 @@ func TestTheGuardOfASystem(t *testing.T) {
 	}
 }
 
-// A guard that is broken lets nothing by.
+// What docs/guard.md shows of a refusal and of its override is what they print.
+func TestTheGuardsPageShowsWhatIsPrinted(t *testing.T) {
+	nix := nixtest.All(t)[0]
+	m := newDeployed(t)
+	state := []string{"--state-dir", filepath.Join(m.dir, "state")}
+	m.running(evalGuarded(t, nix, m.settings(`"/var/lib/sonarr" "/srv/photos"`, "")))
+	lost := evalGuarded(t, nix, m.settings(`"/srv/photos"`, ""))
+	const form = "in a condition"
+	var shown strings.Builder
+	step := func(command, printed string) {
+		// A switch goes on with what NixOS prints, which is not ours to show; our state lies elsewhere.
+		printed = strings.ReplaceAll(strings.TrimPrefix(printed, "ran\n"), " --state-dir "+state[1], "")
+		fmt.Fprintf(&shown, "# %s\n%s", command, regexp.MustCompile(`overridden by \S+ at`).ReplaceAllLiteralString(printed, "overridden by root at"))
+	}
+	ok, text := m.check(lost, form, "switch")
+	require.False(t, ok, text)
+	step("nixos-rebuild switch", text)
+	r := run(t, nil, append([]string{"guard", "override", "--reason", "the library is scanned again"}, state...)...)
+	require.Equal(t, StatusOK, r.status, r.stderr)
+	step(`stateward guard override --reason "the library is scanned again"`, r.stdout)
+	ok, text = m.check(lost, form, "switch")
+	require.True(t, ok, text)
+	step("nixos-rebuild switch", text)
+
+	page := filepath.Join(repository, "docs/guard.md")
+	before, err := os.ReadFile(page)
+	require.NoError(t, err)
+	block := regexp.MustCompile("(?s)<!-- made by internal/cli/guard_test.go -->\n```console\n(.*?)```\n")
+	require.True(t, block.Match(before))
+	golden.Compare(t, page, block.ReplaceAllLiteral(before, fmt.Appendf(nil, "<!-- made by internal/cli/guard_test.go -->\n```console\n%s```\n", shown.String())))
+}
+
 // The configuration of another machine keeps nothing of this one's.
 func TestTheGuardRefusesAnotherHost(t *testing.T) {
 	for _, nix := range nixtest.All(t) {
@@ -208,6 +240,7 @@ func TestTheGuardRefusesAnotherHost(t *testing.T) {
 	}
 }
 
+// A guard that is broken lets nothing by.
 func TestABrokenGuardRefuses(t *testing.T) {
 	nix := nixtest.All(t)[0]
 	m := newDeployed(t)
