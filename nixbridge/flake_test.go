@@ -304,6 +304,20 @@ func TestRepositoryOfAnotherUser(t *testing.T) {
 		dir := twoHostsFlake(t)
 		git(t, dir, "init", "-q")
 		git(t, dir, "add", ".")
+		// nix asks git for something else where there is a commit.
+		for _, committed := range []bool{false, true} {
+			testRepositoryOfAnotherUser(t, e, dir, committed)
+		}
+	})
+}
+
+func testRepositoryOfAnotherUser(t *testing.T, e *nixbridge.Evaluator, dir string, committed bool) {
+	t.Run(fmt.Sprint("committed ", committed), func(t *testing.T) {
+		if committed {
+			require.NoError(t, os.Lchown(dir, 0, 0))
+			require.NoError(t, os.Lchown(filepath.Join(dir, ".git"), 0, 0))
+			git(t, dir, "commit", "-q", "-m", "all")
+		}
 		require.NoError(t, filepath.WalkDir(dir, func(path string, _ fs.DirEntry, err error) error {
 			return errors.Join(err, os.Lchown(path, 12345, 12345))
 		}))

@@ -19,6 +19,16 @@ func inode(info fs.FileInfo) string {
 	return ""
 }
 
+// ofAnother tells whether a file belongs to a user that git would not trust: neither who runs this, nor who ran sudo.
+func ofAnother(file string) bool {
+	info, err := os.Stat(file)
+	if err != nil {
+		return false
+	}
+	st, ok := info.Sys().(*syscall.Stat_t)
+	return ok && int(st.Uid) != os.Geteuid() && fmt.Sprint(st.Uid) != os.Getenv("SUDO_UID")
+}
+
 // lockDatabase keeps nix from the database of a store meanwhile: each nix holds this lock, shared, as long as it runs.
 // It waits for those that do.
 func lockDatabase(ctx context.Context, file string) (unlock func() error, err error) {

@@ -154,6 +154,7 @@ var (
 	outOfMemory = regexp.MustCompile(`(?i)out of memory|bad_alloc|cannot allocate memory|Failed to expand heap`)
 	deepStack   = regexp.MustCompile(`stack overflow`)
 	ownership   = regexp.MustCompile(`detected dubious ownership in repository at '([^']+)'|repository path '([^']+)' is not owned by current user`)
+	gitRefused  = regexp.MustCompile(`program 'git' failed with exit code 12[89]`)
 	untracked   = regexp.MustCompile(`Path '([^']+)' in the repository .* is not tracked by Git`)
 	noFlake     = regexp.MustCompile(`could not find a flake\.nix file|-source/flake\.nix'?: No such file|-source/flake\.nix' does not exist|does not contain a 'flake\.nix'`)
 	notProvided = regexp.MustCompile(`does not provide attribute`)
@@ -194,6 +195,10 @@ func (s *session) classify(ctx context.Context, host string, log *nixLog, err er
 	// nix looks at the repository before it evaluates any host.
 	if m := ownership.FindStringSubmatch(said); m != nil && host == "" && !worded {
 		return &OwnershipError{Dir: m[1] + m[2]}
+	}
+	// nix 2.8 does not give on what git says of a repository with a commit.
+	if s.repo != "" && host == "" && !worded && gitRefused.MatchString(said) && ofAnother(s.repo) {
+		return &OwnershipError{Dir: s.repo}
 	}
 	status := ExitStatus{exit.Code, exit.Signal}
 	if e != nil && e.innerLine > 0 {
