@@ -49,7 +49,7 @@ func (d *differ) findings() {
 			case comes:
 				c.Effect, c.Message = Worse, f.Message
 			default:
-				c.Effect, c.Message, c.Hint = Better, f.Message, ""
+				c.Effect, c.Message, c.Hint = Better, "gone: "+f.Message, ""
 			}
 			d.add(c)
 		}
