@@ -252,7 +252,7 @@ func TestDiffTells(t *testing.T) {
 			}),
 			[]string{
 				`unknown! tier sonarr: whether /var/lib/sonarr survives a reboot is not known any more`,
-				`unknown tier nixos: whether /etc/machine-id survives a reboot is not known any more, and it did not until now`,
+				`unknown tier nixos: whether /etc/machine-id survives a reboot is not known, and until now it did not`,
 			},
 		},
 		"photos that no service owns": {
@@ -381,7 +381,7 @@ func TestDiffTells(t *testing.T) {
 		"a job of other paths, to another place": {
 			[]part{restic("all", "/srv", "/backup")}, []part{restic("all", "/home", "/mnt")},
 			[]string{
-				`unknown tier : whether /home survives the death of its disk is not known any more, and it did not until now`,
+				`unknown tier : whether /home survives the death of its disk is not known, and until now it did not`,
 				`changed job : restic job all reads /home from now on, and read /srv`,
 				`changed job : restic job all stores in /mnt from now on, and stored in /backup`,
 				`known tier : it is known now that /srv does not survive the death of its disk`,

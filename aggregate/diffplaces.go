@@ -367,7 +367,7 @@ func (d *differ) tiers(service, path string, old, new map[stateward.Tier]statewa
 			continue
 		case b.State == stateward.SurvivalUnknown:
 			c.Effect, c.Severity = NotKnown, stateward.SeverityInfo
-			c.Message = fmt.Sprintf("whether %s survives %s is not known any more, and it did not until now: %s", path, what, b.By)
+			c.Message = fmt.Sprintf("whether %s survives %s is not known, and until now it did not: %s", path, what, b.By)
 		case a.State == stateward.SurvivalUnknown:
 			c.Effect, c.Message = NowKnown, fmt.Sprintf("it is known now that %s does not survive %s%s", path, what, because(b.By))
 		default:

@@ -159,3 +159,13 @@ func TestMarkdownOfADiff(t *testing.T) {
 	require.Contains(t, text, "- and 190 more\n")
 	require.Equal(t, 1, strings.Count(text, "</details>"))
 }
+
+// That a kind of loss was not survived, and now is not known to be, is no loss.
+func TestWhatWasNotProtectedGetsNoWorseByADoubt(t *testing.T) {
+	t.Chdir(repository)
+	r := run(t, nil, "diff", "examples/start/hosts.nix#before", "examples/start/hosts.nix#wired", "-o", "markdown", "--quiet", "--cache-dir", t.TempDir())
+	require.Equal(t, StatusOK, r.status, r.stderr)
+	require.Contains(t, r.stdout, "survives the loss of the house is not known, and until now it did not")
+	require.Contains(t, r.stdout, "**stateward**: 1 host changed.")
+	require.NotContains(t, r.stdout, ":x:", "nothing has that sign, so it is not explained")
+}

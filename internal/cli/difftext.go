@@ -147,15 +147,16 @@ func worstFirst(hosts []aggregate.HostDiff) []aggregate.HostDiff {
 func verdictOf(out DiffOutput) string {
 	loses, worse, unknown, changed := 0, 0, 0, 0
 	for _, h := range out.Hosts {
-		is := func(effects ...aggregate.Effect) bool {
-			return slices.ContainsFunc(h.Changes, func(c aggregate.Change) bool { return slices.Contains(effects, c.Effect) })
+		// That nothing protects it was known, and is not now: no loss, and nothing to look at.
+		worsens := func(c aggregate.Change) bool {
+			return (c.Effect == aggregate.Worse || c.Effect == aggregate.NotKnown) && c.Severity > stateward.SeverityInfo
 		}
 		switch {
 		case h.State == aggregate.HostUnknown:
 			unknown++
 		case len(h.Loses()) > 0:
 			loses++
-		case is(aggregate.Worse, aggregate.NotKnown):
+		case slices.ContainsFunc(h.Changes, worsens):
 			worse++
 		case len(h.Changes) > 0:
 			changed++
@@ -264,7 +265,11 @@ func diffMarkdown(out DiffOutput) string {
 		}
 	}
 	if len(out.Hosts) > 0 && verdictOf(out) != "nothing changes what survives" {
-		fmt.Fprintf(&b, "\n<sub>From %s to %s. :x: loses data or what protects it.</sub>\n", inMarkdown(out.Old.Source), inMarkdown(out.New.Source))
+		legend := ""
+		if strings.Contains(b.String(), ":x: ") {
+			legend = " :x: loses data or what protects it."
+		}
+		fmt.Fprintf(&b, "\n<sub>From %s to %s.%s</sub>\n", inMarkdown(out.Old.Source), inMarkdown(out.New.Source), legend)
 	}
 	return b.String()
 }
