@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -213,6 +214,18 @@ func TestWhatIsAcceptedEnds(t *testing.T) {
 		_, said, err = n.run(t, "build", "--no-link", "--print-build-logs", check(fleet(t, hosts, `{ now = "2030-02-01"; }`, config), "forge"))
 		require.Error(t, err)
 		require.Contains(t, said, "SW101")
+	})
+}
+
+func TestTheThresholdOfAnArgumentIsThatOfTheCheck(t *testing.T) {
+	eachNix(t, func(t *testing.T, n nix) {
+		for _, severity := range []string{"info", "warning", "error"} {
+			args := eval[[]string](t, n, check(fleet(t, "{ forge = "+kept+"; }", `{ threshold = "`+severity+`"; }`, nil), "forge")+".args")
+			i := slices.Index(args, "--threshold")
+			require.GreaterOrEqual(t, i, 0, args)
+			require.Equal(t, severity, args[i+1])
+		}
+		require.NotContains(t, eval[[]string](t, n, check(fleet(t, "{ forge = "+kept+"; }", "{ }", nil), "forge")+".args"), "--threshold", "that of the configuration counts")
 	})
 }
 
