@@ -21,7 +21,11 @@ import (
 )
 
 // guarded is a host of the small lib with the guard, as settings have it: its check, what it evaluates to, and what is added to the system.
-type guarded struct{ Check, Evaluation, Builder, File string }
+type guarded struct {
+	Check, Evaluation, Builder, File string
+	// Refused are the assertions that do not hold.
+	Refused []string
+}
 
 func evalGuarded(t *testing.T, nix nixtest.Nix, settings string) guarded {
 	t.Helper()
@@ -43,7 +47,8 @@ func evalGuarded(t *testing.T, nix nixtest.Nix, settings string) guarded {
 		    (%[2]s)
 		  ]; };
 		  check = host.config.system.preSwitchChecks.stateward;
-		in { inherit check; inherit (host.config.stateward.guard) evaluation; builder = host.config.system.systemBuilderCommands; }`, root, settings), &out)
+		in { inherit check; inherit (host.config.stateward.guard) evaluation; builder = host.config.system.systemBuilderCommands;
+		     refused = map (one: one.message) (builtins.filter (one: !one.assertion) host.config.assertions); }`, root, settings), &out)
 	m := regexp.MustCompile(`--new '([^']+)'`).FindStringSubmatch(out.Check)
 	require.Len(t, m, 2, out.Check)
 	out.File = m[1]
@@ -237,6 +242,19 @@ func TestTheGuardRefusesAnotherHost(t *testing.T) {
 			require.False(t, ok, text)
 			require.Contains(t, text, "the running system is that of forge, and the incoming one that of attic: is it the right host?")
 		})
+	}
+}
+
+func TestADeclaredOverrideNeedsWords(t *testing.T) {
+	nix := nixtest.All(t)[0]
+	m := newDeployed(t)
+	for override, whole := range map[string]bool{
+		``: true, `override = { digest = "0123456789abcdef0123"; reason = "it is scanned again"; };`: true,
+		`override.digest = "0123456789abcdef0123";`: false, `override.reason = "why not";`: false,
+		`override = { digest = "0123456789abcdef0123"; reason = " \n"; };`: false, `override = { digest = ""; reason = "why not"; };`: false,
+	} {
+		refused := strings.Join(evalGuarded(t, nix, m.settings("", override)).Refused, "\n")
+		require.Equal(t, whole, !strings.Contains(refused, "stateward.guard.override"), "%s: %s", override, refused)
 	}
 }
 
