@@ -340,11 +340,13 @@ type CrashError struct {
 }
 
 func (e *CrashError) Error() string {
-	msg := e.Err.Error()
-	if e.Message != "" {
-		msg += ": " + e.Message
+	switch {
+	case e.Message != "":
+		return e.Err.Error() + ": " + e.Message
+	case e.Exit != ExitStatus{}:
+		return e.Err.Error() + " and said nothing"
 	}
-	return msg
+	return e.Err.Error()
 }
 func (e *CrashError) Unwrap() error { return e.Err }
 

@@ -28,6 +28,8 @@ type nixLog struct {
 	errs []logMessage
 	// plain are the last lines that nix, git or a library printed past the log.
 	plain []string
+	// lost are the last messages of level 0 that are no error, or that were cut in two.
+	lost []string
 	// starved is the first line past the log that tells of no memory left: newer nix print a long back trace behind it.
 	starved string
 }
@@ -85,7 +87,9 @@ func (l *nixLog) add(line []byte) {
 	}
 	var m logMessage
 	if json.Unmarshal(body, &m) != nil {
-		l.addPart(body)
+		if !l.addPart(body) {
+			l.keepLost(body)
+		}
 		return
 	}
 	if m.Level != 0 {
@@ -93,8 +97,19 @@ func (l *nixLog) add(line []byte) {
 	}
 	m.Msg = stripANSI(m.Msg)
 	// A trace that the configuration prints is of level 0 too.
-	if m.RawMsg != nil || strings.HasPrefix(m.Msg, "error:") {
+	switch {
+	case m.RawMsg != nil || strings.HasPrefix(m.Msg, "error:"):
 		l.errs = keepLast(append(l.errs, m), 4)
+	case !strings.HasPrefix(m.Msg, "trace:"):
+		l.keepLost([]byte(m.Msg))
+	}
+}
+
+// keepLost keeps what is no error as nix words one, for when there is no other. What a configuration prints is none of it: it may hold a
+// secret.
+func (l *nixLog) keepLost(text []byte) {
+	if s := strings.TrimSpace(stripANSI(string(text[:min(len(text), 1024)]))); s != "" {
+		l.lost = keepLast(append(l.lost, s), 4)
 	}
 }
 

@@ -77,6 +77,8 @@ func TestInterleavedLinesGiveNoOtherError(t *testing.T) {
 			t.Fatalf("found %q instead of %q in\n%s", e.Message, message, fault[:at]+other+"\n"+fault[at:])
 		case e == nil && at > 5 && at <= i:
 			t.Fatalf("%q is not found in\n%s", message, fault[:at]+other+"\n"+fault[at:])
+		case e == nil && at > 5 && len(l.lost) == 0 && len(l.plain) == 0:
+			t.Fatalf("nothing is left of\n%s", fault[:at]+other+"\n"+fault[at:])
 		}
 	})
 }

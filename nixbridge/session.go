@@ -215,7 +215,7 @@ func (s *session) classify(ctx context.Context, host string, log *nixLog, err er
 		}
 		return se
 	case e == nil:
-		return &CrashError{Host: host, Exit: status, Err: err, Message: redact.Message(strings.TrimSpace(said))}
+		return &CrashError{Host: host, Exit: status, Err: err, Message: redact.Message(strings.TrimSpace(strings.Join(append(log.lost, said), "\n")))}
 	case s.src.Kind == FlakeSource && host == "" && noRoom.MatchString(e.Message):
 		return &CacheError{s.dir, fmt.Errorf("the disk is full, or nothing can be written: %s", redact.Message(e.Message))}
 	case s.src.Kind == FlakeSource && untracked.MatchString(e.Message) && strings.Contains(e.Message, "'flake.nix'"),

@@ -319,7 +319,7 @@ func FuzzExecOwnTextNeverBreaksOut(f *testing.F) {
 		}
 		if err != nil {
 			var de *nixbridge.DialectError
-			require.ErrorAs(t, err, &de)
+			require.ErrorAs(t, err, &de, "%q: %v", text, err)
 			require.Regexp(t, anyPlace, err.Error())
 			require.LessOrEqual(t, de.Line, 1+strings.Count(text, "\n")+strings.Count(text, "\r"))
 			return
