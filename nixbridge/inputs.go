@@ -137,7 +137,7 @@ func (s *session) addInputs(ctx context.Context) error {
 		log := &nixLog{}
 		args := []string{"store", "add-path", "--extra-experimental-features", "nix-command", "--log-format", "internal-json",
 			"--offline", "--store", s.store(), "--name", "source", tree}
-		r, err := run.Run(ctx, run.Cmd{Path: s.nix, Args: args, Env: s.env, Dir: s.dir, OnStderrLine: log.add})
+		r, err := runNix(ctx, log, run.Cmd{Path: s.nix, Args: args, Env: s.env, Dir: s.dir})
 		if err != nil {
 			return s.classify(ctx, "", log, err)
 		}

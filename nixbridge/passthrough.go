@@ -179,7 +179,7 @@ func (s *session) settings(ctx context.Context) error {
 		args := append(command, "--json")
 		args = append(append(args, s.optionArgs()...), "--extra-experimental-features", "nix-command flakes", "--store", "dummy://")
 		log = &nixLog{}
-		r, err = run.Run(ctx, run.Cmd{Path: s.nix, Args: args, Env: s.env, Dir: s.dir, OnStderrLine: log.add})
+		r, err = runNix(ctx, log, run.Cmd{Path: s.nix, Args: args, Env: s.env, Dir: s.dir})
 		if err == nil || ctx.Err() != nil {
 			break
 		}

@@ -124,9 +124,8 @@ func (s *session) store() string {
 
 // start runs nix with a heap of so many bytes at most, and returns what it printed, after a clean exit only.
 func (s *session) start(ctx context.Context, host string, heap int64, log *nixLog, args []string) (out string, peak int64, err error) {
-	r, err := run.Run(ctx, run.Cmd{
+	r, err := runNix(ctx, log, run.Cmd{
 		Path: s.nix, Args: args, Env: heapEnv(s.env, heap), Dir: s.dir, MaxStdout: maxOutput,
-		OnStderrLine: log.add,
 		// JSON is built outside of the collected heap, up to fifteen times the size of its text.
 		MemoryLimit: 2*heap + 4<<30,
 	})
@@ -143,6 +142,18 @@ func (s *session) start(ctx context.Context, host string, heap int64, log *nixLo
 	}
 	// Nobody else has the bytes, which may be hundreds of megabytes.
 	return unsafe.String(unsafe.SliceData(text), len(text)), r.MaxRSS, nil
+}
+
+// runNix runs nix with a log, and once more where it failed and no word of why can be read: its threads may have written into each
+// other's lines, and evaluating twice changes nothing. What fails in the same way again is told as it is.
+func runNix(ctx context.Context, log *nixLog, c run.Cmd) (run.Result, error) {
+	c.OnStderrLine = log.add
+	r, err := run.Run(ctx, c)
+	if exit := (*run.ExitError)(nil); !errors.As(err, &exit) || exit.Signal != 0 || ctx.Err() != nil || log.err() != nil || log.text() != "" {
+		return r, err
+	}
+	*log = nixLog{mark: log.mark, thrown: log.thrown, full: log.full, expression: log.expression}
+	return run.Run(ctx, c)
 }
 
 // heapEnv bounds the heap of nix' collector, which knows no bound of its own.

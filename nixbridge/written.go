@@ -116,8 +116,8 @@ func (s *session) checkText(ctx context.Context, d dialect.Dialect) error {
 		defer cancel()
 	}
 	log := &nixLog{}
-	r, err := run.Run(ctx, run.Cmd{
-		Path: s.nix, Env: heapEnv(s.env, textHeap), Dir: s.dir, OnStderrLine: log.add, MemoryLimit: 2*textHeap + 4<<30,
+	r, err := runNix(ctx, log, run.Cmd{
+		Path: s.nix, Env: heapEnv(s.env, textHeap), Dir: s.dir, MemoryLimit: 2*textHeap + 4<<30,
 		Args: slices.Concat([]string{"eval"}, s.optionArgs(), []string{
 			"--extra-experimental-features", "nix-command", "--json", "--log-format", "internal-json", "--offline",
 			"--store", "dummy://", "--read-only", "--impure", "--option", "restrict-eval", "true",
