@@ -58,6 +58,8 @@ const (
 	AboutTier ChangeKind = "tier"
 	// AboutPlace is where the state of a path really lies: what is in the old place does not come along.
 	AboutPlace ChangeKind = "place"
+	// AboutBoot is whether what is persisted is there in time at a boot.
+	AboutBoot ChangeKind = "boot"
 	// AboutRetention is what a policy keeps.
 	AboutRetention ChangeKind = "retention"
 	// AboutPreseed is how an empty dataset comes back.
@@ -82,7 +84,7 @@ const (
 
 // ChangeKinds lists them in order.
 func ChangeKinds() []ChangeKind {
-	return []ChangeKind{AboutHost, AboutRoot, AboutTier, AboutPlace, AboutRetention, AboutPreseed, AboutPITR, AboutJob, AboutDataset, AboutState, AboutService,
+	return []ChangeKind{AboutHost, AboutRoot, AboutTier, AboutPlace, AboutBoot, AboutRetention, AboutPreseed, AboutPITR, AboutJob, AboutDataset, AboutState, AboutService,
 		AboutEvaluation, AboutAcknowledgement, AboutFinding}
 }
 
@@ -229,6 +231,7 @@ func DiffHost(from, to Evaluated) []Change {
 	d.evaluation()
 	d.root()
 	d.places()
+	d.boot()
 	d.retention()
 	d.datasets()
 	d.jobs()

@@ -180,6 +180,9 @@ func changes(a, b *stateward.Host) []string {
 
 func TestDiffTells(t *testing.T) {
 	wiped := []part{fileSystem("/", "none", "tmpfs"), fileSystem("/persist", "/dev/a", "ext4"), service("sonarr", "/var/lib/sonarr")}
+	late := func(needed stateward.Value[bool], options ...string) []part {
+		return []part{wiped[0], changedFS(mounted("/persist", "/dev/a", "ext4", options...), func(f *stateward.FileSystem) { f.NeededForBoot = needed }), wiped[2]}
+	}
 	preseeded := func(p stateward.Preseed) part {
 		return func(h *stateward.Host) {
 			p.Enable = known(true)
@@ -254,6 +257,43 @@ func TestDiffTells(t *testing.T) {
 				`unknown! tier sonarr: whether /var/lib/sonarr survives a reboot is not known any more`,
 				`unknown tier nixos: whether /etc/machine-id survives a reboot is not known, and until now it did not`,
 			},
+		},
+		"P6 a persistence root that is not needed for boot any more": {
+			append(wiped, persist("/persist", "/var/lib/sonarr", "/srv/photos")),
+			append(late(known(false)), persist("/persist", "/var/lib/sonarr", "/srv/photos")),
+			[]string{`worse! boot : fileSystems."/persist" is not needed for boot: from the next boot on it is mounted too late for 2 paths that are persisted (/srv/photos, /var/lib/sonarr), and what is kept is not seen there`},
+		},
+		"P6 a persistence root that is needed for boot from now on": {
+			append(late(known(false)), persist("/persist", "/var/lib/sonarr")), append(wiped, persist("/persist", "/var/lib/sonarr")),
+			[]string{`better boot : 1 path that is persisted (/var/lib/sonarr): mounted in time from now on, and until now fileSystems."/persist" is not needed for boot`},
+		},
+		"P6 whether a persistence root is needed for boot is not known any more": {
+			append(wiped, persist("/persist", "/var/lib/sonarr")), append(late(unknown[bool]("needed")), persist("/persist", "/var/lib/sonarr")),
+			[]string{`unknown! boot : whether fileSystems."/persist" comes in time for 1 path that is persisted (/var/lib/sonarr) is not known any more: whether it is needed for boot: needed: it throws`},
+		},
+		"P6 a late file system is put above what is persisted": {
+			append(wiped, persist("/persist", "/srv/photos")),
+			append(wiped, persist("/persist", "/srv/photos"), changedFS(mounted("/srv", "/dev/b", "ext4"), func(f *stateward.FileSystem) { f.NeededForBoot = known(false) })),
+			[]string{`worse! boot : fileSystems."/srv" is not needed for boot: from the next boot on it is mounted too late for 1 path that is persisted (/srv/photos)`, `better tier : /srv survives a reboot now`},
+		},
+		"P6 nofail comes onto the persistence root": {
+			append(wiped, systemdInitrd(true), persist("/persist", "/var/lib/sonarr")), append(late(known(true), "nofail"), systemdInitrd(true), persist("/persist", "/var/lib/sonarr")),
+			[]string{`worse! boot : fileSystems."/persist" has the option nofail, by which the systemd initrd does not wait for it: from the next boot on it may be mounted too late`},
+		},
+		"P6 noauto takes the place of nofail": {
+			append(late(known(true), "nofail"), systemdInitrd(true), persist("/persist", "/var/lib/sonarr")), append(late(known(true), "noauto"), systemdInitrd(true), persist("/persist", "/var/lib/sonarr")),
+			[]string{`worse! boot : fileSystems."/persist" has the option noauto, by which the systemd initrd leaves it out: from the next boot on it is mounted too late`},
+		},
+		"P6 nofail goes": {
+			append(late(known(true), "nofail"), systemdInitrd(true), persist("/persist", "/var/lib/sonarr")), append(wiped, systemdInitrd(true), persist("/persist", "/var/lib/sonarr")),
+			[]string{`better boot : 1 path that is persisted (/var/lib/sonarr): mounted in time from now on, and until now fileSystems."/persist" has the option nofail`},
+		},
+		"P6 the systemd initrd comes, and heeds nofail": {
+			append(late(known(true), "nofail"), persist("/persist", "/var/lib/sonarr")), append(late(known(true), "nofail"), systemdInitrd(true), persist("/persist", "/var/lib/sonarr")),
+			[]string{`worse! boot : fileSystems."/persist" has the option nofail`},
+		},
+		"P6 nofail where scripts mount it": {
+			append(wiped, persist("/persist", "/var/lib/sonarr")), append(late(known(true), "nofail"), persist("/persist", "/var/lib/sonarr")), nil,
 		},
 		"photos that no service owns": {
 			append(wiped, persist("/persist", "/srv/photos")), wiped,

@@ -312,6 +312,11 @@ func TestChecks(t *testing.T) {
 			[]string{`error fileSystems."/cold".neededForBoot [/cold] fileSystems."/cold" holds the storage /cold/y of the persisted path /x and is not needed for boot: at the next boot it is mounted too late`}},
 		{"P6 the initrd mounts it in time", "SW109", []part{inInitrd("/cold", "/dev/c"), persist("/cold")}, nil},
 		{"what home-manager links in the session may be mounted late", "SW109", []part{needed(mounted("/cold", "/dev/c", "ext4"), known(false)), persist("/cold", rare("/home/ada/x", stateward.EntrySpecial{OfUser: "ada", How: known("symlink")})), ofModule("/cold", stateward.HomeManager)}, nil},
+		{"P6 the systemd initrd leaves out what has noauto", "SW109", []part{systemdInitrd(true), fileSystem("/cold", "/dev/c", "ext4", "noauto"), persist("/cold")},
+			[]string{`error fileSystems."/cold".options [/cold] fileSystems."/cold" holds the persistence root /cold and has the option noauto, by which the systemd initrd leaves it out: at the next boot it is mounted too late`}},
+		{"P6 the systemd initrd does not wait for what has nofail", "SW109", []part{systemdInitrd(true), fileSystem("/cold", "/dev/c", "ext4", "x-y,nofail"), persist("/cold")},
+			[]string{`warning fileSystems."/cold".options [/cold] fileSystems."/cold" holds the persistence root /cold and has the option nofail, by which the systemd initrd does not wait for it: it may be mounted too late, or not at all`}},
+		{"P6 an initrd of scripts heeds neither", "SW109", []part{fileSystem("/cold", "/dev/c", "ext4", "noauto", "nofail"), persist("/cold")}, nil},
 		{"P6 needed", "SW109", []part{fileSystem("/cold", "/dev/c", "ext4"), persist("/cold", "/x")}, nil},
 		{"P6 always needed", "SW109", []part{needed(mounted("/var/lib", "/dev/c", "ext4"), known(false)), persist("/var/lib/cold", "/var/lib/x")}, nil},
 

@@ -410,6 +410,53 @@ func mountedInInitrd(m mount) bool {
 	return needed || slices.Contains(alwaysNeeded, m.at.String())
 }
 
+// lateness says why what is mounted comes too late for what is persisted on it.
+type lateness struct {
+	// why follows the name of what is mounted; empty where it comes in time.
+	why string
+	// surely tells that it is too late at every boot, unknown that why is what is not known.
+	surely, unknown bool
+	// subject is the option that makes it late, hint what to do.
+	subject, hint string
+}
+
+// lateness tells whether an entry of fileSystems is there before the activation script makes what is persisted on it.
+func (s *storage) lateness(m mount) lateness {
+	needed := lateness{subject: m.by + ".neededForBoot", hint: m.by + ".neededForBoot = true;"}
+	if !mountedInInitrd(m) {
+		needed.why, needed.surely = "is not needed for boot", true
+		if why, unknown := m.fs.NeededForBoot.Why(); unknown {
+			needed.why, needed.surely, needed.unknown = "is needed for boot: "+why.String(), false, true
+		}
+		return needed
+	}
+	late := lateness{subject: m.by + ".options"}
+	switch {
+	case m.fs.HasOption("noauto") && !m.fs.HasOption("x-systemd.automount"):
+		late.why, late.surely, late.hint = "has the option noauto, by which the systemd initrd leaves it out", true, "take noauto out of "+late.subject
+	case m.fs.HasOption("nofail"):
+		late.why, late.hint = "has the option nofail, by which the systemd initrd does not wait for it", "take nofail out of "+late.subject
+	default:
+		return lateness{}
+	}
+	if why, unknown := s.host.Initrd.Systemd.Why(); unknown {
+		late.why, late.surely, late.unknown = late.why+" where that is the initrd: "+why.String(), false, true
+	} else if !s.host.Initrd.Systemd.Or(false) {
+		return lateness{}
+	}
+	return late
+}
+
+// mountOf returns the mount point at or above p.
+func (s *storage) mountOf(p stateward.AbsPath) (stateward.AbsPath, bool) {
+	for q := range p.Ancestors() {
+		if len(s.mounts[q]) > 0 {
+			return q, true
+		}
+	}
+	return stateward.AbsPath{}, false
+}
+
 // layered tells whether a file system keeps its files in another one.
 func layered(fsType string) bool {
 	return fsType == "fuse" || strings.HasPrefix(fsType, "fuse.") ||

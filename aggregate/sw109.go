@@ -15,6 +15,9 @@ A persistence root, or a directory into which persisted paths are mounted, lies 
 ` + "`neededForBoot`" + `. It is then mounted after the activation script has run: directories and files are created beneath
 its mount point on the wiped root, and host keys and machine id are missing when they are first asked for.
 
+The systemd initrd (` + "`boot.initrd.systemd.enable`" + `) goes by mount options, too: with ` + "`noauto`" + ` it leaves out what is needed for boot, and with ` + "`nofail`" + `
+it does not wait for it and boots on without it (systemd.mount(5)). The older initrd of scripts heeds neither.
+
 Impermanence asserts this for exact mount points only. A persistence root ` + "`/data/persist`" + ` on a file system mounted at
 ` + "`/data`" + ` slips through; it does not here.
 
@@ -41,8 +44,8 @@ fileSystems."/persist".neededForBoot = true;
 			for _, m := range ms {
 				var d stateward.Diagnostic
 				switch {
-				case inFileSystems && m.option == "fileSystems" && !mountedInInitrd(m):
-					d = lateFileSystem(m, what)
+				case inFileSystems && m.option == "fileSystems" && f.lateness(m).why != "":
+					d = f.lateFileSystem(m, what)
 				case !inFileSystems && storage && m.option != initrdMounts:
 					d = lateElse(m, what)
 				default:
@@ -77,15 +80,19 @@ fileSystems."/persist".neededForBoot = true;
 	},
 }
 
-func lateFileSystem(m mount, what string) stateward.Diagnostic {
+func (s *storage) lateFileSystem(m mount, what string) stateward.Diagnostic {
+	late := s.lateness(m)
 	d := finding(m.origin)
-	d.Subject = m.by + ".neededForBoot"
-	d.Message = fmt.Sprintf("%s holds %s and is not needed for boot: at the next boot it is mounted too late", m.by, what)
-	if why, unknown := m.fs.NeededForBoot.Why(); unknown {
+	d.Subject, d.Hint = late.subject, late.hint
+	d.Message = fmt.Sprintf("%s holds %s and %s: at the next boot it is mounted too late", m.by, what, late.why)
+	switch {
+	case late.unknown:
 		d.Severity = stateward.SeverityWarning
-		d.Message = fmt.Sprintf("cannot tell whether %s, which holds %s, is needed for boot: %s", m.by, what, why)
+		d.Message = fmt.Sprintf("cannot tell whether %s, which holds %s, %s", m.by, what, late.why)
+	case !late.surely:
+		d.Severity = stateward.SeverityWarning
+		d.Message = fmt.Sprintf("%s holds %s and %s: it may be mounted too late, or not at all", m.by, what, late.why)
 	}
-	d.Hint = m.by + ".neededForBoot = true;"
 	return d
 }
 
@@ -108,14 +115,4 @@ func lateElse(m mount, what string) stateward.Diagnostic {
 		d.Message = fmt.Sprintf("%s may hold %s, and %s, too late: %s", m.by, what, how, m.doubt)
 	}
 	return d
-}
-
-// mountOf returns the mount point at or above p.
-func (f *facts) mountOf(p stateward.AbsPath) (stateward.AbsPath, bool) {
-	for q := range p.Ancestors() {
-		if len(f.mounts[q]) > 0 {
-			return q, true
-		}
-	}
-	return stateward.AbsPath{}, false
 }

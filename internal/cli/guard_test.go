@@ -245,6 +245,31 @@ func TestTheGuardRefusesAnotherHost(t *testing.T) {
 	}
 }
 
+// What is persisted and comes too late is not there when its services start.
+func TestTheGuardRefusesWhatComesTooLate(t *testing.T) {
+	const form = "in a condition"
+	for i, nix := range nixtest.All(t) {
+		t.Run(nix.Name, func(t *testing.T) {
+			m := newDeployed(t)
+			early := m.settings(`"/var/lib/sonarr"`, "")
+			late := strings.Replace(early, "neededForBoot = true", "neededForBoot = false", 1)
+			want := `fileSystems."/persist" is not needed for boot: from the next boot on it is mounted too late for 1 path that is persisted (/var/lib/sonarr)`
+			if i%2 == 1 {
+				late = strings.Replace(early, "neededForBoot = true;", `neededForBoot = true; options = ["nofail"]; }; boot.initrd.systemd = { enable = true;`, 1)
+				want = `fileSystems."/persist" has the option nofail, by which the systemd initrd does not wait for it: from the next boot on it may be mounted too late`
+			}
+			require.NotEqual(t, early, late)
+			m.running(evalGuarded(t, nix, early))
+			ok, text := m.check(evalGuarded(t, nix, late), form, "switch")
+			require.False(t, ok, text)
+			require.Contains(t, text, want)
+			m.running(evalGuarded(t, nix, late))
+			ok, text = m.check(evalGuarded(t, nix, late), form, "switch")
+			require.True(t, ok, "it was late already\n%s", text)
+		})
+	}
+}
+
 func TestADeclaredOverrideNeedsWords(t *testing.T) {
 	nix := nixtest.All(t)[0]
 	m := newDeployed(t)
