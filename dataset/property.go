@@ -11,6 +11,8 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/stateward/stateward/internal/text"
 )
 
 // Kind is the grammar of a property's values.
@@ -263,7 +265,7 @@ func unknownProperty(name string) error {
 	e := &PropertyError{Property: name, Reason: "is none that zfs knows", hint: `a property of your own needs a colon in its name: "org.example:note"`}
 	best := 3
 	for known := range native {
-		if d := distance(name, known); d < best || d == best && d < 3 && strings.Contains(e.hint, "instead") && known < e.hint {
+		if d := text.Distance(name, known); d < best || d == best && d < 3 && strings.Contains(e.hint, "instead") && known < e.hint {
 			best = d
 			e.hint = fmt.Sprintf("write %q instead?", known)
 		}
@@ -397,28 +399,4 @@ func (p *Property) accepts() string {
 		return text
 	}
 	return ""
-}
-
-// distance is how many letters have to be put in, left out or exchanged, up to 3.
-func distance(a, b string) int {
-	if d := len(a) - len(b); d > 2 || d < -2 {
-		return 3
-	}
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		last := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := last
-			if a[i] != b[j] {
-				cost++
-			}
-			last = row[j+1]
-			row[j+1] = min(cost, row[j]+1, last+1)
-		}
-	}
-	return min(row[len(b)], 3)
 }

@@ -2,8 +2,8 @@ package capture
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"net/url"
@@ -16,6 +16,7 @@ import (
 
 	"github.com/stateward/stateward"
 	"github.com/stateward/stateward/dataset"
+	"github.com/stateward/stateward/internal/text"
 )
 
 const (
@@ -237,7 +238,7 @@ func ReadPool(r io.Reader) (*PoolFile, error) {
 		Version *json.Number `json:"version"`
 	}
 	if err := json.Unmarshal(data, &head); err != nil {
-		return nil, &PoolFileError{Reason: "capture is no JSON object: " + jsonFault(err)}
+		return nil, notRead(text.ReadJSON(data, &PoolFile{}), err)
 	}
 	switch {
 	case head.Kind == nil:
@@ -253,21 +254,19 @@ func ReadPool(r io.Reader) (*PoolFile, error) {
 		}
 		return nil, &PoolFileError{Path: "version", Reason: fmt.Sprintf("is %s; this stateward reads %d and %d", got, oldestPool, PoolVersion), Advice: "capture and plan with one version of stateward"}
 	}
-	if key, err := doubledKey(data); err != nil {
-		return nil, &PoolFileError{Reason: "capture is no JSON object: " + jsonFault(err)}
-	} else if key != "" {
-		return nil, &PoolFileError{Reason: fmt.Sprintf("key %q is there twice", key)}
-	}
 	var f PoolFile
-	dec := json.NewDecoder(bytes.NewReader(data))
-	dec.DisallowUnknownFields()
-	if err := dec.Decode(&f); err != nil {
-		return nil, &PoolFileError{Reason: "capture is not understood: " + jsonFault(err)}
+	if err := text.ReadJSON(data, &f); err != nil {
+		return nil, notRead(err)
 	}
 	if err := f.validate(); err != nil {
 		return nil, err
 	}
 	return &f, nil
+}
+
+// notRead is the first of the errors that there is.
+func notRead(errs ...error) error {
+	return &PoolFileError{Reason: "capture is not understood: " + cmp.Or(errs...).Error()}
 }
 
 func (f *PoolFile) validate() error {
@@ -397,59 +396,4 @@ func (f *PoolFile) validate() error {
 func isNumber(s string) bool {
 	_, err := strconv.ParseUint(s, 10, 64)
 	return err == nil
-}
-
-// jsonFault is a fault of JSON in words that do not speak of Go.
-func jsonFault(err error) string {
-	var bad *json.UnmarshalTypeError
-	if !errors.As(err, &bad) {
-		return strings.TrimPrefix(err.Error(), "json: ")
-	}
-	if bad.Field == "" {
-		return "it is a JSON " + bad.Value
-	}
-	return fmt.Sprintf("%s is a JSON %s", bad.Field, bad.Value)
-}
-
-// doubledKey returns a key that is twice in one object, in whatever case: as encoding/json takes the fields of a struct.
-func doubledKey(data []byte) (string, error) {
-	dec := json.NewDecoder(bytes.NewReader(data))
-	dec.UseNumber()
-	type frame struct {
-		keys  map[string]bool // nil in a list
-		value bool            // a value is next
-	}
-	var stack []frame
-	for {
-		t, err := dec.Token()
-		if errors.Is(err, io.EOF) {
-			return "", nil
-		}
-		if err != nil {
-			return "", err
-		}
-		top := len(stack) - 1
-		if key, ok := t.(string); ok && top >= 0 && stack[top].keys != nil && !stack[top].value {
-			if stack[top].keys[strings.ToLower(key)] {
-				return key, nil
-			}
-			stack[top].keys[strings.ToLower(key)] = true
-			stack[top].value = true
-			continue
-		}
-		switch t {
-		case json.Delim('{'):
-			stack = append(stack, frame{keys: map[string]bool{}})
-			continue
-		case json.Delim('['):
-			stack = append(stack, frame{})
-			continue
-		case json.Delim('}'), json.Delim(']'):
-			stack = stack[:top]
-			top--
-		}
-		if top >= 0 {
-			stack[top].value = false
-		}
-	}
 }

@@ -46,7 +46,7 @@ var (
 // layers is the package table.
 var layers = []layer{
 	{dir: ".", pure: true},
-	{dir: "dataset", ours: join(".", syntax), pure: true},
+	{dir: "dataset", ours: join(".", "internal/text", syntax), pure: true},
 	{dir: "backup", ours: join(".", "dataset", "internal/text", syntax), pure: true},
 	{dir: "backup/*", ours: join(".", "dataset", "backup", "internal/text", syntax), pure: true},
 	{dir: "preseed", ours: join(".", "dataset", "backup", "backup/*", "internal/text", syntax), pure: true},
@@ -70,7 +70,7 @@ var layers = []layer{
 	{dir: "internal/storepath", third: []string{goNix}, pure: true},
 	{dir: "docs/schema", pure: true},
 	{dir: "internal/run", third: []string{sys}, starts: true},
-	{dir: "internal/capture", ours: join(".", "dataset", "internal/run", syntax), third: []string{sys}},
+	{dir: "internal/capture", ours: join(".", "dataset", "internal/run", "internal/text", syntax), third: []string{sys}},
 	{dir: "internal/exec/*", ours: join(plans, "aggregate", "internal/run", syntax), third: []string{sync, sys}},
 	// A drill has restic run as a backup does.
 	{dir: "internal/exec/drill", ours: join(plans, "internal/exec/backup", "internal/run", syntax), third: []string{sys}},
