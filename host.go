@@ -3,6 +3,7 @@ package stateward
 import (
 	"slices"
 	"strings"
+	"time"
 )
 
 // Status says how much of a host could be evaluated.
@@ -102,7 +103,22 @@ type Host struct {
 	// Unknown lists everything that could not be evaluated or understood,
 	// sorted by subject, each once.
 	Unknown []Unknown
+
+	// Zones knows the time zones that schedules may name; without it they may name UTC only.
+	Zones Zones
 }
+
+// Zones knows time zones. What only computes asks no files for them, and is handed one.
+type Zones interface {
+	// Zone returns the zone of a name of the IANA database, such as "Europe/Berlin", or an error where there is none.
+	Zone(name string) (*time.Location, error)
+}
+
+// ZoneFunc is [Zones] by a function, such as [time.LoadLocation].
+type ZoneFunc func(name string) (*time.Location, error)
+
+// Zone calls f.
+func (f ZoneFunc) Zone(name string) (*time.Location, error) { return f(name) }
 
 // AddUnknown records what could not be had and lowers the status to partial.
 func (h *Host) AddUnknown(us ...Unknown) {

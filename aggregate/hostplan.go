@@ -364,7 +364,7 @@ func (p *HostPlan) snapshots(h *stateward.Host, _ HostPlanOptions) error {
 				return nix.Module{}, nil // all that is asked for is there
 			}
 			packages = append(packages, "sanoid")
-			all, err := sanoid.HostSettings(c, interval, nil, "")
+			all, err := sanoid.HostSettings(c, interval, nil, "", h.Zones)
 			return added(all, "templates", names(h.SnapshotTemplates.Or(nil)), "datasets", names(own)), err
 		})
 	}
@@ -393,7 +393,7 @@ func (p *HostPlan) snapshots(h *stateward.Host, _ HostPlanOptions) error {
 				return nix.Module{}, &unscheduledError{}
 			}
 			packages = append(packages, "sanoid")
-			all, err := sanoid.HostSettings(&sanoid.Config{}, "", asked, every)
+			all, err := sanoid.HostSettings(&sanoid.Config{}, "", asked, every, h.Zones)
 			return added(all), err
 		})
 	}

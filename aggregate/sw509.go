@@ -39,7 +39,7 @@ stateward.pitr.postgresql = {
 			}
 			var s backup.Schedule
 			for _, text := range events {
-				c, err := backup.ParseCalendar(text, nil)
+				c, err := backup.ParseCalendar(text, f.host.Zones)
 				if err != nil {
 					s.Calendar = nil
 					break // its plan says so

@@ -123,7 +123,7 @@ func Jobs(h *stateward.Host) ([]Job, []Fault) {
 	for _, raw := range h.Jobs.Or(nil) {
 		targets, err := r.targets(&raw)
 		for i, t := range targets {
-			j := newJob(&raw, &t, r.defaults(&raw), units)
+			j := newJob(&raw, &t, r.defaults(&raw), units, h.Zones)
 			if err != nil {
 				j.Faults = append(j.Faults, Fault{j.String(), t.why, err})
 			}
@@ -140,7 +140,7 @@ func Jobs(h *stateward.Host) ([]Job, []Fault) {
 	return out, faults
 }
 
-func newJob(raw *stateward.Job, t *target, d *stateward.Job, units map[string][]string) Job {
+func newJob(raw *stateward.Job, t *target, d *stateward.Job, units map[string][]string, zones stateward.Zones) Job {
 	j := Job{
 		Name: raw.Name, Asked: raw.Asked, Service: raw.Service, Origin: raw.Origin, Dataset: written(raw.Dataset), Options: written(raw.Options),
 		Exclude: lay(raw.Exclude, d.Exclude), Tags: lay(raw.Tags, d.Tags),
@@ -197,7 +197,7 @@ func newJob(raw *stateward.Job, t *target, d *stateward.Job, units map[string][]
 
 	var err error
 	j.Schedule.Default = j.Events.Default
-	if j.Schedule.Value, err = ScheduleOf(j.Events.Value, j.RandomizedDelay.Value, j.Persistent.Value); err != nil {
+	if j.Schedule.Value, err = ScheduleOf(j.Events.Value, j.RandomizedDelay.Value, j.Persistent.Value, zones); err != nil {
 		fault(j.Events.Origin(), err)
 	}
 	prune := lay(raw.Prune, d.Prune)
@@ -275,8 +275,8 @@ func hidden(o stateward.Origin, message string) stateward.Unknown {
 }
 
 // ScheduleOf makes a schedule of OnCalendar= and what else is read of a timer. It is absent where there is no calendar event,
-// and unknown where one of them is not understood, which is the error. Zones but UTC are not known here.
-func ScheduleOf(events stateward.Value[[]string], delay stateward.Value[stateward.Duration], persistent stateward.Value[bool]) (stateward.Value[Schedule], error) {
+// and unknown where one of them is not understood, which is the error. zones is as [ParseCalendar] has it.
+func ScheduleOf(events stateward.Value[[]string], delay stateward.Value[stateward.Duration], persistent stateward.Value[bool], zones stateward.Zones) (stateward.Value[Schedule], error) {
 	if list, ok := events.Get(); ok && len(list) == 0 {
 		return stateward.Absent[Schedule](events.Origin()), nil
 	}
@@ -284,7 +284,7 @@ func ScheduleOf(events stateward.Value[[]string], delay stateward.Value[statewar
 	v := stateward.MapValue(events, func(list []string) (Schedule, error) {
 		s := Schedule{RandomizedDelay: delay.Or(stateward.Duration{}), Persistent: persistent.Or(false)}
 		for _, text := range list {
-			c, err := ParseCalendar(text, nil)
+			c, err := ParseCalendar(text, zones)
 			if err != nil {
 				fault = err
 				return Schedule{}, err

@@ -169,7 +169,7 @@ func SnapshotPolicies(h *stateward.Host) ([]SnapshotPolicy, []Fault) {
 		}
 		p.takenAbove(above)
 
-		if p.Schedule, err = ScheduleOf(raw.Schedule, stateward.Value[stateward.Duration]{}, stateward.Value[bool]{}); err != nil {
+		if p.Schedule, err = ScheduleOf(raw.Schedule, stateward.Value[stateward.Duration]{}, stateward.Value[bool]{}, h.Zones); err != nil {
 			faults = append(faults, Fault{p.String(), raw.Schedule.Origin(), err})
 		}
 		above[p.Dataset] = &p
@@ -428,7 +428,9 @@ func (p *SnapshotPolicy) gapOf(t sanoidType, s Schedule, timer Gap, from time.Ti
 	case "daily":
 		start, count = start.Add(number("daily_hour")*time.Hour+number("daily_min")*time.Minute), 15
 	}
-	if local != time.UTC || count == 0 || t.period <= 0 {
+	// What is due is counted in UTC, and no change of a clock is looked at.
+	changing := func(c Calendar) bool { return c.spec.Zone() != nil && c.spec.Zone() != time.UTC }
+	if local != time.UTC || count == 0 || t.period <= 0 || slices.ContainsFunc(s.Calendar, changing) {
 		return bound
 	}
 	var last time.Time
@@ -643,7 +645,7 @@ func Replications(h *stateward.Host) ([]Replication, []Fault) {
 			r.Recursive = stateward.Known(false, raw.Origin)
 		}
 		var err error
-		if r.Schedule, err = ScheduleOf(raw.Schedule, stateward.Value[stateward.Duration]{}, stateward.Value[bool]{}); err != nil {
+		if r.Schedule, err = ScheduleOf(raw.Schedule, stateward.Value[stateward.Duration]{}, stateward.Value[bool]{}, h.Zones); err != nil {
 			faults = append(faults, Fault{r.String(), raw.Schedule.Origin(), err})
 		}
 		out = append(out, r)

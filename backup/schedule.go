@@ -15,11 +15,28 @@ import (
 // value is none, and never elapses.
 type Calendar struct{ spec calendar.Spec }
 
-// ParseCalendar reads a calendar event expression. zones returns time zones by name, as
-// [time.LoadLocation] does; nil knows UTC only. The error says where the fault is, and has a Hint method.
-func ParseCalendar(text string, zones func(string) (*time.Location, error)) (Calendar, error) {
-	spec, err := calendar.Parse(strings.TrimSpace(text), zones)
+// ParseCalendar reads a calendar event expression. zones returns time zones by name; nil knows UTC only. Names such as CET are refused, although there are
+// zones of that name: on a host of Europe/Berlin systemd takes them for its winter. The error says where the fault is, and has a Hint method.
+func ParseCalendar(text string, zones stateward.Zones) (Calendar, error) {
+	spec, err := calendar.Parse(strings.TrimSpace(text), full(zones))
 	return Calendar{spec}, err
+}
+
+// shortSince is when the short names of zones are looked up.
+var shortSince = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+
+// full leaves out what is short for a part of the year somewhere.
+func full(zones stateward.Zones) calendar.Zones {
+	if zones == nil {
+		return nil
+	}
+	return func(name string) (*time.Location, error) {
+		zone, err := zones.Zone(name)
+		if err == nil && calendar.Short(name, zone, shortSince) {
+			return nil, fmt.Errorf("%s is short for a part of the year", name)
+		}
+		return zone, err
+	}
 }
 
 // String returns the normalized form, as systemd-analyze calendar prints it.

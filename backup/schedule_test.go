@@ -16,7 +16,7 @@ func events(t testing.TB, texts ...string) []backup.Calendar {
 	t.Helper()
 	var out []backup.Calendar
 	for _, text := range texts {
-		c, err := backup.ParseCalendar(text, time.LoadLocation)
+		c, err := backup.ParseCalendar(text, stateward.ZoneFunc(time.LoadLocation))
 		require.NoError(t, err)
 		out = append(out, c)
 	}
@@ -195,4 +195,49 @@ func BenchmarkWorstGap(b *testing.B) {
 			}
 		})
 	}
+}
+
+// A day in a zone has 23 or 25 hours now and then, and what is named in the hour that is left out runs a day later.
+func TestR12ScheduleInAZone(t *testing.T) {
+	for text, want := range map[string]string{
+		"03:30 Europe/Berlin":  "up to 1d 1h 1min (1d 1h from 2026-10-24 03:30:00 CEST to 2026-10-25 03:30:00 CET, 1min AccuracySec=)",
+		"02:30 Europe/Berlin":  "up to 1d 23h 1min (1d 23h from 2026-03-28 02:30:00 CET to 2026-03-30 02:30:00 CEST, 1min AccuracySec=)",
+		"03:30 Asia/Kathmandu": "up to 1d 1min (1d from 2026-01-02 03:30:00 +0545 to 2026-01-03 03:30:00 +0545, 1min AccuracySec=)",
+		"03:30 Europe/Berln":   `calendar event "03:30 Europe/Berln", character 7: "Europe/Berln" is no known time zone`,
+		"03:30 CET":            `calendar event "03:30 CET", character 7: "CET" is no known time zone`,
+		"03:30 GMT":            `calendar event "03:30 GMT", character 7: "GMT" is no known time zone`,
+	} {
+		h := &stateward.Host{Zones: stateward.ZoneFunc(time.LoadLocation), Jobs: stateward.Known([]stateward.Job{{Name: "a", Engine: "restic", Schedule: known([]string{text}, "s")}}, stateward.Origin{})}
+		jobs, faults := backup.Jobs(h)
+		s, is := jobs[0].Schedule.Get()
+		if len(faults) > 0 {
+			require.Equal(t, want, faults[0].Err.Error())
+			require.True(t, jobs[0].Schedule.IsUnknown())
+			continue
+		}
+		require.True(t, is)
+		none, err := stateward.NewDuration(0)
+		require.NoError(t, err)
+		s.RunTime = &none
+		require.Equal(t, want, s.WorstGap(time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC), time.UTC).String())
+		h.Zones = nil
+		jobs, faults = backup.Jobs(h)
+		require.Len(t, faults, 1, "without zones it is not judged")
+		require.True(t, jobs[0].Schedule.IsUnknown())
+	}
+}
+
+// sanoid's own times are counted in UTC: where its timer runs by a clock that changes, only what holds on each day is promised.
+func TestS1SnapshotsBySchedulesInAZone(t *testing.T) {
+	of := func(text string) backup.Gap {
+		h := &stateward.Host{Zones: stateward.ZoneFunc(time.LoadLocation), Snapshots: stateward.Known([]stateward.SnapshotPolicy{{
+			Name: "tank", Schedule: known([]string{text}, "i"),
+			Settings: map[string]stateward.Value[string]{"autosnap": known("yes", "a"), "daily": known("7", "d"), "hourly": known("0", "h"), "monthly": known("0", "m"), "weekly": known("0", "w"), "yearly": known("0", "y"), "frequently": known("0", "f")},
+		}}, stateward.Origin{})}
+		list, faults := backup.SnapshotPolicies(h)
+		require.Empty(t, faults)
+		return list[0].Gap(time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC), time.UTC)
+	}
+	require.Equal(t, "up to 1d 1min (1d from one daily snapshot to the next, 1min RandomizedDelaySec= and AccuracySec=)", of("03:00").String())
+	require.Equal(t, "up to 2d 1h 1min (1d until the next daily one is due, 1d 1h 1min until sanoid runs)", of("03:00 Europe/Berlin").String())
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"slices"
+	"time"
 
 	"github.com/stateward/stateward"
 	"github.com/stateward/stateward/nixbridge/dialect"
@@ -48,10 +49,15 @@ func Load(ctx context.Context, src Source, opts Options) ([]*stateward.Host, err
 	return hosts, nil
 }
 
+// zones are those of this machine, or those that its program brings (package time/tzdata). Two are equal, so that hosts can be.
+type zones struct{}
+
+func (zones) Zone(name string) (*time.Location, error) { return time.LoadLocation(name) }
+
 // Decode fills a host with what each dialect that applies to it declares. The
 // host is never nil: where the evaluation failed it has [stateward.StatusFailed], and the error is Err.
 func (h *HostEvaluation) Decode() (*stateward.Host, error) {
-	host := &stateward.Host{Name: h.Name, Source: h.Source, Status: stateward.StatusOK}
+	host := &stateward.Host{Name: h.Name, Source: h.Source, Status: stateward.StatusOK, Zones: zones{}}
 	if h.Err != nil {
 		host.AddUnknown(failure(h))
 		host.Status = stateward.StatusFailed

@@ -219,8 +219,12 @@ func (p *hostPlanner) schedule() {
 		}
 	}
 	for _, text := range list {
-		if _, err := backup.ParseCalendar(text, nil); err != nil {
-			o.fault(p.asked.Schedule.Origin(), "", "%s", err)
+		if _, err := backup.ParseCalendar(text, p.host.Zones); err != nil {
+			hint := ""
+			if h := interface{ Hint() string }(nil); errors.As(err, &h) {
+				hint = h.Hint()
+			}
+			o.fault(p.asked.Schedule.Origin(), hint, "%s", err)
 		}
 	}
 }

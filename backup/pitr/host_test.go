@@ -151,7 +151,7 @@ func TestFromHost(t *testing.T) {
 			// What is installed is what the commands read.
 			text, err := list[0].Policy.Write()
 			require.NoError(t, err)
-			read, err := pitr.ReadPolicy(text)
+			read, err := pitr.ReadPolicy(text, stateward.ZoneFunc(time.LoadLocation))
 			require.NoError(t, err)
 			require.Equal(t, want, read)
 		})
@@ -222,6 +222,9 @@ func TestFromHostRefuses(t *testing.T) {
 		"no event": {func(_ *stateward.Host, _ *stateward.PITR, p *stateward.PITRPolicy) {
 			p.Schedule = known([]string{"at noon"})
 		}, []string{`calendar event "at noon", character 4: "noon" is no known time zone`}},
+		"no zone": {func(h *stateward.Host, _ *stateward.PITR, p *stateward.PITRPolicy) {
+			h.Zones, p.Schedule = stateward.ZoneFunc(time.LoadLocation), known([]string{"03:00 Europe/Berlin", "03:00 Europe/Berln"})
+		}, []string{`calendar event "03:00 Europe/Berln", character 7: "Europe/Berln" is no known time zone`}},
 		"no server":    {func(_ *stateward.Host, _ *stateward.PITR, p *stateward.PITRPolicy) { p.Server = known("a/b") }, []string{`server "a/b" is no name of a server`}},
 		"no template":  {func(_ *stateward.Host, _ *stateward.PITR, p *stateward.PITRPolicy) { p.OnFailure = known("Mail") }, []string{`notify.onFailure is "Mail", which is no name of a template`}},
 		"a port":       {func(_ *stateward.Host, s *stateward.PITR, _ *stateward.PITRPolicy) { s.Port = known("pg") }, []string{`port "pg" is no number`}},

@@ -278,8 +278,8 @@ type Check struct {
 	Notes []string `json:"notes,omitempty"`
 }
 
-// NewCheck judges a server and its archive. Times of schedules are in the zone of now.
-func NewCheck(a Archive, l Live, p Policy, now time.Time) Check {
+// NewCheck judges a server and its archive. Times of schedules that name no zone are in that of now.
+func NewCheck(a Archive, l Live, p Policy, now time.Time, zones stateward.Zones) Check {
 	c := Check{Server: p.Server, Live: &l, Window: p.Window, Faults: ServerFaults(a, l, p)}
 	say := func(trap, hint, format string, args ...any) {
 		c.Faults = append(c.Faults, Fault{Trap: trap, Message: fmt.Sprintf(format, args...), Hint: hint})
@@ -369,15 +369,15 @@ func NewCheck(a Archive, l Live, p Policy, now time.Time) Check {
 	for _, id := range a.Leftover {
 		note("base/%s has no record: a base backup was killed there. barman-cloud does not see it; once none is at work, remove what lies below it from the store", id)
 	}
-	c.schedule(p, newest, now)
+	c.schedule(p, newest, now, zones)
 	return c
 }
 
 // worstGap is how long after a base backup the next may come.
-func (p Policy) worstGap(last time.Time, zone *time.Location) backup.Gap {
+func (p Policy) worstGap(last time.Time, local *time.Location, zones stateward.Zones) backup.Gap {
 	var s backup.Schedule
 	for _, text := range p.Schedule {
-		cal, err := backup.ParseCalendar(text, nil)
+		cal, err := backup.ParseCalendar(text, zones)
 		if err != nil {
 			s.Unknown = append(s.Unknown, text)
 			continue
@@ -386,25 +386,25 @@ func (p Policy) worstGap(last time.Time, zone *time.Location) backup.Gap {
 	}
 	runTime, _ := stateward.NewDuration(0)
 	s.RunTime = &runTime
-	return s.WorstGap(last, zone)
+	return s.WorstGap(last, local)
 }
 
-// Late tells whether a base backup is due since more than an hour, where the last ended when it did, and how often one is. Times of schedules are in the zone
+// Late tells whether a base backup is due since more than an hour, where the last ended when it did, and how often one is. Times of schedules that name no zone are in that
 // of now. A schedule that cannot be understood is not late.
-func (p Policy) Late(last, now time.Time) (every Span, late bool) {
+func (p Policy) Late(last, now time.Time, zones stateward.Zones) (every Span, late bool) {
 	if len(p.Schedule) == 0 || last.IsZero() {
 		return 0, false
 	}
-	g := p.worstGap(last, now.Location())
+	g := p.worstGap(last, now.Location(), zones)
 	return Span(g.Age), g.State == backup.GapBounded && now.Sub(last) > g.Age+time.Hour
 }
 
 // schedule compares the newest base backup with how old it may get.
-func (c *Check) schedule(p Policy, newest BaseBackup, now time.Time) {
+func (c *Check) schedule(p Policy, newest BaseBackup, now time.Time, zones stateward.Zones) {
 	if len(p.Schedule) == 0 || newest.ID == "" || newest.End.IsZero() {
 		return
 	}
-	g := p.worstGap(newest.End, now.Location())
+	g := p.worstGap(newest.End, now.Location(), zones)
 	// It took so long; it may take twice that, and an hour.
 	grace := time.Hour
 	if !newest.Begin.IsZero() && newest.End.After(newest.Begin) {

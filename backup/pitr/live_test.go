@@ -8,6 +8,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/stretchr/testify/require"
+
+	"github.com/stateward/stateward"
 )
 
 const archiving = "/nix/store/x/bin/barman-cloud-wal-archive --gzip --endpoint-url http://s3 s3://bucket/pg main %p"
@@ -81,6 +83,11 @@ func TestCheck(t *testing.T) {
 			" base backup b030 is newer than all that can be recovered from, and cannot be: the base backup failed: killed", ""},
 		"G3 a segment is missing": {func(_ *Live, a *Archive, _ *Policy) { a.Segments = append(a.Segments[:22:22], a.Segments[23:]...) }, at(40),
 			"G3 segments are missing in main: 000000010000000000000019", ""},
+		"a zone is that of the schedule": {func(_ *Live, _ *Archive, p *Policy) { p.Schedule = []string{"00,10,20:00 Europe/Berlin"} }, at(31), "", ""},
+		"systemd loses a step of hours where the clock is put forward": {func(_ *Live, _ *Archive, p *Policy) { p.Schedule = []string{"00/10:00 Europe/Berlin"} }, at(31),
+			" unknown: how old the newest base backup may get cannot be told: the last calendar event elapses on 2027-03-27 20:00:00 CET", ""},
+		"a zone is not known": {func(_ *Live, _ *Archive, p *Policy) { p.Schedule = []string{"00/10:00 Europe/Berln"} }, at(31),
+			" unknown: how old the newest base backup may get cannot be told: not known: 00/10:00 Europe/Berln", ""},
 		"no base backup": {func(_ *Live, a *Archive, _ *Policy) { a.Backups = nil }, at(40), " main holds no base backup from which the server can be recovered", ""},
 		"nothing":        {func(l *Live, a *Archive, _ *Policy) { *a = Archive{Server: "main"}; l.Archived = "" }, at(40), " nothing is archived below main in s3://bucket/pg/", ""},
 	} {
@@ -89,7 +96,7 @@ func TestCheck(t *testing.T) {
 			if c.change != nil {
 				c.change(&l, &a, &p)
 			}
-			got := NewCheck(a, l, p, c.now)
+			got := NewCheck(a, l, p, c.now, stateward.ZoneFunc(time.LoadLocation))
 			var words, refused []string
 			for _, f := range got.Faults {
 				text := f.Message

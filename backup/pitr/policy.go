@@ -42,13 +42,23 @@ func (e *PolicyError) Error() string { return e.Field + " " + e.Reason }
 // Hint says what to write instead; it may be empty.
 func (e *PolicyError) Hint() string { return e.Advice }
 
-// ReadPolicy reads the JSON of a policy. A field that is not known is an error; the others are *[PolicyError].
-func ReadPolicy(data []byte) (Policy, error) {
+// ReadPolicy reads the JSON of a policy. A field that is not known is an error; the others are *[PolicyError]. zones knows the time zones that
+// its schedule may name.
+func ReadPolicy(data []byte, zones stateward.Zones) (Policy, error) {
 	var p Policy
 	if err := text.ReadJSON(data, &p); err != nil {
 		return Policy{}, spanError(data, err)
 	}
-	return p, p.Validate()
+	if err := p.Validate(); err != nil {
+		return p, err
+	}
+	for _, event := range p.Schedule {
+		var bad interface{ Hint() string }
+		if _, err := backup.ParseCalendar(event, zones); errors.As(err, &bad) {
+			return p, &PolicyError{"schedule:", err.Error(), bad.Hint()}
+		}
+	}
+	return p, nil
 }
 
 // spanError says in which field a time span is that could not be read, which encoding/json does not.

@@ -7,20 +7,30 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/stateward/stateward"
 )
 
 func TestReadPolicy(t *testing.T) {
 	const whole = `{"cluster": {"dataDir": "/srv/pg"}, "destination": "s3://b/pg", "server": "main", "window": "14d", "archiveTimeout": "1min 30s"}`
-	p, err := ReadPolicy([]byte(whole))
+	p, err := ReadPolicy([]byte(whole), stateward.ZoneFunc(time.LoadLocation))
 	require.NoError(t, err)
 	require.Equal(t, 14*24*time.Hour, p.Window.Std())
 	require.Equal(t, 90*time.Second, p.ArchiveTimeout.Std())
 	text, err := json.Marshal(p)
 	require.NoError(t, err)
 	require.Contains(t, string(text), `"window":"2w"`)
-	again, err := ReadPolicy(text)
+	again, err := ReadPolicy(text, stateward.ZoneFunc(time.LoadLocation))
 	require.NoError(t, err)
 	require.Equal(t, p, again)
+	zoned, err := ReadPolicy([]byte(strings.Replace(whole, `"window"`, `"schedule": ["03:00 Europe/Berlin"], "window"`, 1)), stateward.ZoneFunc(time.LoadLocation))
+	require.NoError(t, err)
+	summer := time.Date(2026, 10, 24, 1, 30, 0, 0, time.UTC)
+	every, late := zoned.Late(summer, summer.Add(26*time.Hour), stateward.ZoneFunc(time.LoadLocation))
+	require.Equal(t, "1d 1h 1min", spanText(every), "the day on which the clock is put back has 25 hours")
+	require.False(t, late)
+	_, late = zoned.Late(summer, summer.Add(27*time.Hour), stateward.ZoneFunc(time.LoadLocation))
+	require.True(t, late)
 	for _, tc := range []struct{ name, from, to, want string }{
 		{"unknown field", `"server"`, `"servers": 1, "server"`, `line 1: "servers" is no field`},
 		{"field below", `"dataDir"`, `"datadirs": 1, "dataDir"`, `line 1: "cluster.datadirs" is no field`},
@@ -47,11 +57,13 @@ func TestReadPolicy(t *testing.T) {
 		{"drill", `"window"`, `"drill": {"every": "1h"}, "window"`, "drill.every is less than a day"},
 		{"notification", `"window"`, `"notify": {"onFailure": "Mail"}, "window"`, `notify.onFailure is "Mail", which is no name of a template`},
 		{"metrics", `"window"`, `"metricsDir": "metrics", "window"`, `metricsDir "metrics" is no absolute path`},
+		{"schedule", `"window"`, `"schedule": ["daily", "at noon"], "window"`, `schedule: calendar event "at noon", character 4: "noon" is no known time zone`},
+		{"schedule in a zone that is none", `"window"`, `"schedule": ["03:00 Europe/Berln"], "window"`, `schedule: calendar event "03:00 Europe/Berln", character 7: "Europe/Berln" is no known time zone`},
 		{"two", whole, whole + whole, "line 1: there is more behind its JSON"},
 		{"empty", whole, "", "is empty"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			_, err := ReadPolicy([]byte(strings.Replace(whole, tc.from, tc.to, 1)))
+			_, err := ReadPolicy([]byte(strings.Replace(whole, tc.from, tc.to, 1)), stateward.ZoneFunc(time.LoadLocation))
 			require.EqualError(t, err, tc.want)
 		})
 	}

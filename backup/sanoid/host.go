@@ -336,17 +336,17 @@ func Unencrypted(h *stateward.Host, r *backup.Replication) (is bool, doubt strin
 	return is, doubt
 }
 
-// HostSettings are services.sanoid and services.syncoid of NixOS, and the keys of the hosts; either is left out where it is empty.
-func HostSettings(c *Config, interval string, list []Replication, every string) (m nix.Module, err error) {
+// HostSettings are services.sanoid and services.syncoid of NixOS, and the keys of the hosts; either is left out where it is empty. zones knows the time zones that interval and every may name.
+func HostSettings(c *Config, interval string, list []Replication, every string, zones stateward.Zones) (m nix.Module, err error) {
 	if len(c.Datasets) > 0 {
-		s, err := c.NixSettings(interval)
+		s, err := c.NixSettings(interval, zones)
 		if err != nil {
 			return m, err
 		}
 		m.Add(s, "services", "sanoid")
 	}
 	if len(list) > 0 {
-		s, err := NixSettings(list, every)
+		s, err := NixSettings(list, every, zones)
 		if err != nil {
 			return m, err
 		}
@@ -363,8 +363,8 @@ func HostSettings(c *Config, interval string, list []Replication, every string) 
 }
 
 // Module is a module of NixOS with the [HostSettings].
-func Module(c *Config, interval string, list []Replication, every string) (string, error) {
-	m, err := HostSettings(c, interval, list, every)
+func Module(c *Config, interval string, list []Replication, every string, zones stateward.Zones) (string, error) {
+	m, err := HostSettings(c, interval, list, every, zones)
 	if err != nil {
 		return "", err
 	}

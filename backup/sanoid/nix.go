@@ -3,13 +3,14 @@ package sanoid
 import (
 	"strconv"
 
+	"github.com/stateward/stateward"
 	"github.com/stateward/stateward/backup"
 	"github.com/stateward/stateward/internal/syntax/nix"
 )
 
 // Nix is the value of `services.sanoid` of NixOS, indented by depth levels, as [Config.NixSettings] has it.
-func (c *Config) Nix(interval string, depth int) (string, error) {
-	s, err := c.NixSettings(interval)
+func (c *Config) Nix(interval string, depth int, zones stateward.Zones) (string, error) {
+	s, err := c.NixSettings(interval, zones)
 	if err != nil {
 		return "", err
 	}
@@ -17,12 +18,12 @@ func (c *Config) Nix(interval string, depth int) (string, error) {
 }
 
 // NixSettings is the value of `services.sanoid` of NixOS: that of [Config.Explicit]. interval is the calendar event at which sanoid runs; the most frequent type that is taken should
-// be no more frequent.
-func (c *Config) NixSettings(interval string) (nix.Settings, error) {
+// be no more frequent. zones knows the time zones that it may name.
+func (c *Config) NixSettings(interval string, zones stateward.Zones) (nix.Settings, error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
 	}
-	if _, err := backup.ParseCalendar(interval, nil); err != nil {
+	if _, err := backup.ParseCalendar(interval, zones); err != nil {
 		return nil, err
 	}
 	full := c.Explicit()

@@ -254,10 +254,10 @@ func TestConfigIsRefused(t *testing.T) {
 		text, err := c.Render()
 		require.EqualError(t, err, want)
 		require.Empty(t, text)
-		_, err = c.Nix("hourly", 0)
+		_, err = c.Nix("hourly", 0, nil)
 		require.EqualError(t, err, want)
 	}
-	_, err := of("tank", nil).Nix("sometimes", 0)
+	_, err := of("tank", nil).Nix("sometimes", 0, nil)
 	require.Error(t, err)
 }
 
@@ -322,7 +322,7 @@ pre_snapshot_script = /bin/q "${x}"
 
 // What NixOS is told says the same.
 func TestNixSaysTheSame(t *testing.T) {
-	text, err := example().Nix("*:0/15", 0)
+	text, err := example().Nix("*:0/15", 0, nil)
 	require.NoError(t, err)
 	for _, n := range nixtest.All(t) {
 		var got struct {

@@ -303,6 +303,8 @@ type UnitOptions struct {
 	// OnCalendar are calendar events, at least one; RandomizedDelay is a span of systemd.time(7), and may be empty.
 	OnCalendar      []string
 	RandomizedDelay string
+	// Zones knows the time zones that OnCalendar may name.
+	Zones stateward.Zones
 }
 
 // UnitName is that of the units, without ".service" and ".timer".
@@ -331,7 +333,7 @@ func (r *Replication) Units(o UnitOptions) (service, timer string, err error) {
 		return fault("the timer", "has no calendar event")
 	}
 	for _, c := range o.OnCalendar {
-		if _, err := backup.ParseCalendar(c, nil); err != nil {
+		if _, err := backup.ParseCalendar(c, o.Zones); err != nil {
 			return fault("the timer", err.Error())
 		}
 	}
@@ -383,8 +385,8 @@ func (r *Replication) Units(o UnitOptions) (service, timer string, err error) {
 }
 
 // Nix is the value of `services.syncoid` of NixOS, indented by depth levels, as [NixSettings] has it.
-func Nix(list []Replication, interval string, depth int) (string, error) {
-	s, err := NixSettings(list, interval)
+func Nix(list []Replication, interval string, depth int, zones stateward.Zones) (string, error) {
+	s, err := NixSettings(list, interval, zones)
 	if err != nil {
 		return "", err
 	}
@@ -393,8 +395,8 @@ func Nix(list []Replication, interval string, depth int) (string, error) {
 
 // NixSettings is the value of `services.syncoid` of NixOS for these replications, which that runs at the same interval as the user syncoid. What
 // others put into commonArgs does not reach them. The files of keys have to be where that service sees them: in /etc, /run or the store.
-func NixSettings(list []Replication, interval string) (nix.Settings, error) {
-	if _, err := backup.ParseCalendar(interval, nil); err != nil {
+func NixSettings(list []Replication, interval string, zones stateward.Zones) (nix.Settings, error) {
+	if _, err := backup.ParseCalendar(interval, zones); err != nil {
 		return nil, err
 	}
 	commands := nix.Settings{}

@@ -78,7 +78,7 @@ func TestReplicationIsRefused(t *testing.T) {
 		require.EqualError(t, err, want)
 		_, _, err = r.Units(sanoid.UnitOptions{Syncoid: "/bin/syncoid", User: "syncoid", OnCalendar: []string{"daily"}})
 		require.EqualError(t, err, want)
-		_, err = sanoid.Nix([]sanoid.Replication{r}, "daily", 0)
+		_, err = sanoid.Nix([]sanoid.Replication{r}, "daily", 0, nil)
 		require.EqualError(t, err, want)
 		_, err = r.Allows("syncoid")
 		require.EqualError(t, err, want)
@@ -156,7 +156,7 @@ WantedBy=timers.target
 
 func TestNixOfAReplication(t *testing.T) {
 	r := sent(t)
-	text, err := sanoid.Nix([]sanoid.Replication{r, {Name: "a", Source: end(t, "tank/a"), Target: end(t, "vault/a")}}, "daily", 0)
+	text, err := sanoid.Nix([]sanoid.Replication{r, {Name: "a", Source: end(t, "tank/a"), Target: end(t, "vault/a")}}, "daily", 0, nil)
 	require.NoError(t, err)
 	for _, n := range nixtest.All(t) {
 		var got map[string]any
@@ -175,7 +175,7 @@ func TestNixOfAReplication(t *testing.T) {
 
 func TestModuleOfAHost(t *testing.T) {
 	c := example()
-	text, err := sanoid.Module(c, "hourly", []sanoid.Replication{sent(t)}, "daily")
+	text, err := sanoid.Module(c, "hourly", []sanoid.Replication{sent(t)}, "daily", nil)
 	require.NoError(t, err)
 	for _, n := range nixtest.All(t) {
 		var got struct {

@@ -11,6 +11,8 @@ import (
 	"syscall"
 	"time"
 
+	_ "time/tzdata" // schedules name time zones, and a sandbox has no files of them
+
 	"github.com/stateward/stateward/internal/cli"
 )
 

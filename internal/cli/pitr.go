@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/stateward/stateward"
 	"github.com/stateward/stateward/backup/pitr"
 	execpitr "github.com/stateward/stateward/internal/exec/pitr"
 )
@@ -119,7 +120,7 @@ EXIT STATUS
 func readPITRPolicy(file string) (p pitr.Policy, err error) {
 	text, err := readRegular(file, maxConfig)
 	if err == nil {
-		if p, err = pitr.ReadPolicy(text); err != nil {
+		if p, err = pitr.ReadPolicy(text, stateward.ZoneFunc(time.LoadLocation)); err != nil {
 			err = fmt.Errorf("%s: %w", file, err)
 		}
 	}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/stateward/stateward"
 	"github.com/stateward/stateward/backup/pitr"
 	execpitr "github.com/stateward/stateward/internal/exec/pitr"
 )
@@ -334,7 +335,7 @@ func (f *pitrJobFlags) status(env Env, file string) error {
 			if run := j.LastRun; run != nil && run.Outcome == execpitr.Complete {
 				last = run.Ended.Add(run.Ended.Sub(run.Started)) // the next may take twice as long
 			}
-			if every, late := p.Late(last, env.now()); late {
+			if every, late := p.Late(last, env.now(), stateward.ZoneFunc(time.LoadLocation)); late {
 				wrong = true
 				line += fmt.Sprintf("\n  one is due every %s, and none was made: look at its timer", spanText(every))
 			}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/stateward/stateward"
 	"github.com/stateward/stateward/backup/pitr"
 	"github.com/stateward/stateward/internal/exec/backup"
 	execpitr "github.com/stateward/stateward/internal/exec/pitr"
@@ -58,7 +59,7 @@ func TestDocsShowWhatJobsOfPITRPrint(t *testing.T) {
 	l := pitr.Live{Version: 17, SystemID: 7575000000000000007, Timeline: 1, ArchiveMode: "on", ArchiveTimeout: pitr.Span(5 * time.Minute), WaitingKnown: true,
 		ArchiveCommand: "barman-cloud-wal-archive --gzip --endpoint-url https://s3.example.org s3://backup/postgresql forge-t2 %p",
 		At:             a.Segments[len(a.Segments)-1].End(0) + 96, Waiting: now.Add(-40 * time.Second)}
-	c := pitr.NewCheck(a, l, p, now)
+	c := pitr.NewCheck(a, l, p, now, stateward.ZoneFunc(time.LoadLocation))
 	show("check", func(env Env) { printPITRCheck(env, execpitr.Name(p), c) })
 
 	dir := t.TempDir()

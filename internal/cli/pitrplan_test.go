@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -71,7 +72,7 @@ in { forge.config = merge (import ./host.nix) (import ./pitr.nix { }); }`
 			// What is installed is the policy, whatever nix makes of its quotes; and what `-o json --write` writes.
 			var text string
 			n.JSON(t, "(import "+filepath.Join(dir, "pitr.nix")+" { }).environment.etc.\"stateward/pitr/postgresql.json\".text", &text)
-			p, err := pitr.ReadPolicy([]byte(text))
+			p, err := pitr.ReadPolicy([]byte(text), stateward.ZoneFunc(time.LoadLocation))
 			require.NoError(t, err)
 			require.Equal(t, *r.Policy, p)
 			require.Equal(t, "s3://b/it's 100%", p.Destination)
@@ -109,11 +110,14 @@ func TestPITRPlan(t *testing.T) {
 	hosts := write("hosts.nix", `{
   well.config = { `+on+` stateward.pitr.postgresql = { destination = "s3://b/pg"; server = "well"; schedule = "daily"; window = "7d"; archiveTimeout = "1min"; environmentFile = "/run/secrets/x"; compression = "gzip"; }; };
   wrong.config = { `+on+` stateward.pitr.postgresql = { destination = "s3://b/pg"; schedule = "daily"; windw = "7d"; }; };
+  zone.config = { `+on+` stateward.pitr.postgresql = { destination = "s3://b/pg"; server = "zone"; schedule = "02:30 Europe/Berlin"; window = "7d"; }; };
+  nowhere.config = { `+on+` stateward.pitr.postgresql = { destination = "s3://b/pg"; server = "nowhere"; schedule = "02:30 Europe/Berln"; window = "7d"; }; };
   none.config = { fileSystems = { }; };
 }`)
 	r := run(t, nil, "pitr", "plan", hosts, "-q")
 	require.Equal(t, StatusFindings, r.status, r.stderr)
 	for _, line := range []string{"none: wants no cluster archived\n", "well: 1 cluster to archive, 1 planned\n", "wrong: 1 cluster to archive, 0 planned\n", "    ! server is missing\n",
+		"zone: 1 cluster to archive, 1 planned\n", "    base backup  02:30 Europe/Berlin\n", "    ! calendar event \"02:30 Europe/Berln\", character 7: \"Europe/Berln\" is no known time zone\n      hint: write UTC or a zone by its full name",
 		"    ! stateward.pitr.postgresql.windw is unknown: stateward knows no such field\n"} {
 		require.Contains(t, r.stdout, line)
 	}

@@ -275,7 +275,7 @@ func (f *snapshotPlanFlags) files(h *stateward.Host) ([]planFile, []backup.Fault
 		if len(list) > 0 && every == "" {
 			return nil, fault("syncoid", errors.New("when it runs is not known"))
 		}
-		if text, err = sanoid.Module(c, interval, list, every); err != nil {
+		if text, err = sanoid.Module(c, interval, list, every, h.Zones); err != nil {
 			return nil, fault("the module", err)
 		}
 		return []planFile{{"snapshots.nix", text}}, nil
@@ -318,7 +318,7 @@ func (f *snapshotPlanFlags) files(h *stateward.Host) ([]planFile, []backup.Fault
 			if !ok {
 				return nil, fault("replication "+r.Name, errors.New("when it runs is not known"))
 			}
-			service, timer, err := r.Units(sanoid.UnitOptions{Syncoid: "/run/current-system/sw/bin/syncoid", User: f.user, Path: []string{"/run/booted-system/sw/bin", "/run/current-system/sw/bin"}, OnCalendar: when})
+			service, timer, err := r.Units(sanoid.UnitOptions{Syncoid: "/run/current-system/sw/bin/syncoid", User: f.user, Path: []string{"/run/booted-system/sw/bin", "/run/current-system/sw/bin"}, OnCalendar: when, Zones: h.Zones})
 			if err != nil {
 				return nil, fault("replication "+r.Name, err)
 			}

@@ -133,6 +133,8 @@ func check(name string, src []byte) []string {
 				report(n.Pos(), "uses %s.Parallel: make test runs packages that only compute without the race detector", x.Name)
 			case l.pure && !isTest && from == "time" && slices.Contains(clock, what):
 				report(n.Pos(), "uses time.%s: time comes in as an argument", what)
+			case l.pure && !isTest && from == "time" && what == "LoadLocation":
+				report(n.Pos(), "uses time.LoadLocation, which reads files: zones come in as an argument")
 			case !isTest && !l.starts && slices.Contains(starters[from], what):
 				report(n.Pos(), "uses %s.%s: only internal/run starts processes", path.Base(from), what)
 			case (isTest || l.tests) && (slices.Contains([]string{"Skip", "Skipf", "SkipNow"}, what) || from == "testing" && what == "Short"):
@@ -188,6 +190,7 @@ func TestRulesCatch(t *testing.T) {
 		{"the clock by another name", "dataset/x.go", "import clock \"time\"\nvar f = clock.Since", []string{"dataset/x.go:3: uses time.Since: time comes in as an argument"}},
 		{"the clock without a name", "dataset/x.go", "import . \"time\"", []string{"dataset/x.go:2: imports time into its own names"}},
 		{"time as a type", "aggregate/x.go", "import \"time\"\nvar now time.Time", nil},
+		{"the zones of the machine", "backup/x.go", "import \"time\"\nvar zones = time.LoadLocation", []string{"backup/x.go:3: uses time.LoadLocation, which reads files: zones come in as an argument"}},
 		{"the clock where it is due", "nixbridge/x.go", "import \"time\"\nvar now = time.Now()", nil},
 		{"a process", "nixbridge/x.go", `import "os/exec"`, []string{"nixbridge/x.go:2: imports os/exec: only internal/run starts processes"}},
 		{"a process by another door", "internal/cli/x.go", "import \"os\"\nvar start = os.StartProcess", []string{"internal/cli/x.go:3: uses os.StartProcess: only internal/run starts processes"}},

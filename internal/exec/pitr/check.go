@@ -5,7 +5,9 @@ package pitr
 import (
 	"context"
 	"errors"
+	"time"
 
+	"github.com/stateward/stateward"
 	"github.com/stateward/stateward/backup/pitr"
 	"github.com/stateward/stateward/internal/run"
 )
@@ -30,7 +32,7 @@ func Check(ctx context.Context, p pitr.Policy, o Options) (*Run, error) {
 			return err
 		}
 		r.waiting(ctx, a, &l)
-		c := pitr.NewCheck(a, l, p, o.Now())
+		c := pitr.NewCheck(a, l, p, o.Now(), stateward.ZoneFunc(time.LoadLocation))
 		if a.Empty() {
 			if err := r.expectEmpty(ctx, &c); err != nil {
 				return err

@@ -14,6 +14,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/stateward/stateward"
 	"github.com/stateward/stateward/backup/pitr"
 	execpitr "github.com/stateward/stateward/internal/exec/pitr"
 	"github.com/stateward/stateward/preseed"
@@ -25,7 +26,7 @@ func (r *runner) pitrPolicy(s preseed.Source) (pitr.Policy, error) {
 	if err != nil {
 		return pitr.Policy{}, err
 	}
-	p, err := pitr.ReadPolicy(text)
+	p, err := pitr.ReadPolicy(text, stateward.ZoneFunc(time.LoadLocation))
 	if err != nil {
 		return p, fmt.Errorf("%s: %w", s.Policy, err)
 	}

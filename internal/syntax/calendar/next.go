@@ -44,7 +44,7 @@ func (s Spec) next(after time.Time, local *time.Location, old bool) (time.Time, 
 	if loc == nil {
 		return time.Time{}, errors.New("the time zone of the host is not known")
 	}
-	if s.zone != nil && shortFor(s.zoneName, local, after) {
+	if s.zone != nil && Short(s.zoneName, local, after) {
 		return time.Time{}, fmt.Errorf("%q is short for the host's own zone, and means a part of its year", s.zoneName)
 	}
 	usec := max(after.UnixMicro(), -1) + 1
@@ -58,9 +58,9 @@ func (s Spec) next(after time.Time, local *time.Location, old bool) (time.Time, 
 	return s.search(clock, c, int(usec%second))
 }
 
-// shortFor says whether name is what the clock of a zone shows in summer or in winter. systemd tries these
+// Short says whether name is what the clock of a zone shows in summer or in winter. systemd tries these
 // before the names of zones, and such an expression elapses in that part of the year only.
-func shortFor(name string, local *time.Location, at time.Time) bool {
+func Short(name string, local *time.Location, at time.Time) bool {
 	if local == nil || strings.Contains(name, "/") {
 		return false
 	}
