@@ -70,6 +70,17 @@ var keeper = rapid.Custom(func(t *rapid.T) *stateward.Host {
 		push(&h.PITRPolicies, stateward.PITRPolicy{Name: fmt.Sprint(i), Enable: maybe(t, "archived", at("pitr"), rapid.Bool()), Window: span("window"), ArchiveTimeout: span("timeout"),
 			Redundancy: maybe(t, "redundancy", at("redundancy"), rapid.IntRange(1, 2)), Destination: word("destination", "s3://a", "s3://b"), Schedule: maybe(t, "base", at("base"), rapid.SampledFrom([][]string{{"daily"}, {"weekly"}}))})
 	}
+	if rapid.IntRange(0, 2).Draw(t, "pgBackRest") == 0 {
+		p := stateward.PITR{Service: "pg", Enable: known(true), Settings: map[string]stateward.Value[string]{"archive_command": known(pushes)}}
+		if rapid.Bool().Draw(t, "read") {
+			global := map[string]stateward.Value[string]{}
+			for _, key := range []string{"full", "full-type", "diff", "archive", "archive-type"} {
+				global["repo1-retention-"+key] = word(key, "1", "2", "time", "count", "diff")
+			}
+			p.PgBackRest = &stateward.PgBackRest{Origin: at("pgbackrest"), Sections: map[string]map[string]stateward.Value[string]{"global": global, "main": {}}}
+		}
+		push(&h.PITR, p)
+	}
 	h.Acknowledgements = maybe(t, "acks", at("acks"), rapid.SampledFrom([][]stateward.Acknowledgement{nil, {{Code: "SW101", Service: "a", Reason: "known"}}, {{Code: "SW101", Service: "a", Reason: "still known"}}}))
 	h.HostName = word("hostName", "h", "i")
 	return h
@@ -444,6 +455,39 @@ func TestDiffTells(t *testing.T) {
 		"no preseed any more": {
 			append(wiped, preseeded(stateward.Preseed{})), wiped,
 			[]string{`worse! preseed sonarr: nothing fills an empty dataset any more`, `known tier sonarr: it is known now that /var/lib/sonarr does not survive a machine that is built anew`},
+		},
+		"G7 pgBackRest that keeps fewer": {
+			[]part{pgBackRest("[global]\nrepo1-retention-full=4\nrepo1-retention-diff=3\nrepo2-retention-full=30\nrepo2-retention-full-type=time\n[main]\npg1-path=/srv/pg")},
+			[]part{pgBackRest("[global]\nrepo1-retention-full=2\nrepo1-retention-archive=1\nrepo2-retention-full=60\nrepo2-retention-full-type=time\n[main]\npg1-path=/srv/pg")},
+			[]string{
+				`worse! retention postgresql: pgBackRest keeps the log of 1 full backup of stanza main in repository 1 from now on, and kept the log of all backups: of older backups only the moment of their end can be restored`,
+				`worse! retention postgresql: pgBackRest keeps 2 full backups of stanza main in repository 1 from now on, and kept 4 full backups: older ones are removed, with what is built on them and their log`,
+				`better retention postgresql: pgBackRest keeps all differential backups of stanza main in repository 1 from now on, and kept 3 differential backups`,
+				`better retention postgresql: pgBackRest keeps full backups of 60 days of stanza main in repository 2 from now on, and kept full backups of 30 days`,
+			},
+		},
+		"G7 pgBackRest that begins to remove": {
+			[]part{pgBackRest("[main]\npg1-path=/srv/pg")}, []part{pgBackRest("[main]\npg1-path=/srv/pg\n[global:expire]\nrepo1-retention-full=4")},
+			[]string{`worse! retention postgresql: pgBackRest keeps 4 full backups of stanza main in repository 1 from now on, and kept all full backups`},
+		},
+		"G7 pgBackRest that keeps days, and no number": {
+			[]part{pgBackRest("[global]\nrepo1-retention-full=4\n[main]\npg1-path=/srv/pg")}, []part{pgBackRest("[global]\nrepo1-retention-full=4\nrepo1-retention-full-type=time\n[main]\npg1-path=/srv/pg")},
+			[]string{`changed! retention postgresql: pgBackRest keeps full backups of 4 days of stanza main in repository 1 from now on, and kept 4 full backups: how many go by that is not worked out`},
+		},
+		"G7 what pgBackRest keeps is not seen any more": {
+			[]part{pgBackRest("[main]\npg1-path=/srv/pg")}, []part{pgBackRest("", func(p *stateward.PgBackRest) { p.Text = unknown[string]("conf") })},
+			[]string{`unknown! retention postgresql: what pgBackRest keeps is not known any more: conf: it throws`},
+		},
+		"G7 a number that pgBackRest refuses": {
+			[]part{pgBackRest("[global]\nrepo1-retention-full=4\n[main]\npg1-path=/srv/pg")}, []part{pgBackRest("[global]\nrepo1-retention-full=many\n[main]\npg1-path=/srv/pg")},
+			[]string{`unknown! retention postgresql: pgBackRest main repo1-retention-full is not known any more: conf: repo1-retention-full is no number above 0`},
+		},
+		"pgBackRest with one repository less": {
+			[]part{pgBackRest("[global]\nrepo1-path=/a\nrepo2-path=/b\n[main]\npg1-path=/srv/pg")}, []part{pgBackRest("[global]\nrepo1-path=/a\n[main]\npg1-path=/srv/pg")},
+			[]string{`worse pitr postgresql: pgBackRest has no repository 2 of stanza main any more: what it stored there stays`},
+		},
+		"G7 the log of as many as are kept": {
+			[]part{pgBackRest("[global]\nrepo1-retention-full=4\n[main]\npg1-path=/srv/pg")}, []part{pgBackRest("[global]\nrepo1-retention-full=4\nrepo1-retention-archive=4\n[main]\npg1-path=/srv/pg")}, nil,
 		},
 		"a shorter window": {
 			[]part{func(h *stateward.Host) {

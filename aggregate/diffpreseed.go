@@ -194,6 +194,7 @@ func (d *differ) pitr() {
 		if !both {
 			continue // the server itself comes or goes
 		}
+		d.pgBackRest(oldServers[name], b)
 		x, y := pitr.ReadArchiving(oldServers[name]), pitr.ReadArchiving(b)
 		c := Change{Kind: AboutPITR, Service: name, Subject: "archiving", Severity: stateward.SeverityError, Loses: true, Old: string(x.State), New: string(y.State)}
 		switch {

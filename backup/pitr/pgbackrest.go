@@ -227,14 +227,56 @@ func (c *PgBackRestConfig) Archiving(command, dataDir string) []PgBackRestFault 
 	return []PgBackRestFault{{ArchivesNothing, fmt.Sprintf("stanza %s is of the cluster in %s, and the server's is in %s: pgBackRest refuses its log", stanza, at, dataDir), "write pg1-path as services.postgresql.dataDir is", other.Origin()}}
 }
 
+// Repositories are the numbers of those that a stanza has, sorted.
+func (c *PgBackRestConfig) Repositories(stanza string) []int {
+	if list := c.indexes(stanza, "repo"); len(list) > 0 {
+		return list
+	}
+	return []int{1} // in /var/lib/pgbackrest
+}
+
+// PgBackRestRetention is what `pgbackrest expire` keeps of a stanza in a repository. What is absent removes nothing.
+type PgBackRestRetention struct {
+	// Full is the number of full backups, or where FullType is "time" of days that they reach back. Diff is the number of differential ones.
+	Full, Diff stateward.Value[int]
+	FullType   stateward.Value[string]
+	// Archive is of how many backups of the kind ArchiveType ("full", "diff" or "incr") the log is kept; absent where that of all is.
+	Archive     stateward.Value[int]
+	ArchiveType stateward.Value[string]
+}
+
+// Retention is what is kept of a stanza in one of its repositories. An option that is no number is unknown: pgBackRest refuses it.
+func (c *PgBackRestConfig) Retention(stanza string, repository int) PgBackRestRetention {
+	text := func(name string) stateward.Value[string] {
+		return c.Option(stanza, "expire", fmt.Sprintf("repo%d-retention-%s", repository, name))
+	}
+	number := func(name string) stateward.Value[int] {
+		return stateward.MapValue(text(name), func(s string) (int, error) {
+			n, err := strconv.Atoi(strings.TrimSpace(s))
+			if err != nil || n < 1 {
+				return 0, fmt.Errorf("repo%d-retention-%s is no number above 0", repository, name)
+			}
+			return n, nil
+		})
+	}
+	kind := func(name, otherwise string) stateward.Value[string] {
+		if v := text(name); !v.IsAbsent() {
+			return v
+		}
+		return stateward.Known(otherwise, stateward.Origin{})
+	}
+	r := PgBackRestRetention{Full: number("full"), FullType: kind("full-type", "count"), Diff: number("diff"), Archive: number("archive"), ArchiveType: kind("archive-type", "full")}
+	n, is := r.Archive.Get()
+	if full, known := r.Full.Get(); is && known && n >= full && r.FullType.Or("") == "count" && r.ArchiveType.Or("") == "full" {
+		r.Archive = stateward.Value[int]{} // that of all that are kept
+	}
+	return r
+}
+
 // Keeping are the faults of what is kept of a stanza.
 func (c *PgBackRestConfig) Keeping(stanza string) []PgBackRestFault {
 	var out []PgBackRestFault
-	repositories := c.indexes(stanza, "repo")
-	if len(repositories) == 0 {
-		repositories = []int{1} // in /var/lib/pgbackrest
-	}
-	for _, i := range repositories {
+	for _, i := range c.Repositories(stanza) {
 		option := func(name string) stateward.Value[string] {
 			return c.Option(stanza, "expire", fmt.Sprintf("repo%d-%s", i, name))
 		}
