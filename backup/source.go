@@ -14,7 +14,9 @@ type Layout struct {
 	at map[stateward.AbsPath]*mounted
 	// sorted are the mount points.
 	sorted []stateward.AbsPath
-	why    string
+	// files are single files that a persistence root shows, by a link or a mount of their own: nothing is below them.
+	files map[stateward.AbsPath]*mounted
+	why   string
 }
 
 // mounted is what is mounted somewhere: a dataset of ZFS, a directory that is mounted again, or something else.
@@ -22,6 +24,8 @@ type mounted struct {
 	dataset string
 	bind    stateward.AbsPath
 	other   string
+	// why says why it is not known where what is mounted there comes from.
+	why string
 }
 
 // Lying is where a path lies.
@@ -47,7 +51,7 @@ func (p Lying) Pool() string {
 
 // NewLayout reads the mounts of a host.
 func NewLayout(h *stateward.Host) *Layout {
-	p := &Layout{at: map[stateward.AbsPath]*mounted{}}
+	p := &Layout{at: map[stateward.AbsPath]*mounted{}, files: map[stateward.AbsPath]*mounted{}}
 	if why, unknown := h.FileSystems.Why(); unknown {
 		p.why = why.String()
 	}
@@ -82,12 +86,33 @@ func NewLayout(h *stateward.Host) *Layout {
 		}
 	}
 	for _, r := range h.Persistence.Or(nil) {
-		if on, known := r.Enable.Get(); known && !on || r.Module != "" && r.Module != stateward.Impermanence {
+		on, known := r.Enable.Get()
+		if known && !on {
+			continue
+		}
+		kept := func(e stateward.Entry) *mounted {
+			v := r.StoredAt(e)
+			from, ok := v.Get()
+			if why, unknown := v.Why(); unknown {
+				return &mounted{why: why.String()}
+			}
+			if !ok || e.Problem != nil || from == e.Path {
+				return nil
+			}
+			return &mounted{bind: from}
+		}
+		for _, e := range r.Files.Or(nil) {
+			// Whatever shows it there, what it holds is in the root.
+			if m := kept(e); m != nil && p.files[e.Path] == nil {
+				p.files[e.Path] = m
+			}
+		}
+		if r.Module != "" && r.Module != stateward.Impermanence {
 			continue
 		}
 		for _, e := range r.Directories.Or(nil) {
-			if from, ok := r.StoredAt(e).Get(); ok && e.Problem == nil && e.Kind == stateward.Directory && e.Rare().How.IsAbsent() {
-				add(e.Path, &mounted{bind: from})
+			if m := kept(e); m != nil && e.Kind == stateward.Directory && e.Rare().How.IsAbsent() {
+				add(e.Path, m)
 			}
 		}
 	}
@@ -106,6 +131,13 @@ func (p *Layout) Of(path stateward.AbsPath) Lying {
 		return out
 	}
 	for range maxBinds {
+		if f := p.files[out.Path]; f != nil && p.at[out.Path] == nil {
+			if out.Unknown = f.why; f.why != "" {
+				return out
+			}
+			out.Path = f.bind
+			continue
+		}
 		var m *mounted
 		for q := range out.Path.Ancestors() {
 			if m = p.at[q]; m != nil {
@@ -121,7 +153,7 @@ func (p *Layout) Of(path stateward.AbsPath) Lying {
 			out.Mounts = append(out.Mounts, out.Mount)
 		}
 		if m.bind.IsZero() {
-			out.Dataset, out.Other = m.dataset, m.other
+			out.Dataset, out.Other, out.Unknown = m.dataset, m.other, m.why
 			return out
 		}
 		rel, _ := out.Mount.Rel(out.Path)

@@ -116,9 +116,6 @@ func mapHost(h *stateward.Host, rows []stateward.SurvivalRow) []*pool {
 			}
 		}
 		at, err := stateward.ParsePath(row.Path)
-		if stored, is := storedFile(h, at); is {
-			at = stored
-		}
 		switch lies := layout.Of(at); {
 		case err != nil:
 			m = datasetOf(poolOf("unknown", "where it lies is not known"), row.Origin)
@@ -170,16 +167,4 @@ func targetText(r *backup.Replication) string {
 		return p.String()
 	}
 	return "a target that is not known"
-}
-
-// storedFile is where a file lies that a persistence root shows: a link or a mount of its own, which no layout of mounts tells.
-func storedFile(h *stateward.Host, at stateward.AbsPath) (stored stateward.AbsPath, is bool) {
-	for _, root := range h.Persistence.Or(nil) {
-		for _, f := range root.Files.Or(nil) {
-			if on, known := root.Enable.Get(); f.Path == at && (on || !known) {
-				return root.StoredAt(f).Get()
-			}
-		}
-	}
-	return at, false
 }

@@ -1,0 +1,55 @@
+package backup_test
+
+import (
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/stateward/stateward"
+	"github.com/stateward/stateward/backup"
+)
+
+// A file that a persistence root shows lies in the root, be it a link there or a mount of its own.
+func TestLayoutFollowsPersistedFiles(t *testing.T) {
+	file := func(p string) stateward.Entry { return stateward.NewEntry(p, stateward.File, stateward.Origin{}) }
+	mount := func(at, device, kind string) stateward.FileSystem {
+		return stateward.FileSystem{MountPoint: stateward.NewEntry(at, stateward.Directory, stateward.Origin{}), Device: known(device, ""), FSType: known(kind, "")}
+	}
+	host := func(change func(*stateward.PersistenceRoot)) *stateward.Host {
+		root := stateward.PersistenceRoot{Name: "/persist", Enable: known(true, ""), Path: known(stateward.MustPath("/persist"), ""),
+			Directories: entries("", "/var/lib/app"), Files: known([]stateward.Entry{file("/etc/machine-id"), file("/etc/key"), file("relative"), file("/var/lib/app/one")}, "")}
+		change(&root)
+		return &stateward.Host{
+			FileSystems: known([]stateward.FileSystem{mount("/", "tmpfs", "tmpfs"), mount("/persist", "tank/persist", "zfs"), mount("/etc/key", "tank/key", "zfs")}, ""),
+			Persistence: known([]stateward.PersistenceRoot{root}, ""),
+		}
+	}
+	for _, tc := range []struct {
+		name, path, want string
+		change           func(*stateward.PersistenceRoot)
+	}{
+		{"a file", "/etc/machine-id", "/persist/etc/machine-id on tank/persist by [/persist]", func(*stateward.PersistenceRoot) {}},
+		{"a file in a directory that is persisted, too", "/var/lib/app/one", "/persist/var/lib/app/one on tank/persist by [/persist]", func(*stateward.PersistenceRoot) {}},
+		{"beside a file", "/etc/hosts", "/etc/hosts on tmpfs by []", func(*stateward.PersistenceRoot) {}},
+		{"below the name of a file", "/etc/machine-id/x", "/etc/machine-id/x on tmpfs by []", func(*stateward.PersistenceRoot) {}},
+		{"a file with a file system of its own", "/etc/key", "/etc/key on tank/key by [/etc/key]", func(*stateward.PersistenceRoot) {}},
+		{"a root that is off", "/etc/machine-id", "/etc/machine-id on tmpfs by []", func(r *stateward.PersistenceRoot) { r.Enable = known(false, "") }},
+		{"a file of a root that nobody knows", "/etc/machine-id", "/etc/machine-id on  by []x: boom", func(r *stateward.PersistenceRoot) {
+			r.Path = stateward.NotKnown[stateward.AbsPath](stateward.Unknown{Subject: "x", Kind: stateward.UnknownThrow, Message: "boom"})
+		}},
+		{"a directory of a root that nobody knows", "/var/lib/app/two", "/var/lib/app/two on  by [/var/lib/app]x: boom", func(r *stateward.PersistenceRoot) {
+			r.Path = stateward.NotKnown[stateward.AbsPath](stateward.Unknown{Subject: "x", Kind: stateward.UnknownThrow, Message: "boom"})
+		}},
+		{"Preservation", "/etc/machine-id", "/persist/etc/machine-id on tank/persist by [/persist]", func(r *stateward.PersistenceRoot) { r.Module = stateward.Preservation }},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			l := backup.NewLayout(host(tc.change)).Of(stateward.MustPath(tc.path))
+			got := l.Path.String() + " on " + l.Dataset + l.Other + " by ["
+			for _, m := range l.Mounts {
+				got += m.String()
+			}
+			if diff := cmp.Diff(tc.want, got+"]"+l.Unknown); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
