@@ -80,7 +80,7 @@ screen and on paper. The same evaluation gives the same page, as there is no tim
 			}
 			out := r.check(hosts, observed)
 			out.EvaluatedWith = f.with
-			page := f.page(ev, out, hosts, r)
+			page := f.page(ev, out, hosts, observed, r)
 			page.Made = made
 			var b bytes.Buffer
 			if err := report.Write(&b, page); err != nil {
@@ -115,15 +115,18 @@ screen and on paper. The same evaluation gives the same page, as there is no tim
 }
 
 // page puts together what is drawn.
-func (f *reportFlags) page(ev *nixbridge.Evaluation, out CheckOutput, hosts []loaded, r *checkRun) report.Page {
+func (f *reportFlags) page(ev *nixbridge.Evaluation, out CheckOutput, hosts []loaded, observed map[int][]captured, r *checkRun) report.Page {
 	p := report.Page{
-		Source: ev.Source, Program: "stateward " + version(), Nix: ev.Nix, EvaluatedWith: out.EvaluatedWith, Configuration: f.conf.name, Findings: out.Findings,
+		Source: ev.Source, Program: "stateward " + version(), Nix: ev.Nix, EvaluatedWith: out.EvaluatedWith, Configuration: f.conf.name, Findings: out.Findings, Judged: r.now,
 	}
 	if r.drills != nil {
 		p.Drills = append([]drill.Record{}, r.drills.Records...)
 	}
 	for _, line := range totals(CheckOutput{Hosts: out.Hosts, Findings: nil, Excluded: out.Excluded, ExcludedBy: out.ExcludedBy, Baseline: out.Baseline}) {
 		p.Notes = append(p.Notes, line+".")
+	}
+	for _, n := range out.Excluded {
+		p.Excluded += n
 	}
 	for i, h := range out.Hosts {
 		one := report.Host{Name: h.Name, Source: h.Source, Declared: hosts[i].host, Findings: h.Findings, Survival: h.Survival, Excluded: h.Excluded}
@@ -132,6 +135,9 @@ func (f *reportFlags) page(ev *nixbridge.Evaluation, out CheckOutput, hosts []lo
 		}
 		if h.Error != nil {
 			one.Declared, one.Failure = nil, &report.Failure{Message: h.Error.Message, Hint: h.Error.Hint, Place: h.Error.place()}
+		}
+		if o := observedOf(observed[i]); o != nil {
+			one.Pools = o.Pools
 		}
 		for _, c := range h.Captures {
 			one.Captures = append(one.Captures, report.Capture{File: c.File, Taken: c.Taken, Of: append(append([]string{}, c.Roots...), c.Pools...)})

@@ -18,6 +18,7 @@ import (
 	"github.com/stateward/stateward"
 	"github.com/stateward/stateward/aggregate"
 	"github.com/stateward/stateward/backup/drill"
+	"github.com/stateward/stateward/dataset"
 	"github.com/stateward/stateward/internal/text"
 )
 
@@ -29,14 +30,17 @@ type Page struct {
 	Program, Nix string
 	// Made is when; the zero time is not shown, and no age is told then.
 	Made time.Time
+	// Judged is the moment by which it is told whether a drill is overdue; the zero time tells nothing of that.
+	Judged time.Time
 	// EvaluatedWith is what was asked of nix beyond the source.
 	EvaluatedWith []string
 	// Configuration is the file of settings that was read; empty where there was none.
 	Configuration string
 	// Notes tell what was left out or is known already, a sentence each, so that a short list is not taken for a good one.
 	Notes []string
-	// Findings are about all hosts as a whole.
+	// Findings are about all hosts as a whole, Excluded how many of those are left out.
 	Findings []stateward.Diagnostic
+	Excluded int
 	// Hosts in any order: the worst is shown first.
 	Hosts []Host
 	// Drills are the records of restore drills, of these hosts and maybe of others; nil means that nobody looked.
@@ -57,6 +61,8 @@ type Host struct {
 	Excluded map[string]int
 	// Captures are what was seen on the host itself.
 	Captures []Capture
+	// Pools are what its pools had when it was looked at; nil means that nobody looked.
+	Pools *dataset.Observed
 }
 
 // Failure is why a host failed.

@@ -22,13 +22,14 @@ const (
 
 // lane is what one retention keeps.
 type lane struct {
-	// What names it, For are the jobs or datasets that it is of, and Option says it.
-	What, Option string
-	For          []string
+	// What names it, For are the jobs or datasets that it is of.
+	What string
+	For  []string
 	// Rules are its own words, and Undrawn says why it is not drawn.
 	Rules, Undrawn string
-	// Note is what of the drawing is to be known.
-	Note string
+	// Note is what of the drawing is to be known; Doubts are why it may not come to be so.
+	Note   string
+	Doubts []string
 	// Drawn is the path of an SVG with a tick for each that is kept, by its age.
 	Drawn  string
 	Counts []string
@@ -70,6 +71,20 @@ func (l *lane) draw(ages []time.Duration) {
 	if len(ages) > 0 {
 		l.Oldest = spell(ages[len(ages)-1])
 	}
+}
+
+// untimed says that it is not drawn, for want of a schedule.
+func (l *lane) untimed(why stateward.Unknown, unknown bool) {
+	l.Undrawn, l.Bad = "not drawn: no calendar event is seen that starts it", true
+	if unknown {
+		l.Undrawn = "not drawn: when it runs is not known: " + why.String()
+	}
+}
+
+// of is a drawing with what else is known of what it is of.
+func (l lane) of(other lane) lane {
+	l.What, l.Rules, l.Doubts = other.What, other.Rules, other.Doubts
+	return l
 }
 
 // Who are the jobs or datasets that it is of.
@@ -118,8 +133,20 @@ var then = time.Date(2025, time.June, 18, 12, 0, 0, 0, time.UTC)
 // mostRuns is how many runs a drawing looks back over at most.
 const mostRuns = 20000
 
-// history are the times at which a schedule ran before then, the newest first, as far as a span goes. reached is how far that is.
-func history(s backup.Schedule, back time.Duration) (times []time.Time, reached time.Duration, err error) {
+// interval is how often a schedule runs, as the span from one run to the next; 0 where it hardly ever does.
+func interval(s backup.Schedule) (time.Duration, error) {
+	times, err := between(s, 28*day)
+	if err == nil && len(times) < 2 {
+		times, err = between(s, 12*year)
+	}
+	if err != nil || len(times) < 2 {
+		return 0, err
+	}
+	return times[0].Sub(times[len(times)-1]) / time.Duration(len(times)-1), nil
+}
+
+// between are the times at which a schedule ran in the last span before then, the newest first.
+func between(s backup.Schedule, back time.Duration) (times []time.Time, err error) {
 	next := func(after time.Time) (time.Time, error) {
 		var first time.Time
 		for _, c := range s.Calendar {
@@ -133,52 +160,62 @@ func history(s backup.Schedule, back time.Duration) (times []time.Time, reached 
 		}
 		return first, nil
 	}
-	// How often it runs says how far a look back may go.
-	at, n := then.Add(-28*day), 0
-	for ; n < mostRuns; n++ {
+	for at := then.Add(-back); ; {
 		if at, err = next(at); err != nil {
-			return nil, 0, err
+			return nil, err
 		}
 		if at.After(then) {
 			break
 		}
-	}
-	if n == mostRuns {
-		return nil, 0, fmt.Errorf("it runs more often than is drawn")
-	}
-	reached = min(back, 28*day/time.Duration(max(n, 1))*mostRuns)
-	for at = then.Add(-reached); len(times) < mostRuns; {
-		if at, err = next(at); err != nil {
-			return nil, 0, err
-		}
-		if at.After(then) {
-			break
+		if len(times) == mostRuns {
+			return nil, fmt.Errorf("it runs more often than is drawn")
 		}
 		times = append(times, at)
 	}
 	slices.Reverse(times)
-	return times, reached, nil
+	return times, nil
 }
 
-// needs is how far back a policy of restic looks, and a half more.
-func needs(p backup.ResticPolicy) time.Duration {
-	span := 60 * day
+// history are the times at which a schedule ran before then, the newest first, as far as runs and a span go. reached is how far that is.
+func history(s backup.Schedule, runs int, span time.Duration) (times []time.Time, reached time.Duration, err error) {
+	step, err := interval(s)
+	if err != nil {
+		return nil, 0, err
+	}
+	back := span
+	if step > 0 {
+		// Rules count runs where there is one at most in an hour, a day, a week. A span of theirs may be longer than a Duration holds.
+		longest := func(f float64) time.Duration { return time.Duration(min(f, float64(most))) }
+		back = min(max(back, longest(1.5*float64(runs+2)*float64(step))), longest(float64(step)*(mostRuns-1000)))
+	}
+	reached = min(back, most)
+	times, err = between(s, reached)
+	return times, reached, err
+}
+
+// most is how far a drawing looks back at most.
+const most = 12 * year
+
+// needs is how many runs a rule of restic counts at most, and how far back a policy looks, and a half more.
+func needs(p backup.ResticPolicy) (runs int, span time.Duration) {
+	span = 60 * day
 	for _, r := range []struct {
 		n  int
 		of time.Duration
-	}{{p.Hourly, time.Hour}, {p.Daily, day}, {p.Weekly, 7 * day}, {p.Monthly, 31 * day}, {p.Yearly, 366 * day}, {p.Last, day}} {
-		if r.n == backup.Unlimited || time.Duration(r.n) > 15*year/r.of {
-			return 12 * year
+	}{{p.Hourly, time.Hour}, {p.Daily, day}, {p.Weekly, 7 * day}, {p.Monthly, 31 * day}, {p.Yearly, 366 * day}, {p.Last, 0}} {
+		if r.n == backup.Unlimited || r.n > mostRuns || time.Duration(r.n) > 15*year/max(r.of, 1) {
+			return 0, most
 		}
+		runs = max(runs, r.n)
 		span = max(span, time.Duration(r.n+1)*r.of)
 	}
 	for _, w := range []backup.Period{p.Within, p.WithinHourly, p.WithinDaily, p.WithinWeekly, p.WithinMonthly, p.WithinYearly} {
 		if w.Years > 12 || w.Months > 144 || w.Days > 4400 || w.Hours > 100000 {
-			return 12 * year
+			return 0, most
 		}
 		span = max(span, time.Duration(w.Years)*366*day+time.Duration(w.Months)*31*day+time.Duration(w.Days+1)*day+time.Duration(w.Hours)*time.Hour)
 	}
-	return min(span+span/2, 12*year)
+	return runs, min(span+span/2, most)
 }
 
 // resticRules are the rules of a policy in words: "7 daily, all within 1y".
@@ -213,16 +250,14 @@ type drawer struct {
 }
 
 func (d *drawer) restic(p backup.ResticPolicy, s backup.Schedule) (l lane) {
-	var when []string
-	for _, c := range s.Calendar {
-		when = append(when, c.String())
-	}
+	when := events(s)
 	key := strings.Join(append(p.Options(), when...), "\x00")
 	if old, ok := d.drawn[key]; ok {
 		return old
 	}
 	defer func() { d.drawn[key] = l }()
-	times, reached, err := history(s, needs(p))
+	runs, span := needs(p)
+	times, reached, err := history(s, runs, span)
 	if err != nil {
 		l.Undrawn = "not drawn: " + err.Error()
 		return l
@@ -242,27 +277,39 @@ func (d *drawer) restic(p backup.ResticPolicy, s backup.Schedule) (l lane) {
 	}
 	l.draw(ages)
 	l.Note = "drawn for a run at " + strings.Join(when, ", ") + " that is never missed"
-	if reached < needs(p) || reached >= 12*year {
+	if reached < span || reached >= most {
 		l.Note += ", over the last " + spell(reached)
 	}
 	return l
 }
 
-func (d *drawer) sanoid(p backup.SanoidPolicy, taken []string) (l lane) {
+// sanoid draws what a policy keeps of the types that it takes, where sanoid runs once in a step.
+func (d *drawer) sanoid(p backup.SanoidPolicy, taken []string, step time.Duration) (l lane) {
 	var list []backup.Snapshot
+	var rare []string
 	for _, t := range p.Types() {
 		if !slices.Contains(taken, t.Name) {
 			continue
 		}
+		period := t.Period
+		if step > period {
+			period = step
+			rare = append(rare, t.Name)
+		}
 		for i := range min(t.Keep, mostRuns) + 2 {
-			at := then.Add(-time.Duration(i)*t.Period - t.Period/2)
+			at := then.Add(-time.Duration(i)*period - period/2)
 			list = append(list, backup.Snapshot{ID: fmt.Sprintf("pool@autosnap_%d_%s", i, t.Name), Time: at})
 		}
+	}
+	if len(rare) > 0 {
+		l.Note = fmt.Sprintf("sanoid runs only every %s, so that %s snapshots are as far apart", spell(step), strings.Join(rare, ", "))
 	}
 	kept, err := p.Apply(list, then)
 	switch {
 	case err != nil:
 		l.Undrawn, l.Bad = "not drawn: "+err.Error(), true
+	case len(taken) == 0:
+		l.Undrawn, l.Bad = "no snapshots are taken that are kept", true
 	case !p.AutoPrune:
 		l.Undrawn = "nothing is pruned, so all are kept until the pool is full"
 	default:
@@ -275,12 +322,126 @@ func (d *drawer) sanoid(p backup.SanoidPolicy, taken []string) (l lane) {
 	return l
 }
 
+type borgKind struct {
+	name string
+	of   time.Duration
+	// period names that in which a moment lies.
+	period func(time.Time) string
+}
+
+// borgKinds are the rules of borg prune in the order in which they are applied, and how long their periods are (borg-prune(1)).
+var borgKinds = []borgKind{
+	{"secondly", time.Second, func(t time.Time) string { return t.Format(time.DateTime) }},
+	{"minutely", time.Minute, func(t time.Time) string { return t.Format("2006-01-02 15:04") }},
+	{"hourly", time.Hour, func(t time.Time) string { return t.Format("2006-01-02 15") }},
+	{"daily", day, func(t time.Time) string { return t.Format(time.DateOnly) }},
+	{"weekly", 7 * day, func(t time.Time) string { y, w := t.ISOWeek(); return fmt.Sprint(y, w) }},
+	{"monthly", 31 * day, func(t time.Time) string { return t.Format("2006-01") }},
+	{"yearly", 366 * day, func(t time.Time) string { return t.Format("2006") }},
+}
+
+// borgInterval reads what --keep-within takes: a number of hours, days, weeks, months of 31 days or years of 365.
+func borgInterval(text string) (time.Duration, bool) {
+	if text == "" {
+		return 0, true
+	}
+	of, ok := map[byte]time.Duration{'H': time.Hour, 'd': day, 'w': 7 * day, 'm': 31 * day, 'y': year}[text[len(text)-1]]
+	n, err := strconv.Atoi(text[:len(text)-1])
+	if !ok || err != nil || n <= 0 || time.Duration(n) > 100*year/of {
+		return 0, false
+	}
+	return time.Duration(n) * of, true
+}
+
+// borgKeeps are the archives, the newest first, that borg prune keeps: all within a span, then by each rule the newest of a period. What an earlier rule keeps counts for
+// no later one.
+func borgKeeps(times []time.Time, keep map[string]int, within time.Duration) []time.Time {
+	kept := make([]bool, len(times))
+	for i, t := range times {
+		kept[i] = within > 0 && then.Sub(t) < within
+	}
+	for _, kind := range borgKinds {
+		left, last := keep[kind.name], ""
+		for i, t := range times {
+			if left == 0 {
+				break
+			}
+			if p := kind.period(t); p != last {
+				last = p
+				if !kept[i] {
+					kept[i] = true
+					left--
+				}
+			}
+		}
+	}
+	var out []time.Time
+	for i, t := range times {
+		if kept[i] {
+			out = append(out, t)
+		}
+	}
+	return out
+}
+
+// borg draws what borg prune keeps.
+func (d *drawer) borg(p backup.Prune, s backup.Schedule) (l lane) {
+	keep, known := map[string]int{}, true
+	runs, span := 0, 60*day
+	for name, n := range p.Keep {
+		if name == "last" {
+			name = "secondly" // another name of the same
+		}
+		i := slices.IndexFunc(borgKinds, func(k borgKind) bool { return k.name == name })
+		if i < 0 {
+			known = false
+			continue
+		}
+		keep[name] = n
+		if n == backup.Unlimited || n > mostRuns || time.Duration(n) > 15*year/borgKinds[i].of {
+			span = most
+			continue
+		}
+		// What one rule keeps does not count for the next: they reach back one after the other.
+		runs += n
+		span += time.Duration(n+1) * borgKinds[i].of
+	}
+	within, ok := borgInterval(p.Within)
+	if !ok || !known {
+		l.Undrawn, l.Bad = "not drawn: a rule of it is not known here", true
+		return l
+	}
+	times, reached, err := history(s, runs, min(max(span, within+within/2), most))
+	if err != nil {
+		l.Undrawn = "not drawn: " + err.Error()
+		return l
+	}
+	var ages []time.Duration
+	for _, t := range borgKeeps(times, keep, within) {
+		ages = append(ages, then.Sub(t))
+	}
+	l.draw(ages)
+	l.Note = "drawn for a run at " + strings.Join(events(s), ", ") + " that is never missed"
+	if reached >= most {
+		l.Note += ", over the last " + spell(reached)
+	}
+	return l
+}
+
+// events are those of a schedule, as they are written.
+func events(s backup.Schedule) (when []string) {
+	for _, c := range s.Calendar {
+		when = append(when, c.String())
+	}
+	return when
+}
+
 // retentions are what each retention of a host keeps; those that keep the same are one.
 func (d *drawer) retentions(h *stateward.Host) []lane {
 	var out []lane
 	add := func(l lane, of string) {
 		for i := range out {
-			if o := &out[i]; o.What == l.What && o.Rules == l.Rules && o.Option == l.Option && o.Undrawn == l.Undrawn && o.Note == l.Note {
+			if o := &out[i]; o.What == l.What && o.Rules == l.Rules && o.Undrawn == l.Undrawn && o.Note == l.Note && slices.Equal(o.Doubts, l.Doubts) {
 				o.For = append(o.For, of)
 				return
 			}
@@ -305,7 +466,22 @@ func (d *drawer) retentions(h *stateward.Host) []lane {
 			add(lane{What: what, Undrawn: "what is kept is not known: " + why.String(), Bad: true}, p.Dataset)
 			continue
 		}
-		l := d.sanoid(policy, taken)
+		s, timed := p.Schedule.Get()
+		step := time.Duration(0)
+		var doubts []string
+		if why, unknown := p.Schedule.Why(); unknown {
+			doubts = append(doubts, "when sanoid runs is not known: "+why.String())
+		} else if !timed || len(s.Calendar) == 0 {
+			doubts = append(doubts, "no timer is seen that runs sanoid")
+		} else if every, err := interval(s); err != nil {
+			doubts = append(doubts, "when sanoid runs is not known: "+err.Error())
+		} else if every == 0 {
+			doubts = append(doubts, "sanoid never runs")
+		} else {
+			step = every
+		}
+		l := d.sanoid(policy, taken, step)
+		l.Doubts = doubts
 		var rules []string
 		for _, t := range policy.Types() {
 			if t.Keep > 0 {
@@ -317,7 +493,7 @@ func (d *drawer) retentions(h *stateward.Host) []lane {
 			l.Rules = "none"
 		}
 		if list := p.Unasked(); len(list) > 0 {
-			l.Note = "by sanoid's own defaults, which no setting names: " + strings.Join(list, ", ")
+			l.Note = strings.TrimPrefix(l.Note+"; by sanoid's own defaults, which no setting names: "+strings.Join(list, ", "), "; ")
 		}
 		add(l, p.Dataset)
 	}
@@ -327,10 +503,16 @@ func (d *drawer) retentions(h *stateward.Host) []lane {
 		l := lane{What: engine}
 		switch unit := stale[j.Name]; {
 		case j.Asked && unit != "":
-			l.Note = "asked for, and " + unit + " was written of something else"
+			l.Doubts = append(l.Doubts, "asked for, and "+unit+" was written of something else")
 		case j.Asked:
-			l.Note = "asked for, and nothing that is read runs it"
+			l.Doubts = append(l.Doubts, "asked for, and nothing that is read runs it")
 		}
+		for _, f := range j.Faults {
+			l.Doubts = append(l.Doubts, "not understood: "+f.Error())
+		}
+		s, timed := j.Schedule.Get()
+		why, unknown := j.Schedule.Why()
+		timed = timed && len(s.Calendar) > 0
 		prune, ok := j.Prune.Get()
 		switch {
 		case !ok:
@@ -339,6 +521,8 @@ func (d *drawer) retentions(h *stateward.Host) []lane {
 			} else {
 				l.Undrawn = "no rule says what is kept: nothing is removed by what is read"
 			}
+		case prune.KeepsNothing():
+			l.Rules, l.Undrawn = "none", "no rule says what is kept: nothing is removed by what is read"
 		case prune.Restic == nil:
 			for _, kind := range slices.Sorted(maps.Keys(prune.Keep)) {
 				l.Rules += fmt.Sprintf(", %d %s", prune.Keep[kind], kind)
@@ -349,34 +533,35 @@ func (d *drawer) retentions(h *stateward.Host) []lane {
 			if prune.Within != "" {
 				l.Rules += ", all within " + prune.Within
 			}
-			l.Rules, l.Undrawn = strings.TrimPrefix(l.Rules, ", "), "not drawn: what "+engine+" keeps is not computed here"
+			l.Rules = strings.TrimPrefix(l.Rules, ", ")
+			switch {
+			case engine != "borg":
+				l.Undrawn = "not drawn: what " + engine + " keeps is not computed here"
+			case unknown || !timed:
+				l.untimed(why, unknown)
+			default:
+				l = d.borg(prune, s).of(l)
+			}
 		default:
 			l.Rules = resticRules(*prune.Restic)
-			s, timed := j.Schedule.Get()
-			switch why, unknown := j.Schedule.Why(); {
-			case unknown:
-				l.Undrawn, l.Bad = "not drawn: when it runs is not known: "+why.String(), true
-			case !timed || len(s.Calendar) == 0:
-				l.Undrawn = "not drawn: no calendar event is seen that starts it"
-			default:
-				drawn := d.restic(*prune.Restic, s)
-				drawn.What, drawn.Rules = l.What, l.Rules
-				if l.Note != "" && drawn.Note != "" {
-					l.Note += "; "
-				}
-				drawn.Note = l.Note + drawn.Note
-				l = drawn
+			if unknown || !timed {
+				l.untimed(why, unknown)
+			} else {
+				l = d.restic(*prune.Restic, s).of(l)
 			}
 		}
-		l.Option = ""
 		add(l, j.Name)
 	}
-	list, _ := pitr.FromHost(h, nil)
+	list, _ := pitr.FindRunning(h)
 	for _, c := range list {
 		if c.Policy != nil && c.Policy.Window > 0 {
 			w := c.Policy.Window.Std()
-			out = append(out, lane{What: "PostgreSQL, any moment", For: []string{c.Name}, Rules: "of the last " + spell(w), Counts: []string{"any", "", "", "", ""}, Oldest: spell(w),
-				Drawn: fmt.Sprintf("M0 7V17H%sV7Z", strconv.FormatFloat(along(w), 'f', 1, 64)), Note: "planned; what an archive has says stateward pitr window"})
+			l := lane{What: "PostgreSQL, any moment", For: []string{c.Name}, Rules: "of the last " + spell(w), Counts: []string{"any", "", "", "", ""}, Oldest: spell(w),
+				Drawn: fmt.Sprintf("M0 7V17H%sV7Z", strconv.FormatFloat(along(w), 'f', 1, 64)), Note: "planned; what an archive has says stateward pitr window"}
+			if m := runs(h, c); m.Tone != "mute" {
+				l.Doubts = []string{m.Word}
+			}
+			out = append(out, l)
 		}
 	}
 	return out

@@ -2,11 +2,14 @@ package report
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/stateward/stateward"
 	"github.com/stateward/stateward/backup"
+	"github.com/stateward/stateward/backup/restic"
 	"github.com/stateward/stateward/dataset"
 )
 
@@ -16,6 +19,8 @@ type pool struct {
 	// Kind is "pool", "other" (no ZFS) or "unknown".
 	Kind     string
 	Datasets []*mapped
+	// Says is what was seen of it on the host.
+	Says []says
 }
 
 // mapped is one dataset of the map, or a file system that is none.
@@ -23,13 +28,27 @@ type mapped struct {
 	Name string
 	// Mounts are where it is mounted.
 	Mounts []string
-	// Unmade tells that it is declared and nothing that is read creates it.
-	Unmade bool
-	// Snapshots says by what policy there are snapshots of it, Sent where it is sent.
-	Snapshots string
-	Sent      []string
-	Places    []place
+	// Says is what is known of it: whether it is there, what takes snapshots of it, where it is sent, which jobs store of it.
+	Says   []says
+	Places []place
+
+	copied bool
 }
+
+// says is a sentence about a dataset, with how it is meant.
+type says struct{ Sign, Text, Tone string }
+
+func (m *mapped) good(text string) { m.Says, m.copied = append(m.Says, says{"✓", text, ""}), true }
+func (m *mapped) doubt(text string) {
+	m.Says, m.copied = append(m.Says, says{"?", text, "doubt"}), true
+}
+func (m *mapped) maybe(text string) {
+	if !slices.Contains(m.Says, says{"?", text, "doubt"}) {
+		m.doubt(text)
+	}
+}
+func (m *mapped) no(text string)  { m.Says = append(m.Says, says{"✕", text, "no"}) }
+func (m *mapped) bad(text string) { m.Says = append(m.Says, says{"✕", text, "bad"}) }
 
 // place is a path in which a service keeps state.
 type place struct {
@@ -44,7 +63,8 @@ type copyOf struct {
 }
 
 // mapHost puts the state of a host on what it lies on.
-func mapHost(h *stateward.Host, rows []stateward.SurvivalRow) []*pool {
+func mapHost(host Host) []*pool {
+	h, rows := host.Declared, host.Survival
 	var pools []*pool
 	poolOf := func(kind, name string) *pool {
 		for _, p := range pools {
@@ -79,7 +99,9 @@ func mapHost(h *stateward.Host, rows []stateward.SurvivalRow) []*pool {
 	made := dataset.Runs(h)
 	for _, d := range h.Datasets.Or(nil) {
 		m := zfs(d.Name)
-		m.Unmade = m.Unmade || d.Asked && !made
+		if d.Asked && !made && len(m.Says) == 0 {
+			m.Says = append(m.Says, says{"?", "declared, and nothing that is read creates it", "doubt"})
+		}
 		if n, err := dataset.ParseName(d.Name); err == nil {
 			if at, ok := desired.MountPoint(n); ok {
 				mount(m, at.String())
@@ -93,6 +115,30 @@ func mapHost(h *stateward.Host, rows []stateward.SurvivalRow) []*pool {
 			}
 		}
 	}
+	layout := backup.NewLayout(h)
+	on := func(lies backup.Lying) (m *mapped) {
+		switch {
+		case lies.Unknown != "":
+			return datasetOf(poolOf("unknown", "where it lies is not known"), lies.Unknown)
+		case lies.Dataset != "":
+			m = zfs(lies.Dataset)
+		default:
+			// Two disks of one kind are two.
+			p, at := poolOf("other", "no ZFS"), lies.Mount.String()
+			if i := slices.IndexFunc(p.Datasets, func(d *mapped) bool { return slices.Contains(d.Mounts, at) }); i >= 0 {
+				return p.Datasets[i]
+			}
+			m = &mapped{Name: cmp.Or(lies.Other, "a file system of another kind")}
+			p.Datasets = append(p.Datasets, m)
+		}
+		mount(m, lies.Mount.String())
+		return m
+	}
+	for _, f := range h.FileSystems.Or(nil) {
+		if f.Enable.Or(true) && f.MountPoint.Problem == nil && !f.IsBind() && !slices.Contains(holdNothing, f.FSType.Or("")) {
+			on(layout.Of(f.MountPoint.Path))
+		}
+	}
 	policies, _ := backup.SnapshotPolicies(h)
 	replications, _ := backup.Replications(h)
 	for i := range policies {
@@ -103,7 +149,6 @@ func mapHost(h *stateward.Host, rows []stateward.SurvivalRow) []*pool {
 			zfs(from.Dataset)
 		}
 	}
-	layout := backup.NewLayout(h)
 	for _, row := range rows {
 		if row.Tiers[stateward.TierReboot].State == stateward.SurvivalNotNeeded {
 			continue
@@ -116,40 +161,38 @@ func mapHost(h *stateward.Host, rows []stateward.SurvivalRow) []*pool {
 			}
 		}
 		at, err := stateward.ParsePath(row.Path)
-		switch lies := layout.Of(at); {
-		case err != nil:
+		if err != nil {
 			m = datasetOf(poolOf("unknown", "where it lies is not known"), row.Origin)
-		case lies.Unknown != "":
-			m = datasetOf(poolOf("unknown", "where it lies is not known"), lies.Unknown)
-		case lies.Dataset != "":
-			m = zfs(lies.Dataset)
-			mount(m, lies.Mount.String())
-		default:
-			m = datasetOf(poolOf("other", "no ZFS"), cmp.Or(lies.Other, "a file system of another kind"))
-			mount(m, lies.Mount.String())
+		} else {
+			m = on(layout.Of(at))
 		}
 		m.Places = append(m.Places, p)
 	}
-	for _, p := range pools {
-		if p.Kind != "pool" {
-			continue
-		}
-		for _, m := range p.Datasets {
-			switch g, doubt := backup.Governing(policies, m.Name); {
-			case doubt != "":
-				m.Snapshots = "not known whether there are snapshots: " + doubt
-			case g != nil:
-				m.Snapshots = "snapshots by the " + g.String()
-			}
-			for i := range replications {
-				r := &replications[i]
-				switch sent, known, _ := r.Sends(m.Name); {
-				case known && sent:
-					m.Sent = append(m.Sent, targetText(r))
-				case !known:
-					m.Sent = append(m.Sent, "perhaps "+targetText(r))
+	jobs, stale := restic.Running(h)
+	for i := range jobs {
+		j := &jobs[i]
+		for _, path := range j.Paths.Or(nil) {
+			m := on(layout.Of(path))
+			jobText(m, j, stale[j.Name], path)
+			for _, below := range layout.Below(path) {
+				// The same file system, as another name leads to it, is no other.
+				if other := on(below); other != m && other.Name != "" {
+					other.maybe(fmt.Sprintf("perhaps stored with %s by %s: whether that goes from there into other file systems is not read", path, j))
 				}
 			}
+		}
+	}
+	for _, p := range pools {
+		for _, m := range p.Datasets {
+			if p.Kind == "pool" {
+				copiesOf(m, policies, replications)
+			}
+			if p.Kind != "unknown" {
+				m.alone(h, host.Root.Wiped == stateward.SurvivalYes)
+			}
+		}
+		if p.Kind == "pool" {
+			seen(p, host.Pools)
 		}
 	}
 	for _, p := range pools {
@@ -160,6 +203,150 @@ func mapHost(h *stateward.Host, rows []stateward.SurvivalRow) []*pool {
 		return cmp.Or(cmp.Compare(order[a.Kind], order[b.Kind]), cmp.Compare(a.Name, b.Name))
 	})
 	return pools
+}
+
+// copiesOf says what takes snapshots of a dataset, and where it is sent.
+func copiesOf(m *mapped, policies []backup.SnapshotPolicy, replications []backup.Replication) {
+	switch g, doubt := backup.Governing(policies, m.Name); {
+	case doubt != "":
+		m.doubt("not known whether there are snapshots: " + doubt)
+	case g != nil:
+		switch gap := g.Gap(then, time.UTC); gap.State {
+		case backup.GapBounded:
+			m.good("snapshots by the " + g.String())
+		case backup.GapUnbounded:
+			m.no("no snapshots by the " + g.String() + ": " + gap.Why)
+		default:
+			m.doubt("perhaps snapshots by the " + g.String() + ": " + gap.Why)
+		}
+	}
+	for i := range replications {
+		r := &replications[i]
+		sent, known, why := r.Sends(m.Name)
+		s, timed := r.Schedule.Get()
+		unscheduled, unknown := r.Schedule.Why()
+		switch {
+		case !known:
+			m.doubt("perhaps sent to " + targetText(r) + strings.TrimSuffix(": "+why, ": "))
+		case !sent:
+		case unknown:
+			m.doubt("sent to " + targetText(r) + ", and when is not known: " + unscheduled.String())
+		case !timed || len(s.Calendar) == 0:
+			m.doubt("sent to " + targetText(r) + ", and no timer is seen that starts it")
+		default:
+			m.good("sent to " + targetText(r))
+		}
+	}
+}
+
+// holdNothing are file systems that are empty at every boot, or hold no state.
+var holdNothing = []string{"tmpfs", "ramfs", "devtmpfs", "devpts", "proc", "sysfs", "efivarfs", "vfat", "swap", "none", "autofs", "overlay", "squashfs", "iso9660"}
+
+// alone says that a file system has no service and no copy: what somebody keeps there by hand is on it only. Of the root it says that it is wiped.
+func (m *mapped) alone(h *stateward.Host, wiped bool) {
+	// /nix is made anew from the configuration.
+	made := func(at string) bool {
+		return at == "/nix" || strings.HasPrefix(at, "/nix/") || at == "/boot" || strings.HasPrefix(at, "/boot/")
+	}
+	switch {
+	case wiped && slices.Contains(m.Mounts, "/"):
+		m.Says = append(m.Says, says{"", "emptied at every boot", ""})
+	case m.copied || len(m.Places) > 0 || h.Snapshots.IsUnknown() || h.Replications.IsUnknown() || h.Jobs.IsUnknown() || h.Services.IsUnknown():
+	case slices.Contains(holdNothing, m.Name) || slices.ContainsFunc(m.Mounts, made):
+	default:
+		m.no("no service that is read keeps state on it, and nothing that is read copies it")
+	}
+}
+
+// jobText says that a job stores a path of a dataset.
+func jobText(m *mapped, j *backup.Job, stale string, path stateward.AbsPath) {
+	text := path.String() + map[bool]string{true: " to be stored by ", false: " stored by "}[j.Asked] + j.String()
+	if r, ok := j.Repository.Get(); ok {
+		text += " in " + r.Name
+	}
+	if len(j.Exclude.Or(nil)) > 0 {
+		text += ", without what that excludes"
+	}
+	why, unknown := j.Schedule.Why()
+	switch s, timed := j.Schedule.Get(); {
+	case stale != "":
+		m.doubt(text + "; asked for, and " + stale + " was written of something else")
+	case j.Asked:
+		m.doubt(text + "; asked for, and nothing that is read runs it")
+	case unknown:
+		m.doubt(text + "; when is not known: " + why.String())
+	case !timed || len(s.Calendar) == 0:
+		m.doubt(text + "; no timer is seen that starts it")
+	default:
+		m.good(text)
+	}
+}
+
+// mostNames is how many names of datasets are listed at most of those that no part of the configuration has.
+const mostNames = 30
+
+// seen compares a pool with what was seen of it on the host.
+func seen(p *pool, o *dataset.Observed) {
+	if o == nil {
+		return
+	}
+	if slices.Contains(o.LeftOut, p.Name) {
+		p.Says = append(p.Says, says{"?", "not looked at when the host was: whether its datasets are there is not known", "doubt"})
+		return
+	}
+	i := slices.IndexFunc(o.Pools, func(x dataset.Pool) bool { return x.Name == p.Name })
+	switch {
+	case i < 0:
+		p.Says = append(p.Says, says{"✕", "not imported when the host was looked at", "bad"})
+		return
+	case o.Pools[i].Unread != "":
+		p.Says = append(p.Says, says{"?", "what it has is not known: " + o.Pools[i].Unread, "doubt"})
+		return
+	case o.Pools[i].Health != "ONLINE":
+		p.Says = append(p.Says, says{"✕", "was " + o.Pools[i].Health + " when the host was looked at", "bad"})
+	}
+	there := map[string]bool{}
+	for _, d := range o.Datasets {
+		there[d.Name.String()] = true
+	}
+	at := map[string]string{}
+	for _, m := range o.Mounts {
+		if !m.Hidden {
+			at[m.At] = m.Source
+		}
+	}
+	named := map[string]bool{}
+	for _, m := range p.Datasets {
+		for name := m.Name; name != ""; {
+			named[name] = true
+			name = name[:max(strings.LastIndexByte(name, '/'), 0)]
+		}
+		if !there[m.Name] {
+			m.bad("was not there when the host was looked at")
+			continue
+		}
+		for _, place := range m.Mounts {
+			switch source := at[place]; {
+			case source == "":
+				m.bad("was not mounted at " + place + " when the host was looked at")
+			case source != m.Name:
+				m.bad(source + " was mounted at " + place + " when the host was looked at")
+			}
+		}
+	}
+	var others []string
+	for _, d := range o.Datasets {
+		if name := d.Name.String(); d.Name.Pool() == p.Name && !named[name] {
+			others = append(others, name)
+		}
+	}
+	if n := len(others); n > 0 {
+		text := strings.Join(others[:min(n, mostNames)], ", ")
+		if n > mostNames {
+			text += fmt.Sprintf(" and %d more", n-mostNames)
+		}
+		p.Says = append(p.Says, says{"?", "seen on the host, and not in what is read: " + text, "doubt"})
+	}
 }
 
 func targetText(r *backup.Replication) string {

@@ -59,10 +59,18 @@ type hostView struct {
 	Errors, Warnings, Infos          int
 	Accepted, Known, Lost, Survive   int
 	Total, Doubts, Values, ExcludedN int
-	Gravest                          string
-	Counting, Baseline, Reasoned     []finding
-	Unknowns                         []unknown
-	Rows                             []row
+	// Lesser are lost paths of which all that is found is less than an error, Spared those whose loss is accepted. Lost are the others.
+	Lesser, Spared int
+	// Copied and Uncopied are the paths with a copy on another disk or in another house, and those that surely have none.
+	Copied, Uncopied int
+	// Elsewhere says how many paths have a copy elsewhere.
+	Elsewhere string
+	// Blind is what of the parts of the host could not be read at all, by the part: what is not listed there is not known to be missing.
+	Blind                        map[string][]string
+	Gravest                      string
+	Counting, Baseline, Reasoned []finding
+	Unknowns                     []unknown
+	Rows                         []row
 	// By are the texts that the cells of Rows refer to, counted from one.
 	By         []string
 	Pools      []*pool
@@ -79,6 +87,8 @@ type finding struct {
 	Mark   mark
 	Place  string
 	Covers []covered
+	// Explained tells that the page explains its code.
+	Explained bool
 }
 
 type covered struct{ Place, Acknowledged string }
@@ -130,6 +140,8 @@ func newAnswer(tier stateward.Tier, t stateward.TierResult) answer {
 			m.Word = "survives"
 		case stateward.SurvivalNo:
 			m.Word, m.Tone = "lost", "bad"
+		case "":
+			m = answers[stateward.SurvivalUnknown]
 		}
 	}
 	return answer{mark: m, RPO: t.RPO, By: t.By}
@@ -152,11 +164,13 @@ func newView(p Page) *view {
 	codes := map[string]bool{}
 	for _, d := range p.Findings {
 		codes[d.Code] = true
-		v.Run = append(v.Run, newFinding(d))
 	}
 	d := &drawer{drawn: map[string]lane{}, titles: map[string]string{}}
 	for _, c := range aggregate.Catalog() {
 		d.titles[c.Code] = c.Title
+	}
+	for _, f := range p.Findings {
+		v.Run = append(v.Run, d.finding(f))
 	}
 	for _, h := range p.Hosts {
 		for _, f := range h.Findings {
@@ -182,20 +196,23 @@ func newView(p Page) *view {
 // compareHosts puts the worst first.
 func compareHosts(a, b *hostView) int {
 	failed := func(h *hostView) int { return map[bool]int{true: 1}[h.Failure != nil] }
+	sound := func(h *hostView) int { return map[bool]int{true: 1}[h.Mark.Tone == "good"] }
 	return cmp.Or(cmp.Compare(failed(b), failed(a)), cmp.Compare(b.Errors, a.Errors), cmp.Compare(b.Lost, a.Lost), cmp.Compare(b.Values, a.Values),
-		cmp.Compare(b.Warnings, a.Warnings), cmp.Compare(b.Doubts, a.Doubts), cmp.Compare(a.Name, b.Name))
+		cmp.Compare(b.Warnings, a.Warnings), cmp.Compare(b.Doubts, a.Doubts), cmp.Compare(b.Uncopied, a.Uncopied), cmp.Compare(sound(a), sound(b)), cmp.Compare(b.Infos, a.Infos), cmp.Compare(a.Name, b.Name))
 }
 
 // sum is what is said of all hosts together.
 func (v *view) sum() {
-	var failed, partial, errors, warnings, infos, lost, survive, doubts, values, accepted, known, excluded int
+	var failed, errors, warnings, infos, lost, lesser, spared, survive, uncopied, doubts, values, accepted, known, stateless int
+	excluded := v.Excluded
 	for _, h := range v.All {
 		switch {
 		case h.Failure != nil:
 			failed++
-		case h.Values > 0:
-			partial++
+		case h.Total == 0:
+			stateless++
 		}
+		lesser, spared, uncopied = lesser+h.Lesser, spared+h.Spared, uncopied+h.Uncopied
 		errors, warnings, infos, lost, survive = errors+h.Errors, warnings+h.Warnings, infos+h.Infos, lost+h.Lost, survive+h.Survive
 		doubts, values, accepted, known, excluded = doubts+h.Doubts, values+h.Values, accepted+h.Accepted, known+h.Known, excluded+h.ExcludedN
 	}
@@ -221,6 +238,9 @@ func (v *view) sum() {
 	add(failed, plural(failed, "host")+" not evaluated", "bad")
 	add(errors, plural(errors, "error"), "bad")
 	add(lost, plural(lost, "path")+" lost at a reboot", "bad")
+	add(lesser, map[bool]string{true: "lesser loss", false: "lesser losses"}[lesser == 1]+" at a reboot", "mute")
+	add(spared, map[bool]string{true: "accepted loss", false: "accepted losses"}[spared == 1]+" at a reboot", "mute")
+	add(uncopied, plural(uncopied, "path")+" without a copy elsewhere", "warn")
 	add(values, plural(values, "value")+" not known", "doubt")
 	add(doubts, plural(doubts, "answer")+" not known", "doubt")
 	add(warnings, plural(warnings, "warning"), "warn")
@@ -243,6 +263,7 @@ func (v *view) sum() {
 	say(errors, "error", "errors")
 	say(values, "value is not known", "values are not known")
 	say(warnings, "warning", "warnings")
+	say(uncopied, "state path has no copy elsewhere", "state paths have no copy elsewhere")
 	switch {
 	case len(v.All) == 0:
 		v.Verdict, v.Tone = "There is no host.", "doubt"
@@ -251,26 +272,55 @@ func (v *view) sum() {
 		v.Tone = "bad"
 	case values > 0 || doubts > 0:
 		v.Tone = "doubt"
-	case warnings > 0:
+	case warnings > 0 || uncopied > 0:
 		v.Tone = "warn"
-	case accepted+known+excluded > 0:
+	case accepted+known+excluded+infos+lesser+spared+stateless > 0:
 		v.Tone = "mute"
 	default:
 		v.Tone = "good"
 	}
-	if len(parts) == 0 {
+	if len(parts) > 0 {
 		say(doubts, "answer is not known", "answers are not known")
-		if len(parts) > 0 {
-			parts[0] = "Nothing was found, and " + parts[0]
+	} else {
+		found := "Nothing was found"
+		var beside []string
+		for _, x := range []struct {
+			n           int
+			word, state string
+		}{{infos, "note", ""}, {accepted, "finding", " accepted"}, {known, "finding", " known from the baseline"}, {excluded, "finding", " excluded"}} {
+			if x.n > 0 {
+				beside = append(beside, fmt.Sprintf("%d %s%s", x.n, plural(x.n, x.word), x.state))
+			}
+		}
+		if len(beside) > 0 {
+			found += " beside " + strings.Join(beside, ", ")
+		}
+		parts = []string{found}
+		switch {
+		case doubts > 0:
+			say(doubts, "answer is not known", "answers are not known")
+			parts = []string{parts[0] + ", and " + parts[1]}
+		case lesser+spared > 0:
+		case stateless == len(v.All):
+			parts[0] += ", and no state is named that could be lost"
+		case stateless > 0:
+			parts[0] += fmt.Sprintf("; %d %s no state", stateless, map[bool]string{true: "host names", false: "hosts name"}[stateless == 1])
 		}
 	}
-	if len(parts) == 0 {
-		parts = []string{"Nothing was found"}
-		if n := accepted + known + excluded; n > 0 {
-			parts[0] += fmt.Sprintf(" beside what is accepted, known or excluded (%d)", n)
+	v.Verdict = strings.Join(parts, ", ")
+	for _, x := range []struct {
+		n         int
+		one, many string
+	}{{lesser, "lesser loss", "lesser losses"}, {spared, "accepted loss", "accepted losses"}} {
+		if x.n > 0 {
+			word := x.many
+			if x.n == 1 {
+				word = x.one
+			}
+			v.Verdict += fmt.Sprintf("%s %d %s at the next boot", map[bool]string{true: ",", false: ";"}[warnings+errors+lost > 0], x.n, word)
 		}
 	}
-	v.Verdict = strings.Join(parts, ", ") + "."
+	v.Verdict += "."
 }
 
 func plural(n int, word string) string {
@@ -280,8 +330,8 @@ func plural(n int, word string) string {
 	return word + "s"
 }
 
-func newFinding(d stateward.Diagnostic) finding {
-	f := finding{Diagnostic: d, Mark: severities[d.Severity], Place: placeText(d.File, d.Line)}
+func (w *drawer) finding(d stateward.Diagnostic) finding {
+	f := finding{Diagnostic: d, Mark: severities[d.Severity], Place: placeText(d.File, d.Line), Explained: w.titles[d.Code] != ""}
 	if f.Mark.Word == "" {
 		f.Mark = mark{"?", d.Severity.String(), "doubt"}
 	}
@@ -304,7 +354,7 @@ func newHost(h Host, p Page, d *drawer) *hostView {
 		if h.Failure == nil {
 			v.Failure = &Failure{Message: "nothing is known of it"}
 		}
-		v.Status, v.Mark, v.After, v.Root, v.Gravest = "failed", mark{"✕", "not evaluated", "bad"}, "not known", "not known", v.Failure.Message
+		v.Status, v.Mark, v.After, v.Elsewhere, v.Root, v.Gravest = "failed", mark{"✕", "not evaluated", "bad"}, "not known", "not known", "not known", v.Failure.Message
 		return v
 	}
 	v.Status = string(h.Declared.Status)
@@ -316,7 +366,7 @@ func newHost(h Host, p Page, d *drawer) *hostView {
 	}
 	v.RootBy = h.Root.By
 	for _, f := range h.Findings {
-		x := newFinding(f)
+		x := d.finding(f)
 		switch {
 		case f.Acknowledged != "":
 			v.Accepted++
@@ -348,8 +398,9 @@ func newHost(h Host, p Page, d *drawer) *hostView {
 	}
 	v.excluded()
 	v.rows()
-	v.After = v.after()
-	v.Pools = mapHost(h.Declared, h.Survival)
+	v.After, v.Elsewhere = v.after(), v.elsewhere()
+	v.blind()
+	v.Pools = mapHost(h)
 	v.Lanes = d.retentions(h.Declared)
 	v.drilled(p)
 	v.clusters()
@@ -388,11 +439,86 @@ func (v *hostView) mark() {
 		v.Mark = mark{"!", count(v.Warnings, "warning"), "warn"}
 	case v.Doubts > 0:
 		v.Mark = mark{"?", count(v.Doubts, "answer") + " unknown", "doubt"}
-	case v.Accepted+v.Known+v.ExcludedN > 0:
+	case v.Uncopied > 0:
+		v.Mark = mark{"!", fmt.Sprintf("%d not copied", v.Uncopied), "warn"}
+	case v.Infos > 0:
+		v.Mark = mark{"i", count(v.Infos, "note"), "mute"}
+	case v.Accepted+v.Known+v.ExcludedN+v.Lesser+v.Spared > 0:
 		v.Mark = mark{"–", "nothing new", "mute"}
+	case v.Total == 0:
+		v.Mark = mark{"–", "no state named", "mute"}
 	default:
 		v.Mark = mark{"✓", "nothing found", "good"}
 	}
+}
+
+// blind notes what of each part could not be read at all.
+func (v *hostView) blind() {
+	v.Blind = map[string][]string{}
+	note := func(why stateward.Unknown, unknown bool, parts ...string) {
+		for _, part := range parts {
+			if text := why.String(); unknown && !slices.Contains(v.Blind[part], text) {
+				v.Blind[part] = append(v.Blind[part], text)
+			}
+		}
+	}
+	h := v.Declared
+	why, unknown := h.Services.Why()
+	note(why, unknown, "state", "map")
+	why, unknown = h.FileSystems.Why()
+	note(why, unknown, "map")
+	why, unknown = h.Datasets.Why()
+	note(why, unknown, "map")
+	why, unknown = h.Replications.Why()
+	note(why, unknown, "map")
+	why, unknown = h.Snapshots.Why()
+	note(why, unknown, "map", "kept")
+	why, unknown = h.SnapshotTemplates.Why()
+	note(why, unknown, "kept")
+	why, unknown = h.Jobs.Why()
+	note(why, unknown, "map", "kept", "drills")
+	why, unknown = h.PITRPolicies.Why()
+	note(why, unknown, "pitr")
+}
+
+// losses are the checks that say of a path that it is lost at a reboot.
+var losses = []string{"SW101", "SW110", "SW118"}
+
+// loss is how grave it is that a path is lost: as grave as what is found of that, and bad where nothing is.
+func (v *hostView) loss(r stateward.SurvivalRow) mark {
+	var gravest stateward.Severity
+	accepted := false
+	for _, f := range v.Findings {
+		if !slices.Contains(losses, f.Code) {
+			continue
+		}
+		reason, speaks := f.Acknowledged, f.Path == r.Path && (f.Service == "" || f.Service == r.Service)
+		for _, c := range f.Covers {
+			if c.Path == r.Path && c.Service == r.Service {
+				reason, speaks = cmp.Or(f.Acknowledged, c.Acknowledged), true
+			}
+		}
+		switch {
+		case !speaks:
+		case reason != "":
+			accepted = true
+		default:
+			gravest = max(gravest, f.Severity)
+		}
+	}
+	switch {
+	case gravest == 0 && accepted:
+		v.Spared++
+		return mark{"✕", "lost, accepted", "no"}
+	case gravest == stateward.SeverityInfo:
+		v.Lesser++
+		return mark{"✕", "lost", "no"}
+	case gravest == stateward.SeverityWarning:
+		v.Lesser++
+		return mark{"✕", "lost", "warn"}
+	}
+	v.Lost++
+	return mark{"✕", "lost", "bad"}
 }
 
 // rows is the matrix: what is lost first, then what is not known.
@@ -405,17 +531,28 @@ func (v *hostView) rows() {
 	})
 	for _, r := range sorted {
 		out := row{Path: r.Path, Service: r.Service, Origin: r.Origin}
-		switch r.Tiers[stateward.TierReboot].State {
+		reboot, disk, site := r.Tiers[stateward.TierReboot].State, r.Tiers[stateward.TierDisk].State, r.Tiers[stateward.TierSite].State
+		var lost mark
+		switch reboot {
 		case stateward.SurvivalYes:
 			v.Survive++
 		case stateward.SurvivalNo:
-			v.Lost++
+			lost = v.loss(r)
 		}
-		if r.Tiers[stateward.TierReboot].State != stateward.SurvivalNotNeeded {
+		if reboot != stateward.SurvivalNotNeeded {
 			v.Total++
+			switch {
+			case disk == stateward.SurvivalYes || site == stateward.SurvivalYes:
+				v.Copied++
+			case disk == stateward.SurvivalNo && site == stateward.SurvivalNo:
+				v.Uncopied++
+			}
 		}
 		for _, tier := range stateward.Tiers() {
 			a := newAnswer(tier, r.Tiers[tier])
+			if tier == stateward.TierReboot && lost.Word != "" {
+				a.mark = lost
+			}
 			if a.Tone == "doubt" {
 				v.Doubts++
 			}
@@ -437,10 +574,26 @@ func (v *hostView) after() string {
 		return "no state named"
 	}
 	s := fmt.Sprintf("%d of %d survive", v.Survive, v.Total)
-	if v.Lost > 0 {
-		s += fmt.Sprintf(", %d lost", v.Lost)
+	lost := v.Lost + v.Lesser + v.Spared
+	if lost > 0 {
+		s += fmt.Sprintf(", %d lost", lost)
 	}
-	if n := v.Total - v.Survive - v.Lost; n > 0 {
+	if n := v.Total - v.Survive - lost; n > 0 {
+		s += fmt.Sprintf(", %d unknown", n)
+	}
+	return s
+}
+
+// elsewhere is what of the state is on another disk or in another house, too.
+func (v *hostView) elsewhere() string {
+	if v.Total == 0 {
+		return "–"
+	}
+	s := fmt.Sprintf("%d of %d", v.Copied, v.Total)
+	if v.Uncopied > 0 {
+		s += fmt.Sprintf(", %d not", v.Uncopied)
+	}
+	if n := v.Total - v.Copied - v.Uncopied; n > 0 {
 		s += fmt.Sprintf(", %d unknown", n)
 	}
 	return s
@@ -463,36 +616,58 @@ var verdicts = map[drill.Verdict]mark{
 func (v *hostView) drilled(p Page) {
 	records := map[string][]drill.Record{}
 	own, _ := v.Declared.HostName.Get()
+	judged := p.Judged
 	for _, r := range p.Drills {
 		if r.Host == v.Name || own != "" && r.Host == own {
 			r.Host = v.Name
 			records[r.Job] = append(records[r.Job], r)
 		}
+		// Where nobody says what day it is, all records count and none is old.
+		if p.Judged.IsZero() && r.Ended.After(judged) {
+			judged = r.Ended
+		}
 	}
-	every := map[string]string{}
+	every, engines, declared := map[string]string{}, map[string]string{}, map[string]bool{}
 	jobs, _ := backup.Jobs(v.Declared)
 	for _, j := range jobs {
-		if j.Engine.Or("") == "borg" {
-			continue
-		}
-		if _, there := records[j.Name]; !there {
-			records[j.Name] = nil
-		}
+		declared[j.Name], engines[j.Name] = true, j.Engine.Or("")
 		if d := j.Drill(); d != nil && d.Every != "" && (&backup.Drill{Every: d.Every}).Validate(nil) == nil {
 			every[j.Name] = d.Every
+		}
+	}
+	// A cluster that is archived has drills of its own, by its name.
+	clusters, _ := pitr.FromHost(v.Declared, nil)
+	for _, c := range clusters {
+		if declared[c.Name] {
+			continue
+		}
+		declared[c.Name] = true
+		if c.Policy != nil && c.Policy.Drill != nil && c.Policy.Drill.Every > 0 {
+			// As its records say it.
+			if text, err := c.Policy.Drill.Every.MarshalText(); err == nil {
+				every[c.Name] = string(text)
+			}
+		}
+	}
+	for name := range declared {
+		if _, there := records[name]; !there {
+			records[name] = nil
 		}
 	}
 	for _, job := range slices.Sorted(maps.Keys(records)) {
 		if p.Drills == nil && every[job] == "" {
 			continue
 		}
-		s := drill.Overdue(v.Name, job, every[job], records[job], p.Made)
+		s := drill.Overdue(v.Name, job, every[job], records[job], judged)
 		out := drilled{Job: job, Every: every[job]}
 		switch {
 		case p.Drills == nil:
 			out.Mark = mark{"?", "no records given", "doubt"}
+		case s.Newest == nil && engines[job] == "borg":
+			out.Mark = mark{"?", "no drills of borg", "doubt"}
+			out.Message = "stateward tries no restore of borg: whether it can be restored is not known"
 		case s.Newest == nil:
-			out.Mark = mark{"✕", "never drilled", "bad"}
+			out.Mark = mark{"✕", "no record", "bad"}
 			if out.Every == "" {
 				out.Mark.Tone = "warn"
 			}
@@ -505,11 +680,17 @@ func (v *hostView) drilled(p Page) {
 			out.Mark, out.When, out.Message = m, r.Ended.UTC().Format("2006-01-02 15:04"), r.Message
 			if !p.Made.IsZero() {
 				out.Age = spell(p.Made.Sub(r.Ended)) + " ago"
-				if s.Overdue {
-					out.Age += ", overdue"
-					if m.Tone == "good" {
-						out.Mark = mark{"!", "passed, overdue", "warn"}
-					}
+			}
+			if s.Overdue && !p.Judged.IsZero() {
+				out.Mark.Word += ", overdue"
+				if m.Tone == "good" {
+					out.Mark.Sign, out.Mark.Tone = "!", "warn"
+				}
+			}
+			if !declared[job] {
+				out.Mark.Word += ", of no job that is read"
+				if m.Tone == "good" {
+					out.Mark.Sign, out.Mark.Tone = "?", "doubt"
 				}
 			}
 			out.Every = cmp.Or(out.Every, r.Every)
@@ -550,7 +731,7 @@ type cluster struct {
 }
 
 func (v *hostView) clusters() {
-	list, faults := pitr.FromHost(v.Declared, nil)
+	list, faults := pitr.FindRunning(v.Declared)
 	for _, f := range faults {
 		v.PITRFaults = append(v.PITRFaults, f.Message)
 	}
@@ -563,7 +744,7 @@ func (v *hostView) clusters() {
 			out.Notes = append(out.Notes, f.Message)
 		}
 		if p := c.Policy; p != nil {
-			out.Mark = mark{"•", "planned", "mute"}
+			out.Mark = runs(v.Declared, c)
 			out.To, out.When = p.Destination+", "+p.Server, strings.Join(p.Schedule, ", ")
 			if p.Window > 0 {
 				out.Window = spell(p.Window.Std())
@@ -580,4 +761,19 @@ func (v *hostView) clusters() {
 		}
 		v.Clusters = append(v.Clusters, out)
 	}
+}
+
+// runs is whether a cluster is archived as it is asked for.
+func runs(h *stateward.Host, c pitr.Running) mark {
+	switch {
+	case c.State == pitr.Runs:
+		return mark{"•", "planned, and set up", "mute"}
+	case c.State == pitr.Stale:
+		return mark{"✕", "set up for something else", "bad"}
+	case c.State == pitr.NotArchived:
+		return mark{"?", "base backups are set up, archiving is not seen", "doubt"}
+	case h.Units.IsUnknown() || h.Timers.IsUnknown():
+		return mark{"?", "asked for; whether it is set up is not known", "doubt"}
+	}
+	return mark{"✕", "asked for, and nothing that is read runs it", "bad"}
 }
