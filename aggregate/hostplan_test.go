@@ -89,6 +89,8 @@ func TestStalePlansAreTold(t *testing.T) {
 		{"nothing is asked for any more", with(wiped, fileSystem("/persist", "/dev/p", "ext4"), persist("/persist"), wires(text)),
 			[]string{`the plan that is wired is not what would be written now: no longer planned environment.persistence."/persist"`}},
 		{"it is that of another host", loses(wires(strings.Replace(text, `"with"`, `"hostName": "attic", "with"`, 1)), named), []string{"nothing is wired: the plan is that of attic, and this host is forge"}},
+		{"it is that of another host of the same name", loses(service("b", "/var/lib/b"), named, wires(strings.NewReplacer(`"host": "forge"`, `"host": "attic"`, `"with"`, `"hostName": "forge", "with"`).Replace(text))),
+			[]string{`the plan that is wired is that of attic, and not that of forge, which has the same networking.hostName: changed environment.persistence."/persist"`}},
 		{"it is of another version", loses(wires(`{"protocolVersion": "9"}`)), []string{`nothing is wired: the plan has protocolVersion "9", and this stateward knows "1"`}},
 		{"it is none", loses(wires(`{`)), []string{"nothing is wired: the plan cannot be read: unexpected end of JSON input"}},
 	} {

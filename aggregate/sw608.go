@@ -59,6 +59,10 @@ Mend it by writing it again, look at what changed, and commit both together:
 				return nil
 			}
 			d.Message = "the plan that is wired is not what would be written now: " + diff.String()
+			if wired.Host != now.Host {
+				d.Message = fmt.Sprintf("the plan that is wired is that of %s, and not that of %s, which has the same networking.hostName: %s", wired.Host, now.Host, diff.String())
+				d.Hint = "set it to the plan of this host, which stateward plan host --write DIR writes"
+			}
 		}
 		return []stateward.Diagnostic{d}
 	},

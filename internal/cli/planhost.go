@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -15,6 +16,7 @@ import (
 
 	"github.com/stateward/stateward"
 	"github.com/stateward/stateward/aggregate"
+	runner "github.com/stateward/stateward/internal/run"
 	"github.com/stateward/stateward/nixbridge"
 )
 
@@ -109,7 +111,7 @@ func (f *planHostFlags) run(ctx context.Context, env Env, args []string) error {
 	switch {
 	case f.write != "":
 		var whole bool
-		whole, err = f.writePlans(env, out.Hosts)
+		whole, err = f.writePlans(ctx, env, out.Hosts)
 		sound = sound && whole
 	case f.output == "json":
 		err = writeJSON(env, out)
@@ -162,8 +164,9 @@ func (e *hostNameError) Error() string {
 func (e *hostNameError) Hint() string { return "rename it, or print its plan with -o json" }
 
 // writePlans writes a file for each host that has a plan. What was not written is said, and so is what the source does not have.
-func (f *planHostFlags) writePlans(env Env, hosts []HostPlanOfOne) (whole bool, err error) {
+func (f *planHostFlags) writePlans(ctx context.Context, env Env, hosts []HostPlanOfOne) (whole bool, err error) {
 	whole = true
+	nameTwins(env, hosts)
 	var files []planFile
 	there := map[string]bool{}
 	for i := range hosts {
@@ -202,6 +205,9 @@ func (f *planHostFlags) writePlans(env Env, hosts []HostPlanOfOne) (whole bool, 
 	if _, err := writeFiles(env, f.write, files); err != nil {
 		return false, err
 	}
+	for _, name := range untracked(ctx, f.write, files) {
+		fmt.Fprintf(env.Stderr, "stateward: git does not know of %s, and a flake does not see what git does not know of: git add it\n", inLine(name))
+	}
 	if len(f.hosts) > 0 || f.oneOnly() {
 		return whole, nil // the others were not looked at
 	}
@@ -215,6 +221,44 @@ func (f *planHostFlags) writePlans(env Env, hosts []HostPlanOfOne) (whole bool, 
 		}
 	}
 	return whole, nil
+}
+
+// nameTwins names the hosts that have one networking.hostName, by which the module refuses the plan of another host: of these it takes either.
+func nameTwins(env Env, hosts []HostPlanOfOne) {
+	by := map[string][]string{}
+	for _, h := range hosts {
+		if h.Plan != nil && h.Plan.HostName != "" {
+			by[h.Plan.HostName] = append(by[h.Plan.HostName], h.Name)
+		}
+	}
+	for _, hostName := range slices.Sorted(maps.Keys(by)) {
+		if list := by[hostName]; len(list) > 1 {
+			fmt.Fprintf(env.Stderr, "stateward: %s have the networking.hostName %s: their plans are told apart by the names of their files only\n", inLine(strings.Join(list, ", ")), inLine(hostName))
+		}
+	}
+}
+
+// untracked are the files that lie in the work tree of a git repository which does not know of them. Where that cannot be asked there are none.
+func untracked(ctx context.Context, dir string, files []planFile) []string {
+	if len(files) == 0 {
+		return nil
+	}
+	args := []string{"--literal-pathspecs", "-C", dir, "ls-files", "-z", "--"}
+	for _, file := range files {
+		args = append(args, file.name)
+	}
+	r, err := runner.Run(ctx, runner.Cmd{Path: "git", Args: args, Env: os.Environ(), MaxStdout: 16 << 20})
+	if err != nil {
+		return nil
+	}
+	known := strings.Split(string(r.Stdout), "\x00")
+	var out []string
+	for _, file := range files {
+		if !slices.Contains(known, file.name) {
+			out = append(out, filepath.Join(dir, file.name))
+		}
+	}
+	return out
 }
 
 // oneOnly tells whether the source itself names one host.
@@ -315,6 +359,8 @@ func printHostPlan(env Env, h *HostPlanOfOne) {
 	case h.before == nil:
 	case d.Empty():
 		fmt.Fprintf(w, "  all of it is wired\n")
+	case h.before.Host != p.Host:
+		fmt.Fprintf(w, "  the plan that is wired is that of %s, and another: %s\n", inLine(h.before.Host), inLine(d.String()))
 	default:
 		fmt.Fprintf(w, "  the plan that is wired is another: %s\n", inLine(d.String()))
 	}

@@ -4,7 +4,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -13,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/stateward/stateward/aggregate"
+	"github.com/stateward/stateward/internal/golden"
 	"github.com/stateward/stateward/internal/nixtest"
 )
 
@@ -53,6 +56,11 @@ in builtins.mapAttrs host {
   preseed = [ (import ./preseed.nix).forge.config (units [ "paperless-web" "paperless-scheduler" "photos" "thumbnails" ]) ];
   pitr = [ (removeAttrs (import ./pitr.nix).forge.config [ "systemd" ]) ];
   snapshots = [ (import ./snapshots.nix).config ];
+  services = [
+    ./forge.nix
+    ({ lib, ... }: { options.services = let any = lib.mkOption { type = lib.types.anything; }; in { plex = any; home-assistant = any; postgresqlBackup = any; }; })
+    (units [ "podman-sonarr" "podman-radarr" "plex" "home-assistant" ])
+  ];
   asked = [ ./asked.nix (units [ "app" "web" "worker@" ]) ];
   OTHERS
 }
@@ -98,6 +106,11 @@ func newWiring(t *testing.T, n nixtest.Nix) *wiring {
 		text, err := os.ReadFile(filepath.Join(repository, "examples", file))
 		require.NoError(t, err)
 		w.write(t, name, string(text))
+	}
+	for _, name := range []string{"sonarr", "radarr", "plex", "home-assistant", "postgresql"} {
+		r := run(t, nil, "template", "show", name, "--no-config", "--set", "repository=sftp:backup@nas:/srv/restic", "-o", "nix")
+		require.Equal(t, StatusOK, r.status, r.stderr)
+		w.write(t, name+".nix", r.stdout)
 	}
 	w.write(t, "asked.nix", asked)
 	root, err := filepath.Abs(repository)
@@ -213,7 +226,7 @@ func TestAWiredPlanIsWhatTheModulesAre(t *testing.T) {
 	for _, n := range nixtest.All(t) {
 		t.Run(n.Name, func(t *testing.T) {
 			w := newWiring(t, n)
-			for _, host := range []string{"backup", "preseed", "pitr", "snapshots", "asked"} {
+			for _, host := range []string{"backup", "preseed", "pitr", "snapshots", "services", "asked"} {
 				t.Run(host, func(t *testing.T) {
 					text := w.plan(t, host, t.TempDir())
 					p, err := aggregate.ReadHostPlan([]byte(text))
@@ -267,6 +280,29 @@ func keys[V any](m map[string]V) []string {
 	}
 	slices.Sort(out)
 	return out
+}
+
+// What docs/plan.md shows of --write is what it prints in a flake that git knows.
+func TestThePlansPageShowsWhatIsWritten(t *testing.T) {
+	nix := nixtest.All(t)[0]
+	page, err := filepath.Abs(filepath.Join(repository, "docs/plan.md"))
+	require.NoError(t, err)
+	text, err := os.ReadFile(filepath.Join(repository, "examples/plan/forge.nix"))
+	require.NoError(t, err)
+	t.Chdir(t.TempDir())
+	require.NoError(t, os.WriteFile("forge.nix", text, 0o600))
+	require.NoError(t, os.WriteFile("flake.nix", []byte("{outputs = _: {nixosConfigurations.forge.config = import ./forge.nix;};}\n"), 0o600))
+	for _, args := range [][]string{{"init", "-q"}, {"add", "."}} {
+		out, err := exec.Command("git", args...).CombinedOutput()
+		require.NoError(t, err, string(out))
+	}
+	r := run(t, nil, "plan", "host", ".", "--write", "plans", "-q", "--nix", nix.Path(), "--cache-dir", t.TempDir())
+	require.Equal(t, StatusOK, r.status, r.stderr)
+	before, err := os.ReadFile(page)
+	require.NoError(t, err)
+	block := regexp.MustCompile("(?s)<!-- made by internal/cli/planhost_test.go -->\n```console\n(.*?)```\n")
+	require.True(t, block.Match(before))
+	golden.Compare(t, page, block.ReplaceAllLiteral(before, fmt.Appendf(nil, "<!-- made by internal/cli/planhost_test.go -->\n```console\n$ stateward plan host . --write plans\n%s%s```\n", r.stdout, r.stderr)))
 }
 
 // What is changed beneath a plan is told, and planned again where it is asked for: a plan never keeps itself alive.
