@@ -338,6 +338,27 @@ func TestNoHorizontalOverflow(t *testing.T) {
 	}
 }
 
+// However long a name is, what became of its host is seen beside it without scrolling.
+func TestLongNamesHideNoState(t *testing.T) {
+	x := open(t, several, width(1280))
+	for _, w := range []int64{360, 1280} {
+		x.do(width(w))
+		got := ask[[]string](x, `(() => {
+			const out = [];
+			for (const name of ["W".repeat(300), "a-".repeat(150), "שלום".repeat(60)]) {
+				const a = document.querySelector("table.index tbody a");
+				a.textContent = name;
+				const mark = document.querySelector("table.index tbody .mark").getBoundingClientRect();
+				if (mark.left + 40 > innerWidth) out.push(name.slice(0, 4) + " at " + Math.round(mark.left));
+			}
+			return out;
+		})()`)
+		for _, s := range got {
+			t.Errorf("%d wide: %s", w, s)
+		}
+	}
+}
+
 func press(key string) chromedp.Action { return chromedp.KeyEvent(key) }
 
 // Everything that opens, scrolls or leads somewhere is reached by the Tab key, in the order of the page.
