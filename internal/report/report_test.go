@@ -276,6 +276,15 @@ func TestSanoidIsDrawnAsItKeeps(t *testing.T) {
 	l := d.sanoid(p, []string{"hourly", "daily"}, 12*time.Hour)
 	require.Equal(t, "kept are 3 younger than a day, 18 up to a week old, 10 up to a month old; the oldest is 11 days old", l.Text(), "where sanoid runs twice a day, none is hourly")
 	require.Equal(t, "sanoid runs only every 12 hours, so that hourly snapshots are as far apart", l.Note)
+	h := &stateward.Host{SnapshotTemplates: given([]stateward.SnapshotPolicy{}, ""), Snapshots: given([]stateward.SnapshotPolicy{
+		{Name: "a", Recursive: given("zfs", ""), Settings: map[string]stateward.Value[string]{"hourly": given("24", "")}, Schedule: given([]string{"hourly"}, "")},
+		{Name: "a/b", Settings: map[string]stateward.Value[string]{"hourly": given("24", ""), "weekly": given("4", "")}, Schedule: given([]string{"hourly"}, "")},
+		{Name: "c", Settings: map[string]stateward.Value[string]{"hourly": given("24", "")}}}, "")}
+	doubts := map[string]string{}
+	for _, l := range d.retentions(h) {
+		doubts[l.Who()] = strings.Join(l.Doubts, ", ")
+	}
+	require.Equal(t, map[string]string{"a": "", "a/b": "no weekly snapshots are taken", "c": "no timer is seen that runs sanoid"}, doubts)
 	require.Equal(t, "no snapshots are taken that are kept", d.sanoid(p, nil, time.Hour).Undrawn)
 	p.AutoPrune = false
 	require.Equal(t, "nothing is pruned, so all are kept until the pool is full", d.sanoid(p, []string{"hourly"}, 0).Undrawn)
@@ -397,6 +406,39 @@ func TestMapSaysWhatIsCopied(t *testing.T) {
 	require.Contains(t, got(Host{Declared: h, Pools: observed}), "tank: ✕ not imported when the host was looked at")
 	observed.LeftOut = []string{"tank"}
 	require.Contains(t, got(Host{Declared: h, Pools: observed}), "tank: ? not looked at when the host was: whether its datasets are there is not known")
+}
+
+// What is sent to its own pool, or stored on its own disks, is no copy that survives them.
+func TestMapTellsCopiesOnTheSameDisks(t *testing.T) {
+	calendar := given([]string{"03:00"}, "")
+	job := func(name, repository, path string) stateward.Job {
+		return stateward.Job{Name: name, Engine: "restic", Repository: given(repository, ""), Paths: entries(path), Schedule: calendar}
+	}
+	replication := func(name, source, target string) stateward.Replication {
+		return stateward.Replication{Name: name, Source: given(source, ""), Target: given(target, ""), Recursive: given(false, ""), Schedule: calendar}
+	}
+	h := &stateward.Host{
+		FileSystems: given([]stateward.FileSystem{mount("/srv", "tank/srv", "zfs"), mount("/srv/disk", "/dev/sdb1", "ext4"), mount("/mnt/usb", "usb/backup", "zfs")}, ""),
+		Jobs:        given([]stateward.Job{job("a", "/srv/restic", "/srv/a"), job("b", "/mnt/usb/restic", "/srv/b"), job("c", "/srv/disk/restic", "/srv/c"), job("d", "/elsewhere", "/srv/d"), job("e", "/srv/disk/restic", "/srv/disk/e")}, ""),
+		Replications: given([]stateward.Replication{replication("x", "tank/srv", "tank/copy"), replication("y", "tank/srv", "usb/copy"), replication("z", "tank/srv", "root@localhost:tank/copy"),
+			replication("w", "tank/srv", "nas:tank/copy")}, ""),
+	}
+	var got []string
+	for _, p := range mapHost(Host{Declared: h}) {
+		for _, d := range p.Datasets {
+			for _, s := range d.Says {
+				if s.Tone == "bad" || s.Tone == "doubt" && !strings.HasPrefix(s.Text, "perhaps") || s.Sign == "✓" {
+					got = append(got, s.Sign+" "+s.Text)
+				}
+			}
+		}
+	}
+	require.Empty(t, cmp.Diff([]string{
+		"✕ /srv/a stored by restic job a in /srv/restic, on the same disks, and lost with them", "✓ /srv/b stored by restic job b in /mnt/usb/restic", "✓ /srv/c stored by restic job c in /srv/disk/restic",
+		"? /srv/d stored by restic job d in /elsewhere; whether that lies on other disks is not known",
+		"✓ sent to nas:tank/copy", "✕ sent to tank/copy, on the same pool, and lost with it", "✓ sent to usb/copy", "✕ sent to localhost:tank/copy, on the same pool, and lost with it",
+		"✕ /srv/disk/e stored by restic job e in /srv/disk/restic, on the same disks, and lost with them",
+	}, got))
 }
 
 func TestBlocks(t *testing.T) {

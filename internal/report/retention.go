@@ -484,6 +484,9 @@ func (d *drawer) retentions(h *stateward.Host) []lane {
 		l.Doubts = doubts
 		var rules []string
 		for _, t := range policy.Types() {
+			if t.Keep > 0 && len(taken) > 0 && !slices.Contains(taken, t.Name) {
+				l.Doubts = append(l.Doubts, "no "+t.Name+" snapshots are taken")
+			}
 			if t.Keep > 0 {
 				rules = append(rules, fmt.Sprintf("%d %s", t.Keep, t.Name))
 			}

@@ -87,8 +87,7 @@ func mapHost(host Host) []*pool {
 		return d
 	}
 	zfs := func(name string) *mapped {
-		first, _, _ := strings.Cut(name, "/")
-		return datasetOf(poolOf("pool", first), name)
+		return datasetOf(poolOf("pool", poolName(name)), name)
 	}
 	mount := func(d *mapped, at string) {
 		if at != "" && !slices.Contains(d.Mounts, at) {
@@ -173,7 +172,16 @@ func mapHost(host Host) []*pool {
 		j := &jobs[i]
 		for _, path := range j.Paths.Or(nil) {
 			m := on(layout.Of(path))
-			jobText(m, j, stale[j.Name], path)
+			repository, local := j.Repository.Get()
+			together := ""
+			if local = local && repository.Where == backup.WhereLocal; local && m.Name != "" {
+				if to := layout.Of(repository.Path); to.Unknown != "" {
+					together = "not known"
+				} else if on(to) == m || to.Dataset != "" && to.Pool() == poolName(m.Name) {
+					together = "same"
+				}
+			}
+			jobText(m, j, stale[j.Name], path, together)
 			for _, below := range layout.Below(path) {
 				// The same file system, as another name leads to it, is no other.
 				if other := on(below); other != m && other.Name != "" {
@@ -233,6 +241,9 @@ func copiesOf(m *mapped, policies []backup.SnapshotPolicy, replications []backup
 			m.doubt("sent to " + targetText(r) + ", and when is not known: " + unscheduled.String())
 		case !timed || len(s.Calendar) == 0:
 			m.doubt("sent to " + targetText(r) + ", and no timer is seen that starts it")
+		case onPool(r.Target, m.Name):
+			m.bad("sent to " + targetText(r) + ", on the same pool, and lost with it")
+			m.copied = true
 		default:
 			m.good("sent to " + targetText(r))
 		}
@@ -259,7 +270,8 @@ func (m *mapped) alone(h *stateward.Host, wiped bool) {
 }
 
 // jobText says that a job stores a path of a dataset.
-func jobText(m *mapped, j *backup.Job, stale string, path stateward.AbsPath) {
+// together is "same" where its repository lies on the disks of what it stores, "not known" where that is not known.
+func jobText(m *mapped, j *backup.Job, stale string, path stateward.AbsPath, together string) {
 	text := path.String() + map[bool]string{true: " to be stored by ", false: " stored by "}[j.Asked] + j.String()
 	if r, ok := j.Repository.Get(); ok {
 		text += " in " + r.Name
@@ -277,6 +289,11 @@ func jobText(m *mapped, j *backup.Job, stale string, path stateward.AbsPath) {
 		m.doubt(text + "; when is not known: " + why.String())
 	case !timed || len(s.Calendar) == 0:
 		m.doubt(text + "; no timer is seen that starts it")
+	case together == "same":
+		m.bad(text + ", on the same disks, and lost with them")
+		m.copied = true
+	case together != "":
+		m.doubt(text + "; whether that lies on other disks is not known")
 	default:
 		m.good(text)
 	}
@@ -347,6 +364,18 @@ func seen(p *pool, o *dataset.Observed) {
 		}
 		p.Says = append(p.Says, says{"?", "seen on the host, and not in what is read: " + text, "doubt"})
 	}
+}
+
+// poolName is the pool of a dataset.
+func poolName(name string) string {
+	pool, _, _ := strings.Cut(name, "/")
+	return pool
+}
+
+// onPool tells whether a place is on the pool of a dataset of this host.
+func onPool(target stateward.Value[backup.Place], name string) bool {
+	p, ok := target.Get()
+	return ok && p.Here() && p.Pool() == poolName(name)
 }
 
 func targetText(r *backup.Replication) string {
