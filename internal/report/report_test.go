@@ -2,8 +2,8 @@ package report
 
 import (
 	"bytes"
+	"maps"
 	"regexp"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -453,20 +453,38 @@ func TestBlocks(t *testing.T) {
 	}
 }
 
-var (
-	tags   = regexp.MustCompile(`<[^>]*>?`)
-	values = regexp.MustCompile(`"[^"]*"`)
-)
-
-// skeleton are the kinds of tags on a page, with the names of their attributes.
-func skeleton(page string) []string {
+// tags are those on a page, with the names of their attributes and without what these are set to. An element that never ends is one, too.
+func tags(page string) map[string]bool {
 	page = strings.Replace(strings.Replace(page, styleText, "", 1), scriptText, "", 1)
-	var out []string
-	for _, tag := range tags.FindAllString(page, -1) {
-		out = append(out, values.ReplaceAllString(tag, `""`))
+	seen, out := map[string]bool{}, map[string]bool{}
+	for {
+		_, tag, ok := strings.Cut(page, "<")
+		if !ok {
+			return out
+		}
+		tag, page, _ = strings.Cut(tag, ">")
+		if !seen[tag] {
+			seen[tag] = true
+			out[withoutValues(tag)] = true
+		}
 	}
-	slices.Sort(out)
-	return slices.Compact(out)
+}
+
+// withoutValues cuts out what stands between two quotation marks.
+func withoutValues(tag string) string {
+	parts := strings.Split(tag, `"`)
+	var b strings.Builder
+	for i, part := range parts {
+		switch {
+		case i%2 == 0:
+			b.WriteString(part)
+		case i == len(parts)-1: // a mark that nothing closes
+			b.WriteString(`"` + part)
+		default:
+			b.WriteString(`""`)
+		}
+	}
+	return b.String()
 }
 
 // FuzzPage: whatever stands in a configuration, the page has no tag and no attribute that the template does not have, and nothing that reorders what stands beside it.
@@ -475,19 +493,30 @@ func FuzzPage(f *testing.F) {
 		"\x00", "\u202eevil", "\xff\xfe", "a\nb", "&lt;b&gt;", "</title>", "<svg/onload=alert(1)>", "\u2028", strings.Repeat("W", 300), " ", "..", "a/../b"} {
 		f.Add(s)
 	}
+	// What is drawn of a retention follows from its rules and its schedule, where nothing of the input stands, and takes most of a page's time: a job that runs
+	// once a month has the same drawing in it, of few runs.
+	page := func(s string) Page {
+		p := sample(s)
+		for i := range p.Hosts {
+			if h := p.Hosts[i].Declared; h != nil && len(h.Jobs.Or(nil)) > 0 {
+				h.Jobs.Or(nil)[0].Schedule = given([]string{"monthly"}, "")
+			}
+		}
+		return p
+	}
+	require.Empty(f, cmp.Diff(tags(write(f, sample("x"))), tags(write(f, page("x")))))
 	allowed := map[string]bool{}
 	for _, s := range []string{"x", "a b", "/", "..", "W W"} {
-		p := sample(s)
+		p := page(s)
+		maps.Copy(allowed, tags(write(f, p)))
 		p.Drills, p.Made = nil, time.Time{}
-		for _, tag := range append(skeleton(write(f, sample(s))), skeleton(write(f, p))...) {
-			allowed[tag] = true
-		}
+		maps.Copy(allowed, tags(write(f, p)))
 	}
 	f.Fuzz(func(t *testing.T, s string) {
-		got := write(t, sample(s))
-		for _, tag := range skeleton(got) {
+		got := write(t, page(s))
+		for tag := range tags(got) {
 			if !allowed[tag] {
-				t.Fatalf("%q brings %s", s, tag)
+				t.Fatalf("%q brings <%s>", s, tag)
 			}
 		}
 		for _, r := range got {
