@@ -4,7 +4,7 @@ SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .ONESHELL:
 .DEFAULT_GOAL := help
-.PHONY: help deps build demo test lint e2e fuzz bench golden docs clean
+.PHONY: help deps build demo test test-unit test-racing test-plain lint e2e fuzz bench golden docs clean
 
 # How many inputs each fuzz target gets, how long all tests may take, and which benchmarks to run.
 # A number of inputs, not a time: a time limit that ends in the middle of an input can be reported as a failure of the
@@ -17,6 +17,12 @@ BENCH ?= .
 # Packages that start no goroutine, in their tests neither (internal/rules sees to that): the race detector has nothing to detect there, and takes most of
 # their time. In the tests of what uses them they have it.
 PURE := . ./aggregate/... ./backup/... ./dataset ./preseed
+# Tests of other packages that go without it, too, and the packages that they are in: they start the command some hundreds of times, or read much in one
+# goroutine. It takes half of their time. What the command has of goroutines runs with the detector in the tests beside them, which call the same functions.
+PLAIN := TestScripts TestTheGuardOfASystem TestHundredMegabytesAreReadInTime
+PLAINPACKAGES := ./internal/cli ./nixbridge
+empty :=
+plain := ^($(subst $(empty) ,|,$(PLAIN)))$$
 
 # The environment that deps.sh prints: where it found Go, and the nix to test with.
 deps = env="$$(scripts/deps.sh)"; eval "$$env"
@@ -51,17 +57,29 @@ demo: build ## check the example homelab
 	try 0 examples/homelab#forge
 	echo "Exit status 0: nothing found. hosts/forge and hosts/attic in examples/homelab show the difference."
 
-test: lint ## lint, then every test, with the race detector where there are goroutines, against several versions of nix
+test: test-unit ## lint, then every test, with the race detector where there are goroutines, against several versions of nix
 	@$(deps_versions)
-	# Tests also wait, for time-outs and for programs that start: one package more than there are processors is at work. Those that take longest come first,
-	# so that none is left alone at the end.
+	$(show)
+	# A module of its own: the page of a report in a real browser.
+	(cd tools/browser && go test -count=1 -timeout 5m ./...)
+
+# Tests also wait, for time-outs and for programs that start: one package more than there are processors is at work.
+test-unit: lint
+	@$(MAKE) --no-print-directory -j2 test-racing test-plain
+
+# Those packages that take longest come first, so that none is left alone at the end.
+test-racing:
+	@$(deps_versions)
 	pure=$$(go list $(PURE))
 	racing=$$(go list ./... | grep -vxF "$$pure")
 	$(show)
-	go test -race -p $$(($$(nproc) + 1)) -timeout $(TIMEOUT) ./nixbridge ./internal/cli ./internal/exec/pitr $$racing
-	go test -timeout $(TIMEOUT) $(PURE)
-	# A module of its own: the page of a report in a real browser.
-	(cd tools/browser && go test -count=1 -timeout 5m ./...)
+	go test -race -p "$$(nproc)" -timeout $(TIMEOUT) -skip '$(value plain)' ./nixbridge ./internal/cli ./internal/exec/pitr $$racing
+
+test-plain:
+	@$(deps_versions)
+	$(show)
+	go test -p 1 -timeout $(TIMEOUT) -run '$(value plain)' $(PLAINPACKAGES)
+	go test -p 1 -timeout $(TIMEOUT) $(PURE)
 
 lint: ## gofmt, go vet, staticcheck
 	@$(deps)

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -252,14 +253,20 @@ func TestLayers(t *testing.T) {
 	}
 }
 
-// What make test runs without the race detector is pure, and so starts no goroutine: there is nothing to detect.
-func TestOnlyWhatComputesGoesWithoutTheRaceDetector(t *testing.T) {
+// listed are the words of a variable of the Makefile.
+func listed(t *testing.T, variable string) []string {
+	t.Helper()
 	text, err := os.ReadFile("../../Makefile")
 	require.NoError(t, err)
-	_, list, ok := strings.Cut(string(text), "\nPURE := ")
-	require.True(t, ok)
+	_, list, ok := strings.Cut(string(text), "\n"+variable+" := ")
+	require.True(t, ok, variable)
 	list, _, _ = strings.Cut(list, "\n")
-	for _, dir := range strings.Fields(list) {
+	return strings.Fields(list)
+}
+
+// What make test runs without the race detector is pure, and so starts no goroutine: there is nothing to detect.
+func TestOnlyWhatComputesGoesWithoutTheRaceDetector(t *testing.T) {
+	for _, dir := range listed(t, "PURE") {
 		tree, below := strings.CutSuffix(path.Clean(dir), "/...")
 		l, ok := layerOf(tree)
 		require.True(t, ok && l.pure, dir)
@@ -267,4 +274,28 @@ func TestOnlyWhatComputesGoesWithoutTheRaceDetector(t *testing.T) {
 			require.True(t, l.pure || !below || !strings.HasPrefix(l.dir, tree+"/"), "%s is below %s", l.dir, dir)
 		}
 	}
+}
+
+// A test that make test leaves out with the race detector is run without it: its name is that of one test, in a package that is listed.
+func TestWhatGoesWithoutTheRaceDetectorIsRun(t *testing.T) {
+	in := map[string][]string{}
+	require.NoError(t, filepath.WalkDir("../..", func(name string, d os.DirEntry, err error) error {
+		if err != nil || d.IsDir() || !strings.HasSuffix(name, "_test.go") {
+			return err
+		}
+		text, err := os.ReadFile(name)
+		for _, m := range regexp.MustCompile(`(?m)^func ((?:Test|Fuzz)\w*)\(`).FindAllSubmatch(text, -1) {
+			in[string(m[1])] = append(in[string(m[1])], "./"+filepath.ToSlash(strings.TrimPrefix(filepath.Dir(name), "../../")))
+		}
+		return err
+	}))
+	var packages []string
+	for _, name := range listed(t, "PLAIN") {
+		require.Len(t, in[name], 1, name)
+		packages = append(packages, in[name]...)
+	}
+	slices.Sort(packages)
+	want := listed(t, "PLAINPACKAGES")
+	slices.Sort(want)
+	require.Equal(t, want, slices.Compact(packages))
 }
