@@ -91,6 +91,9 @@ type Host struct {
 	// Plan is the text of the file of `stateward.plan`, whose settings the configuration has.
 	Plan Value[string]
 
+	// Guard is `stateward.guard.enable`: whether a switch that would lose data is refused.
+	Guard Value[bool]
+
 	// Acknowledgements are the findings that the configuration itself accepts.
 	Acknowledgements Value[[]Acknowledgement]
 

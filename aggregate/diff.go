@@ -78,6 +78,8 @@ const (
 	AboutEvaluation ChangeKind = "evaluation"
 	// AboutAcknowledgement is a finding that is accepted, or is not any more.
 	AboutAcknowledgement ChangeKind = "acknowledgement"
+	// AboutGuard is whether a switch that would lose data is refused.
+	AboutGuard ChangeKind = "guard"
 	// AboutFinding is a finding of a check.
 	AboutFinding ChangeKind = "finding"
 )
@@ -85,7 +87,7 @@ const (
 // ChangeKinds lists them in order.
 func ChangeKinds() []ChangeKind {
 	return []ChangeKind{AboutHost, AboutRoot, AboutTier, AboutPlace, AboutBoot, AboutRetention, AboutPreseed, AboutPITR, AboutJob, AboutDataset, AboutState, AboutService,
-		AboutEvaluation, AboutAcknowledgement, AboutFinding}
+		AboutGuard, AboutEvaluation, AboutAcknowledgement, AboutFinding}
 }
 
 // Change is one thing that is not as it was.
@@ -238,6 +240,7 @@ func DiffHost(from, to Evaluated) []Change {
 	d.replications()
 	d.preseeds()
 	d.pitr()
+	d.guard()
 	d.findings()
 	slices.SortFunc(d.out, compareChanges)
 	return slices.CompactFunc(d.out, func(a, b Change) bool { return compareChanges(a, b) == 0 })
@@ -384,6 +387,24 @@ func (d *differ) root() {
 		c.Hint = "what lies on it and is not kept elsewhere by then is gone at the next boot"
 	default:
 		c.Effect, c.Message = Better, "the root is not wiped any more: "+new.By
+	}
+	d.add(c)
+}
+
+// guard compares whether switches are looked at. One that is switched off by a change does not look at that change either: only a diff can tell.
+func (d *differ) guard() {
+	on := func(is bool) string { return pickText(is, "on", "") }
+	s := state(d.old.Host.Guard, d.new.Host.Guard, on)
+	c := Change{Kind: AboutGuard, Severity: stateward.SeverityError, Subject: "stateward.guard.enable"}
+	if d.unsure(s, c, "whether a switch that would lose data is refused") || s.old == s.new {
+		return
+	}
+	c.Effect, c.Old, c.New = Better, s.old, s.new
+	c.Message = "the guard is on from now on: a switch that would lose data is refused"
+	if s.new == "" {
+		c.Effect = Worse
+		c.Message = "the guard is off from now on: no switch that would lose data is refused any more, and the one to this configuration is not looked at either"
+		c.Hint = "take stateward.guard.enable = true; back in, or look at what this change loses yourself"
 	}
 	d.add(c)
 }

@@ -82,6 +82,7 @@ var keeper = rapid.Custom(func(t *rapid.T) *stateward.Host {
 		push(&h.PITR, p)
 	}
 	h.Acknowledgements = maybe(t, "acks", at("acks"), rapid.SampledFrom([][]stateward.Acknowledgement{nil, {{Code: "SW101", Service: "a", Reason: "known"}}, {{Code: "SW101", Service: "a", Reason: "still known"}}}))
+	h.Guard = maybe(t, "guard", at("stateward", "guard"), rapid.Bool())
 	h.HostName = word("hostName", "h", "i")
 	return h
 })
@@ -194,6 +195,7 @@ func TestDiffTells(t *testing.T) {
 	late := func(needed stateward.Value[bool], options ...string) []part {
 		return []part{wiped[0], changedFS(mounted("/persist", "/dev/a", "ext4", options...), func(f *stateward.FileSystem) { f.NeededForBoot = needed }), wiped[2]}
 	}
+	guard := func(on stateward.Value[bool]) part { return func(h *stateward.Host) { h.Guard = on } }
 	preseeded := func(p stateward.Preseed) part {
 		return func(h *stateward.Host) {
 			p.Enable = known(true)
@@ -482,6 +484,20 @@ func TestDiffTells(t *testing.T) {
 			[]part{pgBackRest("[global]\nrepo1-retention-full=4\n[main]\npg1-path=/srv/pg")}, []part{pgBackRest("[global]\nrepo1-retention-full=many\n[main]\npg1-path=/srv/pg")},
 			[]string{`unknown! retention postgresql: pgBackRest main repo1-retention-full is not known any more: conf: repo1-retention-full is no number above 0`},
 		},
+		"E9 the guard is switched off": {
+			append(wiped, guard(known(true))), append(wiped, guard(known(false))),
+			[]string{`worse guard : the guard is off from now on: no switch that would lose data is refused any more, and the one to this configuration is not looked at either`},
+		},
+		"E9 the module of the guard is not imported any more": {
+			append(wiped, guard(known(true))), wiped, []string{`worse guard : the guard is off from now on`},
+		},
+		"E9 whether the guard is on is not known": {
+			append(wiped, guard(known(true))), append(wiped, guard(unknown[bool]("guard"))), []string{`unknown guard : whether a switch that would lose data is refused is not known any more: guard: it throws`},
+		},
+		"the guard comes": {
+			append(wiped, guard(known(false))), append(wiped, guard(known(true))), []string{`better guard : the guard is on from now on`},
+		},
+		"a guard that was never on": {wiped, append(wiped, guard(known(false))), nil},
 		"pgBackRest with one repository less": {
 			[]part{pgBackRest("[global]\nrepo1-path=/a\nrepo2-path=/b\n[main]\npg1-path=/srv/pg")}, []part{pgBackRest("[global]\nrepo1-path=/a\n[main]\npg1-path=/srv/pg")},
 			[]string{`worse pitr postgresql: pgBackRest has no repository 2 of stanza main any more: what it stored there stays`},

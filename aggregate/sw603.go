@@ -300,6 +300,9 @@ var unread = [][]string{
 	// `stateward pitr plan` says of these what it needs.
 	{"services", "postgresql", "package"}, {"services", "postgresql", "settings", "port"}, {"services", "postgresql", "settings", "unix_socket_directories"},
 
+	// Only a diff speaks of it.
+	{"stateward", "guard"},
+
 	{"modules", "filesystems", "zfs"},
 	{"modules", "services", "*", "preseed"},
 	{"modules", "services", "backup", "_internal", "allJobs", "*", "postBackupScript"}, {"modules", "services", "backup", "restic", "jobs", "*", "postBackupScript"},

@@ -270,6 +270,24 @@ func TestTheGuardRefusesWhatComesTooLate(t *testing.T) {
 	}
 }
 
+// What the guard cannot refuse, since it is gone by then, a diff tells.
+func TestADiffTellsOfTheGuardThatIsSwitchedOff(t *testing.T) {
+	for _, nix := range nixtest.All(t) {
+		t.Run(nix.Name, func(t *testing.T) {
+			on := evalGuarded(t, nix, newDeployed(t).settings(`"/var/lib/sonarr"`, "")).Evaluation
+			off := strings.Replace(on, `"stateward.guard":{"enable":true}`, `"stateward.guard":{"enable":false}`, 1)
+			require.NotEqual(t, on, off)
+			dir := t.TempDir()
+			for name, text := range map[string]string{"on.json": on, "off.json": off} {
+				require.NoError(t, os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600))
+			}
+			r := run(t, nil, "diff", filepath.Join(dir, "on.json"), filepath.Join(dir, "off.json"), "--threshold", "error", "-q")
+			require.Equal(t, StatusFindings, r.status, r.stderr)
+			require.Contains(t, r.stdout, "the guard is off from now on: no switch that would lose data is refused any more")
+		})
+	}
+}
+
 func TestADeclaredOverrideNeedsWords(t *testing.T) {
 	nix := nixtest.All(t)[0]
 	m := newDeployed(t)

@@ -19,6 +19,8 @@ var unreadSections = map[string]bool{
 	"modules.filesystems.zfs": true,
 	// It is read where stateward.pitr asks for something, and the plan of that says so.
 	"services.postgresql.package": true,
+	// A diff says that it is not known any more.
+	"stateward.guard": true,
 	// These tell what a capture is of, and what is in use: without one, no check asks.
 	"networking.hostName": true, "swapDevices": true, "boot.initrd.network.ssh.hostKeys": true,
 }

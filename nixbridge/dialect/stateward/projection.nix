@@ -8,7 +8,7 @@
   options,
 }: let
   inherit (builtins) isAttrs;
-  inherit (probe) attrsOf text via;
+  inherit (probe) anyTo attrsOf fields text via;
   # What our NixOS module does of itself, and says of no service.
   own = ["persistence" "plan" "package" "guard"];
 in {
@@ -29,6 +29,7 @@ in {
       then builtins.readFile v
       else "")
     text;
+    "stateward.guard" = fields {enable = anyTo 2;};
     "stateward.services" = attrsOf contract.service;
     "stateward.acknowledge" = contract.acknowledgements;
   };

@@ -42,6 +42,7 @@ func decode(n *dialect.Node, h *stateward.Host) {
 	Decode(Name, top, h)
 	backups(top.At("backup"), h)
 	h.Plan = top.At("plan").Filled()
+	h.Guard = top.At("guard").At("enable").Bool()
 	dialect.Merge(&h.PITRPolicies, dialect.AttrsOf(top.At("pitr"), pitr))
 }
 
