@@ -60,6 +60,18 @@ func TestHomelabReport(t *testing.T) {
 	require.Equal(t, got, string(written))
 }
 
+// An old drill is overdue by the clock, whether or not the page says what day it is; what was seen of pools is on the map.
+func TestReportJudgesByTheClock(t *testing.T) {
+	t.Chdir(repository)
+	r := run(t, nil, "report", "testdata/checks/SW320/fires.nix", "--drills", "testdata/checks/SW320/fires.drills", "--capture", "examples/adopt/pool.json", "--cache-dir", t.TempDir(), "--quiet")
+	require.Equal(t, StatusFindings, r.status, r.stderr)
+	text := pageText(r.stdout)
+	require.Contains(t, text, "! passed, overdue")
+	require.NotContains(t, text, "✕ no record")
+	require.Contains(t, text, "✕ was not there when the host was looked at")
+	require.Contains(t, text, "1 lesser loss at the next boot")
+}
+
 func TestReportIsNotForATerminal(t *testing.T) {
 	var out, errs bytes.Buffer
 	env := Env{Stdin: strings.NewReader(""), Stdout: &out, Stderr: &errs, Getenv: func(string) string { return "" }, StdoutTerminal: true}
