@@ -3,6 +3,7 @@ package calendar
 import (
 	"errors"
 	"fmt"
+	"math"
 	"strings"
 	"time"
 )
@@ -245,7 +246,9 @@ func (c civil) seconds() int64 {
 
 func civilOf(seconds int64, dst int) civil {
 	t := time.Unix(seconds, 0).UTC()
-	return civil{t.Year(), int(t.Month()), t.Day(), t.Hour(), t.Minute(), t.Second(), dst}
+	year, month, day := t.Date()
+	hour, minute, second := t.Clock()
+	return civil{year, int(month), day, hour, minute, second, dst}
 }
 
 func saving(t time.Time) int {
@@ -261,12 +264,28 @@ type clock struct {
 	loc    *time.Location
 	offset int64
 	old    bool
+	// known is what at said the last time, which holds from known.from until known.until.
+	known struct {
+		from, until, offset int64
+		dst                 int
+	}
 }
 
 func (k *clock) at(t int64) (offset int64, dst int) {
-	at := time.Unix(t, 0).In(k.loc)
-	_, o := at.Zone()
-	return int64(o), saving(at)
+	if t < k.known.from || t >= k.known.until {
+		at := time.Unix(t, 0).In(k.loc)
+		_, o := at.Zone()
+		k.known.offset, k.known.dst = int64(o), saving(at)
+		k.known.from, k.known.until = math.MinInt64, math.MaxInt64
+		from, until := at.ZoneBounds()
+		if !from.IsZero() {
+			k.known.from = from.Unix()
+		}
+		if !until.IsZero() {
+			k.known.until = until.Unix()
+		}
+	}
+	return k.known.offset, k.known.dst
 }
 
 // normal returns c in range and the time that it is; ok is false before 1970.
