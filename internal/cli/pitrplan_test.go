@@ -118,7 +118,7 @@ func TestPITRPlan(t *testing.T) {
 	require.Equal(t, StatusFindings, r.status, r.stderr)
 	for _, line := range []string{"none: wants no cluster archived\n", "well: 1 cluster to archive, 1 planned\n", "wrong: 1 cluster to archive, 0 planned\n", "    ! server is missing\n",
 		"zone: 1 cluster to archive, 1 planned\n", "    base backup  02:30 Europe/Berlin\n", "    ! calendar event \"02:30 Europe/Berln\", character 7: \"Europe/Berln\" is no known time zone\n      hint: write UTC or a zone by its full name",
-		"    ! stateward.pitr.postgresql.windw is unknown: stateward knows no such field\n"} {
+		"    ! stateward.pitr.postgresql.windw is unknown: stateward knows no such field: did you mean window?\n"} {
 		require.Contains(t, r.stdout, line)
 	}
 	r = run(t, nil, "pitr", "plan", hosts, "--host", "wrong", "-q", "-o", "nix", "--write", filepath.Join(dir, "out"))

@@ -56,6 +56,7 @@ var layers = []layer{
 	{dir: "nixbridge/dialect", ours: join(".")},
 	{dir: "nixbridge/dialect/*", ours: join(".", "nixbridge/dialect")},
 	// A dialect of one's own maps to the contract, which is read there.
+	{dir: "nixbridge/dialect/stateward", ours: join(".", "nixbridge/dialect", "internal/text")},
 	{dir: "nixbridge/dialect/own", ours: join(".", "nixbridge/dialect", "nixbridge/dialect/stateward")},
 	{dir: "nixbridge/dialect/internal/evaltest", ours: join(".", "nixbridge/dialect", "internal/run"), third: []string{testify}, tests: true},
 	{dir: "nixbridge/flaketest", ours: join(".", "aggregate", "nixbridge", "nixbridge/dialect", "nixbridge/dialect/*", "internal/text", "internal/storepath"), third: []string{toolDiff}},

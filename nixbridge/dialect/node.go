@@ -285,6 +285,18 @@ func (n *Node) unknown() stateward.Unknown {
 	}
 }
 
+// Names are the components of the place of a node in what was read, which may be another than [Node.Path] names. An element of a list is "".
+func (n *Node) Names() []string {
+	if n.parent == nil {
+		return nil
+	}
+	name := n.name
+	if n.index >= 0 {
+		name = ""
+	}
+	return append(n.parent.Names(), name)
+}
+
 // Wrong records that the place cannot be understood and returns what it recorded.
 func (n *Node) Wrong(kind stateward.UnknownKind, format string, args ...any) stateward.Unknown {
 	o := n.Origin()

@@ -4,8 +4,11 @@ package stateward
 
 import (
 	_ "embed"
+	"slices"
+	"strings"
 
 	"github.com/stateward/stateward"
+	"github.com/stateward/stateward/internal/text"
 	"github.com/stateward/stateward/nixbridge/dialect"
 )
 
@@ -95,9 +98,44 @@ func Decode(name string, top *dialect.Node, h *stateward.Host) {
 
 // NoOther records the fields that the contract does not have.
 func NoOther(n *dialect.Node) {
-	for _, name := range n.At("?").Strings().Or(nil) {
-		n.At(name).Wrong(stateward.UnknownForm, "stateward knows no such field")
+	var known []string
+	for i, name := range n.At("?").Strings().Or(nil) {
+		if i == 0 {
+			known = fieldsAt(n.Names())
+		}
+		switch near := text.Nearest(name, known); {
+		case near != "":
+			n.At(name).Wrong(stateward.UnknownForm, "stateward knows no such field: did you mean %s?", near)
+		case len(known) > 0:
+			n.At(name).Wrong(stateward.UnknownForm, "stateward knows no such field: there are %s", strings.Join(known, ", "))
+		default:
+			n.At(name).Wrong(stateward.UnknownForm, "stateward knows no such field")
+		}
 	}
+}
+
+// fieldsAt are the names of the fields that a place of the contract has, sorted. The first name of the place is that of the dialect.
+func fieldsAt(place []string) []string {
+	if len(place) == 0 {
+		return nil
+	}
+	at := Option{Fields: Options().Options}
+	for rest := place[1:]; len(rest) > 0; {
+		i := slices.IndexFunc(at.Fields, func(o Option) bool { return o.Name == rest[0] })
+		if i < 0 {
+			return nil
+		}
+		at, rest = at.Fields[i], rest[1:]
+		if (at.Type == "attrs" || at.Type == "list") && len(rest) > 0 {
+			rest = rest[1:] // the name, or the number, of one of them
+		}
+	}
+	var out []string
+	for _, o := range at.Fields {
+		out = append(out, o.Name)
+	}
+	slices.Sort(out)
+	return out
 }
 
 // acknowledgement reads one of `stateward.acknowledge`. What it accepts must be known exactly: one that cannot be

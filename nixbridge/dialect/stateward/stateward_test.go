@@ -172,9 +172,28 @@ func lines(h stateward.Host) []string {
 func unknowns(h stateward.Host) []string {
 	var out []string
 	for _, u := range h.Unknown {
-		out = append(out, fmt.Sprintf("%s [%s] %s", u.Subject, u.Kind, u.Message))
+		message, _, _ := strings.Cut(u.Message, ": there are ")
+		out = append(out, fmt.Sprintf("%s [%s] %s", u.Subject, u.Kind, message))
 	}
 	return out
+}
+
+// A misspelt field names the one that was meant, and one that is like none those that there are.
+func TestFieldsThatWereMeantAreNamed(t *testing.T) {
+	h := evaltest.Decode(t, dialectstateward.Dialect(), `{ config.stateward = { services.x = { enable = true; backupPath = [ "/a" ]; backup = { paths = [ ]; scheduel = "daily"; }; protection.size = 1; persist.files = [ { file = "/a"; mod = "0600"; } ]; }; pitr.a.windw = "1d"; acknowledge = [ { code = "SW101"; reson = "x"; service = "x"; } ]; }; }`)[0]
+	var got []string
+	for _, u := range h.Unknown {
+		got = append(got, u.Subject+" "+u.Message)
+	}
+	slices.Sort(got)
+	require.Empty(t, cmp.Diff([]string{
+		"stateward.acknowledge[0].reson stateward knows no such field: did you mean reason?",
+		"stateward.pitr.a.windw stateward knows no such field: did you mean window?",
+		"stateward.services.x.backup.scheduel stateward knows no such field: did you mean schedule?",
+		"stateward.services.x.backupPath stateward knows no such field: did you mean backupPaths?",
+		"stateward.services.x.persist.files[0].mod stateward knows no such field: did you mean mode?",
+		"stateward.services.x.protection.size stateward knows no such field: there are rpo, tiers",
+	}, got))
 }
 
 func TestContract(t *testing.T) {
@@ -348,7 +367,7 @@ func TestContract(t *testing.T) {
 				"pitr c unknown (stateward.pitr.c: expected an attribute set, found an integer) at stateward.pitr.c", `pitr d e true at stateward.pitr."d e"`},
 			unknown: []string{
 				`stateward.pitr."d e" [form] its name has other than letters, digits, "_-.": files and units are named after it`,
-				"stateward.pitr.a.destinaton [form] stateward knows no such field", "stateward.pitr.a.drill [type] expected an attribute set, found an integer",
+				"stateward.pitr.a.destinaton [form] stateward knows no such field: did you mean destination?", "stateward.pitr.a.drill [type] expected an attribute set, found an integer",
 				"stateward.pitr.a.redundancy [form] -1 is less than zero", "stateward.pitr.a.server [throw] ",
 				`stateward.pitr.a.window [form] time span "soon" has no number at "soon"`, "stateward.pitr.b [throw] ", "stateward.pitr.c [type] expected an attribute set, found an integer"},
 		},
@@ -380,7 +399,7 @@ func TestContract(t *testing.T) {
 				`stateward.services.x.preseed.minBytes [form] -1 is no number of bytes`,
 				`stateward.services.x.preseed.onNoBackup [form] policy "whatever" is none of refuse, start-empty`,
 				`stateward.services.x.preseed.sources [form] source "zfs" is none of local, replica, restic, pitr`,
-				"stateward.services.y.preseed.sources_ [form] stateward knows no such field", "stateward.services.y.preseed.validate.x [form] stateward knows no such field",
+				"stateward.services.y.preseed.sources_ [form] stateward knows no such field: did you mean sources?", "stateward.services.y.preseed.validate.x [form] stateward knows no such field",
 				"stateward.services.z.preseed [throw] ", "stateward.services.zz.preseed [type] expected an attribute set, found a Boolean"},
 		},
 		"a health check": {
@@ -407,14 +426,14 @@ func TestContract(t *testing.T) {
 			want: []string{"x true  absent:absent", `  state persist directory "/b"`, `  state persist file "/g"`, "  database absent a absent", "  protection []", "  preseed true absent",
 				"  health absent absent absent absent absent", "dataset t/x absent absent map[] absent:absent absent", "job x stateward []"},
 			unknown: []string{
-				"stateward.acknowledge[0].Path [form] stateward knows no such field", "stateward.foo [form] stateward knows no such field",
+				"stateward.acknowledge[0].Path [form] stateward knows no such field: did you mean path?", "stateward.foo [form] stateward knows no such field",
 				"stateward.services.x.backup.cron [form] stateward knows no such field", "stateward.services.x.databases[0].db [form] stateward knows no such field",
-				"stateward.services.x.datadir [form] stateward knows no such field", "stateward.services.x.dataset.recordsize [form] stateward knows no such field",
-				"stateward.services.x.exposure.host [form] stateward knows no such field", "stateward.services.x.healthCheck [form] has no command: write what ends with status 0 while the service works",
+				"stateward.services.x.datadir [form] stateward knows no such field: did you mean dataDir?", "stateward.services.x.dataset.recordsize [form] stateward knows no such field",
+				"stateward.services.x.exposure.host [form] stateward knows no such field: did you mean port?", "stateward.services.x.healthCheck [form] has no command: write what ends with status 0 while the service works",
 				"stateward.services.x.healthCheck.x [form] stateward knows no such field",
 				"stateward.services.x.notifications.x [form] stateward knows no such field", "stateward.services.x.persist.directories[0].owner [form] stateward knows no such field",
 				"stateward.services.x.persist.directory [form] stateward knows no such field", "stateward.services.x.persist.files[0].path [form] stateward knows no such field",
-				"stateward.services.x.preseed.x [form] stateward knows no such field", "stateward.services.x.protection.tier [form] stateward knows no such field",
+				"stateward.services.x.preseed.x [form] stateward knows no such field", "stateward.services.x.protection.tier [form] stateward knows no such field: did you mean tiers?",
 				"stateward.services.x.resources.x [form] stateward knows no such field",
 			},
 		},
