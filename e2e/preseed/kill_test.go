@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	lab "github.com/stateward/stateward/e2e/preseedlab"
 	"github.com/stateward/stateward/preseed"
 )
 
@@ -29,20 +30,11 @@ func killing(t *testing.T, pattern string, before func(), check func(at string))
 	t.Helper()
 	os.RemoveAll("/srv/points")
 	os.MkdirAll("/srv/wrap", 0o755)
-	write(t, "/srv/points", "")
-	programs := []string{"zfs", "mount", "umount", "restic"}
-	for _, program := range programs {
-		path, err := exec.LookPath(program)
-		if err != nil {
-			t.Fatal(err)
-		}
-		text := `#!/bin/bash
-case "NAME $1" in
-  PATTERN) ;;
-  *) exec REAL "$@" ;;
-esac
+	lab.Write(t, "/srv/points", "")
+	lab.Write(t, "/srv/point", `name=$1 real=$2
+shift 2
 # Numbers count for nothing.
-args="NAME $*"
+args="$name $*"
 args="${args//[0-9]/}"
 args="${args%%-left*}"
 point() {
@@ -53,13 +45,26 @@ point() {
   kill -KILL "$pid"
   sleep 5
 }
-case "NAME $1" in zfs\ clone | zfs\ receive | zfs\ create | zfs\ set | zfs\ destroy | restic*) point before ;; esac
-REAL "$@"
+case "$name $1" in zfs\ clone | zfs\ receive | zfs\ create | zfs\ set | zfs\ destroy | restic*) point before ;; esac
+"$real" "$@"
 status=$?
 point after
 exit $status
+`)
+	programs := []string{"zfs", "mount", "umount", "restic"}
+	for _, program := range programs {
+		path, err := exec.LookPath(program)
+		if err != nil {
+			t.Fatal(err)
+		}
+		// Most commands pass by: bash, which takes half as much as zfs itself to start, is for those that do not.
+		text := `#!/bin/sh
+case "NAME $1" in
+  PATTERN) exec /bin/bash /srv/point NAME REAL "$@" ;;
+  *) exec REAL "$@" ;;
+esac
 `
-		write(t, "/srv/wrap/"+program, strings.NewReplacer("PATTERN", pattern, "NAME", program, "REAL", path).Replace(text))
+		lab.Write(t, "/srv/wrap/"+program, strings.NewReplacer("PATTERN", pattern, "NAME", program, "REAL", path).Replace(text))
 		os.Chmod("/srv/wrap/"+program, 0o755)
 	}
 	defer func() {
@@ -69,8 +74,8 @@ exit $status
 	}()
 	file := "/srv/plan.json"
 	for n := range 80 {
-		_, out, status := run(t, "run", file)
-		list := strings.Split(strings.TrimSpace(read(t, "/srv/points")), "\n")
+		_, out, status := lab.Run(t, "run", file)
+		list := strings.Split(strings.TrimSpace(lab.Read(t, "/srv/points")), "\n")
 		at := list[len(list)-1]
 		switch status {
 		case -1:
@@ -82,7 +87,7 @@ exit $status
 			t.Fatalf("after %d kills, the last %q, it ended with status %d\n%s", n, at, status, out)
 		}
 	}
-	t.Fatalf("it never came to its end: %s", read(t, "/srv/points"))
+	t.Fatalf("it never came to its end: %s", lab.Read(t, "/srv/points"))
 	return 0
 }
 
@@ -95,80 +100,80 @@ func TestE10E12KilledAnywhere(t *testing.T) {
 		killed string
 		least  int
 	}{
-		{"rollback", func(t *testing.T) { cut(t, "a", "text") }, local, changes, 5},
-		{"clone", func(t *testing.T) { cut(t, "a", "text"); must(t, "zfs", "snapshot", name+"@b") }, local, changes, 12},
-		{"replica", func(t *testing.T) { sendTo(t, "text") }, replica, receive, 4},
-		{"restic", func(t *testing.T) { job(t, "text") }, backup, restore, 3},
+		{"rollback", func(t *testing.T) { lab.Cut(t, "a", "text") }, lab.Local, changes, 5},
+		{"clone", func(t *testing.T) { lab.Cut(t, "a", "text"); lab.Must(t, "zfs", "snapshot", lab.Name+"@b") }, lab.Local, changes, 12},
+		{"replica", func(t *testing.T) { lab.SendTo(t, "text") }, lab.Replica, receive, 4},
+		{"restic", func(t *testing.T) { lab.Job(t, "text") }, lab.Backup, restore, 3},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			fresh(t)
+			lab.Fresh(t)
 			tc.make(t)
-			plan(t, from(tc.source))
-			before := guids(t)
+			lab.Plan(t, lab.From(tc.source))
+			before := lab.Guids(t)
 			n := killing(t, tc.killed, func() {}, func(at string) {
-				kept(t, before)
+				lab.Kept(t, before)
 				if t.Failed() {
 					t.Fatalf("killed %s", at)
 				}
 			})
 			t.Logf("%d kills", n)
 			if n < tc.least {
-				t.Errorf("it was killed %d times only: %s", n, read(t, "/srv/points"))
+				t.Errorf("it was killed %d times only: %s", n, lab.Read(t, "/srv/points"))
 			}
-			restored(t, "text")
-			kept(t, before)
+			lab.Restored(t, "text")
+			lab.Kept(t, before)
 			// E12: whoever was killed once it was restored, the next one says so, once.
-			records, _ := filepath.Glob(state + "/app/2*.json")
+			records, _ := filepath.Glob(lab.State + "/app/2*.json")
 			told := 0
 			for _, file := range records {
-				if strings.Contains(read(t, file), `"outcome": "restored"`) {
+				if strings.Contains(lab.Read(t, file), `"outcome": "restored"`) {
 					told++
 				}
 			}
 			if told == 0 {
 				t.Errorf("nobody was told that it was restored: %q", records)
 			}
-			ends(t, preseed.AlreadySeeded, 0, "seeded before", "/srv/plan.json")
+			lab.Ends(t, preseed.AlreadySeeded, 0, "seeded before", "/srv/plan.json")
 		})
 	}
 }
 
 // The same, and the machine comes up with another root: no journal, nothing mounted, and datasets that are missing made anew.
 func TestE10KilledAndTheRootIsWiped(t *testing.T) {
-	fresh(t)
-	cut(t, "a", "text")
-	must(t, "zfs", "snapshot", name+"@b")
-	plan(t)
-	before := guids(t)
+	lab.Fresh(t)
+	lab.Cut(t, "a", "text")
+	lab.Must(t, "zfs", "snapshot", lab.Name+"@b")
+	lab.Plan(t)
+	before := lab.Guids(t)
 	boot := 0
 	killing(t, exchange, func() {
-		os.RemoveAll(state)
-		try("umount", "/run/stateward/preseed/app/at")
-		try("umount", app)
+		os.RemoveAll(lab.State)
+		lab.Try("umount", "/run/stateward/preseed/app/at")
+		lab.Try("umount", lab.App)
 		if boot++; boot%2 == 0 {
-			if _, err := try("zfs", "list", name); err != nil {
-				must(t, "zfs", "create", "-o", "mountpoint="+app, "-o", "recordsize=16K", "-o", "mine:note=kept", name)
+			if _, err := lab.Try("zfs", "list", lab.Name); err != nil {
+				lab.Must(t, "zfs", "create", "-o", "mountpoint="+lab.App, "-o", "recordsize=16K", "-o", "mine:note=kept", lab.Name)
 			}
 		}
 	}, func(at string) {
-		kept(t, before)
+		lab.Kept(t, before)
 		if t.Failed() {
 			t.Fatalf("killed %s", at)
 		}
 	})
-	if got := read(t, app+"/file"); got != "text" {
+	if got := lab.Read(t, lab.App+"/file"); got != "text" {
 		t.Errorf("it holds %q", got)
 	}
-	if got := must(t, "zfs", "get", "-H", "-o", "value", "canmount", name); got != "on" {
+	if got := lab.Must(t, "zfs", "get", "-H", "-o", "value", "canmount", lab.Name); got != "on" {
 		t.Errorf("canmount is %s", got)
 	}
-	kept(t, before)
+	lab.Kept(t, before)
 }
 
 // One that waits is ended by SIGTERM, and says so.
 func TestInterrupted(t *testing.T) {
-	fresh(t)
-	cmd := exec.Command("/mnt/bin/stateward", "preseed", "run", plan(t, from(replica)), "--state-dir", state)
+	lab.Fresh(t)
+	cmd := exec.Command("/mnt/bin/stateward", "preseed", "run", lab.Plan(t, lab.From(lab.Replica)), "--state-dir", lab.State)
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -177,7 +182,7 @@ func TestInterrupted(t *testing.T) {
 	if err := cmd.Wait(); err == nil || cmd.ProcessState.ExitCode() != 4 {
 		t.Errorf("it ended with %v", cmd.ProcessState)
 	}
-	if got := read(t, state+"/app/newest.json"); !strings.Contains(got, "it was interrupted") {
+	if got := lab.Read(t, lab.State+"/app/newest.json"); !strings.Contains(got, "it was interrupted") {
 		t.Errorf("the record is %s", got)
 	}
 }
@@ -187,23 +192,23 @@ func TestE6SomebodyWritesMeanwhile(t *testing.T) {
 	for _, tc := range []struct {
 		point string
 		could bool // whether it is mounted where they would write
-	}{{"zfs clone", true}, {"zfs set canmount", true}, {"umount -- " + app, true}, {"zfs rename", false}} {
+	}{{"zfs clone", true}, {"zfs set canmount", true}, {"umount -- " + lab.App, true}, {"zfs rename", false}} {
 		point := tc.point
 		t.Run(strings.ReplaceAll(point, "/", "_"), func(t *testing.T) {
-			fresh(t)
-			cut(t, "a", "text")
-			must(t, "zfs", "snapshot", name+"@b")
+			lab.Fresh(t)
+			lab.Cut(t, "a", "text")
+			lab.Must(t, "zfs", "snapshot", lab.Name+"@b")
 			words := strings.Fields(point)
 			real, err := exec.LookPath(words[0])
 			if err != nil {
 				t.Fatal(err)
 			}
 			// Only where it is the dataset that is mounted there: beneath is no dataset.
-			write(t, "/srv/wrap/"+words[0], fmt.Sprintf("#!/bin/bash\ncase \"%s $*\" in *%q*) grep -q ' %s zfs' /proc/mounts && [ ! -e /srv/once ] && echo mine >%s/mine && : >/srv/once ;; esac\nexec %s \"$@\"\n",
-				words[0], point, app, app, real))
+			lab.Write(t, "/srv/wrap/"+words[0], fmt.Sprintf("#!/bin/sh\ncase \"%s $*\" in *%q*) grep -q ' %s zfs' /proc/mounts && [ ! -e /srv/once ] && echo mine >%s/mine && : >/srv/once ;; esac\nexec %s \"$@\"\n",
+				words[0], point, lab.App, lab.App, real))
 			os.Chmod("/srv/wrap/"+words[0], 0o755)
 			os.Remove("/srv/once")
-			_, out, status := run(t, "run", plan(t))
+			_, out, status := lab.Run(t, "run", lab.Plan(t))
 			_, err = os.Stat("/srv/once")
 			wrote := err == nil
 			os.Remove("/srv/wrap/" + words[0])
@@ -214,13 +219,13 @@ func TestE6SomebodyWritesMeanwhile(t *testing.T) {
 				t.Errorf("somebody wrote: %v", wrote)
 			}
 			if !wrote {
-				restored(t, "text")
+				lab.Restored(t, "text")
 				return
 			}
-			if got, err := os.ReadFile(app + "/mine"); err != nil || string(got) != "mine\n" {
+			if got, err := os.ReadFile(lab.App + "/mine"); err != nil || string(got) != "mine\n" {
 				t.Fatalf("what somebody wrote is gone: %v\n%s", err, out)
 			}
-			if got := must(t, "zfs", "get", "-H", "-o", "value", "canmount", name); got != "on" {
+			if got := lab.Must(t, "zfs", "get", "-H", "-o", "value", "canmount", lab.Name); got != "on" {
 				t.Errorf("canmount is %s", got)
 			}
 		})
@@ -229,20 +234,20 @@ func TestE6SomebodyWritesMeanwhile(t *testing.T) {
 
 // E7, R5: a stream that ends too early is no replica, and what was received goes on.
 func TestTruncatedStream(t *testing.T) {
-	fresh(t)
-	must(t, "zfs", "create", "-o", "mountpoint=/srv/replica", "back/app")
-	must(t, "dd", "if=/dev/urandom", "of=/srv/replica/file", "bs=1M", "count=8", "status=none")
-	want := read(t, "/srv/replica/file")
-	must(t, "zfs", "snapshot", "back/app@one")
-	must(t, "zfs", "unmount", "back/app")
+	lab.Fresh(t)
+	lab.Must(t, "zfs", "create", "-o", "mountpoint=/srv/replica", "back/app")
+	lab.Must(t, "dd", "if=/dev/urandom", "of=/srv/replica/file", "bs=1M", "count=8", "status=none")
+	want := lab.Read(t, "/srv/replica/file")
+	lab.Must(t, "zfs", "snapshot", "back/app@one")
+	lab.Must(t, "zfs", "unmount", "back/app")
 	real, _ := exec.LookPath("zfs")
-	write(t, "/srv/wrap/zfs", "#!/bin/bash\ncase \"$*\" in send\\ --*) if [ ! -e /srv/once ]; then : >/srv/once; "+real+" \"$@\" | head -c 4000000; exit 1; fi ;; send\\ -t*) : >/srv/resumed ;; esac\nexec "+real+" \"$@\"\n")
+	lab.Write(t, "/srv/wrap/zfs", "#!/bin/sh\ncase \"$*\" in send\\ --*) if [ ! -e /srv/once ]; then : >/srv/once; "+real+" \"$@\" | head -c 4000000; exit 1; fi ;; send\\ -t*) : >/srv/resumed ;; esac\nexec "+real+" \"$@\"\n")
 	os.Chmod("/srv/wrap/zfs", 0o755)
 	os.Remove("/srv/once")
 	os.Remove("/srv/resumed")
-	ends(t, preseed.Restored, 0, "from replica", plan(t, from(replica)))
+	lab.Ends(t, preseed.Restored, 0, "from replica", lab.Plan(t, lab.From(lab.Replica)))
 	os.Remove("/srv/wrap/zfs")
-	if got := read(t, app+"/file"); got != want {
+	if got := lab.Read(t, lab.App+"/file"); got != want {
 		t.Error("it is another text")
 	}
 	if _, err := os.Stat("/srv/resumed"); err != nil {
@@ -252,25 +257,25 @@ func TestTruncatedStream(t *testing.T) {
 
 // What does not fit is thrown away at once: others need the room.
 func TestNoRoom(t *testing.T) {
-	fresh(t)
-	must(t, "zfs", "create", "-o", "mountpoint=none", "-o", "quota=4M", "tank/stateward-staging")
-	must(t, "zfs", "create", "-o", "mountpoint=/srv/replica", "back/app")
-	must(t, "dd", "if=/dev/urandom", "of=/srv/replica/file", "bs=1M", "count=8", "status=none")
-	must(t, "zfs", "snapshot", "back/app@one")
-	before := guids(t)
-	ends(t, preseed.Failed, 4, "space", plan(t, from(replica)))
-	kept(t, before)
-	if after := guids(t); len(after) != len(before) {
+	lab.Fresh(t)
+	lab.Must(t, "zfs", "create", "-o", "mountpoint=none", "-o", "quota=4M", "tank/stateward-staging")
+	lab.Must(t, "zfs", "create", "-o", "mountpoint=/srv/replica", "back/app")
+	lab.Must(t, "dd", "if=/dev/urandom", "of=/srv/replica/file", "bs=1M", "count=8", "status=none")
+	lab.Must(t, "zfs", "snapshot", "back/app@one")
+	before := lab.Guids(t)
+	lab.Ends(t, preseed.Failed, 4, "space", lab.Plan(t, lab.From(lab.Replica)))
+	lab.Kept(t, before)
+	if after := lab.Guids(t); len(after) != len(before) {
 		t.Errorf("there are %v, and were %v", after, before)
 	}
 }
 
 // E9, E13: under systemd the service starts after a run that let it, and not before, nor after one that did not.
 func TestE9Unit(t *testing.T) {
-	fresh(t)
-	cut(t, "a", "text")
-	plan(t, func(p *preseed.Plan) { p.Timeout = "3s" })
-	p := document(func(p *preseed.Plan) { p.Timeout = "3s" })
+	lab.Fresh(t)
+	lab.Cut(t, "a", "text")
+	lab.Plan(t, func(p *preseed.Plan) { p.Timeout = "3s" })
+	p := lab.Document(func(p *preseed.Plan) { p.Timeout = "3s" })
 	text, err := p.Unit(preseed.UnitOptions{Stateward: "/mnt/bin/stateward", Plan: "/srv/plan.json", Path: []string{"/usr/sbin", "/usr/bin", "/sbin", "/bin"}})
 	if err != nil {
 		t.Fatal(err)
@@ -279,56 +284,56 @@ func TestE9Unit(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	write(t, "/etc/systemd/system/"+p.UnitName(), text)
-	write(t, "/etc/systemd/system/app.service.d/preseed.conf", drop)
-	write(t, "/etc/systemd/system/app.service.d/check.conf", "[Service]\nExecStartPre=/bin/cp "+app+"/file /srv/seen\n")
+	lab.Write(t, "/etc/systemd/system/"+p.UnitName(), text)
+	lab.Write(t, "/etc/systemd/system/app.service.d/preseed.conf", drop)
+	lab.Write(t, "/etc/systemd/system/app.service.d/check.conf", "[Service]\nExecStartPre=/bin/cp "+lab.App+"/file /srv/seen\n")
 	os.RemoveAll(preseed.StateDir)
-	must(t, "systemctl", "daemon-reload")
+	lab.Must(t, "systemctl", "daemon-reload")
 	defer func() {
-		try("systemctl", "stop", "app.service", p.UnitName())
+		lab.Try("systemctl", "stop", "app.service", p.UnitName())
 		os.Remove("/etc/systemd/system/" + p.UnitName())
 		os.RemoveAll("/etc/systemd/system/app.service.d")
-		try("systemctl", "daemon-reload")
+		lab.Try("systemctl", "daemon-reload")
 	}()
 	os.Remove("/srv/seen")
-	if out, err := try("systemctl", "start", "app.service"); err != nil {
-		t.Fatalf("%s\n%s", out, must(t, "systemctl", "status", "--no-pager", p.UnitName()))
+	if out, err := lab.Try("systemctl", "start", "app.service"); err != nil {
+		t.Fatalf("%s\n%s", out, lab.Must(t, "systemctl", "status", "--no-pager", p.UnitName()))
 	}
-	if got := read(t, "/srv/seen"); got != "text" {
+	if got := lab.Read(t, "/srv/seen"); got != "text" {
 		t.Errorf("it started on %q", got)
 	}
 	if files, _ := filepath.Glob(preseed.StateDir + "/app/2*.json"); len(files) != 1 {
 		t.Errorf("there are the records %q", files)
 	}
-	must(t, "systemctl", "stop", "app.service", p.UnitName())
+	lab.Must(t, "systemctl", "stop", "app.service", p.UnitName())
 	// Fail-closed: no key, no pool, no source.
-	fresh(t)
+	lab.Fresh(t)
 	os.RemoveAll(preseed.StateDir)
-	if out, err := try("systemctl", "start", "app.service"); err == nil {
+	if out, err := lab.Try("systemctl", "start", "app.service"); err == nil {
 		t.Errorf("it started on nothing: %s", out)
 	}
-	if out, _ := try("systemctl", "is-active", "app.service"); out != "inactive" {
+	if out, _ := lab.Try("systemctl", "is-active", "app.service"); out != "inactive" {
 		t.Errorf("it is %s", out)
 	}
-	try("systemctl", "reset-failed")
+	lab.Try("systemctl", "reset-failed")
 	// E13: a source that answers later is asked again within the unit, whose job for the service is still there.
-	fresh(t)
+	lab.Fresh(t)
 	os.RemoveAll(preseed.StateDir)
 	os.Remove("/srv/seen")
-	plan(t, from(replica), func(p *preseed.Plan) { p.Timeout = "1min" })
-	must(t, "systemctl", "start", "--no-block", "app.service")
+	lab.Plan(t, lab.From(lab.Replica), func(p *preseed.Plan) { p.Timeout = "1min" })
+	lab.Must(t, "systemctl", "start", "--no-block", "app.service")
 	time.Sleep(1500 * time.Millisecond)
-	if out, _ := try("systemctl", "is-active", "app.service"); out != "inactive" {
+	if out, _ := lab.Try("systemctl", "is-active", "app.service"); out != "inactive" {
 		t.Errorf("it is %s before there is anything", out)
 	}
-	sendTo(t, "later")
+	lab.SendTo(t, "later")
 	for range 100 {
-		if out, _ := try("systemctl", "is-active", "app.service"); out == "active" {
+		if out, _ := lab.Try("systemctl", "is-active", "app.service"); out == "active" {
 			break
 		}
 		time.Sleep(200 * time.Millisecond)
 	}
-	if got := read(t, "/srv/seen"); got != "later" {
+	if got := lab.Read(t, "/srv/seen"); got != "later" {
 		t.Errorf("it started on %q", got)
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	lab "github.com/stateward/stateward/e2e/preseedlab"
 	"github.com/stateward/stateward/preseed"
 )
 
@@ -32,24 +33,24 @@ func TestMain(m *testing.M) {
 }
 
 func TestE1E2LocalRollback(t *testing.T) {
-	fresh(t)
-	must(t, "zfs", "create", "-o", "mountpoint=none", name+"/child")
-	cut(t, "a", "first")
-	cut(t, "b", "second")
-	must(t, "zfs", "snapshot", name+"/child@later")
-	before := guids(t)
+	lab.Fresh(t)
+	lab.Must(t, "zfs", "create", "-o", "mountpoint=none", lab.Name+"/child")
+	lab.Cut(t, "a", "first")
+	lab.Cut(t, "b", "second")
+	lab.Must(t, "zfs", "snapshot", lab.Name+"/child@later")
+	before := lab.Guids(t)
 	// A dry one says so, and changes nothing.
-	_, out, status := run(t, "explain", plan(t))
-	if status != 0 || !strings.Contains(out, "rollback local") || len(guids(t)) != len(before) {
+	_, out, status := lab.Run(t, "explain", lab.Plan(t))
+	if status != 0 || !strings.Contains(out, "rollback local") || len(lab.Guids(t)) != len(before) {
 		t.Fatalf("status %d\n%s", status, out)
 	}
-	ends(t, preseed.Restored, 0, "restored", plan(t))
-	restored(t, "second")
-	kept(t, before)
-	ends(t, preseed.AlreadySeeded, 0, "seeded before", plan(t))
+	lab.Ends(t, preseed.Restored, 0, "restored", lab.Plan(t))
+	lab.Restored(t, "second")
+	lab.Kept(t, before)
+	lab.Ends(t, preseed.AlreadySeeded, 0, "seeded before", lab.Plan(t))
 	// What its service removes since is not brought back.
-	os.Remove(app + "/file")
-	ends(t, preseed.AlreadySeeded, 0, "seeded before", plan(t))
+	os.Remove(lab.App + "/file")
+	lab.Ends(t, preseed.AlreadySeeded, 0, "seeded before", lab.Plan(t))
 }
 
 func TestE1E13LocalClone(t *testing.T) {
@@ -57,248 +58,248 @@ func TestE1E13LocalClone(t *testing.T) {
 		name  string
 		since func()
 	}{
-		{"snapshots of nothing are newer", func() { must(t, "zfs", "snapshot", name+"@c") }},
+		{"snapshots of nothing are newer", func() { lab.Must(t, "zfs", "snapshot", lab.Name+"@c") }},
 		{"a bookmark is newer", func() {
-			must(t, "zfs", "snapshot", name+"@c")
-			must(t, "zfs", "bookmark", name+"@c", name+"#c")
-			must(t, "zfs", "destroy", name+"@c")
+			lab.Must(t, "zfs", "snapshot", lab.Name+"@c")
+			lab.Must(t, "zfs", "bookmark", lab.Name+"@c", lab.Name+"#c")
+			lab.Must(t, "zfs", "destroy", lab.Name+"@c")
 		}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			fresh(t)
-			cut(t, "a", "first")
-			cut(t, "b", "second")
+			lab.Fresh(t)
+			lab.Cut(t, "a", "first")
+			lab.Cut(t, "b", "second")
 			tc.since()
-			before := guids(t)
-			ends(t, preseed.Restored, 0, "kept as "+was, plan(t))
-			restored(t, "second")
-			kept(t, before)
+			before := lab.Guids(t)
+			lab.Ends(t, preseed.Restored, 0, "kept as "+lab.Was, lab.Plan(t))
+			lab.Restored(t, "second")
+			lab.Kept(t, before)
 			// Nothing hangs on what was displaced.
-			must(t, "zfs", "destroy", "-r", was)
-			restored(t, "second")
-			must(t, "zfs", "rollback", name+"@b")
+			lab.Must(t, "zfs", "destroy", "-r", lab.Was)
+			lab.Restored(t, "second")
+			lab.Must(t, "zfs", "rollback", lab.Name+"@b")
 		})
 	}
 }
 
 // By hand, an older one is taken though there are newer ones, once somebody has said so.
 func TestByHand(t *testing.T) {
-	fresh(t)
-	cut(t, "a", "first")
+	lab.Fresh(t)
+	lab.Cut(t, "a", "first")
 	time.Sleep(1100 * time.Millisecond)
 	at := time.Now().UTC().Format(time.RFC3339)
 	time.Sleep(1100 * time.Millisecond)
-	cut(t, "b", "second")
-	guid := must(t, "zfs", "get", "-Hp", "-o", "value", "guid", name)
-	must(t, "zfs", "set", "stateward:preseed="+guid+" restored", name)
-	before := guids(t)
-	ends(t, preseed.AlreadySeeded, 0, "", plan(t))
-	if _, out, status := run(t, "run", plan(t), "--from", "local", "--at", at); status != 4 || !strings.Contains(out, "nothing was confirmed") {
+	lab.Cut(t, "b", "second")
+	guid := lab.Must(t, "zfs", "get", "-Hp", "-o", "value", "guid", lab.Name)
+	lab.Must(t, "zfs", "set", "stateward:preseed="+guid+" restored", lab.Name)
+	before := lab.Guids(t)
+	lab.Ends(t, preseed.AlreadySeeded, 0, "", lab.Plan(t))
+	if _, out, status := lab.Run(t, "run", lab.Plan(t), "--from", "local", "--at", at); status != 4 || !strings.Contains(out, "nothing was confirmed") {
 		t.Fatalf("%d\n%s", status, out)
 	}
-	ends(t, preseed.Restored, 0, "", plan(t), "--from", "local", "--at", at, "--yes-destroy", name)
-	restored(t, "first")
-	kept(t, before)
-	ends(t, preseed.Refused, 4, "never touched", plan(t), "--from", "local", "--yes-destroy", name)
-	restored(t, "first")
+	lab.Ends(t, preseed.Restored, 0, "", lab.Plan(t), "--from", "local", "--at", at, "--yes-destroy", lab.Name)
+	lab.Restored(t, "first")
+	lab.Kept(t, before)
+	lab.Ends(t, preseed.Refused, 4, "never touched", lab.Plan(t), "--from", "local", "--yes-destroy", lab.Name)
+	lab.Restored(t, "first")
 }
 
 func TestReplica(t *testing.T) {
-	fresh(t)
-	sendTo(t, "of the replica")
+	lab.Fresh(t)
+	lab.SendTo(t, "of the replica")
 	// The newest one there is of nothing: the one before is taken.
-	must(t, "zfs", "mount", "back/app")
+	lab.Must(t, "zfs", "mount", "back/app")
 	os.Remove("/srv/replica/file")
-	must(t, "zfs", "snapshot", "back/app@two")
-	before := guids(t)
-	ends(t, preseed.Restored, 0, "from replica", plan(t, from(local, replica)))
-	restored(t, "of the replica")
-	kept(t, before)
+	lab.Must(t, "zfs", "snapshot", "back/app@two")
+	before := lab.Guids(t)
+	lab.Ends(t, preseed.Restored, 0, "from replica", lab.Plan(t, lab.From(lab.Local, lab.Replica)))
+	lab.Restored(t, "of the replica")
+	lab.Kept(t, before)
 	// What is sent next needs not all.
-	if a, b := must(t, "zfs", "get", "-Hp", "-o", "value", "guid", name+"@one"), must(t, "zfs", "get", "-Hp", "-o", "value", "guid", "back/app@one"); a != b {
+	if a, b := lab.Must(t, "zfs", "get", "-Hp", "-o", "value", "guid", lab.Name+"@one"), lab.Must(t, "zfs", "get", "-Hp", "-o", "value", "guid", "back/app@one"); a != b {
 		t.Errorf("the snapshots have the guids %s and %s", a, b)
 	}
 }
 
 // By way of ssh, for which a stand-in runs what it is given with a shell: the guest has no ssh.
 func TestReplicaOfAnotherHost(t *testing.T) {
-	fresh(t)
-	sendTo(t, "of another host")
-	write(t, "/srv/wrap/ssh", "#!/bin/bash\ncase \"$*\" in -oBatchMode=yes\\ -oStrictHostKeyChecking=yes\\ *' -- root@far '*) exec sh -c \"${!#}\" ;; esac\necho \"$*\" >&2\nexit 255\n")
+	lab.Fresh(t)
+	lab.SendTo(t, "of another host")
+	lab.Write(t, "/srv/wrap/ssh", "#!/bin/bash\ncase \"$*\" in -oBatchMode=yes\\ -oStrictHostKeyChecking=yes\\ *' -- root@far '*) exec sh -c \"${!#}\" ;; esac\necho \"$*\" >&2\nexit 255\n")
 	os.Chmod("/srv/wrap/ssh", 0o755)
-	before := guids(t)
-	ends(t, preseed.Restored, 0, "from replica", plan(t, from(preseed.Source{Kind: preseed.Replica, From: "root@far:back/app"})))
-	restored(t, "of another host")
-	kept(t, before)
+	before := lab.Guids(t)
+	lab.Ends(t, preseed.Restored, 0, "from replica", lab.Plan(t, lab.From(preseed.Source{Kind: preseed.Replica, From: "root@far:back/app"})))
+	lab.Restored(t, "of another host")
+	lab.Kept(t, before)
 }
 
 func TestE11E12R2Restic(t *testing.T) {
-	fresh(t)
-	job(t, "of restic")
-	must(t, "zfs", "create", "-o", "mountpoint=none", "tank/other")
+	lab.Fresh(t)
+	lab.Job(t, "of restic")
+	lab.Must(t, "zfs", "create", "-o", "mountpoint=none", "tank/other")
 	os.MkdirAll("/srv/metrics", 0o755)
-	before := guids(t)
-	out := ends(t, preseed.Restored, 0, "(E11)", plan(t, from(local, backup), func(p *preseed.Plan) { p.MetricsDir = "/srv/metrics" }), "--backup-state-dir", "/srv/backup-state")
-	restored(t, "of restic")
-	kept(t, before)
-	info, err := os.Stat(app)
+	before := lab.Guids(t)
+	out := lab.Ends(t, preseed.Restored, 0, "(E11)", lab.Plan(t, lab.From(lab.Local, lab.Backup), func(p *preseed.Plan) { p.MetricsDir = "/srv/metrics" }), "--backup-state-dir", "/srv/backup-state")
+	lab.Restored(t, "of restic")
+	lab.Kept(t, before)
+	info, err := os.Stat(lab.App)
 	if err != nil || info.Mode().Perm() != 0o750 || info.Sys().(*syscall.Stat_t).Uid != 1 {
 		t.Errorf("the top is %v of %v", info.Mode(), info.Sys().(*syscall.Stat_t).Uid)
 	}
-	metrics := read(t, "/srv/metrics/stateward_preseed_app.prom")
+	metrics := lab.Read(t, "/srv/metrics/stateward_preseed_app.prom")
 	for _, want := range []string{`outcome{name="app",outcome="restored"} 1`, `start{name="app"} 1`, `restored_bytes{name="app"} 9`, `recovery_point_timestamp_seconds{name="app",source="restic"} `} {
 		if !strings.Contains(metrics, want) {
 			t.Errorf("the metrics have no %s:\n%s", want, metrics)
 		}
 	}
-	if files, _ := filepath.Glob(state + "/app/2*.json"); len(files) != 1 || !strings.Contains(read(t, files[0]), `"source": "restic"`) {
+	if files, _ := filepath.Glob(lab.State + "/app/2*.json"); len(files) != 1 || !strings.Contains(lab.Read(t, files[0]), `"source": "restic"`) {
 		t.Errorf("there are the records %q", files)
 	}
-	if strings.Contains(out, "SECRET-CANARY") || strings.Contains(read(t, state+"/app/newest.json"), "SECRET-CANARY") {
+	if strings.Contains(out, "SECRET-CANARY") || strings.Contains(lab.Read(t, lab.State+"/app/newest.json"), "SECRET-CANARY") {
 		t.Error("the password is in the output")
 	}
 }
 
 func TestE7R3UnreachableIsNotNone(t *testing.T) {
 	empty := func(p *preseed.Plan) { p.OnNoBackup, p.Timeout = preseed.StartEmpty, "3s" }
-	fresh(t)
-	job(t, "") // a repository without a snapshot
-	write(t, passwords, "another\n")
-	ends(t, preseed.Unreachable, 4, "wrong password", plan(t, from(backup), empty))
+	lab.Fresh(t)
+	lab.Job(t, "") // a repository without a snapshot
+	lab.Write(t, lab.Passwords, "another\n")
+	lab.Ends(t, preseed.Unreachable, 4, "wrong password", lab.Plan(t, lab.From(lab.Backup), empty))
 	os.Rename("/srv/repository", "/srv/moved")
-	ends(t, preseed.Unreachable, 4, "no repository", plan(t, from(backup), empty))
+	lab.Ends(t, preseed.Unreachable, 4, "no repository", lab.Plan(t, lab.From(lab.Backup), empty))
 	if _, err := os.Stat("/srv/repository"); err == nil {
 		t.Error("it made a repository")
 	}
 	os.Rename("/srv/moved", "/srv/repository")
-	ends(t, preseed.Unreachable, 4, "does not exist", plan(t, from(replica), empty))
-	write(t, "/srv/wrap/ssh", "#!/bin/sh\necho 'Host key verification failed.' >&2\nexit 255\n")
+	lab.Ends(t, preseed.Unreachable, 4, "does not exist", lab.Plan(t, lab.From(lab.Replica), empty))
+	lab.Write(t, "/srv/wrap/ssh", "#!/bin/sh\necho 'Host key verification failed.' >&2\nexit 255\n")
 	os.Chmod("/srv/wrap/ssh", 0o755)
-	ends(t, preseed.Unreachable, 4, "Host key", plan(t, from(preseed.Source{Kind: preseed.Replica, From: "root@far:back/app"}), empty))
-	write(t, passwords, "SECRET-CANARY\n")
-	ends(t, preseed.ConfirmedNoBackup, 4, "none has anything", plan(t, from(backup)))
-	ends(t, preseed.ConfirmedNoBackup, 0, "starts empty", plan(t, from(backup), empty))
-	ends(t, preseed.AlreadySeeded, 0, "", plan(t, from(backup)))
+	lab.Ends(t, preseed.Unreachable, 4, "Host key", lab.Plan(t, lab.From(preseed.Source{Kind: preseed.Replica, From: "root@far:back/app"}), empty))
+	lab.Write(t, lab.Passwords, "SECRET-CANARY\n")
+	lab.Ends(t, preseed.ConfirmedNoBackup, 4, "none has anything", lab.Plan(t, lab.From(lab.Backup)))
+	lab.Ends(t, preseed.ConfirmedNoBackup, 0, "starts empty", lab.Plan(t, lab.From(lab.Backup), empty))
+	lab.Ends(t, preseed.AlreadySeeded, 0, "", lab.Plan(t, lab.From(lab.Backup)))
 }
 
 func TestE4E6Populated(t *testing.T) {
-	fresh(t)
-	cut(t, "a", "old")
-	write(t, app+"/file", "newer")
-	must(t, "zfs", "set", "canmount=noauto", name)
-	must(t, "zfs", "unmount", name)
-	before := guids(t)
-	ends(t, preseed.AlreadySeeded, 0, "holds files", plan(t))
-	if got := read(t, app+"/file"); got != "newer" {
+	lab.Fresh(t)
+	lab.Cut(t, "a", "old")
+	lab.Write(t, lab.App+"/file", "newer")
+	lab.Must(t, "zfs", "set", "canmount=noauto", lab.Name)
+	lab.Must(t, "zfs", "unmount", lab.Name)
+	before := lab.Guids(t)
+	lab.Ends(t, preseed.AlreadySeeded, 0, "holds files", lab.Plan(t))
+	if got := lab.Read(t, lab.App+"/file"); got != "newer" {
 		t.Errorf("it holds %q", got)
 	}
-	kept(t, before)
+	lab.Kept(t, before)
 }
 
 // E4: what its own plan makes is no data; what is in that is.
 func TestMayHold(t *testing.T) {
-	fresh(t)
-	cut(t, "a", "old")
+	lab.Fresh(t)
+	lab.Cut(t, "a", "old")
 	may := func(p *preseed.Plan) { p.MayHold = []string{"sub/dir"} }
-	os.MkdirAll(app+"/sub/dir", 0o755)
-	write(t, app+"/sub/dir/x", "x")
-	ends(t, preseed.AlreadySeeded, 0, "sub/dir/x", plan(t, may))
-	must(t, "zfs", "inherit", "stateward:preseed", name)
-	os.Remove(app + "/sub/dir/x")
-	ends(t, preseed.Restored, 0, "", plan(t, may))
-	restored(t, "old")
+	os.MkdirAll(lab.App+"/sub/dir", 0o755)
+	lab.Write(t, lab.App+"/sub/dir/x", "x")
+	lab.Ends(t, preseed.AlreadySeeded, 0, "sub/dir/x", lab.Plan(t, may))
+	lab.Must(t, "zfs", "inherit", "stateward:preseed", lab.Name)
+	os.Remove(lab.App + "/sub/dir/x")
+	lab.Ends(t, preseed.Restored, 0, "", lab.Plan(t, may))
+	lab.Restored(t, "old")
 }
 
 // E5: what is mounted beside it hides what would be restored.
 func TestE5SomethingElseIsMountedThere(t *testing.T) {
-	fresh(t)
-	cut(t, "a", "old")
-	must(t, "mount", "-t", "tmpfs", "none", app)
-	ends(t, preseed.Refused, 4, "is mounted where it belongs", plan(t), "--timeout", "2s")
-	must(t, "umount", app)
-	must(t, "zfs", "create", name+"/child")
-	write(t, app+"/child/x", "x")
-	before := guids(t)
-	ends(t, preseed.Refused, 4, "is mounted below it", plan(t, func(p *preseed.Plan) { p.MayHold = []string{"child"} }), "--timeout", "2s")
-	must(t, "zfs", "unmount", name+"/child")
-	must(t, "zfs", "snapshot", name+"@b")
-	ends(t, preseed.Refused, 4, "lies below it", plan(t, func(p *preseed.Plan) { p.MayHold = []string{"child"} }))
-	kept(t, before)
+	lab.Fresh(t)
+	lab.Cut(t, "a", "old")
+	lab.Must(t, "mount", "-t", "tmpfs", "none", lab.App)
+	lab.Ends(t, preseed.Refused, 4, "is mounted where it belongs", lab.Plan(t), "--timeout", "2s")
+	lab.Must(t, "umount", lab.App)
+	lab.Must(t, "zfs", "create", lab.Name+"/child")
+	lab.Write(t, lab.App+"/child/x", "x")
+	before := lab.Guids(t)
+	lab.Ends(t, preseed.Refused, 4, "is mounted below it", lab.Plan(t, func(p *preseed.Plan) { p.MayHold = []string{"child"} }), "--timeout", "2s")
+	lab.Must(t, "zfs", "unmount", lab.Name+"/child")
+	lab.Must(t, "zfs", "snapshot", lab.Name+"@b")
+	lab.Ends(t, preseed.Refused, 4, "lies below it", lab.Plan(t, func(p *preseed.Plan) { p.MayHold = []string{"child"} }))
+	lab.Kept(t, before)
 }
 
 func TestE13KeyIsNotLoaded(t *testing.T) {
-	fresh(t)
-	write(t, "/srv/key", "12345678\n")
-	must(t, "zfs", "destroy", "-r", name)
-	must(t, "zfs", "create", "-o", "mountpoint=none", "-o", "encryption=on", "-o", "keyformat=passphrase", "-o", "keylocation=file:///srv/key", "tank/safe")
-	must(t, "zfs", "create", "-o", "mountpoint="+app, "-o", "recordsize=16K", "tank/safe/app")
-	write(t, app+"/file", "secret")
-	must(t, "zfs", "snapshot", "tank/safe/app@a")
-	os.Remove(app + "/file")
-	must(t, "zfs", "snapshot", "tank/safe/app@b")
-	must(t, "zfs", "unmount", "tank/safe/app")
-	must(t, "zfs", "unload-key", "tank/safe")
+	lab.Fresh(t)
+	lab.Write(t, "/srv/key", "12345678\n")
+	lab.Must(t, "zfs", "destroy", "-r", lab.Name)
+	lab.Must(t, "zfs", "create", "-o", "mountpoint=none", "-o", "encryption=on", "-o", "keyformat=passphrase", "-o", "keylocation=file:///srv/key", "tank/safe")
+	lab.Must(t, "zfs", "create", "-o", "mountpoint="+lab.App, "-o", "recordsize=16K", "tank/safe/app")
+	lab.Write(t, lab.App+"/file", "secret")
+	lab.Must(t, "zfs", "snapshot", "tank/safe/app@a")
+	os.Remove(lab.App + "/file")
+	lab.Must(t, "zfs", "snapshot", "tank/safe/app@b")
+	lab.Must(t, "zfs", "unmount", "tank/safe/app")
+	lab.Must(t, "zfs", "unload-key", "tank/safe")
 	in := func(p *preseed.Plan) { p.Dataset = "tank/safe/app" }
-	ends(t, preseed.Unreachable, 4, "key", plan(t, in), "--timeout", "2s")
+	lab.Ends(t, preseed.Unreachable, 4, "key", lab.Plan(t, in), "--timeout", "2s")
 	// It is loaded while the run waits.
 	go func() {
 		time.Sleep(1500 * time.Millisecond)
-		try("zfs", "load-key", "tank/safe")
+		lab.Try("zfs", "load-key", "tank/safe")
 	}()
-	ends(t, preseed.Refused, 4, "the staging area is not", plan(t, in))
-	ends(t, preseed.Restored, 0, "", plan(t, in, func(p *preseed.Plan) { p.Staging = "tank/safe/staging" }))
-	if got := read(t, app+"/file"); got != "secret" {
+	lab.Ends(t, preseed.Refused, 4, "the staging area is not", lab.Plan(t, in))
+	lab.Ends(t, preseed.Restored, 0, "", lab.Plan(t, in, func(p *preseed.Plan) { p.Staging = "tank/safe/staging" }))
+	if got := lab.Read(t, lab.App+"/file"); got != "secret" {
 		t.Errorf("it holds %q", got)
 	}
 }
 
 func TestE8DegradedPool(t *testing.T) {
-	fresh(t)
+	lab.Fresh(t)
 	for _, f := range []string{"/srv/one", "/srv/two"} {
-		must(t, "truncate", "-s", "80M", f)
+		lab.Must(t, "truncate", "-s", "80M", f)
 	}
-	must(t, "zpool", "create", "-f", "-O", "mountpoint=none", "frail", "mirror", "/srv/one", "/srv/two")
-	t.Cleanup(func() { try("zpool", "destroy", "-f", "frail") })
-	must(t, "zfs", "create", "-o", "mountpoint=/srv/frail", "frail/app")
-	write(t, "/srv/frail/file", "x")
-	must(t, "zpool", "offline", "frail", "/srv/two")
+	lab.Must(t, "zpool", "create", "-f", "-O", "mountpoint=none", "frail", "mirror", "/srv/one", "/srv/two")
+	t.Cleanup(func() { lab.Try("zpool", "destroy", "-f", "frail") })
+	lab.Must(t, "zfs", "create", "-o", "mountpoint=/srv/frail", "frail/app")
+	lab.Write(t, "/srv/frail/file", "x")
+	lab.Must(t, "zpool", "offline", "frail", "/srv/two")
 	on := func(p *preseed.Plan) { p.Dataset, p.Mountpoint = "frail/app", "/srv/frail" }
-	ends(t, preseed.AlreadySeeded, 0, "holds files", plan(t, on))
-	ends(t, preseed.AlreadySeeded, 0, "seeded before", plan(t, on))
-	must(t, "zpool", "export", "frail")
-	ends(t, preseed.Unreachable, 4, "not imported", plan(t, on), "--timeout", "2s")
-	must(t, "zpool", "import", "-d", "/srv", "frail")
+	lab.Ends(t, preseed.AlreadySeeded, 0, "holds files", lab.Plan(t, on))
+	lab.Ends(t, preseed.AlreadySeeded, 0, "seeded before", lab.Plan(t, on))
+	lab.Must(t, "zpool", "export", "frail")
+	lab.Ends(t, preseed.Unreachable, 4, "not imported", lab.Plan(t, on), "--timeout", "2s")
+	lab.Must(t, "zpool", "import", "-d", "/srv", "frail")
 }
 
 func TestValidation(t *testing.T) {
-	fresh(t)
-	cut(t, "a", "old")
-	sendTo(t, "of the replica, which is longer")
-	before := guids(t)
+	lab.Fresh(t)
+	lab.Cut(t, "a", "old")
+	lab.SendTo(t, "of the replica, which is longer")
+	before := lab.Guids(t)
 	big := func(p *preseed.Plan) { p.MinBytes = 10 }
-	ends(t, preseed.Restored, 0, "from replica", plan(t, from(local, replica), big))
-	restored(t, "of the replica, which is longer")
-	kept(t, before)
+	lab.Ends(t, preseed.Restored, 0, "from replica", lab.Plan(t, lab.From(lab.Local, lab.Replica), big))
+	lab.Restored(t, "of the replica, which is longer")
+	lab.Kept(t, before)
 
-	fresh(t)
-	cut(t, "a", "old")
-	ends(t, preseed.Refused, 4, "does not take it", plan(t, func(p *preseed.Plan) { p.Command = []string{"/bin/sh", "-c", "echo no >&2; test ! -e $0/file"} }))
-	if list := must(t, "zfs", "list", "-H", "-o", "name", "-r", "tank"); strings.Contains(list, staged) {
+	lab.Fresh(t)
+	lab.Cut(t, "a", "old")
+	lab.Ends(t, preseed.Refused, 4, "does not take it", lab.Plan(t, func(p *preseed.Plan) { p.Command = []string{"/bin/sh", "-c", "echo no >&2; test ! -e $0/file"} }))
+	if list := lab.Must(t, "zfs", "list", "-H", "-o", "name", "-r", "tank"); strings.Contains(list, lab.Staged) {
 		t.Errorf("what was not taken is there still: %s", list)
 	}
 }
 
 // E10: two at a time.
 func TestE10TwoAtOnce(t *testing.T) {
-	fresh(t)
-	cut(t, "a", "old")
-	must(t, "zfs", "snapshot", name+"@b")
-	before := guids(t)
-	file := plan(t)
+	lab.Fresh(t)
+	lab.Cut(t, "a", "old")
+	lab.Must(t, "zfs", "snapshot", lab.Name+"@b")
+	before := lab.Guids(t)
+	file := lab.Plan(t)
 	codes := make(chan int, 3)
 	for range 3 {
 		go func() {
-			cmd := exec.Command("/mnt/bin/stateward", "preseed", "run", file, "--state-dir", state)
+			cmd := exec.Command("/mnt/bin/stateward", "preseed", "run", file, "--state-dir", lab.State)
 			cmd.Run()
 			codes <- cmd.ProcessState.ExitCode()
 		}()
@@ -316,6 +317,6 @@ func TestE10TwoAtOnce(t *testing.T) {
 	if good == 0 {
 		t.Error("none of them did it")
 	}
-	restored(t, "old")
-	kept(t, before)
+	lab.Restored(t, "old")
+	lab.Kept(t, before)
 }

@@ -16,6 +16,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	lab "github.com/stateward/stateward/e2e/preseedlab"
 	"github.com/stateward/stateward/preseed"
 )
 
@@ -42,27 +43,27 @@ func terminal(t *testing.T) (person, of *os.File) {
 
 // A person at a terminal is told what loses its place, and nothing is done before its name is typed.
 func TestAsksAtATerminal(t *testing.T) {
-	fresh(t)
-	cut(t, "a", "text")
-	must(t, "zfs", "snapshot", name+"@b")
+	lab.Fresh(t)
+	lab.Cut(t, "a", "text")
+	lab.Must(t, "zfs", "snapshot", lab.Name+"@b")
 	// Seeded before: only a person has it filled.
-	must(t, "zfs", "set", "stateward:preseed="+must(t, "zfs", "get", "-Hp", "-o", "value", "guid", name)+" restored", name)
-	file := plan(t)
-	before := guids(t)
+	lab.Must(t, "zfs", "set", "stateward:preseed="+lab.Must(t, "zfs", "get", "-Hp", "-o", "value", "guid", lab.Name)+" restored", lab.Name)
+	file := lab.Plan(t)
+	before := lab.Guids(t)
 	for _, tc := range []struct {
 		name, types string
 		status      int
 	}{
 		{"another name", "tank/other\n", 4},
 		{"an end", "\x04", 4},
-		{"the name, and an end", name + "\x04\x04", 4},
+		{"the name, and an end", lab.Name + "\x04\x04", 4},
 		{"an interrupt", "\x03", 4},
-		{"the name", name + "\n", 0},
+		{"the name", lab.Name + "\n", 0},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			person, of := terminal(t)
 			defer person.Close()
-			cmd := exec.Command("/mnt/bin/stateward", "preseed", "run", file, "--state-dir", state, "--from", "local")
+			cmd := exec.Command("/mnt/bin/stateward", "preseed", "run", file, "--state-dir", lab.State, "--from", "local")
 			cmd.Stdin, cmd.Stdout, cmd.Stderr = of, of, of
 			cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
 			if err := cmd.Start(); err != nil {
@@ -97,12 +98,12 @@ func TestAsksAtATerminal(t *testing.T) {
 				}
 				time.Sleep(100 * time.Millisecond)
 			}
-			for _, want := range []string{name + ", which is empty, loses its place", "snapshot a of", "kept as a dataset in tank/stateward-staging"} {
+			for _, want := range []string{lab.Name + ", which is empty, loses its place", "snapshot a of", "kept as a dataset in tank/stateward-staging"} {
 				if !strings.Contains(text(), want) {
 					t.Errorf("it does not say %q:\n%s", want, text())
 				}
 			}
-			if after := guids(t); len(after) != len(before) {
+			if after := lab.Guids(t); len(after) != len(before) {
 				t.Errorf("it did something before: %v", after)
 			}
 			if _, err := io.WriteString(person, tc.types); err != nil {
@@ -123,12 +124,12 @@ func TestAsksAtATerminal(t *testing.T) {
 			if tc.status != 0 && !strings.Contains(text(), "nothing was confirmed, and nothing was done") {
 				t.Errorf("it says\n%s", text())
 			}
-			if after := guids(t); tc.status != 0 && len(after) != len(before) {
+			if after := lab.Guids(t); tc.status != 0 && len(after) != len(before) {
 				t.Errorf("there are %v, and were %v", after, before)
 			}
 		})
 	}
-	kept(t, before)
-	restored(t, "text")
-	ends(t, preseed.AlreadySeeded, 0, "seeded before", file)
+	lab.Kept(t, before)
+	lab.Restored(t, "text")
+	lab.Ends(t, preseed.AlreadySeeded, 0, "seeded before", file)
 }

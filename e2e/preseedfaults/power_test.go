@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	lab "github.com/stateward/stateward/e2e/preseedlab"
 	"github.com/stateward/stateward/preseed"
 )
 
@@ -21,23 +22,23 @@ func TestE10PowerCutAnywhere(t *testing.T) {
 	const machine, disk = "/srv/machine", "/srv/machine/disk"
 	zpool := func(what string) {
 		t.Helper()
-		for _, dir := range []string{app, "/run/stateward/preseed/app/at"} {
-			if strings.Contains(read(t, "/proc/self/mounts"), " "+dir+" ") {
-				try("umount", dir)
+		for _, dir := range []string{lab.App, "/run/stateward/preseed/app/at"} {
+			if strings.Contains(lab.Read(t, "/proc/self/mounts"), " "+dir+" ") {
+				lab.Try("umount", dir)
 			}
 		}
 		if what == "stop" {
-			must(t, "zpool", "export", "-f", "tank")
+			lab.Must(t, "zpool", "export", "-f", "tank")
 			return
 		}
-		must(t, "zpool", "import", "-f", "-N", "-d", machine, "-o", "cachefile=none", "tank")
+		lab.Must(t, "zpool", "import", "-f", "-N", "-d", machine, "-o", "cachefile=none", "tank")
 	}
-	fresh(t)
-	must(t, "zpool", "destroy", "-f", "tank")
+	lab.Fresh(t)
+	lab.Must(t, "zpool", "destroy", "-f", "tank")
 	t.Cleanup(func() {
-		try("zpool", "destroy", "-f", "tank")
-		try("zfs", "destroy", "-R", "-f", "back/machine")
-		must(t, "zpool", "create", "-f", "-O", "mountpoint=none", "tank", "/dev/ubdb")
+		lab.Try("zpool", "destroy", "-f", "tank")
+		lab.Try("zfs", "destroy", "-R", "-f", "back/machine")
+		lab.Must(t, "zpool", "create", "-f", "-O", "mountpoint=none", "tank", "/dev/ubdb")
 	})
 	for _, tc := range []struct {
 		name   string
@@ -46,31 +47,31 @@ func TestE10PowerCutAnywhere(t *testing.T) {
 		at     string
 		least  int
 	}{
-		{"rollback", func(t *testing.T) { cut(t, "a", "text") }, local, `zfs\ set | zfs\ rollback | zfs\ inherit`, 5},
-		{"clone", func(t *testing.T) { cut(t, "a", "text"); must(t, "zfs", "snapshot", name+"@b") }, local, `zfs\ clone | zfs\ rename | zfs\ promote | zfs\ set | umount*`, 9},
-		{"replica", func(t *testing.T) { sendTo(t, "text") }, replica, `zfs\ receive | zfs\ rename`, 4},
-		{"restic", func(t *testing.T) { job(t, "text") }, backup, `restic\ restore | zfs\ create | zfs\ rename`, 4},
+		{"rollback", func(t *testing.T) { lab.Cut(t, "a", "text") }, lab.Local, `zfs\ set | zfs\ rollback | zfs\ inherit`, 5},
+		{"clone", func(t *testing.T) { lab.Cut(t, "a", "text"); lab.Must(t, "zfs", "snapshot", lab.Name+"@b") }, lab.Local, `zfs\ clone | zfs\ rename | zfs\ promote | zfs\ set | umount*`, 9},
+		{"replica", func(t *testing.T) { lab.SendTo(t, "text") }, lab.Replica, `zfs\ receive | zfs\ rename`, 4},
+		{"restic", func(t *testing.T) { lab.Job(t, "text") }, lab.Backup, `restic\ restore | zfs\ create | zfs\ rename`, 4},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			must(t, "zfs", "create", "-o", "mountpoint="+machine, "-o", "compression=lz4", "back/machine")
-			must(t, "truncate", "-s", "128M", disk)
-			must(t, "zpool", "create", "-f", "-O", "mountpoint=none", "-o", "cachefile=none", "tank", disk)
-			must(t, "zfs", "create", "-o", "mountpoint="+app, "-o", "recordsize=16K", "-o", "mine:note=kept", name)
+			lab.Must(t, "zfs", "create", "-o", "mountpoint="+machine, "-o", "compression=lz4", "back/machine")
+			lab.Must(t, "truncate", "-s", "128M", disk)
+			lab.Must(t, "zpool", "create", "-f", "-O", "mountpoint=none", "-o", "cachefile=none", "tank", disk)
+			lab.Must(t, "zfs", "create", "-o", "mountpoint="+lab.App, "-o", "recordsize=16K", "-o", "mine:note=kept", lab.Name)
 			defer func() {
-				try("umount", app)
-				must(t, "zpool", "destroy", "-f", "tank")
-				must(t, "zfs", "destroy", "-R", "-f", "back/machine")
-				try("zfs", "destroy", "-R", "-f", "back/app")
+				lab.Try("umount", lab.App)
+				lab.Must(t, "zpool", "destroy", "-f", "tank")
+				lab.Must(t, "zfs", "destroy", "-R", "-f", "back/machine")
+				lab.Try("zfs", "destroy", "-R", "-f", "back/app")
 			}()
 			tc.make(t)
 			os.MkdirAll(machine+"/state", 0o700)
-			os.RemoveAll(state)
-			if err := os.Symlink(machine+"/state", state); err != nil {
+			os.RemoveAll(lab.State)
+			if err := os.Symlink(machine+"/state", lab.State); err != nil {
 				t.Fatal(err)
 			}
-			defer os.Remove(state)
+			defer os.Remove(lab.State)
 			before := map[string]string{}
-			for guid, n := range guids(t) {
+			for guid, n := range lab.Guids(t) {
 				if strings.HasPrefix(n, "tank/") {
 					before[guid] = n
 				}
@@ -81,7 +82,7 @@ func TestE10PowerCutAnywhere(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				text := `#!/bin/bash
+				text := `#!/bin/sh
 case "NAME $1" in
   AT) ;;
   *) exec REAL "$@" ;;
@@ -95,17 +96,17 @@ ZFS snapshot back/machine@after-$n
 exit $status
 `
 				zfs, _ := exec.LookPath("zfs")
-				write(t, "/srv/wrap/"+program, strings.NewReplacer("AT", tc.at, "NAME", program, "REAL", real, "ZFS", zfs).Replace(text))
+				lab.Write(t, "/srv/wrap/"+program, strings.NewReplacer("AT", tc.at, "NAME", program, "REAL", real, "ZFS", zfs).Replace(text))
 				os.Chmod("/srv/wrap/"+program, 0o755)
 				wrapped = append(wrapped, "/srv/wrap/"+program)
 			}
 			os.Remove("/srv/points")
-			ends(t, preseed.Restored, 0, "", plan(t, from(tc.source)))
+			lab.Ends(t, preseed.Restored, 0, "", lab.Plan(t, lab.From(tc.source)))
 			for _, w := range wrapped {
 				os.Remove(w)
 			}
-			restored(t, "text")
-			points := strings.Split(must(t, "zfs", "list", "-Hp", "-o", "name,written", "-s", "createtxg", "-t", "snapshot", "-d", "1", "back/machine"), "\n")
+			lab.Restored(t, "text")
+			points := strings.Split(lab.Must(t, "zfs", "list", "-Hp", "-o", "name,written", "-s", "createtxg", "-t", "snapshot", "-d", "1", "back/machine"), "\n")
 			alike := 0
 			zpool("stop")
 			// Latest first: a machine is started by a plain rollback of its own.
@@ -115,17 +116,17 @@ exit $status
 					alike++ // disk and journal are, to the byte, as at the point before
 					continue
 				}
-				must(t, "zfs", "rollback", "-r", point)
+				lab.Must(t, "zfs", "rollback", "-r", point)
 				os.RemoveAll("/run/stateward")
 				zpool("start")
-				if canmount := must(t, "zfs", "get", "-H", "-o", "name,value", "canmount"); strings.Contains(canmount, name+"\ton") {
-					try("zfs", "mount", name) // as a boot does
+				if canmount := lab.Must(t, "zfs", "get", "-H", "-o", "name,value", "canmount"); strings.Contains(canmount, lab.Name+"\ton") {
+					lab.Try("zfs", "mount", lab.Name) // as a boot does
 				}
-				if _, out, status := run(t, "run", plan(t, from(tc.source))); status != 0 {
+				if _, out, status := lab.Run(t, "run", lab.Plan(t, lab.From(tc.source))); status != 0 {
 					t.Fatalf("%s: status %d\n%s", point, status, out)
 				}
-				restored(t, "text")
-				kept(t, before)
+				lab.Restored(t, "text")
+				lab.Kept(t, before)
 				if told, _ := filepath.Glob(machine + "/state/app/2*.json"); len(told) == 0 {
 					t.Error("nobody was told")
 				}

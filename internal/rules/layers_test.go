@@ -87,6 +87,7 @@ var layers = []layer{
 	{dir: "internal/nixtest", ours: join("internal/run"), third: []string{testify}, tests: true},
 	{dir: "internal/rules"},
 	{dir: "e2e/*", ours: join(public, syntax, "internal/run", "internal/capture", "internal/exec/*", "internal/zfssim"), starts: true},
+	{dir: "e2e/preseedlab", ours: join(public, "internal/restictest"), starts: true, tests: true},
 	{dir: "cmd/stateward", ours: join("internal/cli")},
 	// Modules of their own.
 	{dir: "tools/s3server", third: []string{"github.com/rclone/gofakes3"}},

@@ -1,1 +1,0 @@
-../preseed/lab_test.go
