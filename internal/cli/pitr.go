@@ -235,6 +235,9 @@ func (f *pitrFlags) recover(ctx context.Context, env Env, file string) error {
 	}
 	fmt.Fprintf(w, "recovered %s to %s in %s: timeline %d from %s, %s\n", inLine(c.Server), c.Target, time.Duration(r.Seconds*float64(time.Second)).Round(100*time.Millisecond), r.Timeline, r.At, count(len(r.Databases), "database"))
 	fmt.Fprintf(w, "  it archives to %s now, by postgresql.auto.conf: make that the server name in the configuration\n", inLine(c.Archive))
+	if r.WALLink != "" {
+		fmt.Fprintf(w, "  its log is in the data directory: it lay at %s, where nothing was touched\n", inLine(r.WALLink))
+	}
 	fmt.Fprintf(w, "nothing can be recovered from %s before a base backup lies there: start the cluster, and run stateward pitr backup at once\n", inLine(c.Archive))
 	return nil
 }

@@ -5,6 +5,7 @@ package backup
 import (
 	"context"
 	"io/fs"
+	"os"
 	"strings"
 
 	"github.com/stateward/stateward/backup/restic"
@@ -54,6 +55,9 @@ func failure(s Step) error {
 
 // Lock takes a lock of a name in a folder, which it makes; it ends with the process. The error is a *[HeldError] where another process has it.
 func Lock(dir, name string) (release func(), err error) { return lockFile(dir, name) }
+
+// LockFile locks a file that is open, until release closes it. The error is as that of [Lock]; the file is closed then.
+func LockFile(f *os.File) (release func(), err error) { return flock(f) }
 
 // Replace writes a file as a whole or not at all.
 func Replace(name string, text []byte, mode fs.FileMode) error { return replace(name, text, mode) }

@@ -309,6 +309,12 @@ func lockFile(dir, file string) (release func(), err error) {
 	if err != nil {
 		return nil, err
 	}
+	return flock(f)
+}
+
+// flock locks a file that is open, and closes it where it cannot.
+func flock(f *os.File) (release func(), err error) {
+	name := f.Name()
 	// A process that is just being started holds what its parent held, until it runs its own program.
 	for patience := 20; ; patience-- {
 		err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)

@@ -4,6 +4,7 @@ package pitr
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"os"
 	"os/user"
@@ -76,14 +77,6 @@ func (r *runner) give(name string) error {
 	return os.Lchown(name, int(r.as.UID), int(r.as.GID))
 }
 
-// write writes a file that is the user's, as a whole or not at all.
-func (r *runner) write(name string, text []byte) error {
-	if err := backup.Replace(name, text, 0o600); err != nil {
-		return err
-	}
-	return r.give(name)
-}
-
 // PolicyName is that of units and records of what is done for a cluster.
 func PolicyName(p pitr.Policy) string { return cmp.Or(p.Cluster.Name, "postgresql") }
 
@@ -96,8 +89,56 @@ func Give(p pitr.Policy, name string) error {
 	return r.give(name)
 }
 
-// LockFile is what keeps two recoveries out of one data directory. It lies beside that, and stays.
-func LockFile(p pitr.Policy) string {
-	dir := p.Cluster.DataDir
-	return filepath.Join(filepath.Dir(dir), "."+filepath.Base(dir)+".stateward-pitr")
+// lockName is what keeps two recoveries out of one data directory. It lies beside that while one is at work.
+func lockName(dir string) string { return "." + filepath.Base(dir) + ".stateward-pitr" }
+
+// exclusive keeps other recoveries out of the data directory until release, which removes the lock.
+func exclusive(p pitr.Policy) (release func(), err error) {
+	r := &runner{p: p}
+	if err := r.drop(); err != nil {
+		return nil, err
+	}
+	return exclusiveAs(r, p.Cluster.DataDir)
+}
+
+func exclusiveAs(r *runner, dir string) (release func(), err error) {
+	at, err := r.openPlace(filepath.Dir(dir), 0o755)
+	if err != nil {
+		return nil, err
+	}
+	name := lockName(dir)
+	for range 20 {
+		f, err := at.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o600)
+		if err != nil {
+			return nil, errors.Join(err, at.Close())
+		}
+		unlock, err := backup.LockFile(f)
+		if err != nil {
+			return nil, errors.Join(err, at.Close())
+		}
+		// Who had it before may have removed it since it was opened.
+		mine, err := f.Stat()
+		there, gone := at.Lstat(name)
+		if err == nil && gone == nil && os.SameFile(mine, there) {
+			// Who recovers as that user the next time has to be able to take it.
+			if r.as != nil {
+				err = f.Chown(int(r.as.UID), int(r.as.GID))
+			}
+			release = func() {
+				_ = at.Remove(name)
+				unlock()
+				_ = at.Close()
+			}
+			if err != nil {
+				release()
+				return nil, err
+			}
+			return release, nil
+		}
+		unlock()
+		if err != nil {
+			return nil, errors.Join(err, at.Close())
+		}
+	}
+	return nil, errors.Join(fmt.Errorf("%s is a link, or is made anew over and over", filepath.Join(filepath.Dir(dir), name)), at.Close())
 }

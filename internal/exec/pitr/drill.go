@@ -300,15 +300,12 @@ func (d *driller) recover(ctx context.Context, j *journal) error {
 	}
 	spaces := map[string]string{}
 	for _, t := range j.Plan.Backup.Tablespaces {
-		at := filepath.Join(d.Data(), "tablespaces", strconv.FormatUint(t.OID, 10))
-		spaces[t.Name] = at
-		for _, one := range []string{filepath.Dir(at), at} {
-			if err := os.MkdirAll(one, 0o700); err != nil {
-				return err
-			}
-			if err := r.give(one); err != nil {
-				return err
-			}
+		name := filepath.Join("tablespaces", strconv.FormatUint(t.OID, 10))
+		spaces[t.Name] = filepath.Join(d.Data(), name)
+		if err := r.within(d.Data(), func(at *place) error {
+			return errors.Join(at.folder("tablespaces"), at.folder(name))
+		}); err != nil {
+			return err
 		}
 	}
 	began := d.o.Now()

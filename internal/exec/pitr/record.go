@@ -117,17 +117,6 @@ func ReadRecord(dir, name, job string) (*Record, error) {
 	return &r, nil
 }
 
-func (r Record) write(dir string) error {
-	text, err := json.MarshalIndent(r, "", "  ")
-	if err != nil {
-		return err
-	}
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return err
-	}
-	return backup.Replace(recordFile(dir, r.Name, r.Job), append(text, '\n'), 0o600)
-}
-
 // stateDir is the folder of the records of one cluster: another may have another user, and systemd gives a folder to one.
 func stateDir(p pitr.Policy, o Options) (string, error) {
 	name := Name(p)
@@ -164,10 +153,11 @@ func work(p pitr.Policy, o Options, job string, do func(run *Run) error) (*Run, 
 		}
 	}
 	write := func(r Record) error {
-		if err := r.write(dir); err != nil {
+		text, err := json.MarshalIndent(r, "", "  ")
+		if err != nil {
 			return err
 		}
-		return own.give(recordFile(dir, name, job))
+		return own.within(dir, func(at *place) error { return at.write(filepath.Base(recordFile(dir, name, job)), append(text, '\n')) })
 	}
 	old, err := ReadRecord(dir, name, job)
 	if err != nil {

@@ -162,9 +162,6 @@ func (r *runner) recoverInto(ctx context.Context, p pitr.Policy, target pitr.Tar
 	if _, err := execpitr.Recover(ctx, p, target, r.pitrOptions()); err != nil {
 		return err
 	}
-	if err := os.Remove(execpitr.LockFile(p)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
 	if rel != "." {
 		return os.Chmod(dir, 0o755)
 	}
