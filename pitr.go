@@ -9,6 +9,8 @@ type PITR struct {
 	// Settings are those of `services.postgresql.settings` that have to do with the log, by their names: "archive_mode",
 	// "archive_command", "archive_library", "archive_timeout", "wal_level". What is not set is absent there. What looks like a secret is hidden.
 	Settings map[string]Value[string]
+	// Standby tells that `primary_conninfo` names a server to follow: as long as it does so, it archives nothing by archive_mode = "on".
+	Standby Value[bool]
 	// QueueMax is `archive-push-queue-max` of pgBackRest: from how much waiting log on it drops segments and says that they are
 	// stored.
 	QueueMax Value[string]

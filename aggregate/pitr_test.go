@@ -18,6 +18,8 @@ func server(pairs ...string) part {
 		for i := 0; i < len(pairs); i += 2 {
 			o := at("services", "postgresql", "settings", pairs[i])
 			switch {
+			case pairs[i] == "primary_conninfo":
+				p.Standby = stateward.Known(pairs[i+1] != "", o)
 			case pairs[i] == "queue":
 				p.QueueMax = stateward.Known(pairs[i+1], at("services", "pgbackrest", "settings", "archive-push-queue-max"))
 			case pairs[i+1] == "throws":
@@ -196,6 +198,19 @@ func TestSW507(t *testing.T) {
 	}
 	require.Equal(t, []string{"a: warning postgresql is archived to s3://b/pg/main, as host b is: the logs cannot be told apart", "b: warning postgresql is archived to s3://b/pg/main, as host a is: the logs cannot be told apart"},
 		fleet(one("a", "a", ours), one("b", "b", ours), one("c", "c", policy("postgresql", elsewhere))), "G4")
+	standby := server("archive_mode", "on", "archive_command", archives, "primary_conninfo", "host=a")
+	require.Empty(t, fleet(one("a", "a", ours), one("b", "b", standby)), "a standby archives nothing while it is one")
+	require.Empty(t, fleet(one("a", "a", standby), one("b", "b", standby)), "either may be the primary")
+	require.Empty(t, fleet(one("a", "a", ours), one("b", "b", policy("postgresql", nil), standby)), "nor does one that stateward.pitr is asked for")
+	require.Empty(t, fleet(one("a", "a", ours), one("b", "b", policy("main", func(p *stateward.PITRPolicy) { p.Cluster.DataDir = known("/srv/pg") }), standby, service("postgresql", "/srv/pg"))), "by another name")
+	require.Len(t, fleet(one("a", "a", ours), one("b", "b", policy("reports", func(p *stateward.PITRPolicy) { p.Cluster.DataDir = known("/srv/reports") }), server("archive_mode", "off", "primary_conninfo", "host=a"))), 2, "another cluster beside it does")
+	both := "(one of them follows the other, and archives always) is: the logs cannot be told apart"
+	always := fleet(one("a", "a", ours), one("b", "b", server("archive_mode", "always", "archive_command", archives, "primary_conninfo", "host=a")))
+	require.Len(t, always, 2)
+	for _, said := range always {
+		require.Contains(t, said, both, "G4")
+	}
+	require.Len(t, fleet(one("a", "a", ours), one("b", "b", server("archive_mode", "throws", "archive_command", archives, "primary_conninfo", "host=a"), policy("postgresql", nil))), 2, "whether it archives is not known")
 	require.Empty(t, fleet(one("a", "forge", ours), one("a-installer", "forge", ours)), "two attributes of one machine")
 }
 

@@ -16,8 +16,9 @@ var sw507 = Check{
 Two clusters of PostgreSQL store their write-ahead log below one destination and one server name. Segments of both have the same names: each overwrites those of the other, or is refused, and neither can be recovered. So
 ends a configuration that is copied to a second machine.
 
-Compared are the policies of ` + "`stateward.pitr`" + ` of a host, and with those of the hosts that are checked at the same time (` + "`stateward check .`" + `) also each ` + "`archive_command`" + ` of barman-cloud. Of another host it is a warning: a standby
-has the same command as its primary, and archives nothing while it is one; acknowledge that. Two attributes of one machine, of the same ` + "`networking.hostName`" + `, are not compared.
+Compared are the policies of ` + "`stateward.pitr`" + ` of a host, and with those of the hosts that are checked at the same time (` + "`stateward check .`" + `) also each ` + "`archive_command`" + ` of barman-cloud. Of another host it is a warning.
+Nothing is said where one of the two follows another server (` + "`primary_conninfo`" + `) and has ` + "`archive_mode = \"on\"`" + `: a standby archives nothing while it is one, and goes on with the archive of its primary in a
+timeline of its own. With ` + "`archive_mode = \"always\"`" + ` it archives what its primary does too, to the same names. A standby of which only files in its data directory know is not seen; acknowledge that. Two attributes of one machine, of the same ` + "`networking.hostName`" + `, are not compared.
 
 Mend it by a name for each.
 
@@ -45,9 +46,16 @@ stateward.pitr.postgresql = {
 				if h == f.host || h.Name == f.host.Name || known && name != "" && name == h.HostName.Or("") {
 					continue
 				}
-				if slices.ContainsFunc(archives(h), func(b archive) bool { return b.place == a.place }) {
-					same = append(same, "host "+h.Name)
+				others := archives(h)
+				k := slices.IndexFunc(others, func(b archive) bool { return b.place == a.place && !a.follows && !b.follows })
+				if k < 0 {
+					continue
 				}
+				who := "host " + h.Name
+				if others[k].always || a.always {
+					who += " (one of them follows the other, and archives always)"
+				}
+				same = append(same, who)
 			}
 			if len(same) == 0 {
 				continue
@@ -67,6 +75,8 @@ type archive struct {
 	cluster string
 	place   pitr.ArchivePlace
 	origin  stateward.Origin
+	// follows tells that it is a standby, which archives nothing while it is one; always that it does all the same.
+	follows, always bool
 }
 
 // archives are those of a host, as far as they are known: of one cluster once.
@@ -74,7 +84,21 @@ func archives(h *stateward.Host) []archive {
 	var out []archive
 	add := func(cluster string, p pitr.ArchivePlace, at stateward.Origin) {
 		if !slices.ContainsFunc(out, func(o archive) bool { return o.cluster == cluster && o.place == p }) {
-			out = append(out, archive{cluster, p, at})
+			a := archive{cluster: cluster, place: p, origin: at}
+			for _, s := range serversOf(h) {
+				dir := cluster
+				for _, asked := range h.PITRPolicies.Or(nil) {
+					if own := asked.Cluster.DataDir.Or(""); asked.Name == cluster && own != "" && own == clusterDir(h, s) {
+						dir = s.Service
+					}
+				}
+				if dir == s.Service && s.Standby.Or(false) {
+					mode := s.Settings["archive_mode"]
+					a.always = mode.Or("") == "always"
+					a.follows = !a.always && !mode.IsUnknown()
+				}
+			}
+			out = append(out, a)
 		}
 	}
 	for _, p := range h.PITRPolicies.Or(nil) {

@@ -20,6 +20,7 @@ func pitr(server, pgbackrest *dialect.Node) stateward.Value[[]stateward.PITR] {
 	for _, name := range stateward.PITRSettings() {
 		p.Settings[name] = n.At(name).Scalar()
 	}
+	p.Standby = n.At("primary_conninfo").Bool()
 	p.DataDir, p.Version = server.At("dataDir").Filled(), server.At("package").Filled()
 	p.Port, p.Sockets = n.At("port").Scalar(), n.At("unix_socket_directories").Filled()
 	if on, _ := pgbackrest.At("enable").Bool().Get(); on {

@@ -15,6 +15,9 @@ func pitrLines(h stateward.Host) []string {
 	var out []string
 	for _, p := range h.PITR.Or(nil) {
 		out = append(out, p.Service+" "+p.Enable.String()+" queue "+p.QueueMax.String()+" at "+p.Origin.Option)
+		if !p.Standby.IsAbsent() {
+			out = append(out, "  standby "+p.Standby.String()+" at "+p.Standby.Origin().Option)
+		}
 		if !p.Version.IsAbsent() || !p.Port.IsAbsent() {
 			out = append(out, "  "+p.Version.String()+" in "+p.DataDir.String()+" on "+p.Port.String()+" of "+p.Sockets.String())
 		}
@@ -84,6 +87,14 @@ func TestPITR(t *testing.T) {
 			config: `{ systemd = { }; services.postgresql = { enable = true; dataDir = "/var/lib/postgresql/17"; settings = { archive_mode = true; archive_command = "cp %p /mnt/%f"; archive_timeout = 300; wal_level = null; port = throw "never read"; }; }; }`,
 			want: []string{"postgresql true queue absent at services.postgresql", "  archive_command cp %p /mnt/%f at services.postgresql.settings.archive_command",
 				"  archive_mode true at services.postgresql.settings.archive_mode", "  archive_timeout 300 at services.postgresql.settings.archive_timeout"},
+		},
+		"a standby, without the password of its primary": {
+			config: `{ systemd = { }; services.postgresql = { enable = true; dataDir = "/d"; settings = { primary_conninfo = "host=a password=canary"; }; }; }`,
+			want:   []string{"postgresql true queue absent at services.postgresql", "  standby true at services.postgresql.settings.primary_conninfo"},
+		},
+		"none that follows nobody": {
+			config: `{ systemd = { }; services.postgresql = { enable = true; dataDir = "/d"; settings = { primary_conninfo = ""; }; }; }`,
+			want:   []string{"postgresql true queue absent at services.postgresql", "  standby false at services.postgresql.settings.primary_conninfo"},
 		},
 		"G5 a queue of pgBackRest": {
 			config: `{ systemd = { }; services.postgresql = { enable = true; dataDir = "/d"; settings = { }; }; services.pgbackrest = { enable = true; settings = { archive-push-queue-max = "1GiB"; }; }; }`,

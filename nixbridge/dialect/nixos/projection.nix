@@ -1072,6 +1072,8 @@ in {
             archive_library = leaf;
             archive_timeout = leaf;
             wal_level = leaf;
+            # It may hold a password: that it is there is all that is read.
+            primary_conninfo = via (v: v != null && v != "") leaf;
           }
           // (
             if archived
