@@ -211,6 +211,9 @@ func (p *hostPlanner) file(v stateward.Value[stateward.FileRef], what string) st
 
 func (p *hostPlanner) schedule() {
 	o := &p.out
+	if w, is := p.asked.Window.Get(); is && w.Std() == 0 {
+		o.fault(p.asked.Window.Origin(), noWindow, "window of 0 is none")
+	}
 	list, is := known(o, p.asked.Schedule)
 	if is || !p.asked.Schedule.IsUnknown() {
 		p.policy.Schedule = list

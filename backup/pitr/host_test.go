@@ -222,6 +222,7 @@ func TestFromHostRefuses(t *testing.T) {
 		"no event": {func(_ *stateward.Host, _ *stateward.PITR, p *stateward.PITRPolicy) {
 			p.Schedule = known([]string{"at noon"})
 		}, []string{`calendar event "at noon", character 4: "noon" is no known time zone`}},
+		"a window of 0": {func(_ *stateward.Host, _ *stateward.PITR, p *stateward.PITRPolicy) { p.Window = span("0") }, []string{"window of 0 is none"}},
 		"no zone": {func(h *stateward.Host, _ *stateward.PITR, p *stateward.PITRPolicy) {
 			h.Zones, p.Schedule = stateward.ZoneFunc(time.LoadLocation), known([]string{"03:00 Europe/Berlin", "03:00 Europe/Berln"})
 		}, []string{`calendar event "03:00 Europe/Berln", character 7: "Europe/Berln" is no known time zone`}},

@@ -331,7 +331,13 @@ func NewCheck(a Archive, l Live, p Policy, now time.Time, zones stateward.Zones)
 	last := lastOf(ranges, newestLog(a))
 	switch {
 	case a.Empty():
-		say("", "stateward pitr backup makes one", "nothing is archived below %s in %s", p.Server, p.Destination)
+		hint := "stateward pitr backup makes the first base backup"
+		if len(c.Faults) > 0 {
+			hint = "mend what is said before; then stateward pitr backup makes the first base backup"
+		} else if l.Archived != "" {
+			hint = "what the server says that it archived lies elsewhere, or is gone: look at archive_command and the store before a base backup is made"
+		}
+		say("", hint, "nothing is archived below %s in %s", p.Server, p.Destination)
 		return c
 	case len(seen) == 0 || last < 0:
 		say("", "stateward pitr backup makes one", "%s holds no base backup from which the server can be recovered", p.Server)

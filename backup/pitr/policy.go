@@ -52,6 +52,10 @@ func ReadPolicy(data []byte, zones stateward.Zones) (Policy, error) {
 	if err := p.Validate(); err != nil {
 		return p, err
 	}
+	var said struct{ Window *string }
+	if err := json.Unmarshal(data, &said); err == nil && said.Window != nil && p.Window == 0 {
+		return p, &PolicyError{"window", "of 0 is none", noWindow}
+	}
 	for _, event := range p.Schedule {
 		var bad interface{ Hint() string }
 		if _, err := backup.ParseCalendar(event, zones); errors.As(err, &bad) {
@@ -60,6 +64,9 @@ func ReadPolicy(data []byte, zones stateward.Zones) (Policy, error) {
 	}
 	return p, nil
 }
+
+// noWindow is what to write in place of a window of 0.
+const noWindow = `leave it out where nothing is to be removed by age, or write how far back any moment is to be recovered, such as "14d"`
 
 // spanError says in which field a time span is that could not be read, which encoding/json does not.
 func spanError(data []byte, err error) error {

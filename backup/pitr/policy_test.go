@@ -38,6 +38,7 @@ func TestReadPolicy(t *testing.T) {
 		{"duration", `"14d"`, `"a fortnight"`, `window: time span "a fortnight" has no number at "a fortnight"`},
 		{"another duration", `"1min 30s"`, `"2 mins"`, `archiveTimeout: time span "2 mins" has an unknown unit "mins"`},
 		{"duration below", `"window"`, `"drill": {"every": "never"}, "window"`, `drill.every: time span "never" has no number at "never"`},
+		{"no window", `"14d"`, `"0"`, "window of 0 is none"},
 		{"window without a unit", `"14d"`, `"14"`, "window of 14s is less than an hour"},
 		{"archive_timeout without a second", `"1min 30s"`, `"500ms"`, "archiveTimeout is less than a second"},
 		{"no URL", `s3://b/pg`, `/srv/backup`, `destination "/srv/backup" is no URL of a store of aws-s3`},

@@ -99,6 +99,9 @@ func (p Policy) ArchivesBy(command string) bool {
 	return has != nil && slices.Equal(has, call(settings[1].Value)) && len(CommandFaults(command)) == 0
 }
 
+// unitRunes are what the name of a unit is made of, with its specifiers.
+const unitRunes = `abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-.:@\%`
+
 // UnitOptions say where things are on the machine. Stateward is required, and absolute.
 type UnitOptions struct {
 	Stateward string
@@ -187,8 +190,9 @@ func (p Policy) unit(job string, o UnitOptions) (u Unit, err error) {
 	add("Unit", "After", strings.Join(after, " "))
 	failing := slices.Clone(o.OnFailure)
 	for _, f := range failing {
-		if f == "" || strings.ContainsAny(f, " \t\n\"'") || !strings.HasSuffix(f, ".service") && !strings.HasSuffix(f, ".target") {
-			return u, &PolicyError{"OnFailure", fmt.Sprintf("has %q, which is no unit", f), ""}
+		// "%" is let through: the name of the unit that failed is a specifier.
+		if f == "" || strings.Trim(f, unitRunes) != "" || !strings.HasSuffix(f, ".service") && !strings.HasSuffix(f, ".target") {
+			return u, &PolicyError{"OnFailure", fmt.Sprintf("has %q, which is no unit", f), "name a service or a target, such as notify@%n.service"}
 		}
 	}
 	if n := p.Notify.OnFailure; n != "" {

@@ -37,6 +37,13 @@ type PITRRecoverOutput struct {
 type pitrFlags struct {
 	output, to string
 	yes, quiet bool
+	patience   time.Duration
+}
+
+// patient adds how long a store may be silent.
+func (f *pitrFlags) patient(cmd *cobra.Command) {
+	f.patience = execpitr.DefaultPatience
+	cmd.Flags().Var(timeFlag{&f.patience}, "timeout", "give a store up that does not answer for this `TIME`")
 }
 
 func newPITR(env Env) *cobra.Command {
@@ -81,6 +88,7 @@ EXIT STATUS
 		},
 	}
 	choiceFlag(cmd, &f.output, "output", "o", "`FORMAT` of the output: text or json", "text", "text", "json")
+	f.patient(cmd)
 	return cmd
 }
 
@@ -112,6 +120,7 @@ EXIT STATUS
 	choiceFlag(cmd, &f.output, "output", "o", "`FORMAT` of the output: text or json", "text", "text", "json")
 	fs := cmd.Flags()
 	fs.Var((*momentFlag)(&f.to), "to", "recover to this `MOMENT`, with its zone, or to a place in the log, such as 0/3000028")
+	f.patient(cmd)
 	fs.BoolVar(&f.yes, "yes", false, "do it")
 	fs.BoolVarP(&f.quiet, "quiet", "q", false, "do not say what is being done")
 	return cmd
@@ -128,7 +137,7 @@ func readPITRPolicy(file string) (p pitr.Policy, err error) {
 }
 
 func (f *pitrFlags) options(env Env) execpitr.Options {
-	o := execpitr.Options{Env: slices.Clone(os.Environ()), Now: env.now}
+	o := execpitr.Options{Env: slices.Clone(os.Environ()), Now: env.now, Patience: f.patience}
 	if !f.quiet {
 		o.Began = func(what string) { fmt.Fprintln(env.Stderr, inLine(what)) }
 	}
@@ -158,13 +167,7 @@ func (f *pitrFlags) window(ctx context.Context, env Env, file string) error {
 			}
 		}
 		for _, g := range gaps {
-			what := g.Backup
-			if g.First != "" {
-				if what = g.First; g.Last != "" && g.Last != g.First {
-					what += " to " + g.Last
-				}
-			}
-			fmt.Fprintf(w, "%s: missing on timeline %d: %s: %s\n", inLine(p.Server), g.Timeline, inLine(what), inLine(g.Reason))
+			fmt.Fprintln(w, gapText(p.Server, g))
 		}
 		if len(ranges) == 0 {
 			fmt.Fprintf(w, "%s: there is nothing to recover to\n", inLine(p.Server))
@@ -177,6 +180,20 @@ func (f *pitrFlags) window(ctx context.Context, env Env, file string) error {
 		return &statusError{status: StatusFindings}
 	}
 	return nil
+}
+
+// gapText is a line on what cannot be recovered to. Log before which no base backup lies is there, and of no use.
+func gapText(server string, g pitr.Gap) string {
+	what, state := g.Backup, "missing"
+	if g.First != "" {
+		if what = g.First; g.Last != "" && g.Last != g.First {
+			what += " to " + g.Last
+		}
+	}
+	if g.Kind == pitr.GapUncovered {
+		state = "not recoverable"
+	}
+	return fmt.Sprintf("%s: %s on timeline %d: %s: %s", inLine(server), state, g.Timeline, inLine(what), inLine(g.Reason))
 }
 
 // momentFlag is a moment to recover to. One that is given and empty is refused: a variable of a script that is not set would have all of the log

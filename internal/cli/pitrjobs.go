@@ -30,7 +30,6 @@ type PITRStatusOutput struct {
 type pitrJobFlags struct {
 	pitrFlags
 	stateDir string
-	patience time.Duration
 }
 
 func (f *pitrJobFlags) flags(cmd *cobra.Command, asks bool) {
@@ -38,15 +37,14 @@ func (f *pitrJobFlags) flags(cmd *cobra.Command, asks bool) {
 	fs := cmd.Flags()
 	fs.StringVar(&f.stateDir, "state-dir", pitr.StateDir, "what is known of the runs is in `DIR`")
 	if asks {
-		f.patience = execpitr.DefaultPatience
-		fs.Var(timeFlag{&f.patience}, "timeout", "give a store up that does not answer for this `TIME`")
+		f.patient(cmd)
 		fs.BoolVarP(&f.quiet, "quiet", "q", false, "do not say what is being done")
 	}
 }
 
 func (f *pitrJobFlags) jobOptions(env Env) execpitr.Options {
 	o := f.options(env)
-	o.StateDir, o.Patience = f.stateDir, f.patience
+	o.StateDir = f.stateDir
 	return o
 }
 

@@ -130,6 +130,9 @@ func TestPITRPlan(t *testing.T) {
 	r = run(t, nil, "pitr", "plan", hosts, "-q", "--name", "big")
 	require.Equal(t, StatusUsage, r.status)
 	require.Contains(t, r.stderr, `no cluster "big" is to be archived`)
+	r = run(t, nil, "pitr", "plan", hosts, "--host", "well", "-q", "-o", "units", "--write", filepath.Join(dir, "bad"), "--on-failure", "bad/unit.service")
+	require.NotEqual(t, StatusOK, r.status)
+	require.Contains(t, r.stderr, `OnFailure has "bad/unit.service", which is no unit`)
 	r = run(t, nil, "pitr", "plan", hosts, "-q", "--barman", "bin")
 	require.Equal(t, StatusUsage, r.status)
 	// Units that are left of an earlier plan are named.
