@@ -136,7 +136,7 @@ func nowhere(t *testing.T, dir string, texts ...string) {
 	}))
 }
 
-func TestEndOfLogAndFaults(t *testing.T) {
+func TestG8G9EndOfLogAndFaults(t *testing.T) {
 	for _, v := range pgtest.All(t) {
 		t.Run(v.Name, func(t *testing.T) {
 			t.Parallel()
