@@ -114,6 +114,35 @@ func TestCheck(t *testing.T) {
 	}
 }
 
+// What helps where nothing lies in the archive depends on why: a base backup into the wrong place helps nobody.
+func TestHintOfAnEmptyArchive(t *testing.T) {
+	for name, c := range map[string]struct {
+		change func(*Live)
+		want   string
+	}{
+		"nothing was archived yet":                 {nil, "stateward pitr backup makes the first base backup"},
+		"something is wrong before it":             {func(l *Live) { l.ArchiveMode = "off" }, "mend what is said before; then stateward pitr backup makes the first base backup"},
+		"what the server archived last is missing": {func(l *Live) { l.Archived, l.ArchivedAt = "000000010000000000000028", at(40) }, "mend what is said before; then stateward pitr backup makes the first base backup"},
+		"what it archived last is listed nowhere": {func(l *Live) { l.Archived, l.ArchivedAt = "000000010000000000000028.partial", at(40) },
+			"what the server says that it archived lies elsewhere, or is gone: look at archive_command and the store before a base backup is made"},
+		"the archiver fails, and it once archived": {func(l *Live) {
+			l.Archived, l.ArchivedAt, l.Failed, l.FailedAt = "000000010000000000000028", at(40), "000000010000000000000029", at(41)
+		}, "mend what is said before; then stateward pitr backup makes the first base backup"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			l := well()
+			l.Archived, l.ArchivedAt = "", time.Time{}
+			if c.change != nil {
+				c.change(&l)
+			}
+			got := NewCheck(Archive{Server: "main"}, l, policy, at(42), stateward.ZoneFunc(time.LoadLocation))
+			last := got.Faults[len(got.Faults)-1]
+			require.Equal(t, "nothing is archived below main in s3://bucket/pg/", last.Message)
+			require.Equal(t, c.want, last.Hint)
+		})
+	}
+}
+
 func TestArchivesTo(t *testing.T) {
 	for command, want := range map[string]string{
 		archiving: "s3://bucket/pg main",

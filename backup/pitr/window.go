@@ -93,6 +93,28 @@ func Window(a Archive) ([]Range, []Gap) {
 	return w.ranges, w.gaps
 }
 
+// BeforeBackups tells whether a gap of [Window] is log that was written before the first base backup from which its timeline, or one that left it later, is
+// recovered. Many archives begin so, and no moment of a range needs it. Log after that which is of no use is another thing: what was committed in it is lost.
+func BeforeBackups(a Archive, ranges []Range, g Gap) bool {
+	f, err := ParseFile(g.Last, a.SegmentSize)
+	if g.Kind != GapUncovered || err != nil {
+		return false
+	}
+	w := &walk{a: a, size: a.SegmentSize}
+	for _, b := range a.Backups {
+		if !slices.ContainsFunc(ranges, func(r Range) bool { return slices.Contains(r.Backups, b.ID) }) || f.Segment.Number > SegmentAt(0, b.BeginLSN, w.size).Number {
+			continue
+		}
+		way, ok := w.way(b.Timeline)
+		if ok && slices.ContainsFunc(way, func(s step) bool {
+			return s.timeline == f.Segment.Timeline && (s.open || f.Segment.Number <= s.last)
+		}) {
+			return true
+		}
+	}
+	return false
+}
+
 func (b BaseBackup) unusable() string {
 	switch {
 	case b.Status == BackupDone && b.Timeline != 0 && b.EndLSN >= b.BeginLSN && b.EndLSN > 0:

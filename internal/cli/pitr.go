@@ -173,10 +173,15 @@ func (f *pitrFlags) window(ctx context.Context, env Env, file string) error {
 			fmt.Fprintf(w, "%s: there is nothing to recover to\n", inLine(p.Server))
 		}
 	}
+	return windowStatus(a, ranges, gaps)
+}
+
+// windowStatus says how a look at a window ends. Log before the first base backup is told, and is no fault.
+func windowStatus(a pitr.Archive, ranges []pitr.Range, gaps []pitr.Gap) error {
 	switch {
 	case len(ranges) == 0:
 		return &statusError{status: StatusStep}
-	case len(gaps) > 0:
+	case slices.ContainsFunc(gaps, func(g pitr.Gap) bool { return !pitr.BeforeBackups(a, ranges, g) }):
 		return &statusError{status: StatusFindings}
 	}
 	return nil
