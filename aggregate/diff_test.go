@@ -502,6 +502,17 @@ func TestDiffTells(t *testing.T) {
 			[]part{pgBackRest("[global]\nrepo1-path=/a\nrepo2-path=/b\n[main]\npg1-path=/srv/pg")}, []part{pgBackRest("[global]\nrepo1-path=/a\n[main]\npg1-path=/srv/pg")},
 			[]string{`worse pitr postgresql: pgBackRest has no repository 2 of stanza main any more: what it stored there stays`},
 		},
+		"G7 pgBackRest that keeps the log of differential backups only": {
+			[]part{pgBackRest("[global]\nrepo1-retention-full=4\nrepo1-retention-diff=2\n[main]\npg1-path=/srv/pg")}, []part{pgBackRest("[global]\nrepo1-retention-full=4\nrepo1-retention-diff=2\nrepo1-retention-archive-type=diff\n[main]\npg1-path=/srv/pg")},
+			[]string{`worse! retention postgresql: pgBackRest keeps the log of 2 diff backups of stanza main in repository 1 from now on, and kept the log of all backups`},
+		},
+		"G7 of which backups pgBackRest keeps the log is not known any more": {
+			[]part{pgBackRest("[global]\nrepo1-retention-full=4\n[main]\npg1-path=/srv/pg")},
+			[]part{pgBackRest("", func(p *stateward.PgBackRest) {
+				p.Text, p.Sections = stateward.Value[string]{}, map[string]map[string]stateward.Value[string]{"global": {"repo1-retention-full": known("4"), "repo1-retention-archive-type": unknown[string]("type")}, "main": {"pg1-path": known("/srv/pg")}}
+			})},
+			[]string{`unknown! retention postgresql: pgBackRest main repo1-retention-archive is not known any more: type: it throws`},
+		},
 		"G7 the log of as many as are kept": {
 			[]part{pgBackRest("[global]\nrepo1-retention-full=4\n[main]\npg1-path=/srv/pg")}, []part{pgBackRest("[global]\nrepo1-retention-full=4\nrepo1-retention-archive=4\n[main]\npg1-path=/srv/pg")}, nil,
 		},

@@ -240,7 +240,8 @@ type PgBackRestRetention struct {
 	// Full is the number of full backups, or where FullType is "time" of days that they reach back. Diff is the number of differential ones.
 	Full, Diff stateward.Value[int]
 	FullType   stateward.Value[string]
-	// Archive is of how many backups of the kind ArchiveType ("full", "diff" or "incr") the log is kept; absent where that of all is.
+	// Archive is of how many backups of the kind ArchiveType ("full", "diff" or "incr") the log is kept; absent where that of all is. Where it is not set and the
+	// kind is "diff", it is as Diff.
 	Archive     stateward.Value[int]
 	ArchiveType stateward.Value[string]
 }
@@ -266,6 +267,12 @@ func (c *PgBackRestConfig) Retention(stanza string, repository int) PgBackRestRe
 		return stateward.Known(otherwise, stateward.Origin{})
 	}
 	r := PgBackRestRetention{Full: number("full"), FullType: kind("full-type", "count"), Diff: number("diff"), Archive: number("archive"), ArchiveType: kind("archive-type", "full")}
+	// Where nothing says of how many, it is of as many as are kept of that kind: of full ones that is all, of differential ones it is not.
+	if r.Archive.IsAbsent() && r.ArchiveType.Or("") == "diff" {
+		r.Archive = r.Diff
+	} else if r.Archive.IsAbsent() && r.ArchiveType.IsUnknown() {
+		r.Archive = stateward.MapValue(r.ArchiveType, func(string) (int, error) { return 0, nil })
+	}
 	n, is := r.Archive.Get()
 	if full, known := r.Full.Get(); is && known && n >= full && r.FullType.Or("") == "count" && r.ArchiveType.Or("") == "full" {
 		r.Archive = stateward.Value[int]{} // that of all that are kept
