@@ -516,6 +516,16 @@ func TestDiffTells(t *testing.T) {
 		"G7 the log of as many as are kept": {
 			[]part{pgBackRest("[global]\nrepo1-retention-full=4\n[main]\npg1-path=/srv/pg")}, []part{pgBackRest("[global]\nrepo1-retention-full=4\nrepo1-retention-archive=4\n[main]\npg1-path=/srv/pg")}, nil,
 		},
+		"G7 a shorter window beside a server that cannot be read any more": {
+			[]part{func(h *stateward.Host) {
+				push(&h.PITRPolicies, stateward.PITRPolicy{Name: "db", Window: known(duration("30d"))})
+			}},
+			[]part{func(h *stateward.Host) {
+				h.PITR = unknown[[]stateward.PITR]("services.postgresql")
+				push(&h.PITRPolicies, stateward.PITRPolicy{Name: "db", Window: known(duration("1d"))})
+			}},
+			[]string{`worse! pitr db: any moment of 1d can be come back to from now on, and of 4w 2d until now`, `unknown! pitr`},
+		},
 		"a shorter window": {
 			[]part{func(h *stateward.Host) {
 				push(&h.PITRPolicies, stateward.PITRPolicy{Name: "db", Window: known(duration("30d"))})

@@ -180,7 +180,7 @@ func (d *differ) preseed(name string, a, b *stateward.Preseed) {
 
 // pitr compares how PostgreSQL is archived: what the servers do, and what is asked for.
 func (d *differ) pitr() {
-	oldKnown, newKnown := d.whole(AboutPITR, "the settings of PostgreSQL", d.old.Host.PITR.Why, d.new.Host.PITR.Why)
+	d.whole(AboutPITR, "the settings of PostgreSQL", d.old.Host.PITR.Why, d.new.Host.PITR.Why)
 	servers := func(s *diffSide) map[string]stateward.PITR {
 		out := map[string]stateward.PITR{}
 		for _, p := range serversOf(s.Host) {
@@ -216,10 +216,7 @@ func (d *differ) pitr() {
 		}
 		d.add(c)
 	}
-	if !oldKnown || !newKnown {
-		return
-	}
-	oldKnown, newKnown = d.whole(AboutPITR, "stateward.pitr", d.old.Host.PITRPolicies.Why, d.new.Host.PITRPolicies.Why)
+	oldKnown, newKnown := d.whole(AboutPITR, "stateward.pitr", d.old.Host.PITRPolicies.Why, d.new.Host.PITRPolicies.Why)
 	policies := func(s *diffSide) map[string]*stateward.PITRPolicy {
 		out := map[string]*stateward.PITRPolicy{}
 		for i := range s.Host.PITRPolicies.Or(nil) {
