@@ -126,13 +126,16 @@ func (p *place) folder(name string) error {
 	return errors.Join(p.Chmod(name, 0o700), p.give(name))
 }
 
-// write writes a file that is the user's, as a whole or not at all.
-func (p *place) write(name string, text []byte) error {
+// write writes a file that is the user's and nobody else's, as a whole or not at all.
+func (p *place) write(name string, text []byte) error { return p.replace(name, text, 0o600) }
+
+// replace writes a file that is the user's, as a whole or not at all.
+func (p *place) replace(name string, text []byte, mode fs.FileMode) error {
 	beside := path.Join(path.Dir(name), "."+path.Base(name)+".new")
 	if err := p.Remove(beside); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	f, err := p.OpenFile(beside, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	f, err := p.OpenFile(beside, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
 	if err != nil {
 		return err
 	}
@@ -140,7 +143,7 @@ func (p *place) write(name string, text []byte) error {
 	if err == nil && p.as != nil {
 		err = f.Chown(int(p.as.UID), int(p.as.GID))
 	}
-	err = errors.Join(err, f.Chmod(0o600), f.Sync(), f.Close())
+	err = errors.Join(err, f.Chmod(mode), f.Sync(), f.Close())
 	if err == nil {
 		err = p.Rename(beside, name)
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/stateward/stateward/backup/pitr"
+	"github.com/stateward/stateward/internal/exec/backup"
 	"github.com/stateward/stateward/internal/pgtest"
 	"github.com/stateward/stateward/internal/run"
 )
@@ -101,6 +102,59 @@ func TestG6NoLinkLeadsRootOut(t *testing.T) {
 		require.Error(t, err)
 		untouched()
 	})
+	// What a job writes, too: its lock, its record and its metrics.
+	for name, link := range map[string]string{"folder of a job": dir, "folder above that of a job": filepath.Dir(dir)} {
+		t.Run(name, func(t *testing.T) {
+			require.NoError(t, os.RemoveAll(users))
+			require.NoError(t, os.MkdirAll(filepath.Dir(link), 0o700))
+			require.NoError(t, os.Symlink(secret, link))
+			if link != dir {
+				require.Error(t, r.makeState(dir))
+			}
+			_, err := r.lock(dir, "main.lock")
+			require.Error(t, err)
+			err = r.writeMetrics(dir, "main.prom", "up 1\n")
+			var failed *backup.MetricsError
+			require.ErrorAs(t, err, &failed)
+			require.Contains(t, err.Error(), "metricsDir "+dir+": ")
+			untouched()
+		})
+	}
+	t.Run("a file that waits for the metrics", func(t *testing.T) {
+		require.NoError(t, os.RemoveAll(users))
+		require.NoError(t, os.MkdirAll(dir, 0o700))
+		for _, n := range []string{"main.prom", ".main.prom.new"} {
+			require.NoError(t, os.Symlink(filepath.Join(secret, "shadow"), filepath.Join(dir, n)))
+		}
+		require.NoError(t, os.Symlink(filepath.Join(secret, "new"), filepath.Join(dir, "main.lock")))
+		require.NoError(t, r.writeMetrics(dir, "main.prom", "up 1\n"))
+		info, err := os.Lstat(filepath.Join(dir, "main.prom"))
+		require.NoError(t, err)
+		require.Equal(t, os.FileMode(0o644), info.Mode(), "node_exporter is another user")
+		_, err = r.lock(dir, "main.lock")
+		require.Error(t, err)
+		untouched()
+	})
+}
+
+// The words of what cannot be written are those of a person's own folder, and one job of a cluster runs at a time.
+func TestWhatAJobWrites(t *testing.T) {
+	r, dir := &runner{}, filepath.Join(t.TempDir(), "pitr", "main")
+	require.EqualError(t, r.writeMetrics(dir, "main.prom", ""), "metricsDir "+dir+": no such file or directory")
+	require.NoError(t, r.makeState(dir))
+	require.NoError(t, r.makeState(dir))
+	info, err := os.Stat(dir)
+	require.NoError(t, err)
+	require.Equal(t, os.FileMode(0o700)|os.ModeDir, info.Mode())
+	release, err := r.lock(dir, "main.lock")
+	require.NoError(t, err)
+	_, err = r.lock(dir, "main.lock")
+	var held *backup.HeldError
+	require.ErrorAs(t, err, &held)
+	release()
+	release, err = r.lock(dir, "main.lock")
+	require.NoError(t, err)
+	release()
 }
 
 // Nobody is let in twice, and no lock stays.

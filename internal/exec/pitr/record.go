@@ -143,14 +143,11 @@ func work(p pitr.Policy, o Options, job string, do func(run *Run) error) (*Run, 
 	}
 	if job != JobCheck {
 		// A base backup that is made while others are removed may find its own log gone.
-		release, err := backup.Lock(dir, name+".lock")
+		release, err := own.lock(dir, name+".lock")
 		if err != nil {
 			return run, err
 		}
 		defer release()
-		if err := own.give(filepath.Join(dir, name+".lock")); err != nil {
-			return run, err
-		}
 	}
 	write := func(r Record) error {
 		text, err := json.MarshalIndent(r, "", "  ")
@@ -198,11 +195,7 @@ func work(p pitr.Policy, o Options, job string, do func(run *Run) error) (*Run, 
 	errs := []error{write(rec)}
 	if p.MetricsDir != "" {
 		file := "stateward_pitr_" + name + "_" + job + ".prom"
-		if err := backup.WriteMetrics(p.MetricsDir, file, rec.metrics()); err != nil {
-			errs = append(errs, err)
-		} else {
-			errs = append(errs, own.give(filepath.Join(p.MetricsDir, file)))
-		}
+		errs = append(errs, own.writeMetrics(p.MetricsDir, file, rec.metrics()))
 	}
 	if e := tell(cmp.Or(o.Journal, JournalSocket), run.fields()); e != nil {
 		run.Notes = append(run.Notes, e.Error())
@@ -212,16 +205,52 @@ func work(p pitr.Policy, o Options, job string, do func(run *Run) error) (*Run, 
 
 // makeState makes the folder of records. What root writes there is the user's of the cluster, as whom the units run; above it others have theirs.
 func (r *runner) makeState(dir string) error {
-	if err := os.MkdirAll(filepath.Dir(dir), 0o755); err != nil {
+	above, err := r.openPlace(filepath.Dir(dir), 0o755)
+	if err != nil {
 		return err
 	}
-	switch err := os.Mkdir(dir, 0o700); {
+	defer above.Close()
+	switch err := above.Mkdir(filepath.Base(dir), 0o700); {
 	case err == nil:
-		return r.give(dir)
+		return above.give(filepath.Base(dir))
 	case !errors.Is(err, fs.ErrExist):
 		return err
 	}
 	return nil
+}
+
+// lock keeps other jobs of the cluster out until release.
+func (r *runner) lock(dir, name string) (release func(), err error) {
+	err = r.within(dir, func(at *place) error {
+		f, err := at.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o600)
+		if err != nil {
+			return err
+		}
+		if r.as != nil {
+			if err := f.Chown(int(r.as.UID), int(r.as.GID)); err != nil {
+				return errors.Join(err, f.Close())
+			}
+		}
+		release, err = backup.LockFile(f)
+		return err
+	})
+	return release, err
+}
+
+// writeMetrics writes a file that node_exporter reads, in a folder in which the user of the cluster writes them too. The error is a *[backup.MetricsError].
+func (r *runner) writeMetrics(dir, name, text string) error {
+	err := r.within(dir, func(at *place) error { return at.replace(name, []byte(text), 0o644) })
+	if err == nil {
+		return nil
+	}
+	// Which file is made beside it first helps nobody.
+	if at := (*fs.PathError)(nil); errors.As(err, &at) {
+		err = at.Err
+	}
+	if at := (*LinkError)(nil); errors.As(err, &at) {
+		err = at
+	}
+	return &backup.MetricsError{Dir: dir, Err: err}
 }
 
 func findHint(err error) (string, bool) {

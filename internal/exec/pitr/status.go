@@ -2,10 +2,7 @@
 
 package pitr
 
-import (
-	"github.com/stateward/stateward/backup/pitr"
-	"github.com/stateward/stateward/internal/exec/backup"
-)
+import "github.com/stateward/stateward/backup/pitr"
 
 // Status is what is known of the runs of each job of a policy. No archive and no server is asked.
 func Status(p pitr.Policy, o Options) (out []Record, err error) {
@@ -13,6 +10,8 @@ func Status(p pitr.Policy, o Options) (out []Record, err error) {
 	if err != nil {
 		return nil, err
 	}
+	of := &runner{p: p}
+	_ = of.drop()
 	for _, job := range Jobs() {
 		rec, err := ReadRecord(dir, Name(p), job)
 		if err != nil {
@@ -23,7 +22,7 @@ func Status(p pitr.Policy, o Options) (out []Record, err error) {
 		}
 		if rec.Running != nil && job != JobCheck {
 			// Whoever is at work holds the lock.
-			if release, err := backup.Lock(dir, Name(p)+".lock"); err == nil {
+			if release, err := of.lock(dir, Name(p)+".lock"); err == nil {
 				release()
 				rec.Killed = true
 			}
