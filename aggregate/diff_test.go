@@ -295,7 +295,8 @@ func TestDiffTells(t *testing.T) {
 		},
 		"P6 noauto takes the place of nofail": {
 			append(late(known(true), "nofail"), systemdInitrd(true), persist("/persist", "/var/lib/sonarr")), append(late(known(true), "noauto"), systemdInitrd(true), persist("/persist", "/var/lib/sonarr")),
-			[]string{`worse! boot : fileSystems."/persist" has the option noauto, by which the systemd initrd leaves it out: from the next boot on it is mounted too late`},
+			[]string{`worse! boot : fileSystems."/persist" has the option noauto, by which the systemd initrd leaves it out: from the next boot on it is mounted too late`,
+				"unknown! tier sonarr: whether /var/lib/sonarr survives a reboot is not known any more"},
 		},
 		"P6 nofail goes": {
 			append(late(known(true), "nofail"), systemdInitrd(true), persist("/persist", "/var/lib/sonarr")), append(wiped, systemdInitrd(true), persist("/persist", "/var/lib/sonarr")),

@@ -352,8 +352,8 @@ func (s *storage) ofMount(p stateward.AbsPath, m mount, t *trail) stateward.Tier
 	if by, x, ok := s.wipes.of(m.fs); ok {
 		return wiped(by, x)
 	}
-	if m.late() {
-		return unknown(m.by + " has the option noauto: it is not mounted at boot, and what is written before lies beneath it")
+	if why := s.leftOut(m); why != "" {
+		return unknown(m.by + " has the option noauto: " + why + ", and what is written before lies beneath it")
 	}
 	fsType, _ := m.fs.FSType.Get()
 	device, _ := m.fs.Device.Get()
@@ -392,12 +392,21 @@ func (s *storage) ofMount(p stateward.AbsPath, m mount, t *trail) stateward.Tier
 	}
 }
 
-// late tells whether what is mounted is left out at boot.
-func (m mount) late() bool {
-	if !m.fs.HasOption("noauto") || m.fs.HasOption("x-systemd.automount") || m.fs.HasOption("x-initrd.mount") {
-		return false
+// leftOut says that what is mounted is left out at boot, by noauto; empty where it is not. The initrd of scripts mounts what is needed for boot whatever
+// its options say, the systemd initrd goes by them: systemd-fstab-generator(8).
+func (s *storage) leftOut(m mount) string {
+	switch {
+	case !m.fs.HasOption("noauto") || m.fs.HasOption("x-systemd.automount"):
+		return ""
+	case !mountedInInitrd(m):
+		return "it is not mounted at boot"
 	}
-	return !mountedInInitrd(m)
+	if why, unknown := s.host.Initrd.Systemd.Why(); unknown {
+		return "it is not mounted at boot where the initrd is that of systemd: " + why.String()
+	} else if s.host.Initrd.Systemd.Or(false) {
+		return "the systemd initrd leaves it out at boot"
+	}
+	return ""
 }
 
 // alwaysNeeded mirrors pathsNeededForBoot of nixpkgs' nixos/lib/utils.nix: the file systems

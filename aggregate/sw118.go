@@ -191,7 +191,7 @@ func (f *facts) late(sp *stateward.StatePath, option, unit string) string {
 		}
 		if ms := f.mounts[q]; len(ms) > 0 {
 			m := ms[0]
-			if m.doubt != "" || m.late() || m.option == "fileSystems" && (mountedInInitrd(m) || m.fs.NeededForBoot.IsUnknown()) {
+			if m.doubt != "" || f.leftOut(m) != "" || m.option == "fileSystems" && (mountedInInitrd(m) || m.fs.NeededForBoot.IsUnknown()) {
 				return ""
 			}
 			return m.by + " is mounted after the activation script has run"
