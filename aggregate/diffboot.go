@@ -100,10 +100,7 @@ func (d *differ) boot() {
 		return cmp.Or(cmp.Compare(a.old.by, b.old.by), cmp.Compare(a.new.by, b.new.by), cmp.Compare(a.old.why, b.old.why), cmp.Compare(a.new.why, b.new.why), cmp.Compare(a.effect, b.effect))
 	}
 	for _, k := range slices.SortedFunc(maps.Keys(late), order) {
-		of := k.new
-		if of.why == "" {
-			of = k.old
-		}
+		of := surer(k.old, k.new)
 		paths := late[k]
 		slices.Sort(paths)
 		c := Change{Effect: k.effect, Severity: stateward.SeverityError, Kind: AboutBoot, Path: of.at.String(), Subject: subjectOf(k.old, k.new), Old: words(k.old), New: words(k.new),
@@ -124,6 +121,25 @@ func (d *differ) boot() {
 		}
 		d.add(c)
 	}
+}
+
+// surer is the one of two that more is known of, the same seen from both sides.
+func surer(a, b tooLate) tooLate {
+	rank := func(l tooLate) int {
+		switch {
+		case l.why == "":
+			return 3
+		case l.unknown:
+			return 2
+		case !l.surely:
+			return 1
+		}
+		return 0
+	}
+	if cmp.Or(cmp.Compare(rank(a), rank(b)), cmp.Compare(a.at.String(), b.at.String())) < 0 {
+		return a
+	}
+	return b
 }
 
 // subjectOf names what decides, the same seen from both sides.

@@ -94,6 +94,14 @@ func commonText(a, b string) string {
 	return ""
 }
 
+// bothText names one thing that may have another name now, the same seen from both sides.
+func bothText(a, b string) string {
+	if a == b {
+		return a
+	}
+	return min(a, b) + ", " + max(a, b)
+}
+
 func jobRepository(j *backup.Job) string {
 	if r, ok := j.Repository.Get(); ok {
 		return r.Name
@@ -131,7 +139,7 @@ func (d *differ) job(a, b *backup.Job) {
 	d.jobRetention(a, b)
 	service := commonText(a.Service, b.Service)
 	about := func(subject string, severity stateward.Severity) Change {
-		return Change{Kind: AboutJob, Effect: Changed, Severity: severity, Service: service, Subject: commonText(a.String(), b.String()) + " " + subject}
+		return Change{Kind: AboutJob, Effect: Changed, Severity: severity, Service: service, Subject: bothText(a.String(), b.String()) + " " + subject}
 	}
 	if a.Asked != b.Asked {
 		c := about("unit", stateward.SeverityWarning)

@@ -244,7 +244,7 @@ func pruneWords(p *backup.Prune) string {
 
 // jobRetention compares what two jobs that are one keep.
 func (d *differ) jobRetention(a, b *backup.Job) {
-	c := Change{Kind: AboutRetention, Service: b.Service, Subject: b.String(), Severity: stateward.SeverityError, Loses: true}
+	c := Change{Kind: AboutRetention, Service: commonText(a.Service, b.Service), Subject: bothText(a.String(), b.String()), Severity: stateward.SeverityError, Loses: true}
 	s := state(a.Prune.Value, b.Prune.Value, func(p backup.Prune) string { return pruneWords(&p) })
 	if d.unsure(s, c, "what "+b.String()+" keeps") {
 		return

@@ -598,6 +598,10 @@ func (d *declarations) checkMounts() {
 			at[p] = append(at[p], user{Name{}, cmp.Or(f.Origin.Option, fmt.Sprintf("mount %d", i)), f.Origin})
 		}
 	}
+	for _, users := range at {
+		// In an order that does not hang on that of the configuration.
+		slices.SortStableFunc(users, func(a, b user) int { return cmp.Compare(a.by, b.by) })
+	}
 	for _, n := range d.order {
 		p, ok := d.mountpoint(n)
 		if !ok || len(at[p]) < 2 || len(d.byName[n].ours) == 0 {
