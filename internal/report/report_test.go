@@ -418,10 +418,12 @@ func TestMapTellsCopiesOnTheSameDisks(t *testing.T) {
 		return stateward.Replication{Name: name, Source: given(source, ""), Target: given(target, ""), Recursive: given(false, ""), Schedule: calendar}
 	}
 	h := &stateward.Host{
-		FileSystems: given([]stateward.FileSystem{mount("/srv", "tank/srv", "zfs"), mount("/srv/disk", "/dev/sdb1", "ext4"), mount("/mnt/usb", "usb/backup", "zfs")}, ""),
-		Jobs:        given([]stateward.Job{job("a", "/srv/restic", "/srv/a"), job("b", "/mnt/usb/restic", "/srv/b"), job("c", "/srv/disk/restic", "/srv/c"), job("d", "/elsewhere", "/srv/d"), job("e", "/srv/disk/restic", "/srv/disk/e")}, ""),
+		FileSystems: given([]stateward.FileSystem{mount("/srv", "tank/srv", "zfs"), mount("/srv/disk", "/dev/sdb1", "ext4"), mount("/mnt/usb", "usb/backup", "zfs"), mount("/net", "nas:/", "nfs4")}, ""),
+		Jobs: given([]stateward.Job{job("a", "/srv/restic", "/srv/a"), job("b", "/mnt/usb/restic", "/srv/b"), job("c", "/srv/disk/restic", "/srv/c"), job("d", "/elsewhere", "/srv/d"), job("e", "/srv/disk/restic", "/srv/disk/e"),
+			job("f", "/net/restic", "/srv/f"), job("g", "rest:http://localhost:8000/", "/srv/g"), {Name: "h", Engine: "restic", Paths: entries("/srv/h"), Schedule: calendar}, job("i", "/mnt/usb/restic", "/elsewhere/i"),
+			job("j", "sftp:u@nas:/restic", "/elsewhere/j")}, ""),
 		Replications: given([]stateward.Replication{replication("x", "tank/srv", "tank/copy"), replication("y", "tank/srv", "usb/copy"), replication("z", "tank/srv", "root@localhost:tank/copy"),
-			replication("w", "tank/srv", "nas:tank/copy")}, ""),
+			replication("w", "tank/srv", "nas:tank/copy"), {Name: "v", Source: given("tank/srv", ""), Recursive: given(false, ""), Schedule: calendar}}, ""),
 	}
 	var got []string
 	for _, p := range mapHost(Host{Declared: h}) {
@@ -434,8 +436,11 @@ func TestMapTellsCopiesOnTheSameDisks(t *testing.T) {
 		}
 	}
 	require.Empty(t, cmp.Diff([]string{
-		"✕ /srv/a stored by restic job a in /srv/restic, on the same disks, and lost with them", "✓ /srv/b stored by restic job b in /mnt/usb/restic", "✓ /srv/c stored by restic job c in /srv/disk/restic",
-		"? /srv/d stored by restic job d in /elsewhere; whether that lies on other disks is not known",
+		"? /elsewhere/i stored by restic job i in /mnt/usb/restic; whether that lies on other disks is not known", "✓ /elsewhere/j stored by restic job j in sftp:u@nas:/restic",
+		"✕ /srv/a stored by restic job a in /srv/restic, on the same disks, and lost with them", "✓ /srv/b stored by restic job b in /mnt/usb/restic", "? /srv/c stored by restic job c in /srv/disk/restic; whether that lies on other disks is not known",
+		"? /srv/d stored by restic job d in /elsewhere; whether that lies on other disks is not known", "✓ /srv/f stored by restic job f in /net/restic",
+		"? /srv/g stored by restic job g in rest:http://localhost:8000/; whether that lies on other disks is not known", "? /srv/h stored by restic job h; where is not known",
+		"? sent to a target that is not known",
 		"✓ sent to nas:tank/copy", "✕ sent to tank/copy, on the same pool, and lost with it", "✓ sent to usb/copy", "✕ sent to localhost:tank/copy, on the same pool, and lost with it",
 		"✕ /srv/disk/e stored by restic job e in /srv/disk/restic, on the same disks, and lost with them",
 	}, got))

@@ -172,16 +172,17 @@ func mapHost(host Host) []*pool {
 		j := &jobs[i]
 		for _, path := range j.Paths.Or(nil) {
 			m := on(layout.Of(path))
-			repository, local := j.Repository.Get()
-			together := ""
-			if local = local && repository.Where == backup.WhereLocal; local && m.Name != "" {
-				if to := layout.Of(repository.Path); to.Unknown != "" {
-					together = "not known"
-				} else if on(to) == m || to.Dataset != "" && to.Pool() == poolName(m.Name) {
-					together = "same"
+			stored := "not known"
+			switch r, known := j.Repository.Get(); {
+			case known && (r.Where == backup.WhereProvider || r.Where == backup.WhereRemote):
+				stored = "apart"
+			case known && r.Where == backup.WhereLocal:
+				to := layout.Of(r.Path)
+				if stored = together(layout.Of(path), to); to.Unknown == "" && on(to) == m {
+					stored = "same"
 				}
 			}
-			jobText(m, j, stale[j.Name], path, together)
+			jobText(m, j, stale[j.Name], path, stored)
 			for _, below := range layout.Below(path) {
 				// The same file system, as another name leads to it, is no other.
 				if other := on(below); other != m && other.Name != "" {
@@ -241,6 +242,8 @@ func copiesOf(m *mapped, policies []backup.SnapshotPolicy, replications []backup
 			m.doubt("sent to " + targetText(r) + ", and when is not known: " + unscheduled.String())
 		case !timed || len(s.Calendar) == 0:
 			m.doubt("sent to " + targetText(r) + ", and no timer is seen that starts it")
+		case !r.Target.IsKnown():
+			m.doubt("sent to " + targetText(r))
 		case onPool(r.Target, m.Name):
 			m.bad("sent to " + targetText(r) + ", on the same pool, and lost with it")
 			m.copied = true
@@ -269,11 +272,30 @@ func (m *mapped) alone(h *stateward.Host, wiped bool) {
 	}
 }
 
+// ofOthers are file systems that lie on the disks of another host.
+var ofOthers = []string{"nfs", "nfs4", "cifs", "smb3", "9p", "virtiofs", "ceph", "glusterfs", "afs", "davfs", "sshfs"}
+
+// together tells whether two places are on the same disks, "same" or "apart", as far as pools tell. Of others the matrix says that it is not known, too.
+func together(a, b backup.Lying) string {
+	switch {
+	case a.Unknown != "" || b.Unknown != "":
+	case slices.Contains(ofOthers, b.Other) && !slices.Contains(ofOthers, a.Other):
+		return "apart"
+	case a.Dataset == "" || b.Dataset == "":
+	case a.Pool() == b.Pool():
+		return "same"
+	default:
+		return "apart"
+	}
+	return "not known"
+}
+
 // jobText says that a job stores a path of a dataset.
-// together is "same" where its repository lies on the disks of what it stores, "not known" where that is not known.
-func jobText(m *mapped, j *backup.Job, stale string, path stateward.AbsPath, together string) {
+// stored is "same" where its repository lies on the disks of what it stores, "apart" where it surely does not.
+func jobText(m *mapped, j *backup.Job, stale string, path stateward.AbsPath, stored string) {
 	text := path.String() + map[bool]string{true: " to be stored by ", false: " stored by "}[j.Asked] + j.String()
-	if r, ok := j.Repository.Get(); ok {
+	r, where := j.Repository.Get()
+	if where {
 		text += " in " + r.Name
 	}
 	if len(j.Exclude.Or(nil)) > 0 {
@@ -289,10 +311,12 @@ func jobText(m *mapped, j *backup.Job, stale string, path stateward.AbsPath, tog
 		m.doubt(text + "; when is not known: " + why.String())
 	case !timed || len(s.Calendar) == 0:
 		m.doubt(text + "; no timer is seen that starts it")
-	case together == "same":
+	case stored == "same":
 		m.bad(text + ", on the same disks, and lost with them")
 		m.copied = true
-	case together != "":
+	case !where:
+		m.doubt(text + "; where is not known")
+	case stored != "apart":
 		m.doubt(text + "; whether that lies on other disks is not known")
 	default:
 		m.good(text)
