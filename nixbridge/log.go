@@ -47,6 +47,7 @@ var (
 	nixLine     = []byte("@nix ")
 	messageKey  = []byte(`"action":"msg"`)
 	errorLevel  = []byte(`"level":0`)
+	traceStart  = []byte(`"msg":"trace:`)
 	noSuchInput = []byte(`the flag '--override-input `)
 	notLocked   = []byte(` not writing modified lock file of flake `)
 )
@@ -87,7 +88,7 @@ func (l *nixLog) add(line []byte) {
 	}
 	var m logMessage
 	if json.Unmarshal(body, &m) != nil {
-		if !l.addPart(body) {
+		if !l.addPart(body) && !bytes.Contains(body, traceStart) {
 			l.keepLost(body)
 		}
 		return

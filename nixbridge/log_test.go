@@ -61,6 +61,23 @@ ng","raw_msg":"missing","trace":[{"column":1,"raw_msg":"from call site"},{"colum
 	}
 }
 
+// What a configuration prints may hold a secret: it is no word of nix, cut in two neither.
+func TestLogKeepsNoTrace(t *testing.T) {
+	for _, line := range []string{
+		`@nix {"action":"msg","level":0,"msg":"trace: canary"}`,
+		`@nix {"action":"msg","level":0,"msg":"trace: canary@nix {"action":"stop"}`,
+		`@nix {"action":"msg","level":0,"msg":"trace: canary`,
+	} {
+		l := &nixLog{}
+		l.add([]byte(line))
+		require.Empty(t, l.lost, line)
+		require.Empty(t, l.text(), line)
+	}
+	l := &nixLog{}
+	l.add([]byte(`@nix {"action":"msg","level":0,"msg":"error: of nix@nix {"action":"stop"}`))
+	require.Len(t, l.lost, 1)
+}
+
 func TestLogFollowsAnnouncements(t *testing.T) {
 	l := &nixLog{mark: []byte("stateward X ")}
 	_, ok := l.announced()
