@@ -4,7 +4,7 @@ SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .ONESHELL:
 .DEFAULT_GOAL := help
-.PHONY: help deps build demo test test-unit test-racing test-plain lint e2e fuzz bench golden docs clean
+.PHONY: help deps versions build demo test test-unit test-racing test-plain lint e2e fuzz bench golden docs clean
 
 # How many inputs each fuzz target gets, how long all tests may take, and which benchmarks to run.
 # A number of inputs, not a time: a time limit that ends in the middle of an input can be reported as a failure of the
@@ -67,15 +67,19 @@ test: test-unit ## lint, then every test, with the race detector where there are
 test-unit: lint
 	@$(MAKE) --no-print-directory -j2 test-racing test-plain
 
+# What is missing is installed once before both, and not by both at a time.
+versions:
+	@scripts/deps.sh --versions >/dev/null
+
 # Those packages that take longest come first, so that none is left alone at the end.
-test-racing:
+test-racing: versions
 	@$(deps_versions)
 	pure=$$(go list $(PURE))
 	racing=$$(go list ./... | grep -vxF "$$pure")
 	$(show)
 	go test -race -p "$$(nproc)" -timeout $(TIMEOUT) -skip '$(value plain)' ./nixbridge ./internal/cli ./internal/exec/pitr $$racing
 
-test-plain:
+test-plain: versions
 	@$(deps_versions)
 	$(show)
 	go test -p 1 -timeout $(TIMEOUT) -run '$(value plain)' $(PLAINPACKAGES)
