@@ -90,6 +90,8 @@ type Diagnostic struct {
 	Hint    string `json:"hint,omitempty"`
 	// Covers are the places that the finding stands for, in order; empty where it is its own only.
 	Covers []Covered `json:"covers,omitempty"`
+	// NeededBy are the codes of all the checks that need what SW603 says is unknown, sorted; empty where every check does, and with other codes.
+	NeededBy []string `json:"neededBy,omitempty"`
 	// Acknowledged is the reason for which the finding is accepted; empty when
 	// it is not.
 	Acknowledged string `json:"acknowledged,omitempty"`

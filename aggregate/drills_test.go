@@ -1,8 +1,10 @@
 package aggregate_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -102,13 +104,39 @@ func TestR13SW320TakesWhatTheContractAsksFor(t *testing.T) {
 	}
 }
 
+// A line names few checks, and counts many; all of them are in the JSON.
+func TestSW603NamesTheChecks(t *testing.T) {
+	for subject, want := range map[string]string{
+		"services.a.dataDir": "needed by SW101, SW112, SW114, SW120",
+		"fileSystems":        "needed by 21 checks of persistence and datasets (SW1xx, SW2xx)",
+		"config":             "needed by every check",
+	} {
+		var said []stateward.Diagnostic
+		for _, d := range aggregate.Lint(aggregate.Input{Host: host(unknowns(thrown(subject)))}).Findings {
+			if d.Code == "SW603" {
+				said = append(said, d)
+			}
+		}
+		require.Len(t, said, 1, subject)
+		require.True(t, strings.HasSuffix(said[0].Message, want), said[0].Message)
+		if all := aggregate.NeededBy(subject); all != "every check" {
+			require.Equal(t, all, strings.Join(said[0].NeededBy, ", "))
+		} else {
+			require.Empty(t, said[0].NeededBy)
+		}
+	}
+	text, err := json.Marshal(stateward.Diagnostic{Code: "SW603", Severity: stateward.SeverityWarning, NeededBy: []string{"SW101"}})
+	require.NoError(t, err)
+	require.Contains(t, string(text), `"neededBy":["SW101"]`)
+}
+
 // Which jobs there are is needed only where records are compared with them.
 func TestSW320NeedsTheJobs(t *testing.T) {
 	h := host(unknowns(thrown("services.restic.backups")))
 	said := func(in aggregate.Input) (out string) {
 		for _, d := range aggregate.Lint(in).Findings {
 			if d.Code == "SW603" {
-				out += d.Message
+				out += strings.Join(d.NeededBy, " ")
 			}
 		}
 		return out

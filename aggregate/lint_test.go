@@ -472,8 +472,8 @@ func TestChecks(t *testing.T) {
 			stateward.Unknown{Subject: "fileSystems", Kind: stateward.UnknownFunction},
 			stateward.Unknown{Subject: "warnings", Kind: stateward.UnknownDepth},
 			stateward.Unknown{Subject: `environment.persistence."/persist".directories[0].mode`, Kind: stateward.UnknownForm, Message: `mode "999" is not octal`})}, []string{
-			`warning environment.persistence."/persist".directories[0].mode [] environment.persistence."/persist".directories[0].mode is not understood: mode "999" is not octal; needed by SW101, SW102, SW103, SW104, SW105, SW106, SW108, SW109, SW110, SW111, SW112, SW113, SW114, SW115, SW118, SW119, SW120, SW215, SW701`,
-			"warning fileSystems [] fileSystems is a function; needed by SW101, SW106, SW107, SW108, SW109, SW110, SW115, SW118, SW119, SW201, SW202, SW203, SW204, SW205, SW206, SW207, SW208, SW209, SW212, SW214, SW216",
+			`warning environment.persistence."/persist".directories[0].mode [] environment.persistence."/persist".directories[0].mode is not understood: mode "999" is not octal; needed by 19 checks of persistence, datasets and secrets (SW1xx, SW2xx, SW7xx)`,
+			"warning fileSystems [] fileSystems is a function; needed by 21 checks of persistence and datasets (SW1xx, SW2xx)",
 			"warning services.a.dataDir [] services.a.dataDir could not be evaluated: x y; needed by SW101, SW112, SW114, SW120",
 			"warning warnings [] warnings is nested too deeply to be read; needed by SW602"}},
 		{"N6 what nothing needs", "SW603", []part{unknowns(thrown("systemd.services.a.after"), thrown("systemd.services.a.serviceConfig.Type"), thrown("services.restic.backups.a.backupCleanupCommand"))}, nil},
@@ -482,7 +482,7 @@ func TestChecks(t *testing.T) {
 		{"N4 an option of another dialect", "SW603", []part{unknowns(thrown("servicesX"))},
 			[]string{"warning servicesX [] servicesX could not be evaluated: it throws; needed by every check"}},
 		{"N6 what lies above an option that nothing needs", "SW603", []part{unknowns(thrown("services.restic.backups"), thrown("users"))}, []string{
-			"warning services.restic.backups [] services.restic.backups and 1 more could not be evaluated: it throws; needed by SW101, SW103, SW104, SW106, SW110, SW111, SW112, SW114, SW119, SW205, SW213, SW215, SW302, SW303, SW304, SW305, SW306, SW307, SW315, SW317, SW604, SW701, SW702, SW703"}},
+			"warning services.restic.backups [] services.restic.backups and 1 more could not be evaluated: it throws; needed by 24 checks of persistence, datasets, backups, evaluation and secrets (SW1xx, SW2xx, SW3xx, SW6xx, SW7xx)"}},
 		{"N6 one error takes many values away", "SW603", []part{unknowns(thrown("fileSystems"), thrown("warnings"), thrown("users.groups"), thrown("services.syncoid"), thrown("systemd.mounts[0].what"),
 			stateward.Unknown{Subject: "boot.zfs", Kind: stateward.UnknownThrow, Message: "another\n  error. Definition values:\n- In x"},
 			stateward.Unknown{Subject: "age", Kind: stateward.UnknownThrow}, stateward.Unknown{Subject: "sops", Kind: stateward.UnknownThrow},
@@ -490,14 +490,14 @@ func TestChecks(t *testing.T) {
 			"warning age [] age could not be evaluated; needed by SW118, SW702",
 			"warning assertions [] assertions is not understood: it throws; needed by SW601",
 			"warning boot.zfs [] boot.zfs could not be evaluated: another error.; needed by SW101, SW110, SW118, SW119, SW216",
-			"warning fileSystems [] fileSystems and 4 more could not be evaluated: it throws; needed by SW101, SW106, SW107, SW108, SW109, SW110, SW115, SW118, SW119, SW201, SW202, SW203, SW204, SW205, SW206, SW207, SW208, SW209, SW212, SW213, SW214, SW215, SW216, SW303, SW304, SW305, SW308, SW309, SW313, SW314, SW602",
+			"warning fileSystems [] fileSystems and 4 more could not be evaluated: it throws; needed by 31 checks of persistence, datasets, backups and evaluation (SW1xx, SW2xx, SW3xx, SW6xx)",
 			"warning sops [] sops could not be evaluated; needed by SW118, SW702"}},
 		{"N4 every check needs one of them", "SW603", []part{unknowns(thrown("fileSystems"), thrown("zzz"))},
 			[]string{"warning fileSystems [] fileSystems and 1 more could not be evaluated: it throws; needed by every check"}},
 		{"N6 a unit whose name looks like an option", "SW603", []part{unknowns(thrown(`systemd.services."a.after".serviceConfig.StateDirectory`))},
-			[]string{`warning systemd.services."a.after".serviceConfig.StateDirectory [] systemd.services."a.after".serviceConfig.StateDirectory could not be evaluated: it throws; needed by SW101, SW104, SW105, SW111, SW112, SW114, SW120, SW205, SW206, SW207, SW208, SW209, SW213, SW215, SW216, SW217, SW310, SW315, SW318, SW401, SW402`}},
+			[]string{`warning systemd.services."a.after".serviceConfig.StateDirectory [] systemd.services."a.after".serviceConfig.StateDirectory could not be evaluated: it throws; needed by 21 checks of persistence, datasets, backups and preseed (SW1xx, SW2xx, SW3xx, SW4xx)`}},
 		{"N6 a whole tree", "SW603", []part{unknowns(thrown("systemd"))},
-			[]string{"warning systemd [] systemd could not be evaluated: it throws; needed by SW101, SW104, SW105, SW106, SW107, SW110, SW111, SW112, SW114, SW115, SW118, SW119, SW120, SW205, SW206, SW207, SW208, SW209, SW212, SW213, SW214, SW215, SW216, SW217, SW303, SW304, SW307, SW310, SW315, SW318, SW401, SW402"}},
+			[]string{"warning systemd [] systemd could not be evaluated: it throws; needed by 32 checks of persistence, datasets, backups and preseed (SW1xx, SW2xx, SW3xx, SW4xx)"}},
 
 		{"N1 nix path", "SW604", []part{job(func(j *stateward.Job) {
 			j.PasswordFile = stateward.Known(stateward.FileRef{Text: "/etc/nixos/pw", NixPath: true}, at("pw"))

@@ -16,7 +16,8 @@ var sw603 = Check{
 An option could not be evaluated, holds a function, or holds a value of another type or form than it should, and a
 check needs it. What that check did not report is then no good news: it could not look.
 
-The finding names the option, nix's own message where there is one, and the checks that needed it. Where one error takes many
+The finding names the option, nix's own message where there is one, and the checks that needed it; where these are many it counts them, and
+` + "`-o json`" + ` lists them under ` + "`neededBy`" + `. Where one error takes many
 values away it is one finding, and ` + "`-o json`" + ` lists them all under ` + "`unknown`" + `.
 
 Mend the option so that it evaluates. ` + "`stateward eval`" + ` shows everything that could and could not be read.
@@ -59,7 +60,8 @@ Mend the option so that it evaluates. ` + "`stateward eval`" + ` shows everythin
 			if m := first.Summary(); m != "" {
 				d.Message += ": " + m
 			}
-			d.Message += "; needed by " + f.readersOf(us)
+			d.NeededBy = f.readersOf(us)
+			d.Message += "; needed by " + checkNames(d.NeededBy)
 			d.Hint = "make it evaluate: until then these checks cannot speak of it"
 			if first.Kind == stateward.UnknownType || first.Kind == stateward.UnknownForm {
 				d.Hint = "write it in a form that is understood, or leave it out: until then these checks cannot speak of it"
@@ -105,13 +107,13 @@ func whatOf(kind stateward.UnknownKind) string {
 	}
 }
 
-// readersOf names the checks that need any of several values.
-func (f *facts) readersOf(us []stateward.Unknown) string {
+// readersOf are the codes of the checks that need any of several values; none means that every check does.
+func (f *facts) readersOf(us []stateward.Unknown) []string {
 	var all []string
 	for _, u := range us {
 		by := NeededBy(u.Subject)
 		if by == everyCheck {
-			return everyCheck
+			return nil
 		}
 		if by != "" {
 			all = append(all, readers(u.Subject)...)
@@ -124,7 +126,34 @@ func (f *facts) readersOf(us []stateward.Unknown) string {
 		}
 	}
 	slices.Sort(all)
-	return strings.Join(slices.Compact(all), ", ")
+	return slices.Compact(all)
+}
+
+// families are what the checks are of, by the first digit of their codes.
+var families = map[byte]string{'1': "persistence", '2': "datasets", '3': "backups", '4': "preseed", '5': "databases", '6': "evaluation", '7': "secrets"}
+
+// mostCodes is how many codes are read in one line; more are counted, and what they are of is named.
+const mostCodes = 6
+
+// checkNames is a list of codes for people; all of them are in the JSON.
+func checkNames(codes []string) string {
+	if len(codes) == 0 {
+		return everyCheck
+	}
+	if len(codes) <= mostCodes {
+		return strings.Join(codes, ", ")
+	}
+	var of, in []string
+	for _, c := range codes {
+		if family := c[:3] + "xx"; !slices.Contains(in, family) {
+			of, in = append(of, families[c[2]]), append(in, family)
+		}
+	}
+	words := of[len(of)-1]
+	if n := len(of) - 1; n > 0 {
+		words = strings.Join(of[:n], ", ") + " and " + words
+	}
+	return fmt.Sprintf("%d checks of %s (%s)", len(codes), words, strings.Join(in, ", "))
 }
 
 // needs says which checks read which options. A subject below or above a prefix
