@@ -263,7 +263,7 @@ barman() {
       "$dir"/root/usr/lib/python3* >&2 || say "not all modules of barman-cloud could be compiled"
     : >"$dir/root/.compiled"
   fi
-  # Nearly all of the time of `make test` with PostgreSQL goes to the starts of these programs, some hundreds, and a third of that to two things they can do without:
+  # Nearly all of the time of `make test` with PostgreSQL goes to the starts of these programs, some hundreds, and a fifth to a quarter of that to two things they can do without:
   # to look for garbage while modules are loaded, and to load all of setuptools for one module that compares versions, as no distutils comes with newer Pythons.
   quick="$dir/root/quick" distutils=usr/lib/python3/dist-packages/setuptools/_distutils
   mkdir -p "$dir/bin" "$quick"
