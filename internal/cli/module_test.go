@@ -392,6 +392,9 @@ in {
 				// Of what there is none, it may be said or not.
 				none := func(h *stateward.Host) {
 					h.BackupRepositories, h.PITRPolicies, h.Acknowledgements = noneSaid(h.BackupRepositories), noneSaid(h.PITRPolicies), noneSaid(h.Acknowledgements)
+					if !h.Guard.Or(false) {
+						h.Guard = stateward.Value[bool]{}
+					}
 				}
 				none(&with)
 				none(&without)
