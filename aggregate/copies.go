@@ -401,7 +401,7 @@ func (c *copies) rollback(l *lying) cell {
 			v.not(p.Origin.Option + " keeps none of the snapshots that " + by.Origin.Option + " takes")
 		case len(taken.Or(nil)) == 0:
 			v.not(by.Origin.Option + " takes no snapshots that are kept")
-		case gap.State == backup.GapUnknown && p.Schedule.IsAbsent():
+		case gap.State == backup.GapUnknown && !p.Schedule.IsKnown():
 			v.doubt(gap.Why)
 		default:
 			v.copied(by.Origin.Option, gap)
@@ -638,7 +638,8 @@ func (c *copies) ofJob(j *scheduled[backup.Job], l *lying, d, s *verdict) {
 		both(why.String())
 		return
 	}
-	if why, unknown := j.of.Schedule.Why(); unknown && why.Kind != stateward.UnknownForm {
+	// A timer without a calendar runs by something else. One with a calendar that is none starts nothing.
+	if why, unknown := j.of.Schedule.Why(); unknown && (why.Kind != stateward.UnknownForm || j.of.Events.IsKnown()) {
 		both(why.String())
 		return
 	}
@@ -730,7 +731,7 @@ func (c *copies) ofReplication(r *scheduled[backup.Replication], name string, ro
 		both(cmp.Or(why.String(), "where "+r.of.String()+" sends to is not known"))
 		return
 	}
-	if r.of.Schedule.IsAbsent() {
+	if !r.of.Schedule.IsKnown() {
 		both(r.gap.Why)
 		return
 	}

@@ -136,6 +136,15 @@ func TestTiers(t *testing.T) {
 		{"a timer without a calendar", zfs, []part{restic("r", "b2:x:y", change(func(j *stateward.Job) {
 			j.Schedule = stateward.NotKnown[[]string](stateward.Unknown{Subject: "t", Kind: stateward.UnknownForm})
 		}), "/srv")}, away("yes: services.restic.r to b2:x:y", "yes: services.restic.r to b2:x:y")},
+		{"R12 a calendar that is none starts nothing", zfs, []part{restic("r", "b2:x:y", change(func(j *stateward.Job) { j.Schedule = stateward.Known([]string{"25:00"}, at("t")) }), "/srv")},
+			away(`unknown: t: calendar event "25:00", character 1: hour 25 is out of range: it goes from 0 to 23`, `unknown: t: calendar event "25:00", character 1: hour 25 is out of range: it goes from 0 to 23`)},
+		{"R12 a calendar of sanoid that is none takes nothing", zfs, []part{func(h *stateward.Host) {
+			push(&h.Snapshots, stateward.SnapshotPolicy{Name: "tank/srv", Schedule: stateward.Known([]string{"25:00"}, at("t")), Origin: at("s")})
+		}}, `unknown: t: calendar event "25:00", character 1: hour 25 is out of range: it goes from 0 to 23` + "\nno: " + nothing + "\nno: " + nothing},
+		{"R12 a calendar of syncoid that is none sends nothing", zfs, []part{syncoid("tank/srv", "nas:b", false), func(h *stateward.Host) {
+			list := h.Replications.Or(nil)
+			list[0].Schedule = stateward.Known([]string{"25:00"}, at("t"))
+		}}, away(`unknown: t: calendar event "25:00", character 1: hour 25 is out of range: it goes from 0 to 23`, `unknown: t: calendar event "25:00", character 1: hour 25 is out of range: it goes from 0 to 23`)},
 		{"R12 a delay", zfs, []part{restic("r", "b2:x:y", change(func(j *stateward.Job) {
 			d, _ := stateward.ParseDuration("4h")
 			j.RandomizedDelay = known(d)

@@ -492,6 +492,15 @@ func TestChecks(t *testing.T) {
 			"warning boot.zfs [] boot.zfs could not be evaluated: another error.; needed by SW101, SW110, SW118, SW119, SW216",
 			"warning fileSystems [] fileSystems and 4 more could not be evaluated: it throws; needed by 31 checks of persistence, datasets, backups and evaluation (SW1xx, SW2xx, SW3xx, SW6xx)",
 			"warning sops [] sops could not be evaluated; needed by SW118, SW702"}},
+		{"N6 a job that its engine or systemd refuses", "SW603", []part{
+			restic("r", "b2:x:y", func(j *stateward.Job) {
+				j.Prune = stateward.Known([]string{"--keep-daily 7", "--keep-monthy 12"}, at("services", "restic", "backups", "r", "pruneOpts"))
+				j.Schedule = stateward.Known([]string{"25:00"}, at("services", "restic", "backups", "r", "timerConfig"))
+			}, "/srv"),
+			restic("asked", "b2:x:z", func(j *stateward.Job) { j.Asked, j.Prune = true, known([]string{"--keep-monthy 12"}) }, "/srv"),
+		}, []string{
+			"warning services.restic.backups.r.pruneOpts [] services.restic.backups.r.pruneOpts is not understood: restic has no option --keep-monthy; needed by SW302",
+			`warning services.restic.backups.r.timerConfig [] services.restic.backups.r.timerConfig is not understood: calendar event "25:00", character 1: hour 25 is out of range: it goes from 0 to 23; needed by SW303, SW304, SW307`}},
 		{"N4 every check needs one of them", "SW603", []part{unknowns(thrown("fileSystems"), thrown("zzz"))},
 			[]string{"warning fileSystems [] fileSystems and 1 more could not be evaluated: it throws; needed by every check"}},
 		{"N6 a unit whose name looks like an option", "SW603", []part{unknowns(thrown(`systemd.services."a.after".serviceConfig.StateDirectory`))},

@@ -1,11 +1,13 @@
 package aggregate
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
 
 	"github.com/stateward/stateward"
+	"github.com/stateward/stateward/backup"
 	"github.com/stateward/stateward/dataset"
 )
 
@@ -68,8 +70,31 @@ Mend the option so that it evaluates. ` + "`stateward eval`" + ` shows everythin
 			}
 			out = append(out, d)
 		}
-		return out
+		return append(out, f.misread()...)
 	},
+}
+
+// misread are values of jobs that run which could be had, and which their engine or systemd refuses.
+func (f *facts) misread() []stateward.Diagnostic {
+	var out []stateward.Diagnostic
+	jobs, _ := backup.Jobs(f.host)
+	for _, j := range jobs {
+		for _, x := range j.Faults {
+			by := NeededBy(x.Origin.Option)
+			if j.Asked || by == "" || slices.ContainsFunc(f.host.Unknown, func(u stateward.Unknown) bool { return u.Subject == x.Origin.Option }) {
+				continue
+			}
+			d := finding(x.Origin)
+			d.Message = fmt.Sprintf("%s is not understood: %v; needed by %s", d.Subject, x.Err, by)
+			d.Hint = "write it in a form that is understood, or leave it out: until then these checks cannot speak of it"
+			var h interface{ Hint() string }
+			if errors.As(x.Err, &h) {
+				d.Hint = h.Hint()
+			}
+			out = append(out, d)
+		}
+	}
+	return out
 }
 
 // orderOnly tells whether an option only says in what order units start, and no dataset and no preseed is there for which that matters.

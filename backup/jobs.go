@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/stateward/stateward"
+	"github.com/stateward/stateward/internal/text"
 )
 
 // Setting is the effective value of a setting; its Origin is the option that it comes from, which is empty for what no option says.
@@ -302,12 +303,43 @@ func ScheduleOf(events stateward.Value[[]string], delay stateward.Value[statewar
 	return v, fault
 }
 
+// PruneOptionError is an option by which an engine keeps nothing, for it has no such one: it refuses to run, and forgets nothing at all.
+type PruneOptionError struct {
+	Engine, Option string
+	known          []string
+}
+
+func (e *PruneOptionError) Error() string {
+	return fmt.Sprintf("%s has no option %s", e.Engine, e.Option)
+}
+
+// Hint names the option that was meant, or those that there are.
+func (e *PruneOptionError) Hint() string {
+	if near := text.Nearest(e.Option, e.known); near != "" {
+		return fmt.Sprintf("write %q", near)
+	}
+	return "there is " + strings.Join(e.known, ", ")
+}
+
+// ResticKeepOptions are those of `restic forget` that say what is kept.
+var ResticKeepOptions = []string{"--keep-last", "--keep-hourly", "--keep-daily", "--keep-weekly", "--keep-monthly", "--keep-yearly", "--keep-tag", "--keep-within",
+	"--keep-within-hourly", "--keep-within-daily", "--keep-within-weekly", "--keep-within-monthly", "--keep-within-yearly"}
+
+// borgKeepOptions are those of `borg prune`.
+var borgKeepOptions = []string{"--keep-within", "--keep-last", "--keep-secondly", "--keep-minutely", "--keep-hourly", "--keep-daily", "--keep-weekly", "--keep-monthly",
+	"--keep-13weekly", "--keep-3monthly", "--keep-yearly"}
+
 func parsePrune(engine string, options []string) (Prune, error) {
 	var p Prune
 	if engine != "borg" {
 		policy, others, err := ParseResticPolicy(options)
 		if err != nil {
 			return Prune{}, err
+		}
+		for _, o := range others {
+			if name, _, _ := strings.Cut(o, "="); strings.HasPrefix(name, "--keep-") {
+				return Prune{}, &PruneOptionError{"restic", name, ResticKeepOptions}
+			}
 		}
 		return Prune{Restic: &policy, Others: others}, nil
 	}
@@ -322,6 +354,8 @@ func parsePrune(engine string, options []string) (Prune, error) {
 			p.Others = append(p.Others, o)
 		case kind == "within":
 			p.Within = amount
+		case !slices.Contains(borgKeepOptions, "--"+name):
+			return Prune{}, &PruneOptionError{"borg", "--" + name, borgKeepOptions}
 		default:
 			n, err := strconv.Atoi(strings.TrimSpace(amount))
 			if err != nil || n < Unlimited {

@@ -391,3 +391,26 @@ func TestR9HowAJobIsConsistent(t *testing.T) {
 		})
 	}
 }
+
+// A misspelt option is refused by restic and borg alike, and what is kept by the others is never come to.
+func TestR4OptionThatAnEngineDoesNotHave(t *testing.T) {
+	for _, tc := range []struct {
+		engine      string
+		options     []string
+		fault, hint string
+	}{
+		{"restic", []string{"--keep-daily 7", "--keep-monthy 12"}, "restic has no option --keep-monthy", `write "--keep-monthly"`},
+		{"restic", []string{"--keep-monthy=12"}, "restic has no option --keep-monthy", `write "--keep-monthly"`},
+		{"borg", []string{"keep-daily 7", "keep-dayly 7"}, "borg has no option --keep-dayly", `write "--keep-daily"`},
+		{"borg", []string{"keep-everything 7"}, "borg has no option --keep-everything",
+			"there is --keep-within, --keep-last, --keep-secondly, --keep-minutely, --keep-hourly, --keep-daily, --keep-weekly, --keep-monthly, --keep-13weekly, --keep-3monthly, --keep-yearly"},
+	} {
+		jobs, faults := backup.Jobs(&stateward.Host{Jobs: stateward.Known([]stateward.Job{{Name: "a", Engine: tc.engine, Prune: known(tc.options, "p")}}, stateward.Origin{})})
+		require.Len(t, faults, 1)
+		require.EqualError(t, faults[0].Err, tc.fault)
+		var h interface{ Hint() string }
+		require.ErrorAs(t, faults[0].Err, &h)
+		require.Equal(t, tc.hint, h.Hint())
+		require.True(t, jobs[0].Prune.IsUnknown())
+	}
+}

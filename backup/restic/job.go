@@ -143,7 +143,7 @@ func (r *Retention) UnmarshalJSON(data []byte) error {
 		return fault("is wrong: "+err.Error(), hint(err))
 	}
 	if len(others) > 0 {
-		meant := "there is " + strings.Join(keepOptions, ", ")
+		meant := "there is " + strings.Join(backup.ResticKeepOptions, ", ")
 		if near := nearestOption(others[0]); near != "" {
 			meant = fmt.Sprintf("write %q", near)
 		} else if others[0] == "--prune" {

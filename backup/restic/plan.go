@@ -483,14 +483,10 @@ func (o *Planned) retention(job *Job) {
 	}
 }
 
-// keepOptions are those of `restic forget` that say what is kept.
-var keepOptions = []string{"--keep-last", "--keep-hourly", "--keep-daily", "--keep-weekly", "--keep-monthly", "--keep-yearly", "--keep-tag", "--keep-within",
-	"--keep-within-hourly", "--keep-within-daily", "--keep-within-weekly", "--keep-within-monthly", "--keep-within-yearly"}
-
 // nearestOption is the option that a mistyped one was meant to be.
 func nearestOption(word string) string {
 	name, _, _ := strings.Cut(word, "=")
-	return text.Nearest(name, keepOptions)
+	return text.Nearest(name, backup.ResticKeepOptions)
 }
 
 func (o *Planned) settings(job *Job) {
