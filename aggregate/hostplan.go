@@ -547,7 +547,9 @@ type HostPlanError struct{ Reason string }
 func (e *HostPlanError) Error() string { return "the plan " + e.Reason }
 
 // Hint says how to mend it.
-func (e *HostPlanError) Hint() string { return "write it again: stateward plan host --write DIR" }
+func (e *HostPlanError) Hint() string {
+	return "remove the file, and write it again: stateward plan host --write DIR"
+}
 
 // ReadHostPlan reads what [HostPlan.Write] writes.
 func ReadHostPlan(text []byte) (*HostPlan, error) {

@@ -47,6 +47,7 @@ Mend it by writing it again, look at what changed, and commit both together:
 		switch {
 		case errors.As(err, &fault):
 			d.Message = "nothing is wired: the plan " + fault.Reason
+			d.Hint = fault.Hint()
 		case err != nil:
 			d.Message = fmt.Sprintf("whether the plan that is wired still holds is not known: %v", err)
 			d.Hint = "stateward plan host says the same"

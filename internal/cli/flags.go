@@ -63,6 +63,9 @@ func (t timeFlag) Set(s string) error {
 	case err != nil:
 		return &flagError{"is no time", "write a number with its unit, such as 90s, 5m or 1h30m"}
 	case d <= 0:
+		if *t.value > 0 {
+			return &flagError{"is not more than nothing", "write such as 90s, 5m or 1h30m, or leave the flag out: it is " + t.String() + " then"}
+		}
 		return &flagError{"is not more than nothing", "leave the flag out where there is no limit"}
 	}
 	*t.value = d

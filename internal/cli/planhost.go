@@ -276,8 +276,14 @@ func lostSettings(file string, p *aggregate.HostPlan) ([]string, error) {
 		return nil, err
 	}
 	was, err := aggregate.ReadHostPlan(text)
-	if err != nil || was.Host != p.Host {
-		return nil, &notAPlanError{file}
+	var fault *aggregate.HostPlanError
+	switch {
+	case errors.As(err, &fault):
+		return nil, &notAPlanError{file, fault.Reason}
+	case err != nil:
+		return nil, err
+	case was.Host != p.Host:
+		return nil, &notAPlanError{file, fmt.Sprintf("is that of %q", was.Host)}
 	}
 	return was.Lost(p), nil
 }
@@ -286,12 +292,14 @@ func lostSettings(file string, p *aggregate.HostPlan) ([]string, error) {
 const maxPlan = 64 << 20
 
 // notAPlanError is a file in the place of a plan.
-type notAPlanError struct{ file string }
+type notAPlanError struct{ file, why string }
 
 func (e *notAPlanError) Error() string {
-	return inLine(e.file) + " is no plan of this host, and is not written over"
+	return inLine(e.file) + " is no plan of this host, and is not written over: it " + inLine(e.why)
 }
-func (e *notAPlanError) Hint() string { return "move it away, or name another folder" }
+func (e *notAPlanError) Hint() string {
+	return "remove the file where nobody needs it, and write it again, or name another folder"
+}
 
 // wouldLoseError says that a plan was not written.
 type wouldLoseError struct {
