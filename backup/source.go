@@ -93,8 +93,10 @@ func NewLayout(h *stateward.Host) *Layout {
 		kept := func(e stateward.Entry) *mounted {
 			v := r.StoredAt(e)
 			from, ok := v.Get()
-			if why, unknown := v.Why(); unknown {
-				return &mounted{why: why.String()}
+			for _, ask := range []func() (stateward.Unknown, bool){v.Why, r.Enable.Why} {
+				if why, unknown := ask(); unknown {
+					return &mounted{why: why.String()}
+				}
 			}
 			if !ok || e.Problem != nil || from == e.Path {
 				return nil

@@ -39,6 +39,12 @@ func TestLayoutFollowsPersistedFiles(t *testing.T) {
 		{"a directory of a root that nobody knows", "/var/lib/app/two", "/var/lib/app/two on  by [/var/lib/app]x: boom", func(r *stateward.PersistenceRoot) {
 			r.Path = stateward.NotKnown[stateward.AbsPath](stateward.Unknown{Subject: "x", Kind: stateward.UnknownThrow, Message: "boom"})
 		}},
+		{"a file of a root that may be off", "/etc/machine-id", "/etc/machine-id on  by []x: boom", func(r *stateward.PersistenceRoot) {
+			r.Enable = stateward.NotKnown[bool](stateward.Unknown{Subject: "x", Kind: stateward.UnknownThrow, Message: "boom"})
+		}},
+		{"a directory of a root that may be off", "/var/lib/app/two", "/var/lib/app/two on  by [/var/lib/app]x: boom", func(r *stateward.PersistenceRoot) {
+			r.Enable = stateward.NotKnown[bool](stateward.Unknown{Subject: "x", Kind: stateward.UnknownThrow, Message: "boom"})
+		}},
 		{"Preservation", "/etc/machine-id", "/persist/etc/machine-id on tank/persist by [/persist]", func(r *stateward.PersistenceRoot) { r.Module = stateward.Preservation }},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
