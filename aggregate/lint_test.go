@@ -504,9 +504,9 @@ func TestChecks(t *testing.T) {
 		{"N4 every check needs one of them", "SW603", []part{unknowns(thrown("fileSystems"), thrown("zzz"))},
 			[]string{"warning fileSystems [] fileSystems and 1 more could not be evaluated: it throws; needed by every check"}},
 		{"N6 a unit whose name looks like an option", "SW603", []part{unknowns(thrown(`systemd.services."a.after".serviceConfig.StateDirectory`))},
-			[]string{`warning systemd.services."a.after".serviceConfig.StateDirectory [] systemd.services."a.after".serviceConfig.StateDirectory could not be evaluated: it throws; needed by 21 checks of persistence, datasets, backups and preseed (SW1xx, SW2xx, SW3xx, SW4xx)`}},
+			[]string{`warning systemd.services."a.after".serviceConfig.StateDirectory [] systemd.services."a.after".serviceConfig.StateDirectory could not be evaluated: it throws; needed by 23 checks of persistence, datasets, backups, preseed and databases (SW1xx, SW2xx, SW3xx, SW4xx, SW5xx)`}},
 		{"N6 a whole tree", "SW603", []part{unknowns(thrown("systemd"))},
-			[]string{"warning systemd [] systemd could not be evaluated: it throws; needed by 32 checks of persistence, datasets, backups and preseed (SW1xx, SW2xx, SW3xx, SW4xx)"}},
+			[]string{"warning systemd [] systemd could not be evaluated: it throws; needed by 34 checks of persistence, datasets, backups, preseed and databases (SW1xx, SW2xx, SW3xx, SW4xx, SW5xx)"}},
 
 		{"N1 nix path", "SW604", []part{job(func(j *stateward.Job) {
 			j.PasswordFile = stateward.Known(stateward.FileRef{Text: "/etc/nixos/pw", NixPath: true}, at("pw"))

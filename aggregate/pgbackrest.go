@@ -20,6 +20,30 @@ func pgBackRestRefuses(h *stateward.Host, p stateward.PITR) []pitr.PgBackRestFau
 	return conf.Archiving(p.Settings["archive_command"].Or(""), clusterDir(h, p))
 }
 
+// backRest is a server whose log pgBackRest archives, with what is known of that.
+type backRest struct {
+	server stateward.PITR
+	conf   *pitr.PgBackRestConfig
+	stanza string
+}
+
+// pgBackRests are the servers whose log goes to a stanza that is read.
+func (f *facts) pgBackRests() (out []backRest) {
+	for _, p := range f.servers() {
+		stanza, called := pitr.ArchiveStanza(p.Settings["archive_command"].Or(""))
+		conf, ok, err := pitr.ReadPgBackRest(p.PgBackRest)
+		if called && ok && err == nil && pitr.ReadArchiving(p).State == stateward.SurvivalYes && slices.Contains(conf.Stanzas(), stanza) {
+			out = append(out, backRest{p, conf, stanza})
+		}
+	}
+	return out
+}
+
+// byPgBackRest tells whether a unit makes backups by pgBackRest, or may, by what it executes.
+func byPgBackRest(u stateward.Unit) bool {
+	return u.BaseBackup.IsUnknown() || strings.HasPrefix(u.BaseBackup.Or(""), "pgbackrest ")
+}
+
 // clusterDir is where the cluster of a server lies; empty where that is not known.
 func clusterDir(h *stateward.Host, p stateward.PITR) string {
 	if dir, known := p.DataDir.Get(); known {

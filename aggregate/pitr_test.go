@@ -43,6 +43,10 @@ func TestSW501(t *testing.T) {
 		{"G5 a failure that is passed over", []part{server("archive_mode", "on", "archive_command", archives+" || true")}, []string{command + `archive_command ends with "true", and succeeds where it stored nothing`}},
 		{"G5 a queue that is dropped", []part{server("archive_mode", "on", "archive_command", "pgbackrest --stanza=a archive-push %p", "queue", "1GiB")},
 			[]string{"warning services.pgbackrest.settings.archive-push-queue-max: pgBackRest drops the write-ahead log and says that it is archived once 1GiB of it wait"}},
+		{"G5 a queue that is dropped, in a file", []part{pgBackRest("[global:archive-push]\narchive-push-queue-max=4GiB\n[main]\npg1-path=/srv/pg")},
+			[]string{"warning conf: pgBackRest drops the write-ahead log and says that it is archived once 4GiB of it wait"}},
+		{"asynchronously nothing is dropped", []part{pgBackRest("[global]\narchive-async=y\nspool-path=/var/spool/pgbackrest\n[main]\npg1-path=/srv/pg")}, nil},
+		{"a queue of another stanza", []part{pgBackRest("[other]\narchive-push-queue-max=4GiB\n[main]\npg1-path=/srv/pg")}, nil},
 		{"archiving that is off", []part{server("archive_command", "true")}, nil},
 		{"a command that fails", []part{server("archive_mode", "on", "archive_command", archives)}, nil},
 		{"a command that throws", []part{server("archive_mode", "on", "archive_command", "throws")}, nil},
@@ -114,7 +118,10 @@ func TestSW505(t *testing.T) {
 		})},
 			[]string{"error services.postgresql.settings.archive_command: archive_command pushes to the stanza main, which the configuration of pgBackRest does not have"}},
 		{"G3 a file that is refused", []part{pgBackRest("main]")}, []string{`error conf: pgBackRest refuses its file: line 1: it is no key=value`}},
+		{"G3 a spool that is refused", []part{pgBackRest("[global]\narchive-async=y\nspool-path=spool\n[main]\npg1-path=/srv/pg")},
+			[]string{`error conf: spool-path is "spool", and pgBackRest takes a path from / on without //: it refuses the log`}},
 		{"its own", []part{pgBackRest("[main]\npg1-path=/srv/pg")}, nil},
+		{"its own, asynchronously", []part{pgBackRest("[global]\narchive-async=y\n[main]\npg1-path=/srv/pg")}, nil},
 		{"no configuration is read", []part{server("archive_mode", "on", "archive_command", pushes)}, nil},
 		{"its text throws", []part{pgBackRest("", func(p *stateward.PgBackRest) { p.Text = unknown[string]("conf") })}, nil},
 	})
@@ -136,17 +143,32 @@ func TestSW506(t *testing.T) {
 		module()(h)
 		h.PITR.Or(nil)[0].PgBackRest.Sections["global"]["repo1-host"] = known("nas")
 	}
+	made := func(h *stateward.Host) {
+		push(&h.Units, stateward.Unit{Name: "postgresql-nightly.service", BaseBackup: known("pgbackrest backup")})
+	}
 	checkCases(t, "SW506", []copyCase{
-		{"G3 nothing expires", []part{pgBackRest("[main]\npg1-path=/srv/pg")}, []string{"warning conf: repo1-retention-full is not set: no backup and no log of stanza main ever expires, until the repository is full"}},
-		{"G3 less log than backups", []part{pgBackRest("[global]\nrepo1-retention-archive=1\nrepo1-retention-full=2\n[main]\npg1-path=/srv/pg")},
+		{"G3 nothing expires", []part{pgBackRest("[main]\npg1-path=/srv/pg"), made}, []string{"warning conf: repo1-retention-full is not set: no backup and no log of stanza main ever expires, until the repository is full"}},
+		{"G3 less log than backups", []part{pgBackRest("[global]\nrepo1-retention-archive=1\nrepo1-retention-full=2\n[main]\npg1-path=/srv/pg"), made},
 			[]string{"warning conf: repo1-retention-archive keeps the log of 1 full backups, and 2 are kept: of the others only the moment of their end can be restored"}},
-		{"G3 one", []part{pgBackRest("[global]\nrepo1-retention-full=1\n[main]\npg1-path=/srv/pg")}, []string{"info conf: repo1-retention-full = 1: each full backup takes away all that could be recovered to before it"}},
+		{"G3 one", []part{pgBackRest("[global]\nrepo1-retention-full=1\n[main]\npg1-path=/srv/pg"), made}, []string{"info conf: repo1-retention-full = 1: each full backup takes away all that could be recovered to before it"}},
 		{"G3 no full backup", []part{module("diff", "incr")}, []string{"warning job.incr: no job makes full backups of stanza main: all that can be recovered hangs on the first one"}},
 		{"G3 no backup", []part{module()}, []string{"warning conf: the log of stanza main is archived, and no job makes backups of it: there is nothing that the log could be applied to"}},
 		{"a full one", []part{module("diff", "full")}, nil},
 		{"by a unit of its own", []part{module(), unitNamed("postgresql-pgbackrest-backup")}, nil},
 		{"another host may make them", []part{remote}, nil},
-		{"of a text nobody knows who makes them", []part{pgBackRest(sound)}, nil},
+		{"G3 of a text nobody makes backups", []part{pgBackRest(sound)}, []string{"warning conf: the log of stanza main is archived, and nothing that is read makes backups of it: without one there is nothing that the log could be applied to"}},
+		{"of a text a unit makes them", []part{pgBackRest(sound), made}, nil},
+		{"of a text a unit that is off makes them", []part{pgBackRest(sound), func(h *stateward.Host) {
+			push(&h.Units, stateward.Unit{Name: "pg.service", Enable: known(false), BaseBackup: known("pgbackrest backup")})
+		}}, []string{"warning conf: the log of stanza main is archived, and nothing that is read makes backups of it: without one there is nothing that the log could be applied to"}},
+		{"of a text a unit may make them", []part{pgBackRest(sound), func(h *stateward.Host) {
+			push(&h.Units, stateward.Unit{Name: "pg.service", BaseBackup: unknown[string]("x")})
+		}}, nil},
+		{"of a text units may make them", []part{pgBackRest(sound), func(h *stateward.Host) { h.Units = unknown[[]stateward.Unit]("x") }}, nil},
+		{"of a text another host makes them", []part{pgBackRest("[global]\nrepo1-host=nas\nrepo1-retention-full=2\n[main]\npg1-path=/srv/pg")}, nil},
+		{"G3 a full one that never runs", []part{module("full"), func(h *stateward.Host) {
+			h.PITR.Or(nil)[0].PgBackRest.Jobs[0].Schedule = stateward.Known("some day", at("schedule"))
+		}}, []string{"warning schedule: systemd does not read the schedule of the job full of stanza main: calendar event \"some day\", character 6: \"day\" is no known time zone. It never makes a full backup"}},
 		{"nothing is archived", []part{pgBackRest("[main]\npg1-path=/srv/pg"), func(h *stateward.Host) { h.PITR.Or(nil)[0].Settings["archive_mode"] = known("off") }}, nil},
 	})
 	require.Equal(t, []string{"error conf: repo1-cipher-pass of pgBackRest is written as a text, which the world-readable store holds then too"},
@@ -261,6 +283,33 @@ func TestSW509(t *testing.T) {
 	})
 }
 
+func TestSW509OfPgBackRest(t *testing.T) {
+	jobs := func(kind, days string, events ...string) part {
+		return pgBackRest("", func(p *stateward.PgBackRest) {
+			p.Text = stateward.Value[string]{}
+			p.Sections = map[string]map[string]stateward.Value[string]{"global": {"repo1-retention-full": stateward.Known(days, at("kept")), "repo1-retention-full-type": known(kind)}, "main": {"pg1-path": known("/srv/pg")}}
+			for i, event := range events {
+				p.Jobs = append(p.Jobs, stateward.PgBackRestJob{Stanza: "main", Name: string(rune('a' + i)), Type: known("full"), Schedule: known(event), Origin: at("job")})
+			}
+			p.Jobs = append(p.Jobs, stateward.PgBackRestJob{Stanza: "main", Name: "daily", Type: known("incr"), Schedule: known("daily")}, stateward.PgBackRestJob{Stanza: "other", Name: "daily", Type: known("full"), Schedule: known("daily")})
+		})
+	}
+	checkCases(t, "SW509", []copyCase{
+		{"G3 a month in two weeks", []part{jobs("time", "14", "monthly")}, []string{"warning kept: full backups of stanza main are made up to 4w 3d apart, and repo1-retention-full keeps those of 14 days: for the most part there is one, and all that can be recovered hangs on it"}},
+		{"twice in the window", []part{jobs("time", "14", "weekly")}, nil},
+		{"two jobs", []part{jobs("time", "4", "Mon 02:00", "Thu 02:00")}, nil},
+		{"by number", []part{jobs("count", "14", "monthly")}, nil},
+		{"more days than there are", []part{jobs("time", "9999999", "monthly")}, nil},
+		{"no full one", []part{jobs("time", "14")}, nil},
+		{"a schedule that is none", []part{jobs("time", "14", "some day")}, nil},
+		{"a unit may make them too", []part{jobs("time", "14", "monthly"), unitNamed("pgbackrest-by-hand")}, nil},
+		{"its own unit is the job", []part{jobs("time", "14", "monthly"), unitNamed("pgbackrest-main-a")}, []string{"warning kept: full backups of stanza main are made up to 4w 3d apart, and repo1-retention-full keeps those of 14 days: for the most part there is one, and all that can be recovered hangs on it"}},
+		{"a schedule that throws", []part{jobs("time", "14", "monthly"), func(h *stateward.Host) {
+			h.PITR.Or(nil)[0].PgBackRest.Jobs[0].Schedule = unknown[string]("x")
+		}}, nil},
+	})
+}
+
 func TestSW510(t *testing.T) {
 	require.Empty(t, said(host(), "SW510"))
 	whole := func(change func(*stateward.PITRPolicy)) part {
@@ -356,6 +405,8 @@ func TestSurvivalPointInTime(t *testing.T) {
 			&stateward.TierResult{State: "yes", By: "services.postgresql.settings.archive_command and pgbackrest-main-full.service", RPO: "5min"}},
 		"G3 pgBackRest refuses the log": {[]part{pgBackRest("[main]\npg1-path=/srv/old"), unit("pgbackrest-main-full", true)},
 			&stateward.TierResult{State: "no", By: "stanza main is of the cluster in /srv/old, and the server's is in /srv/pg: pgBackRest refuses its log"}},
+		"asynchronously it is the same": {[]part{pgBackRest("[global]\narchive-async=y\n[main]\npg1-path=/srv/pg"), unit("pgbackrest-main-full", true)},
+			&stateward.TierResult{State: "yes", By: "services.postgresql.settings.archive_command and pgbackrest-main-full.service", RPO: "5min"}},
 		"G3 no archive_timeout, no RPO": {[]part{server("archive_mode", "on", "archive_command", archives), unit("barman-cloud-backup", true)},
 			&stateward.TierResult{State: "yes", By: "services.postgresql.settings.archive_command and barman-cloud-backup.service"}},
 	} {

@@ -13,7 +13,8 @@ var sw501 = Check{
 		Doc: doc(`
 PostgreSQL removes a segment of its log as soon as ` + "`archive_command`" + ` ends with status 0. A command that does nothing, that ends with ` + "`|| true`" + `, ` + "`; exit 0`" + ` or an ` + "`echo`" + `, or that
 goes on in the background, ends so whatever became of the segment: the archive has a gap, no recovery gets past it, and nothing tells of it.
-` + "`archive-push-queue-max`" + ` of pgBackRest does the same once so much log waits: it is a warning.
+` + "`archive-push-queue-max`" + ` of pgBackRest does the same once so much log waits: it is a warning. ` + "`archive-async`" + ` alone does not: pgBackRest 2 succeeds once the segment is in the archive, and what is in its spool
+(` + "`spool-path`" + `) is what it knows of segments, or a copy of those that the archive has. Nothing is lost with it.
 
 Mend it by letting the command fail. PostgreSQL then keeps the segment and tries again; watch the free space of pg_wal and pg_stat_archiver.
 
@@ -33,8 +34,14 @@ services.postgresql.settings.archive_command = "barman-cloud-wal-archive --gzip 
 				d.Hint = "let the command fail where it stored nothing: the server keeps the segment and tries again"
 				out = append(out, d)
 			}
-			if size, ok := p.QueueMax.Get(); ok && size != "" {
-				d := finding(p.QueueMax.Origin())
+			max := p.QueueMax
+			if conf, ok, err := pitr.ReadPgBackRest(p.PgBackRest); max.IsAbsent() && ok && err == nil {
+				if stanza, called := pitr.ArchiveStanza(command.Or("")); called {
+					max = conf.QueueMax(stanza)
+				}
+			}
+			if size, ok := max.Get(); ok && size != "" {
+				d := finding(originOr(max.Origin(), command.Origin()))
 				d.Service, d.Severity = p.Service, stateward.SeverityWarning
 				d.Message = fmt.Sprintf("pgBackRest drops the write-ahead log and says that it is archived once %s of it wait", size)
 				d.Hint = "leave archive-push-queue-max out, and watch the free space of pg_wal"

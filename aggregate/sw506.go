@@ -1,10 +1,11 @@
 package aggregate
 
 import (
+	"errors"
 	"fmt"
-	"slices"
 
 	"github.com/stateward/stateward"
+	"github.com/stateward/stateward/backup"
 	"github.com/stateward/stateward/backup/pitr"
 )
 
@@ -18,7 +19,8 @@ repository is full, the log piles up on the server.
 
 That one full backup is kept is information: each new one takes away all that could be recovered to before it.
 
-Jobs are looked at where a stanza of ` + "`services.pgbackrest`" + ` has no repository on another host, which may make the backups.
+Who makes backups is looked at where a stanza has no repository on another host, which may make them. These are the jobs of ` + "`services.pgbackrest`" + `, and units whose name tells of pgBackRest or PostgreSQL and whose script
+or ` + "`ExecStart=`" + ` runs ` + "`pgbackrest … backup`" + `. A table of cron, and a unit of any other name, is not read: acknowledge the finding where one of these makes them. A job whose schedule systemd does not read makes none.
 
 Mend it by full backups on a schedule, and by a number for these alone.
 
@@ -42,12 +44,8 @@ services.pgbackrest = {
 	},
 	run: func(f *facts) []stateward.Diagnostic {
 		var out []stateward.Diagnostic
-		for _, p := range f.servers() {
-			stanza, called := pitr.ArchiveStanza(p.Settings["archive_command"].Or(""))
-			conf, ok, err := pitr.ReadPgBackRest(p.PgBackRest)
-			if !called || !ok || err != nil || pitr.ReadArchiving(p).State != stateward.SurvivalYes || !slices.Contains(conf.Stanzas(), stanza) {
-				continue
-			}
+		for _, b := range f.pgBackRests() {
+			p, conf, stanza := b.server, b.conf, b.stanza
 			faults := conf.Keeping(stanza)
 			if x, is := f.noFull(p.PgBackRest, conf, stanza); is {
 				faults = append(faults, x)
@@ -67,31 +65,62 @@ services.pgbackrest = {
 
 // noFull tells whether the jobs of a stanza make no full backup, where these are all there is.
 func (f *facts) noFull(p *stateward.PgBackRest, conf *pitr.PgBackRestConfig, stanza string) (pitr.PgBackRestFault, bool) {
-	if conf.Remote(stanza) || !p.Text.IsAbsent() {
+	if conf.Remote(stanza) {
 		return pitr.PgBackRestFault{}, false
 	}
-	at, jobs := p.Origin, map[string]bool{}
+	at, jobs, never := p.Origin, map[string]bool{}, (*pitr.PgBackRestFault)(nil)
 	for _, j := range p.Jobs {
 		if j.Stanza != stanza {
 			continue
 		}
-		if j.Type.Or("full") == "full" {
+		jobs[jobUnit(j)] = true
+		if j.Type.Or("full") != "full" {
+			at = j.Origin
+			continue
+		}
+		bad := f.noSchedule(j)
+		if bad == nil {
 			return pitr.PgBackRestFault{}, false
 		}
-		at, jobs["pgbackrest-"+j.Stanza+"-"+j.Name+".service"] = j.Origin, true
+		never = bad
 	}
 	// A unit by hand may make them.
 	for _, u := range f.host.Units.Or(nil) {
-		if !jobs[u.Name] && u.Enable.Or(true) && makesFull(u.Name) {
+		if !jobs[u.Name] && u.Enable.Or(true) && (makesFull(u.Name) || byPgBackRest(u)) {
 			return pitr.PgBackRestFault{}, false
 		}
 	}
 	if f.host.Units.IsUnknown() {
 		return pitr.PgBackRestFault{}, false
 	}
+	if never != nil {
+		return *never, true
+	}
+	if !p.Text.IsAbsent() {
+		return pitr.PgBackRestFault{Kind: pitr.NoFull, Reason: fmt.Sprintf("the log of stanza %s is archived, and nothing that is read makes backups of it: without one there is nothing that the log could be applied to", stanza),
+			Hint: fmt.Sprintf(`systemd.services.pgbackrest-%s = { script = "pgbackrest --stanza=%s --type=full backup"; startAt = "Sun 03:00"; };, or acknowledge it where something else makes them`, stanza, stanza), Origin: at}, true
+	}
 	reason := fmt.Sprintf("the log of stanza %s is archived, and no job makes backups of it: there is nothing that the log could be applied to", stanza)
 	if len(jobs) > 0 {
 		reason = fmt.Sprintf("no job makes full backups of stanza %s: all that can be recovered hangs on the first one", stanza)
 	}
 	return pitr.PgBackRestFault{Kind: pitr.NoFull, Reason: reason, Hint: stateward.OptionPath("services", "pgbackrest", "stanzas", stanza, "jobs", "weekly") + ` = { schedule = "Sun 03:00"; type = "full"; };`, Origin: at}, true
+}
+
+// jobUnit is the unit that the module of NixOS makes of a job.
+func jobUnit(j stateward.PgBackRestJob) string {
+	return "pgbackrest-" + j.Stanza + "-" + j.Name + ".service"
+}
+
+// noSchedule tells of a job that systemd never starts.
+func (f *facts) noSchedule(j stateward.PgBackRestJob) *pitr.PgBackRestFault {
+	text, known := j.Schedule.Get()
+	var bad interface{ Hint() string } // an error that has none says that nothing is known
+	if !known {
+		return nil
+	}
+	if _, err := backup.ParseCalendar(text, f.host.Zones); errors.As(err, &bad) {
+		return &pitr.PgBackRestFault{Kind: pitr.NoFull, Reason: fmt.Sprintf("systemd does not read the schedule of the job %s of stanza %s: %s. It never makes a full backup", j.Name, j.Stanza, err), Hint: bad.Hint(), Origin: j.Schedule.Origin()}
+	}
+	return nil
 }

@@ -17,6 +17,9 @@ damaged file, nothing can be recovered, however complete the log is. A recovery 
 
 Nothing is said where ` + "`redundancy`" + ` is 2 or more, or no window is set: then nothing is removed by age.
 
+The same holds for pgBackRest where ` + "`retention-full-type`" + ` is "time": what is compared with its days are the schedules of the jobs of ` + "`services.pgbackrest`" + ` that make full backups. By number, as many are kept
+whenever they are made; of 1 SW506 speaks. Nothing is said where a unit of its own, or another host, may make them too.
+
 Mend it by base backups that are made at least twice in the window, or by a redundancy.
 
 ` + "```nix" + `
@@ -37,23 +40,8 @@ stateward.pitr.postgresql = {
 			if !known || !on || !set || window.Std() <= 0 || !scheduled || p.Redundancy.IsUnknown() || p.Redundancy.Or(0) > 1 {
 				continue
 			}
-			var s backup.Schedule
-			for _, text := range events {
-				c, err := backup.ParseCalendar(text, f.host.Zones)
-				if err != nil {
-					s.Calendar = nil
-					break // its plan says so
-				}
-				s.Calendar = append(s.Calendar, c)
-			}
-			none, _ := stateward.NewDuration(0)
-			s.RunTime = &none
-			if len(s.Calendar) == 0 {
-				continue
-			}
-			gap := s.WorstGap(since, time.UTC)
-			every := gap.To.Sub(gap.From)
-			if gap.State != backup.GapBounded || every <= window.Std() {
+			every, known := f.apart(events)
+			if !known || every <= window.Std() {
 				continue
 			}
 			d := finding(originOr(p.Window.Origin(), p.Origin))
@@ -62,6 +50,74 @@ stateward.pitr.postgresql = {
 			d.Hint = "redundancy = 2, or a schedule that runs twice in the window"
 			out = append(out, d)
 		}
+		for _, b := range f.pgBackRests() {
+			events, known := f.fullBackups(b)
+			every, bounded := f.apart(events)
+			if !known || !bounded {
+				continue
+			}
+			for _, i := range b.conf.Repositories(b.stanza) {
+				r := b.conf.Retention(b.stanza, i)
+				days, set := r.Full.Get()
+				kept := time.Duration(min(days, 36500)) * 24 * time.Hour
+				if !set || r.FullType.Or("") != "time" || every <= kept {
+					continue
+				}
+				d := finding(originOr(r.Full.Origin(), b.server.PgBackRest.Origin))
+				d.Service = b.server.Service
+				d.Message = fmt.Sprintf("full backups of stanza %s are made up to %s apart, and repo%d-retention-full keeps those of %s: for the most part there is one, and all that can be recovered hangs on it", b.stanza, roughly(every), i, counted(days, "day"))
+				d.Hint = fmt.Sprintf("repo%d-retention-full-type = \"count\" with 2 at least, or full backups twice in these days", i)
+				out = append(out, d)
+			}
+		}
 		return out
 	},
+}
+
+// apart is how far events of a schedule lie apart at most; bounded is false where that is not known.
+func (f *facts) apart(events []string) (every time.Duration, bounded bool) {
+	var s backup.Schedule
+	for _, text := range events {
+		c, err := backup.ParseCalendar(text, f.host.Zones)
+		if err != nil {
+			return 0, false // its plan says so
+		}
+		s.Calendar = append(s.Calendar, c)
+	}
+	none, _ := stateward.NewDuration(0)
+	s.RunTime = &none
+	if len(s.Calendar) == 0 {
+		return 0, false
+	}
+	gap := s.WorstGap(since, time.UTC)
+	return gap.To.Sub(gap.From), gap.State == backup.GapBounded
+}
+
+// fullBackups are the events at which jobs make full backups of a stanza; known is false where something else may make them.
+func (f *facts) fullBackups(b backRest) (events []string, known bool) {
+	if b.conf.Remote(b.stanza) || f.host.Units.IsUnknown() {
+		return nil, false
+	}
+	jobs := map[string]bool{}
+	for _, j := range b.server.PgBackRest.Jobs {
+		if j.Stanza != b.stanza {
+			continue
+		}
+		jobs[jobUnit(j)] = true
+		kind, typed := j.Type.Get()
+		event, scheduled := j.Schedule.Get()
+		switch {
+		case typed && kind != "full":
+		case !typed || !scheduled:
+			return nil, false
+		default:
+			events = append(events, event)
+		}
+	}
+	for _, u := range f.host.Units.Or(nil) {
+		if !jobs[u.Name] && u.Enable.Or(true) && (makesFull(u.Name) || byPgBackRest(u)) {
+			return nil, false
+		}
+	}
+	return events, true
 }

@@ -209,6 +209,9 @@ func (c *PgBackRestConfig) Archiving(command, dataDir string) []PgBackRestFault 
 	case !slices.Contains(c.Stanzas(), stanza):
 		return []PgBackRestFault{{ArchivesNothing, fmt.Sprintf("archive_command pushes to the stanza %s, which the configuration of pgBackRest does not have", stanza), list, stateward.Origin{}}}
 	}
+	if fault, is := c.refusedSpool(command, stanza); is {
+		return []PgBackRestFault{fault}
+	}
 	var other stateward.Value[string]
 	for _, i := range c.indexes(stanza, "pg") {
 		v := c.Option(stanza, "archive-push", fmt.Sprintf("pg%d-path", i))
@@ -225,6 +228,46 @@ func (c *PgBackRestConfig) Archiving(command, dataDir string) []PgBackRestFault 
 		return nil
 	}
 	return []PgBackRestFault{{ArchivesNothing, fmt.Sprintf("stanza %s is of the cluster in %s, and the server's is in %s: pgBackRest refuses its log", stanza, at, dataDir), "write pg1-path as services.postgresql.dataDir is", other.Origin()}}
+}
+
+// defaultSpool is where pgBackRest keeps its spool.
+const defaultSpool = "/var/spool/pgbackrest"
+
+// Spool is the folder of a stanza whose log is archived asynchronously (archive-async); absent where it is not. Nothing is lost with it: archive-push stores
+// segments from pg_wal itself, succeeds once they are in the archive, and keeps there what it knows of them; archive-get keeps copies of what the archive has.
+func (c *PgBackRestConfig) Spool(stanza string) stateward.Value[string] {
+	async := c.Option(stanza, "archive-push", "archive-async")
+	if on, known := async.Get(); !known || on != "y" && on != "true" { // the module of NixOS has a Boolean
+		if async.IsUnknown() {
+			return async
+		}
+		return stateward.Value[string]{}
+	}
+	if at := c.Option(stanza, "archive-push", "spool-path"); !at.IsAbsent() {
+		return at
+	}
+	return stateward.Known(defaultSpool, async.Origin())
+}
+
+// refusedSpool is what pgBackRest refuses of asynchronous archiving: it then stores no segment.
+func (c *PgBackRestConfig) refusedSpool(command, stanza string) (PgBackRestFault, bool) {
+	if strings.Contains(command, "archive-async") || strings.Contains(command, "--spool-path") {
+		return PgBackRestFault{}, false // what the command says counts
+	}
+	async := c.Option(stanza, "archive-push", "archive-async")
+	if text, known := async.Get(); known && c.text && text != "y" && text != "n" {
+		return PgBackRestFault{ArchivesNothing, fmt.Sprintf("archive-async is %q, and pgBackRest takes y and n only: it refuses the log", text), "write archive-async=y", async.Origin()}, true
+	}
+	spool := c.Spool(stanza)
+	if at, known := spool.Get(); known && (!strings.HasPrefix(at, "/") || strings.Contains(at, "//")) {
+		return PgBackRestFault{ArchivesNothing, fmt.Sprintf("spool-path is %q, and pgBackRest takes a path from / on without //: it refuses the log", at), "write spool-path=" + defaultSpool, spool.Origin()}, true
+	}
+	return PgBackRestFault{}, false
+}
+
+// QueueMax is how much log may wait before archive-push drops it and says that it is archived; absent where none is dropped.
+func (c *PgBackRestConfig) QueueMax(stanza string) stateward.Value[string] {
+	return c.Option(stanza, "archive-push", "archive-push-queue-max")
 }
 
 // Repositories are the numbers of those that a stanza has, sorted.

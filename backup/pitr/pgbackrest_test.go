@@ -105,6 +105,11 @@ func TestPgBackRestArchiving(t *testing.T) {
 		{"for the command alone", "[main:archive-push]\npg1-path=/d/17", push, "/d/17", nil},
 		{"where it lies is not known", "[main]\npg1-path=/a", push, "", nil},
 		{"another tool", "[main]\npg1-path=/a", "cp %p /b", "/d/17", nil},
+		{"asynchronously", "[global]\narchive-async=y\n[main]\npg1-path=/d/17", push, "/d/17", nil},
+		{"G3 asynchronously, in no words of its own", "[global]\narchive-async=true\n[main]\npg1-path=/d/17", push, "/d/17", []string{`archives nothing: archive-async is "true", and pgBackRest takes y and n only: it refuses the log`}},
+		{"G3 a spool that is no path", "[global]\narchive-async=y\nspool-path=spool\n[main]\npg1-path=/d/17", push, "/d/17", []string{`archives nothing: spool-path is "spool", and pgBackRest takes a path from / on without //: it refuses the log`}},
+		{"a spool that is not used", "[global]\narchive-async=n\nspool-path=spool\n[main]\npg1-path=/d/17", push, "/d/17", nil},
+		{"a spool of the command", "[global]\narchive-async=y\nspool-path=spool\n[main]\npg1-path=/d/17", "pgbackrest --stanza=main --spool-path=/s archive-push %p", "/d/17", nil},
 		{"G3 another directory", "[main]\npg1-path=/d/16", push, "/d/17", []string{"archives nothing: stanza main is of the cluster in /d/16, and the server's is in /d/17: pgBackRest refuses its log"}},
 		{"another file may have the stanza", "[global]\nrepo1-path=/b", push, "/d/17", nil},
 		{"G3 none", "[main]\npg1-path=/d/17", "pgbackrest archive-push %p", "/d/17", []string{"archives nothing: archive_command names no stanza, and pgBackRest refuses it"}},
@@ -113,6 +118,22 @@ func TestPgBackRestArchiving(t *testing.T) {
 			require.Empty(t, cmp.Diff(c.want, reasons(confOf(t, c.conf).Archiving(c.command, c.dir))))
 		})
 	}
+}
+
+func TestPgBackRestSpool(t *testing.T) {
+	for conf, want := range map[string]string{
+		"[main]\npg1-path=/d":                                             "absent",
+		"[global]\nspool-path=/s\n[main]\narchive-async=n":                "absent",
+		"[global]\narchive-async=y\n[main]\npg1-path=/d":                  "/var/spool/pgbackrest",
+		"[global]\narchive-async=y\nspool-path=/a\n[main]\nspool-path=/b": "/b",
+		"[main:archive-get]\narchive-async=y\n[main]\n":                   "absent",
+	} {
+		require.Equal(t, want, confOf(t, conf).Spool("main").String(), conf)
+	}
+	throws := stateward.NotKnown[string](stateward.Unknown{Subject: "x", Kind: stateward.UnknownThrow})
+	c, _, err := pitr.ReadPgBackRest(&stateward.PgBackRest{Sections: map[string]map[string]stateward.Value[string]{"global": {"archive-async": throws}, "main": {}}})
+	require.NoError(t, err)
+	require.True(t, c.Spool("main").IsUnknown())
 }
 
 func TestPgBackRestKeeping(t *testing.T) {
