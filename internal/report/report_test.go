@@ -446,6 +446,17 @@ func TestMapTellsCopiesOnTheSameDisks(t *testing.T) {
 	}, got))
 }
 
+// Both are one option of borg, of which the later counts, and they are written in order.
+func TestBorgKeepsTheLastBySeconds(t *testing.T) {
+	at, err := backup.ParseCalendar("03:00", nil)
+	require.NoError(t, err)
+	for range 50 {
+		l := (&drawer{}).borg(backup.Prune{Keep: map[string]int{"last": 9, "secondly": 2}}, backup.Schedule{Calendar: []backup.Calendar{at}})
+		require.Empty(t, l.Undrawn)
+		require.Equal(t, 2, strings.Count(l.Drawn, "M"), l.Drawn)
+	}
+}
+
 func TestBlocks(t *testing.T) {
 	got := blocks("One `code`\nline.\n\n- **a**: b\n  goes on\n- c\n\n```nix\nx = {\n  a\n```\n")
 	require.Empty(t, cmp.Diff([]block{

@@ -390,7 +390,11 @@ func (d *drawer) borg(p backup.Prune, s backup.Schedule) (l lane) {
 	runs, span := 0, 60*day
 	for name, n := range p.Keep {
 		if name == "last" {
-			name = "secondly" // another name of the same
+			// Another name of the same; of both the one that is written later counts.
+			if _, both := p.Keep["secondly"]; both {
+				continue
+			}
+			name = "secondly"
 		}
 		i := slices.IndexFunc(borgKinds, func(k borgKind) bool { return k.name == name })
 		if i < 0 {
