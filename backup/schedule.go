@@ -286,8 +286,12 @@ func (s Schedule) longest(from time.Time, local *time.Location, skip time.Durati
 		l.scan(from, from.AddDate(0, 0, 4), skip > 0) // all other days are the same
 	} else {
 		l.scan(from, from.AddDate(0, 2, 0), skip > 0)
-		// The shorter the longest wait of two months, the less far ahead a longer one is to be found.
-		if far := from.Add(max(l.best*waits, 400*24*time.Hour)); l.best > 0 && l.best < math.MaxInt64/waits && far.Before(l.through) {
+		// The shorter the longest wait of two months, the less far ahead a longer one is to be found. What a fixed delay adds to each makes none rarer.
+		apart := l.best
+		if skip > 0 {
+			apart = l.apart
+		}
+		if far := from.Add(max(apart*waits, 400*24*time.Hour)); apart > 0 && apart < math.MaxInt64/waits && far.Before(l.through) {
 			w.through = far
 		}
 		l.scan(from.AddDate(0, 1, 0), w.through, skip > 0)
@@ -304,11 +308,12 @@ type search struct {
 	through  time.Time
 	from, to time.Time
 	best     time.Duration
-	shortest time.Duration
-	steps    int
-	ended    bool
-	last     time.Time
-	err      error
+	// shortest and apart are the least and the most between two elapses next to each other, where all were looked at.
+	shortest, apart time.Duration
+	steps           int
+	ended           bool
+	last            time.Time
+	err             error
 }
 
 // next returns the first elapse of any event.
@@ -349,7 +354,7 @@ func (l *search) scan(start, end time.Time, all bool) {
 			if !ok {
 				return
 			}
-			l.shortest = min(l.shortest, after.Sub(at))
+			l.shortest, l.apart = min(l.shortest, after.Sub(at)), max(l.apart, after.Sub(at))
 			at = after
 			continue
 		}

@@ -81,6 +81,8 @@ func TestR12WorstGap(t *testing.T) {
 			"unknown, at least 1d 1min (1d from 2026-11-23 00:00:00 UTC to 2026-11-24 00:00:00 UTC, 1min AccuracySec=): it is not known how long the job runs"},
 		{"unknown setting", utc, backup.Schedule{Calendar: events(t, "daily"), RunTime: min10, Unknown: []string{"RandomizedDelaySec="}}, "unknown: not known: RandomizedDelaySec="},
 		{"unknown zone", nil, backup.Schedule{Calendar: events(t, "daily"), RunTime: min10}, "unknown: the time zone of the host is not known"},
+		{"often, in two zones, with a fixed delay of hours", utc, backup.Schedule{Calendar: events(t, "*:0/15", "*-*-* 0/6:30 America/New_York"), RandomizedDelay: *span(t, "284min"), FixedRandomDelay: true, RunTime: min10},
+			"up to 5h 11min (5h from 2027-03-12 12:00:00 UTC to 2027-03-12 17:00:00 UTC, 1min AccuracySec=, 10min the run itself)"},
 		{"too often to follow", utc, backup.Schedule{Calendar: events(t, "*-*-2..30 *:*:0/2"), RunTime: min10}, "unknown: the timer elapses too often to follow it for years"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
