@@ -16,7 +16,8 @@ type Layout struct {
 	sorted []stateward.AbsPath
 	// files are single files that a persistence root shows, by a link or a mount of their own: nothing is below them.
 	files map[stateward.AbsPath]*mounted
-	why   string
+	// why says why nothing is known of any path, doubt why something may be mounted below each place that is known.
+	why, doubt string
 }
 
 // mounted is what is mounted somewhere: a dataset of ZFS, a directory that is mounted again, or something else.
@@ -55,6 +56,15 @@ func NewLayout(h *stateward.Host) *Layout {
 	if why, unknown := h.FileSystems.Why(); unknown {
 		p.why = why.String()
 	}
+	// What is not read may be mounted anywhere.
+	anywhere := func(ask func() (stateward.Unknown, bool)) {
+		if why, unknown := ask(); unknown && p.doubt == "" {
+			p.doubt = why.String()
+		}
+	}
+	anywhere(h.Mounts.Why)
+	anywhere(h.Datasets.Why)
+	anywhere(h.Persistence.Why)
 	add := func(at stateward.AbsPath, m *mounted) {
 		if _, there := p.at[at]; !there && !at.IsZero() {
 			p.at[at] = m
@@ -65,8 +75,16 @@ func NewLayout(h *stateward.Host) *Layout {
 		if on, known := f.Enable.Get(); known && !on || f.MountPoint.Problem != nil || f.HasOption("noauto") {
 			continue
 		}
+		unread := &mounted{}
+		for _, ask := range []func() (stateward.Unknown, bool){f.Enable.Why, f.FSType.Why, f.Device.Why, f.Options.Why} {
+			if why, unknown := ask(); unknown && unread.why == "" {
+				unread.why = why.String()
+			}
+		}
 		kind, device := f.FSType.Or(""), f.Device.Or("")
 		switch {
+		case unread.why != "":
+			add(f.MountPoint.Path, unread)
 		case f.IsBind():
 			if from, err := stateward.ParsePath(device); err == nil {
 				add(f.MountPoint.Path, &mounted{bind: from})
@@ -80,8 +98,14 @@ func NewLayout(h *stateward.Host) *Layout {
 		}
 	}
 	for _, d := range h.Datasets.Or(nil) {
-		on := d.CanMount.Or("on")
-		if at, err := stateward.ParsePath(d.MountPoint.Or("")); err == nil && !d.IsVolume() && on == "on" && !d.CanMount.IsUnknown() {
+		anywhere(d.MountPoint.Why)
+		at, err := stateward.ParsePath(d.MountPoint.Or(""))
+		if err != nil || d.IsVolume() {
+			continue
+		}
+		if why, unknown := d.CanMount.Why(); unknown {
+			add(at, &mounted{why: why.String()})
+		} else if d.CanMount.Or("on") == "on" {
 			add(at, &mounted{dataset: d.Name})
 		}
 	}
@@ -103,6 +127,8 @@ func NewLayout(h *stateward.Host) *Layout {
 			}
 			return &mounted{bind: from}
 		}
+		anywhere(r.Files.Why)
+		anywhere(r.Directories.Why)
 		for _, e := range r.Files.Or(nil) {
 			// Whatever shows it there, what it holds is in the root.
 			if m := kept(e); m != nil && p.files[e.Path] == nil {
@@ -155,6 +181,10 @@ func (p *Layout) Of(path stateward.AbsPath) Lying {
 			out.Mounts = append(out.Mounts, out.Mount)
 		}
 		if m.bind.IsZero() {
+			if p.doubt != "" && out.Path != out.Mount {
+				out.Unknown = p.doubt
+				return out
+			}
 			out.Dataset, out.Other, out.Unknown = m.dataset, m.other, m.why
 			return out
 		}

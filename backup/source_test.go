@@ -59,3 +59,45 @@ func TestLayoutFollowsPersistedFiles(t *testing.T) {
 		})
 	}
 }
+
+// What is not read may be mounted anywhere below what is: only a place that is known to have a mount of its own is known.
+func TestLayoutDoubtsWhatIsNotRead(t *testing.T) {
+	mount := func(at, device string) stateward.FileSystem {
+		return stateward.FileSystem{MountPoint: stateward.NewEntry(at, stateward.Directory, stateward.Origin{}), Device: known(device, ""), FSType: known("zfs", "")}
+	}
+	boom := stateward.Unknown{Subject: "x", Kind: stateward.UnknownThrow, Message: "boom"}
+	for name, change := range map[string]func(h *stateward.Host){
+		"persistence": func(h *stateward.Host) { h.Persistence = stateward.NotKnown[[]stateward.PersistenceRoot](boom) },
+		"mounts":      func(h *stateward.Host) { h.Mounts = stateward.NotKnown[[]stateward.FileSystem](boom) },
+		"datasets":    func(h *stateward.Host) { h.Datasets = stateward.NotKnown[[]stateward.Dataset](boom) },
+		"directories of a root": func(h *stateward.Host) {
+			h.Persistence.Or(nil)[0].Directories = stateward.NotKnown[[]stateward.Entry](boom)
+		},
+		"files of a root":       func(h *stateward.Host) { h.Persistence.Or(nil)[0].Files = stateward.NotKnown[[]stateward.Entry](boom) },
+		"the device":            func(h *stateward.Host) { h.FileSystems.Or(nil)[0].Device = stateward.NotKnown[string](boom) },
+		"whether it is there":   func(h *stateward.Host) { h.FileSystems.Or(nil)[0].Enable = stateward.NotKnown[bool](boom) },
+		"whether it is mounted": func(h *stateward.Host) { h.Datasets.Or(nil)[0].CanMount = stateward.NotKnown[string](boom) },
+		"where it is mounted":   func(h *stateward.Host) { h.Datasets.Or(nil)[0].MountPoint = stateward.NotKnown[string](boom) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			root := stateward.PersistenceRoot{Name: "/persist", Enable: known(true, ""), Path: known(stateward.MustPath("/persist"), "")}
+			h := &stateward.Host{
+				FileSystems: known([]stateward.FileSystem{mount("/", "tank/root"), mount("/srv", "tank/srv")}, ""),
+				Datasets:    known([]stateward.Dataset{{Name: "tank/lib", MountPoint: known("/var/lib", "")}}, ""),
+				Persistence: known([]stateward.PersistenceRoot{root}, ""),
+			}
+			change(h)
+			p := backup.NewLayout(h)
+			where := "/var/lib"
+			if name != "whether it is mounted" {
+				where = "/home/one"
+			}
+			if l := p.Of(stateward.MustPath(where)); l.Unknown == "" {
+				t.Errorf("%s lies on %s, and nobody knows", where, l.Dataset)
+			}
+			if l := p.Of(stateward.MustPath("/srv")); l.Dataset != "tank/srv" {
+				t.Errorf("%+v", l)
+			}
+		})
+	}
+}
