@@ -126,7 +126,7 @@ func readCaptures(files []string) ([]captured, error) {
 	for _, name := range files {
 		f, err := os.Open(name)
 		if err != nil {
-			return nil, fmt.Errorf("--capture: %w", err)
+			return nil, unread("--capture", err, "name a file that stateward capture has written")
 		}
 		in := bufio.NewReader(f)
 		if head, _ := in.Peek(512); bytes.Contains(head, []byte(`"`+capture.PoolKind+`"`)) {

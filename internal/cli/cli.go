@@ -203,5 +203,6 @@ saved evaluation ("hosts.json", or "-" for standard input). It defaults to ".".
 	cmd.AddCommand(newCheck(env), newFlakeCheck(env), newDiff(env), newGuard(env), newPlan(env), newDataset(env), newBackup(env), newDrill(env), newPreseed(env), newPITR(env), newSnapshot(env), newNotify(env), newEval(env), newCapture(env), newGolden(env), newTemplate(env), newExplain(env), newCache(env),
 		newReport(env), newSchema(env), newCompletion(env), newMan(env), newVersion(env))
 	completeFlags(cmd)
+	sayArguments(cmd)
 	return cmd
 }

@@ -235,7 +235,7 @@ func readDrillsFlag(dir string) (*aggregate.Drills, error) {
 	}
 	records, err := readDrills(dir)
 	if err != nil {
-		return nil, fmt.Errorf("--drills: %w", err)
+		return nil, unread("--drills", err, "name the folder with the records that stateward drill writes")
 	}
 	return &aggregate.Drills{Records: records}, nil
 }

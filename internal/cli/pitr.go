@@ -128,10 +128,11 @@ EXIT STATUS
 
 func readPITRPolicy(file string) (p pitr.Policy, err error) {
 	text, err := readRegular(file, maxConfig)
-	if err == nil {
-		if p, err = pitr.ReadPolicy(text, stateward.ZoneFunc(time.LoadLocation)); err != nil {
-			err = fmt.Errorf("%s: %w", file, err)
-		}
+	if err != nil {
+		return p, withStatus(StatusEvaluation, unread("", err, "name the file with the policy: stateward pitr plan -o json --write DIR writes it"))
+	}
+	if p, err = pitr.ReadPolicy(text, stateward.ZoneFunc(time.LoadLocation)); err != nil {
+		err = fmt.Errorf("%s: %w", file, err)
 	}
 	return p, withStatus(StatusEvaluation, err)
 }

@@ -145,11 +145,7 @@ EXIT STATUS
 func (f *preseedFlags) readPlan() (preseed.Plan, error) {
 	text, err := readRegular(f.plan, maxConfig)
 	if err != nil {
-		var p *fs.PathError
-		if errors.As(err, &p) {
-			err = fmt.Errorf("%s: %w", p.Path, p.Err)
-		}
-		return preseed.Plan{}, withStatus(StatusEvaluation, err)
+		return preseed.Plan{}, withStatus(StatusEvaluation, unread("", err, "name the file with the plan: stateward preseed plan -o json --write DIR writes it"))
 	}
 	p, err := preseed.ReadPlan(text)
 	if err != nil {
